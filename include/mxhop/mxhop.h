@@ -1,0 +1,226 @@
+/*
+ * mxhop/mxhop.h - ordered next hops for a recipient domain.
+ *
+ * A program opens a handle on a configuration file, asks it for routes, and
+ * renders a route in the words of its mail transfer agent:
+ *
+ *     struct mxhop *mx;
+ *     struct mxhop_route *route;
+ *     struct mxhop_error err;
+ *     char *text;
+ *
+ *     if (mxhop_open(&mx, MXHOP_DEFAULT_CONFIG, NULL, &err) != MXHOP_OK)
+ *         die("%s", err.text);
+ *     if (mxhop_lookup(mx, "example.com", 0, &route, &err) != MXHOP_OK)
+ *         die("%s", err.text);
+ *     if (mxhop_render(mx, route, MXHOP_FORMAT_POSTFIX, &text, &err) == MXHOP_OK)
+ *         puts(text ? text : "(pass)");
+ *     free(text);
+ *     mxhop_route_free(&route);
+ *     mxhop_close(&mx);
+ *
+ * Threads: a handle is for one thread at a time; several handles may be used
+ * by several threads. With MXHOP_WORKER a handle owns one thread of its own,
+ * which it ends in mxhop_close().
+ *
+ * Signals and streams: the library never prints, exits, aborts, changes
+ * directory or installs a signal handler. What an administrator should know
+ * goes to the host's log function, one line a state change.
+ *
+ * Fork: a handle must not be used in a child process of the one that opened
+ * it.
+ */
+
+#ifndef MXHOP_MXHOP_H
+#define MXHOP_MXHOP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <mxhop/error.h>
+#include <mxhop/version.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define MXHOP_API   __attribute__((visibility("default")))
+#define MXHOP_CHECK __attribute__((warn_unused_result))
+#else
+#define MXHOP_API
+#define MXHOP_CHECK
+#endif
+
+#define MXHOP_DEFAULT_CONFIG "/etc/mxhop/mxhop.cf"
+
+/* An open configuration with its cache, override table and DNS. Opaque. */
+struct mxhop;
+
+/* Severity of a log line, in the order of syslog(3). */
+enum mxhop_log_level { MXHOP_LOG_WARN, MXHOP_LOG_INFO };
+
+/* What a host's is_local function answers. */
+enum mxhop_local {
+    MXHOP_LOCAL_NO,
+    MXHOP_LOCAL_YES,
+    MXHOP_LOCAL_ERROR /* not known now: the answer will be pass */
+};
+
+/* Flags of struct mxhop_host. */
+#define MXHOP_WORKER 0x1u /* DNS runs in a thread; lookups wait little */
+
+/*
+ * What the embedding program knows and the library cannot. Every member may
+ * be zero. Strings and the struct are copied by mxhop_open(); ctx and the
+ * functions must stay valid until mxhop_close(), and are called only on the
+ * thread that calls the library.
+ */
+struct mxhop_host {
+    unsigned flags;
+    void *ctx;
+    void (*log)(void *ctx, enum mxhop_log_level level, const char *line);
+
+    /*
+     * Whether the MTA delivers `domain` (normalised, A-label) itself. Used
+     * where the parameter local_domains is empty.
+     */
+    enum mxhop_local (*is_local)(void *ctx, const char *domain);
+
+    /*
+     * NULL, or why the MTA must see the domain itself: with `answer = auto`
+     * only domains that an override changed then get a list. The text goes
+     * to the log once.
+     */
+    const char *visible_reason;
+
+    /* Comma or space separated; used where the parameter is empty. */
+    const char *own_names;        /* host names of this MTA */
+    const char *own_addresses;    /* IP addresses of this MTA */
+    const char *address_families; /* "ipv4", "ipv6" or both */
+};
+
+enum mxhop_disposition {
+    MXHOP_PASS,   /* no opinion: the MTA's own routing applies */
+    MXHOP_ROUTE,  /* try the hops, in order */
+    MXHOP_REJECT, /* permanent failure, with text */
+    MXHOP_DEFER   /* temporary failure, with text */
+};
+
+/* Where the DNS part of a route came from. */
+enum mxhop_cache_state {
+    MXHOP_CACHE_NONE, /* no DNS answer was needed, or none was had */
+    MXHOP_CACHE_HIT,
+    MXHOP_CACHE_MISS, /* asked for now */
+    MXHOP_CACHE_STALE /* past its TTL, served under RFC 8767 */
+};
+
+/* One host to try. */
+struct mxhop_hop {
+    const char *host;    /* host name, or IP address without brackets */
+    const char *source;  /* "dns", or the DN of the override */
+    uint16_t port;       /* 1 to 65535, 0: the transport's own (smtp: 25) */
+    uint16_t preference; /* lower first, RFC 5321 section 5.1 */
+    bool is_address;     /* host is an IP address */
+    bool is_mx;          /* host is a name whose MX records the MTA is to look
+                            up itself (a spliced name not known in time) */
+    bool starts_group;   /* less preferred than the hop before it */
+    bool unresolved;     /* its address lookup failed: it may have some */
+};
+
+/* The decision about one key. Belongs to the caller, who frees it with
+   mxhop_route_free(); everything it points to lives as long as it does. */
+struct mxhop_route {
+    const char *key;    /* as asked */
+    const char *domain; /* normal form, "" if the key has none */
+    enum mxhop_disposition disposition;
+    const char *reason;   /* why; for reject and defer the text for the
+                             sender, printable ASCII, without status code */
+    const char *status;   /* enhanced status code (RFC 3463) of reject and
+                             defer, else "" */
+    const char *transport; /* transport to use, "" for the MTA's default */
+    const struct mxhop_hop *hops; /* in the order to try; MXHOP_ROUTE only */
+    size_t n_hops;
+    const char *override; /* DN of the override that applied, or NULL */
+    enum mxhop_cache_state cache;
+    uint32_t ttl_s; /* how long this answer holds, 0: do not keep it */
+    bool secure;    /* every DNS answer in it was authenticated (AD) */
+    bool by_domain; /* this domain gets a queue of its own (group) */
+};
+
+/* Flags of mxhop_lookup() and mxhop_trace(). */
+#define MXHOP_ADDRESS 0x1u /* a recipient without override of its own falls \
+                              through to its domain, as an MTA would ask */
+
+/*
+ * Open the configuration file `config`. `host` may be NULL. On success
+ * *mx_r is to be closed with mxhop_close(). Blocks for file input only.
+ * Errors: MXHOP_ERR_CONFIG with file, line and what was expected;
+ * MXHOP_ERR_MEMORY. A missing override table or name server is not an error
+ * here: it is logged, and each lookup says what it means for it.
+ */
+MXHOP_API MXHOP_CHECK enum mxhop_status
+mxhop_open(struct mxhop **mx_r, const char *config,
+           const struct mxhop_host *host, struct mxhop_error *err);
+
+/* Close *mx and set it to NULL; NULL is allowed. Ends the worker thread;
+   waits for it at most 50 ms beyond the step it is in. */
+MXHOP_API void mxhop_close(struct mxhop **mx);
+
+/*
+ * Decide about `key`: a domain, or a recipient address user@domain. A key
+ * that is neither (address literal, `.parent`, `*`, empty, malformed) is
+ * answered MXHOP_PASS without DNS; it is never an error.
+ *
+ * Blocking: at most the parameter lookup_budget; with MXHOP_WORKER also at
+ * most wait_share of any ten seconds.
+ *
+ * DNS, cache and directory faults are dispositions, not errors: the only
+ * error is MXHOP_ERR_MEMORY, and the MTA should then do what it would do
+ * without mxhop.
+ */
+MXHOP_API MXHOP_CHECK enum mxhop_status
+mxhop_lookup(struct mxhop *mx, const char *key, unsigned flags,
+             struct mxhop_route **route_r, struct mxhop_error *err);
+
+/* Free *route and set it to NULL; NULL is allowed. */
+MXHOP_API void mxhop_route_free(struct mxhop_route **route);
+
+enum mxhop_format {
+    MXHOP_FORMAT_TEXT,    /* for people, several lines */
+    MXHOP_FORMAT_JSON,    /* one object, one line */
+    MXHOP_FORMAT_POSTFIX, /* right-hand side of transport(5) */
+    MXHOP_FORMAT_EXIM     /* manualroute host list, `;` separated */
+};
+
+/*
+ * Render `route`. *text_r is the caller's to free(3), without a final
+ * newline; NULL where the format has no words for the disposition (the
+ * MTA's "not found": pass in Postfix; everything but a route in Exim).
+ */
+MXHOP_API MXHOP_CHECK enum mxhop_status
+mxhop_render(const struct mxhop *mx, const struct mxhop_route *route,
+             enum mxhop_format format, char **text_r,
+             struct mxhop_error *err);
+
+/*
+ * Look `key` up as mxhop_lookup() does, and explain every step in text of at
+ * most 80 columns. *text_r is the caller's to free(3).
+ */
+MXHOP_API MXHOP_CHECK enum mxhop_status
+mxhop_trace(struct mxhop *mx, const char *key, unsigned flags, char **text_r,
+            struct mxhop_error *err);
+
+/*
+ * A file whose change of modification time should make a long-lived host
+ * reopen the handle: the configuration file, or, while the override table is
+ * missing, the directory in which it will appear. The descriptor belongs to
+ * the handle; -1 if there is none.
+ */
+MXHOP_API int mxhop_watch_fd(const struct mxhop *mx);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,55 @@
+/*
+ * The exchange with name servers: non-blocking, many queries in flight, one
+ * deadline each. Runs on whatever thread calls engine_step(); not thread-safe.
+ */
+
+#ifndef DNS_EXCHANGE_H
+#define DNS_EXCHANGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <mxhop/error.h>
+#include "dns/message.h"
+
+struct engine;
+
+enum exchange_outcome {
+    EXCHANGE_ANSWER,  /* msg is a whole reply: REPLY_ANSWER */
+    EXCHANGE_FAILED,  /* every server refused or failed: `why` says how */
+    EXCHANGE_TIMEOUT  /* the deadline passed */
+};
+
+/* Called once for each engine_ask() that returned MXHOP_OK, from
+   engine_step() only. msg belongs to the engine and is valid during the call;
+   the function may call engine_ask(). */
+typedef void exchange_fn(void *ctx, enum exchange_outcome outcome,
+                         const struct question *q, const uint8_t *msg,
+                         size_t len, const char *why);
+
+enum mxhop_status engine_open(struct engine **e_r,
+                              const struct dns_servers *servers,
+                              struct mxhop_error *err);
+/* Drops all queries without calling back. NULL is allowed. */
+void engine_close(struct engine **e);
+
+/* Replace the server list; queries in flight keep theirs. */
+void engine_set_servers(struct engine *e, const struct dns_servers *servers);
+bool engine_trusts_ad(const struct engine *e);
+
+/* Send a query for (name, type). deadline_ms on clock_boot_ms(). Errors:
+   MXHOP_ERR_SYNTAX (name cannot be asked), MXHOP_ERR_MEMORY, MXHOP_ERR_IO
+   (no socket). */
+enum mxhop_status engine_ask(struct engine *e, const char *name, uint16_t type,
+                             uint64_t deadline_ms, exchange_fn *fn, void *ctx);
+
+size_t engine_in_flight(const struct engine *e);
+
+/*
+ * Wait until something happens or until_ms (clock_boot_ms()) or wake_fd (or
+ * -1) becomes readable, handle all that is ready, run callbacks. Returns at
+ * once when until_ms has passed. wake_fd is not read.
+ */
+void engine_step(struct engine *e, uint64_t until_ms, int wake_fd);
+
+#endif

@@ -1,0 +1,24 @@
+/* The ration of waiting: at most a share of any ten seconds (DESIGN 6). */
+
+#ifndef DNS_RATION_H
+#define DNS_RATION_H
+
+#include <stdint.h>
+
+#define RATION_SPAN_MS 10000u
+#define RATION_SLOTS   10u
+
+struct ration {
+    uint32_t share_percent;            /* 0 to 100 */
+    uint64_t slot_no[RATION_SLOTS + 1]; /* which second a slot stands for */
+    uint32_t waited_ms[RATION_SLOTS + 1];
+};
+
+void ration_init(struct ration *r, uint32_t share_percent);
+/* How long a caller may wait at now_ms, at most want_ms. With a share of 100
+   always want_ms. */
+uint32_t ration_allow(const struct ration *r, uint64_t now_ms,
+                      uint32_t want_ms);
+void ration_spend(struct ration *r, uint64_t now_ms, uint32_t waited_ms);
+
+#endif

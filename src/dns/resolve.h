@@ -1,0 +1,75 @@
+/*
+ * MX resolution by the rules of RFC 5321 section 5.1 and RFC 7505: from a
+ * domain to its MX set with the addresses of the hosts worth examining. Runs
+ * tasks on an engine; not thread-safe.
+ */
+
+#ifndef DNS_RESOLVE_H
+#define DNS_RESOLVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "dns/exchange.h"
+#include "model/mxset.h"
+
+/*
+ * What the resolver asks of and tells its owner (who has the caches). All are
+ * called from resolver_step(), on its thread.
+ */
+struct resolver_owner {
+    void *ctx;
+    /* Addresses of a host, if known and fresh for all `families`. */
+    bool (*host_known)(void *ctx, const char *host, unsigned families,
+                       struct hostaddrs *addrs_r);
+    /* A host's addresses were asked for; states may be ADDR_FAILED. */
+    void (*host_learned)(void *ctx, const char *host,
+                         const struct hostaddrs *addrs);
+    /* A domain's MX set was asked for (addresses not filled in). */
+    void (*mx_learned)(void *ctx, const char *domain, const struct mxset *set);
+    /* Which exchanges to examine: fills index[] (of set->mx) with at most
+       cap entries, returns how many. */
+    size_t (*pick)(void *ctx, const struct mxset *set, uint16_t *index,
+                   size_t cap);
+};
+
+#define RESOLVE_PICK_MAX 220    /* 2 x max_hops (100) and 20 to end a tie */
+#define RESOLVE_IN_FLIGHT_MAX 32 /* queries in flight for one domain */
+
+struct resolver;
+
+enum mxhop_status resolver_open(struct resolver **r_r, struct engine *engine,
+                                const struct resolver_owner *owner,
+                                unsigned families, struct mxhop_error *err);
+void resolver_close(struct resolver **r); /* drops tasks, no callbacks */
+
+/*
+ * Called once for each resolver_start_*() that returned MXHOP_OK (unless the
+ * resolver is closed first). set: the task's result with the addresses of the
+ * examined hosts (known ones included); valid during the call, and the
+ * function may take its contents by mxset_copy or by moving and zeroing it.
+ * NULL for a host task.
+ */
+typedef void resolved_fn(void *ctx, const char *name, struct mxset *set);
+
+/*
+ * Resolve a domain: one round trip for MX, one for the hosts' addresses (in
+ * parallel, none if all are known). When known is not NULL the MX set is taken
+ * from it (copied) and only the addresses of picked hosts are asked for.
+ * At deadline_ms the task ends with what it has: an MX answer still missing
+ * is MX_FAILURE, an address still missing ADDR_FAILED (in the result, and not
+ * reported to host_learned).
+ */
+enum mxhop_status resolver_start_domain(struct resolver *r, const char *domain,
+                                        const struct mxset *known,
+                                        uint64_t deadline_ms, resolved_fn *fn,
+                                        void *ctx);
+/* Ask for the addresses of one host, for the host cache only. */
+enum mxhop_status resolver_start_host(struct resolver *r, const char *host,
+                                      uint64_t deadline_ms, resolved_fn *fn,
+                                      void *ctx);
+size_t resolver_tasks(const struct resolver *r); /* started, not ended */
+/* engine_step() plus the ending of tasks. */
+void resolver_step(struct resolver *r, uint64_t until_ms, int wake_fd);
+
+#endif

@@ -1,0 +1,111 @@
+/*
+ * The decision about one key, from what is known: merge, clean, order, limit
+ * (DESIGN 4.6 to 4.9). Pure: no I/O, no clock, the same input gives the same
+ * decision in every process and on every machine with the same seed.
+ */
+
+#ifndef ROUTE_DECIDE_H
+#define ROUTE_DECIDE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <mxhop/mxhop.h>
+#include "model/key.h"
+#include "model/mxset.h"
+#include "model/override.h"
+#include "model/rules.h"
+
+/* What is known for one hop of the override, by index. */
+struct hop_facts {
+    bool spliced;           /* HOP_MX: `set` is that name's MX set */
+    struct mxset set;       /* with addresses, as far as examined */
+    struct hostaddrs addrs; /* HOP_HOST: from the host cache */
+};
+
+struct decide_input {
+    const struct rules *rules;
+    const char *domain;             /* of the key, normal form */
+    const struct override *override; /* NULL: none applies */
+    const struct hop_facts *facts;  /* override->n_hops, or NULL */
+    const struct mxset *set;        /* NULL: was not asked for */
+    bool cold; /* the MX set was asked for but not known in time (set NULL) */
+    int64_t now_s; /* wall time: rotation slots */
+};
+
+enum drop { /* why a candidate is not in the list; texts: drop_text() */
+    DROP_NO,
+    DROP_EXCLUDED,    /* mxhopExclude or mode exclude */
+    DROP_BAD_NAME,    /* not a host name */
+    DROP_LOOKS_LIKE_ADDRESS,
+    DROP_BAD_PORT,
+    DROP_DUPLICATE,
+    DROP_NO_ADDRESS,
+    DROP_BOGUS,
+    DROP_SELF,
+    DROP_BEHIND_SELF, /* DNS host of equal or worse preference than we */
+    DROP_LIMIT,       /* beyond max_hops */
+    DROP_NULL_MX,     /* spliced name accepts no mail */
+    DROP_NO_DOMAIN    /* spliced name does not exist */
+};
+
+struct candidate {
+    const char *host;   /* points into the input */
+    const char *source; /* "dns" or the override's DN; into the input */
+    const char *via;    /* spliced from this name, or NULL */
+    uint16_t port;
+    uint16_t preference; /* for people */
+    bool is_address, is_mx, is_dns;
+    uint8_t tier;        /* 0 prepended, 1 the MX set and merged, 2 appended */
+    uint16_t rank;       /* within a spliced set: 0 best group, 1 ... */
+    uint64_t tie;        /* keyed hash that orders equals */
+    const struct hostaddrs *addrs; /* NULL: nothing known */
+    enum drop drop;
+};
+
+struct decision {
+    enum mxhop_disposition disposition;
+    const char *status;   /* static: "5.1.10", "" */
+    char reason[256];     /* printable ASCII; text of reject and defer */
+    const char *transport;
+    bool by_domain;       /* group: a queue of its own */
+    bool secure;
+    struct candidate *c;  /* all, kept ones first in the order to try, then the
+                             dropped ones in the order they came */
+    size_t n, n_kept;
+};
+
+/* false: out of memory, *d_r is empty. Everything in *d_r that is a pointer
+   to text or addresses belongs to the input, which must outlive it. */
+bool decide(const struct decide_input *in, struct decision *d_r);
+void decision_free(struct decision *d);
+const char *drop_text(enum drop drop);
+
+/*
+ * Which exchanges of a set are worth examining (DESIGN 5): the first
+ * 2 x max_hops in the order of this time slot, and up to 20 more to finish a
+ * tie. Fills index with positions in set->mx; returns how many.
+ */
+size_t decide_pick(const struct rules *rules, const struct mxset *set,
+                   int64_t now_s, uint16_t *index, size_t cap);
+
+/* Seconds until the order of ties of this set turns: at least 1. */
+uint32_t decide_slot_left_s(const struct rules *rules, const struct mxset *set,
+                            int64_t now_s);
+
+/* The steps of decide(), each on a list of candidates, for their tests. */
+struct candidates {
+    struct candidate *v;
+    size_t n, cap;
+};
+bool merge_candidates(const struct decide_input *in, struct candidates *list);
+void clean_candidates(const struct decide_input *in, struct candidates *list);
+void order_candidates(const struct decide_input *in, struct candidates *list);
+
+/* Whether text may reach a rendered list as a host name: labels of letters,
+   digits, `-` and `_`, 253 octets at most. */
+bool clean_is_hostname(const char *host);
+/* The last label is all digits, or the whole parses as an address. */
+bool clean_looks_like_address(const char *host);
+
+#endif

@@ -1,0 +1,25 @@
+/* In which order overrides are looked for. Pure. */
+
+#ifndef ROUTE_MATCH_H
+#define ROUTE_MATCH_H
+
+#include "model/key.h"
+#include "model/mxset.h"
+#include "model/override.h"
+
+/* The keys under which the override of `key` may stand, most specific first:
+   user@example.com (recipients only, and then nothing else), or a.b.example,
+   .b.example, .example, `*`. false: out of memory. */
+bool match_keys(const struct key *key, struct strlist *keys_r);
+
+/* The keys under which an override by exchange may stand, for the hosts of
+   best preference: mx1.example.net, .example.net, .net ..., longest first
+   over all hosts (equal length: in order of hosts), without duplicates. */
+bool match_exchanges(const struct mxset *set, struct strlist *keys_r);
+
+/* Whether a host is covered by `pattern`: the host itself, or .suffix. */
+bool match_host(const char *pattern, const char *host);
+/* The same for a list (commas, white space) of patterns. */
+bool match_host_list(const char *list, const char *host);
+
+#endif

@@ -1,0 +1,28 @@
+/* LDIF files as a source of overrides. */
+
+#ifndef SOURCE_LDIF_H
+#define SOURCE_LDIF_H
+
+#include "source/entry.h"
+
+#define LDIF_BYTES_MAX (256u * 1024 * 1024)
+
+/*
+ * Read a whole LDIF file (RFC 2849) and hand each record to fn, which returns
+ * false to stop (then MXHOP_ERR_MEMORY is returned). The file must be regular
+ * and at most 256 MiB; NUL bytes, `include:`, `attr:< URL` and change records
+ * are refused with path and line, as is every syntax error: the file is then
+ * no source at all.
+ */
+enum mxhop_status ldif_read(const char *path,
+                            bool (*fn)(void *ctx, const struct raw_entry *e),
+                            void *ctx, struct mxhop_error *err);
+
+/* The same over bytes in memory (not NUL-terminated); name is for errors. */
+enum mxhop_status ldif_read_bytes(const char *name, const char *bytes,
+                                  size_t len,
+                                  bool (*fn)(void *ctx,
+                                             const struct raw_entry *e),
+                                  void *ctx, struct mxhop_error *err);
+
+#endif

@@ -1,0 +1,88 @@
+/*
+ * The override table: compiled overrides in LMDB, on disk (DESIGN 7). Written
+ * by one `mxhop refresh` at a time, read by any number of processes.
+ */
+
+#ifndef STORE_OVTABLE_H
+#define STORE_OVTABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <mxhop/error.h>
+#include "model/override.h"
+
+struct ovtable;      /* open for reading */
+struct ovtable_snap; /* one consistent view */
+
+/* Open an existing table for reading. Nothing is created. Must be called
+   before a jail is entered; afterwards new sets are seen without reopening.
+   Errors: MXHOP_ERR_TABLE with path and reason; the caller may try again
+   (a table may appear later). One environment per (device, inode) and
+   process, counted. */
+enum mxhop_status ovtable_open(struct ovtable **t_r, const char *path,
+                               struct mxhop_error *err);
+void ovtable_close(struct ovtable **t);
+
+/* Begin and end one lookup. No system call once the reader slot is taken.
+   The snapshot belongs to the table; one at a time. */
+enum mxhop_status ovtable_begin(struct ovtable *t, struct ovtable_snap **s_r,
+                                struct mxhop_error *err);
+void ovtable_end(struct ovtable_snap **s);
+
+struct ovtable_info {
+    uint64_t version;  /* grows by one with each set that differs */
+    uint32_t entries;
+    bool has_exchanges; /* some entry matches by MX host */
+    int64_t compiled_s; /* wall time of the last successful refresh */
+    char source[256];
+};
+enum mxhop_status ovtable_info(struct ovtable_snap *s,
+                               struct ovtable_info *info_r,
+                               struct mxhop_error *err);
+
+/*
+ * Find the entry for one index key: of those that are active at now_s the one
+ * with the lowest DN. Keys in normal form; by: key index or exchange index.
+ * *o_r->dn is NULL when there is none (status MXHOP_OK); else *o_r is the
+ * caller's to override_free(). MXHOP_ERR_TABLE: damaged record.
+ */
+enum ovtable_index { OVTABLE_BY_KEY, OVTABLE_BY_EXCHANGE };
+enum mxhop_status ovtable_find(struct ovtable_snap *s, enum ovtable_index by,
+                               const char *key, int64_t now_s,
+                               struct override *o_r, struct mxhop_error *err);
+
+/* Call fn for every entry in order of DN, until it returns false. */
+enum mxhop_status ovtable_walk(struct ovtable_snap *s,
+                               bool (*fn)(void *ctx, const struct override *o),
+                               void *ctx, struct mxhop_error *err);
+
+struct ovtable_write {
+    const char *path;
+    const char *source;       /* for people: "ldif:/etc/mxhop/..." */
+    gid_t reader_gid;         /* may use the lock file; (gid_t)-1: leave */
+    uint32_t shrink_percent;  /* override_shrink_limit; 100: no limit */
+    bool force;               /* ignore shrink_percent */
+    int64_t now_s;
+};
+
+struct ovtable_change {
+    uint32_t before, after; /* entries */
+    bool changed;
+    uint64_t version;
+};
+
+/*
+ * Replace the whole set in one transaction; creates table and directory entry
+ * (data file 0644, lock file 0660 with reader_gid) but not the directory.
+ * entries need not be sorted. Nothing changes on any error; MXHOP_ERR_HELD
+ * when more than shrink_percent of the entries would be dropped.
+ * Blocks on disk and on another writer.
+ */
+enum mxhop_status ovtable_replace(const struct ovtable_write *w,
+                                  const struct override *entries, size_t n,
+                                  struct ovtable_change *change_r,
+                                  struct mxhop_error *err);
+
+#endif

@@ -1,0 +1,26 @@
+/* Small helpers for ASCII text; the locale never matters. */
+
+#ifndef UTIL_STR_H
+#define UTIL_STR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+void str_lower(char *s);                       /* A-Z in place */
+bool str_ieq(const char *a, const char *b);    /* ASCII, ignoring case */
+bool str_iends(const char *s, const char *suffix);
+
+/*
+ * The next word of a list whose words are separated by commas and white
+ * space (as in main.cf). Returns its start and stores its length, or NULL at
+ * the end. *pos is advanced; start with the list itself.
+ */
+const char *str_next_word(const char **pos, size_t *len_r);
+
+/* Whether `word` is one of the words of `list`, ignoring ASCII case. */
+bool str_in_list(const char *list, const char *word);
+
+/* Replace everything but printable ASCII by '?', in place: for logs, SMTP. */
+void str_printable(char *s);
+
+#endif

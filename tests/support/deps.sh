@@ -1,0 +1,156 @@
+#!/bin/bash
+# deps.sh [build|test|lint|bench|all]: install what is needed, say nothing if
+# nothing is missing.
+#
+# Tools and libraries are installed with apt. Mail and name servers never are
+# (a newcomer's own mail server is sacred, and Debian's Postfix and Exim exclude
+# each other): they are downloaded, with whatever they need that the machine
+# lacks, and unpacked into build/mta/root. tests/support/ground runs them there.
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/../.." && pwd)
+mta=${MXHOP_MTA:-$root/build/mta}
+
+build_packages=(gcc make pkg-config libc6-dev liblmdb-dev libidn2-dev
+	libjansson-dev libldap-dev libxxhash-dev)
+test_packages=(check valgrind iproute2 util-linux procps)
+lint_packages=(clang-format-14 cppcheck mandoc shellcheck clang-14 clang
+	libclang-rt-14-dev)
+daemons=(postfix postfix-lmdb postfix-cdb nsd unbound bind9-dnsutils)
+
+installed() { # PACKAGE
+	[[ $(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null) == ii* ]]
+}
+
+missing_of() { # PACKAGE...
+	local p
+	for p; do
+		installed "$p" || printf '%s\n' "$p"
+	done
+}
+
+is_debian() { grep -qs '^ID=debian$' /etc/os-release; }
+
+apt() {
+	DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 "$@"
+}
+
+# Package lists may be absent (a fresh container) or too old to download from.
+with_fresh_lists() { # COMMAND...
+	"$@" >"$log" 2>&1 && return
+	apt update >"$log" 2>&1 && "$@" >"$log" 2>&1 && return
+	cat "$log" >&2
+	return 1
+}
+
+refuse() { # WHAT...
+	printf 'mxhop needs these Debian 12 packages, to be installed by root:\n' >&2
+	printf '  %s\n' "$@" >&2
+	exit 1
+}
+
+# None of ours brings a service, but one of their dependencies may one day.
+forbid_services() {
+	[[ -e /usr/sbin/policy-rc.d ]] && return
+	policy=/usr/sbin/policy-rc.d
+	printf '#!/bin/sh\nexit 101\n' >"$policy"
+	chmod 755 "$policy"
+}
+
+install_packages() { # PACKAGE...
+	local missing
+	mapfile -t missing < <(missing_of "$@")
+	[[ ${#missing[@]} -eq 0 ]] && return
+	if [[ $(id -u) -ne 0 ]] || ! is_debian; then
+		refuse "${missing[@]}"
+	fi
+	echo "installing ${missing[*]}"
+	forbid_services
+	with_fresh_lists apt --no-install-recommends install "${missing[@]}"
+}
+
+# What apt would install for the daemons here, without doing it. Upgrades of
+# what the machine already has (a version in brackets) are left out.
+closure() {
+	{
+		printf '%s\n' "${daemons[@]}"
+		apt-get -s --no-install-recommends install "${daemons[@]}" |
+			awk '/^Inst/ && $3 ~ /^\(/ { print $2 }'
+	} | sort -u
+}
+
+download_closure() {
+	local packages
+	packages=$(closure) || return
+	# The sandbox user could not write here; as root is fine for a temporary place.
+	# shellcheck disable=SC2086 # one word a package
+	(cd "$new" && apt-get -q -o APT::Sandbox::User=root download $packages)
+}
+
+# A half unpacked tree must never be taken for a whole one: rename at the end.
+unpack_daemons() {
+	local deb
+	[[ -e $mta/root/.complete ]] && return
+	is_debian || refuse "${daemons[@]}"
+	echo "unpacking ${daemons[*]} into $mta"
+	mkdir -p "$mta"
+	new=$(mktemp -d "$mta/new.XXXXXX")
+	with_fresh_lists download_closure
+	mkdir -p "$new/root/usr"
+	for deb in "$new"/*.deb; do
+		dpkg -x "$deb" "$new/root"
+	done
+	merge_usr "$new/root"
+	chmod 755 "$new/root"
+	touch "$new/root/.complete"
+	rm -rf "$mta/root"
+	mv "$new/root" "$mta/root"
+	rm -rf "$new"
+}
+
+# /lib and friends are links on a Debian 12 machine, but not in its packages.
+merge_usr() { # TREE
+	local d
+	for d in bin sbin lib lib64; do
+		[[ -d $1/$d ]] || continue
+		mkdir -p "$1/usr/$d"
+		cp -a "$1/$d/." "$1/usr/$d/"
+		rm -r "${1:?}/$d"
+	done
+}
+
+cleanup() {
+	rm -f "$log" ${policy:+"$policy"}
+	rm -rf ${new:+"$new"}
+}
+
+what=${1:-all}
+packages=("${build_packages[@]}")
+need_daemons=
+case $what in
+build) ;;
+test | bench)
+	packages+=("${test_packages[@]}")
+	need_daemons=yes
+	;;
+lint) packages+=("${lint_packages[@]}") ;;
+all)
+	packages+=("${test_packages[@]}" "${lint_packages[@]}")
+	need_daemons=yes
+	;;
+*)
+	echo "usage: deps.sh [build|test|lint|bench|all]" >&2
+	exit 64
+	;;
+esac
+
+log=$(mktemp)
+policy='' new=''
+trap cleanup EXIT
+mkdir -p "$root/build"
+exec 9>"$root/build/.deps.lock"
+flock 9
+install_packages "${packages[@]}"
+if [[ $need_daemons ]]; then
+	unpack_daemons
+fi
