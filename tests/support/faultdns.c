@@ -72,7 +72,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MSG_MAX = 65535, NAME_WIRE_MAX = 255, CONNS_MAX = 64, LATER_MAX = 4096 };
+enum { MSG_MAX = 65535, NAME_WIRE_MAX = 255, CONNS_MAX = 64 };
 enum { T_A = 1, T_NS = 2, T_CNAME = 5, T_SOA = 6, T_MX = 15, T_AAAA = 28 };
 enum { T_TXT = 16, T_OPT = 41, R_FORMERR = 1, R_NXDOMAIN = 3 };
 
@@ -840,7 +840,6 @@ static void send_later(const struct bytes *b, int delay_ms, int fd,
                        socklen_t to_len)
 {
     struct later *l = must(calloc(1, sizeof(*l) + b->len)), **p = &waiting;
-    int count = 0;
 
     l->at_ms = now_ms() + delay_ms;
     l->fd = fd;
@@ -849,7 +848,7 @@ static void send_later(const struct bytes *b, int delay_ms, int fd,
     l->to_len = to_len;
     l->len = b->len;
     memcpy(l->data, b->data, b->len);
-    while (*p && (*p)->at_ms <= l->at_ms && count++ < LATER_MAX)
+    while (*p && (*p)->at_ms <= l->at_ms)
         p = &(*p)->next;
     l->next = *p;
     *p = l;
