@@ -36,7 +36,7 @@ SANITIZE = $(filter -fsanitize=%,$(CFLAGS)) $(filter --coverage,$(CFLAGS))
 ALL_LDFLAGS = -pthread -Wl,-z,relro,-z,now $(SANITIZE) $(LDFLAGS)
 
 LIBS     := -lresolv $(shell $(PKG_CONFIG) --libs lmdb libidn2 2>/dev/null || echo -llmdb -lidn2)
-CLI_LIBS := -lldap -llber -ljansson
+CLI_LIBS := -lldap -llber
 
 # Data plane, in order of dependency (hacking.md); then the control plane.
 CORE    := route store dns wire conf model util
@@ -96,7 +96,7 @@ UNIT_DIRS ?= $(CORE) source
 UNIT   := $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
 UNIT_O := $(patsubst src/%.c,$(B)/obj/%.o,\
 	$(wildcard $(addprefix src/,$(addsuffix /*.c,$(UNIT_DIRS)))) \
-	$(if $(filter source,$(UNIT_DIRS)),$(wildcard src/*.c)))
+	$(if $(filter conf,$(UNIT_DIRS)),$(wildcard src/*.c)))
 # Allocation can be made to fail at the nth call: tests/support/failmalloc.c.
 WRAP   := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup
 
@@ -114,5 +114,156 @@ $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(UNIT_O) \
 	    $(shell $(PKG_CONFIG) --libs check)
 
 .PRECIOUS: $(B)/tests/unit/%.o $(B)/tests/support/%.o
+
+# Seed corpora are replayed by ordinary programs; `make fuzz` mutates them.
+FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+
+$(B)/tests/fuzz/%.o: tests/fuzz/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CPPFLAGS) -Itests $(ALL_CFLAGS) -c -o $@ $<
+
+$(B)/tests/fuzz/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o \
+		$(UNIT_O)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) $(CLI_LIBS)
+
+.PRECIOUS: $(B)/tests/fuzz/%.o
+
+.PHONY: unit-programs unit fuzz-replay check check-unit check-integration \
+	check-asan check-valgrind deps
+unit-programs: $(addprefix $(B)/tests/unit/test_,$(UNIT)) \
+	$(addprefix $(B)/tests/fuzz/replay_,$(FUZZ))
+
+RUNNER ?=
+unit: unit-programs
+	tests/support/run-unit $(B) $(RUNNER)
+
+deps:
+	tests/support/deps.sh test
+
+# The packages come first: a sub-make then finds compiler and libraries.
+check:
+	tests/support/deps.sh test
+	$(MAKE) all unit WERROR=1
+	MXHOP_BUILD=$(CURDIR)/$(B) tests/integration/run
+
+check-asan:
+	tests/support/deps.sh test
+	$(MAKE) VARIANT=asan unit
+
+check-valgrind:
+	tests/support/deps.sh test
+	$(MAKE) VARIANT=valgrind unit \
+	    RUNNER="valgrind -q --leak-check=full --error-exitcode=99"
+
+coverage:
+	tests/support/deps.sh test
+	$(MAKE) VARIANT=coverage unit
+	tests/support/coverage build/coverage
+
+# ---- quality --------------------------------------------------------------
+
+C_FILES := $(wildcard src/*.[ch] src/*/*.[ch] include/mxhop/*.h \
+	plugins/*/*.[ch] tests/*/*.[ch] docs/man/*.c)
+SH_FILES := .ci/run tests/integration/run tests/support/deps.sh \
+	tests/support/ground tests/support/run-unit tests/support/includes \
+	tests/support/coverage $(wildcard contrib/demo/demo tests/bench/bench)
+
+.PHONY: lint format format-check includes man-lint coverage
+lint:
+	tests/support/deps.sh lint
+	$(MAKE) includes format-check man-lint
+	shellcheck $(SH_FILES)
+	shellcheck -s bash -e SC2034 tests/integration/lib.sh
+	cppcheck -q --std=c11 --inline-suppr --error-exitcode=1 -j2 \
+	    --enable=warning,portability,performance \
+	    --suppress=missingIncludeSystem --library=posix \
+	    -Iinclude -Isrc -D__GNUC__ src plugins
+
+includes:
+	tests/support/includes
+
+format:
+	clang-format -i $(C_FILES)
+
+format-check:
+	clang-format --dry-run -Werror $(C_FILES)
+
+# ---- documents ------------------------------------------------------------
+
+MAN := docs/man/mxhop.1 $(B)/man/mxhop.cf.5 docs/man/mxhop_table.5
+
+# The parameter section of mxhop.cf(5) comes from the table of parameters.
+$(B)/man/params-mdoc: docs/man/params_mdoc.c $(B)/lib/libmxhop.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< \
+	    $(B)/lib/libmxhop.a $(LIBS)
+
+$(B)/man/mxhop.cf.5: docs/man/mxhop.cf.5.in $(B)/man/params-mdoc
+	$(B)/man/params-mdoc >$(B)/man/params
+	sed -e '/@PARAMETERS@/{' -e 'r $(B)/man/params' -e 'd' -e '}' $< >$@
+
+man: $(MAN)
+.PHONY: man
+man-lint: $(MAN)
+	mandoc -T lint -W warning $(MAN)
+
+# ---- demo, bench ----------------------------------------------------------
+
+.PHONY: demo bench fuzz
+demo:
+	tests/support/deps.sh test
+	$(MAKE) all
+	contrib/demo/demo $(DOMAIN)
+
+bench:
+	tests/support/deps.sh bench
+	$(MAKE) all $(B)/tests/bench/lookup-bench
+	tests/bench/bench
+
+$(B)/tests/bench/%: tests/bench/%.c $(B)/lib/libmxhop.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< \
+	    $(B)/lib/libmxhop.a $(LIBS)
+
+# FUZZ_SECONDS for each target, with clang's libFuzzer.
+FUZZ_SECONDS ?= 60
+fuzz:
+	tests/support/deps.sh lint
+	tests/support/run-fuzz $(FUZZ_SECONDS) $(FUZZ)
+
+# ---- installation ---------------------------------------------------------
+
+# The directories of Postfix: asked from postconf where there is one.
+POSTFIX_SHLIB ?= $(or $(shell postconf -h shlib_directory 2>/dev/null),/usr/lib/postfix)
+POSTFIX_META  ?= $(or $(shell postconf -h meta_directory 2>/dev/null),/etc/postfix)
+libdir := $(PREFIX)/lib
+mandir := $(PREFIX)/share/man
+
+.PHONY: install dist clean
+install: all man
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(libdir)/mxhop \
+	    $(DESTDIR)$(PREFIX)/include/mxhop $(DESTDIR)$(mandir)/man1 \
+	    $(DESTDIR)$(mandir)/man5 $(DESTDIR)/etc/mxhop \
+	    $(DESTDIR)/var/lib/mxhop $(DESTDIR)$(POSTFIX_SHLIB) \
+	    $(DESTDIR)$(POSTFIX_META)/dynamicmaps.cf.d
+	install -m 0755 $(B)/bin/mxhop $(DESTDIR)$(PREFIX)/bin/
+	install -m 0644 $(B)/lib/libmxhop.so.$(SOVERSION) $(DESTDIR)$(libdir)/
+	ln -sf libmxhop.so.$(SOVERSION) $(DESTDIR)$(libdir)/libmxhop.so
+	install -m 0644 include/mxhop/*.h $(DESTDIR)$(PREFIX)/include/mxhop/
+	install -m 0644 $(B)/plugins/postfix-mxhop.so $(DESTDIR)$(POSTFIX_SHLIB)/
+	printf 'mxhop\tpostfix-mxhop.so\tdict_mxhop_open\n' \
+	    >$(DESTDIR)$(POSTFIX_META)/dynamicmaps.cf.d/mxhop
+	install -m 0644 docs/man/mxhop.1 $(DESTDIR)$(mandir)/man1/
+	install -m 0644 $(B)/man/mxhop.cf.5 docs/man/mxhop_table.5 \
+	    $(DESTDIR)$(mandir)/man5/
+	test -e $(DESTDIR)/etc/mxhop/mxhop.cf || \
+	    install -m 0644 contrib/postfix/mxhop.cf $(DESTDIR)/etc/mxhop/
+
+dist:
+	git archive --prefix=mxhop-$(VERSION)/ -o mxhop-$(VERSION).tar.gz HEAD
+
+clean:
+	rm -rf build/obj build/bin build/lib build/plugins build/tests build/man \
+	    build/asan build/valgrind build/coverage build/tsan build/test
 
 -include $(shell find $(B)/obj $(B)/tests -name '*.d' -type f 2>/dev/null)

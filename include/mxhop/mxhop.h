@@ -204,11 +204,13 @@ mxhop_render(const struct mxhop *mx, const struct mxhop_route *route,
              struct mxhop_error *err);
 
 /*
- * Look `key` up as mxhop_lookup() does, and explain every step in text of at
- * most 80 columns. *text_r is the caller's to free(3).
+ * mxhop_lookup() that also explains every step, in text of at most 80 columns
+ * (single words that are longer excepted). *text_r is the caller's to free(3),
+ * *route_r to mxhop_route_free(); both are NULL on error.
  */
 MXHOP_API MXHOP_CHECK enum mxhop_status
-mxhop_trace(struct mxhop *mx, const char *key, unsigned flags, char **text_r,
+mxhop_trace(struct mxhop *mx, const char *key, unsigned flags,
+            struct mxhop_route **route_r, char **text_r,
             struct mxhop_error *err);
 
 /*

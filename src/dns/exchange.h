@@ -15,9 +15,9 @@
 struct engine;
 
 enum exchange_outcome {
-    EXCHANGE_ANSWER,  /* msg is a whole reply: REPLY_ANSWER */
-    EXCHANGE_FAILED,  /* every server refused or failed: `why` says how */
-    EXCHANGE_TIMEOUT  /* the deadline passed */
+    EXCHANGE_ANSWER, /* msg is a whole reply: REPLY_ANSWER */
+    EXCHANGE_FAILED, /* every server refused or failed: `why` says how */
+    EXCHANGE_TIMEOUT /* the deadline passed */
 };
 
 /* Called once for each engine_ask() that returned MXHOP_OK, from

@@ -10,9 +10,9 @@
 #include <mxhop/error.h>
 #include "wire/reply.h"
 
-#define DNS_SERVERS_MAX  8
-#define DNS_UDP_SIZE     1232 /* OPT: what fits everywhere (DNS flag day 2020) */
-#define DNS_QUERY_MAX    512
+#define DNS_SERVERS_MAX 8
+#define DNS_UDP_SIZE    1232 /* OPT: what fits everywhere (DNS flag day 2020) */
+#define DNS_QUERY_MAX   512
 
 struct dns_servers {
     size_t n;

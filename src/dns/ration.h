@@ -9,7 +9,7 @@
 #define RATION_SLOTS   10u
 
 struct ration {
-    uint32_t share_percent;            /* 0 to 100 */
+    uint32_t share_percent;             /* 0 to 100 */
     uint64_t slot_no[RATION_SLOTS + 1]; /* which second a slot stands for */
     uint32_t waited_ms[RATION_SLOTS + 1];
 };

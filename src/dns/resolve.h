@@ -33,8 +33,8 @@ struct resolver_owner {
                    size_t cap);
 };
 
-#define RESOLVE_PICK_MAX 220    /* 2 x max_hops (100) and 20 to end a tie */
-#define RESOLVE_IN_FLIGHT_MAX 32 /* queries in flight for one domain */
+#define RESOLVE_PICK_MAX      220 /* 2 x max_hops (100) and 20 to end a tie */
+#define RESOLVE_IN_FLIGHT_MAX 32  /* queries in flight for one domain */
 
 struct resolver;
 

@@ -14,7 +14,7 @@ struct worker;
 #define WORKER_TASKS_MAX 128  /* names being resolved at a time */
 
 struct worker_options {
-    struct dns_servers servers; /* read before the jail */
+    struct dns_servers servers;  /* read before the jail */
     struct resolver_owner owner; /* called on the worker's thread: the owner
                                     locks what it shares */
     unsigned families;
@@ -42,6 +42,9 @@ enum worker_verdict {
 enum worker_verdict worker_domain(struct worker *w, const char *domain,
                                   const struct mxset *known, uint32_t wait_ms,
                                   struct mxset *set_r);
+/* Use these name servers from now on (resolv.conf changed). */
+void worker_set_servers(struct worker *w, const struct dns_servers *servers);
+
 /* Ask for a host's addresses in the background. Never waits. */
 void worker_host(struct worker *w, const char *host);
 

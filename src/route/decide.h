@@ -71,8 +71,10 @@ struct decision {
     bool by_domain;       /* group: a queue of its own */
     bool secure;
     struct candidate *c;  /* all, kept ones first in the order to try, then the
-                             dropped ones in the order they came */
+                             dropped ones, in the same order among them */
     size_t n, n_kept;
+    uint32_t slot_left_s; /* until the order of ties turns: at least 1;
+                             UINT32_MAX: never, or there is no list */
 };
 
 /* false: out of memory, *d_r is empty. Everything in *d_r that is a pointer
@@ -80,6 +82,10 @@ struct decision {
 bool decide(const struct decide_input *in, struct decision *d_r);
 void decision_free(struct decision *d);
 const char *drop_text(enum drop drop);
+
+/* Equally preferred: neither starts a group (struct mxhop_hop) after the
+   other. */
+bool candidate_same_group(const struct candidate *a, const struct candidate *b);
 
 /*
  * Which exchanges of a set are worth examining (DESIGN 5): the first
@@ -89,7 +95,8 @@ const char *drop_text(enum drop drop);
 size_t decide_pick(const struct rules *rules, const struct mxset *set,
                    int64_t now_s, uint16_t *index, size_t cap);
 
-/* Seconds until the order of ties of this set turns: at least 1. */
+/* Seconds until the order of ties of this set turns: at least 1; UINT32_MAX:
+   never. What decide() says in slot_left_s where the list has the set in it. */
 uint32_t decide_slot_left_s(const struct rules *rules, const struct mxset *set,
                             int64_t now_s);
 
@@ -103,9 +110,10 @@ void clean_candidates(const struct decide_input *in, struct candidates *list);
 void order_candidates(const struct decide_input *in, struct candidates *list);
 
 /* Whether text may reach a rendered list as a host name: labels of letters,
-   digits, `-` and `_`, 253 octets at most. */
+   digits, `-` and `_`, of 1 to 63 octets, none with `-` at an end, 253 octets
+   at most. */
 bool clean_is_hostname(const char *host);
-/* The last label is all digits, or the whole parses as an address. */
+/* The last label is all digits, or the whole reads as an address. */
 bool clean_looks_like_address(const char *host);
 
 #endif

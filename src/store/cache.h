@@ -31,9 +31,9 @@ struct cache_policy {
 enum cache_verdict {
     CACHE_MISS,
     CACHE_FRESH,
-    CACHE_STALE,   /* past its TTL but within stale_max: usable */
-    CACHE_FAILING  /* the last attempt failed, nothing stale is left, and it is
-                      not yet time to ask again: *set_r is MX_FAILURE */
+    CACHE_STALE,  /* past its TTL but within stale_max: usable */
+    CACHE_FAILING /* the last attempt failed, nothing stale is left, and it is
+                     not yet time to ask again: *set_r is MX_FAILURE */
 };
 
 struct cache_entry_state {
@@ -54,8 +54,7 @@ void cache_close(struct cache **c);
    the verdict is CACHE_MISS; addresses are not filled in. Any fault is a
    miss. */
 struct cache_entry_state cache_get_domain(struct cache *c, const char *domain,
-                                          uint64_t now_ms,
-                                          struct mxset *set_r);
+                                          uint64_t now_ms, struct mxset *set_r);
 /* Keep an answer, ttl clamped by the policy. MX_FAILURE never replaces a
    usable answer: it is noted beside it. */
 void cache_put_domain(struct cache *c, const char *domain, uint64_t now_ms,
@@ -64,7 +63,9 @@ void cache_put_domain(struct cache *c, const char *domain, uint64_t now_ms,
 void cache_note_refresh(struct cache *c, const char *domain, uint64_t now_ms);
 
 /* The same for a host's addresses; per family. A failed family keeps a stale
-   answer of the family. Verdict over the families in the mask. */
+   answer of the family. *addrs_r is always filled with what is known. Verdict
+   over the families in the mask: a miss if one is a miss, else stale, else
+   failing, else fresh. refresh_due is told once in 30 s: ask then. */
 struct cache_entry_state cache_get_host(struct cache *c, const char *host,
                                         unsigned families, uint64_t now_ms,
                                         struct hostaddrs *addrs_r);

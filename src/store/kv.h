@@ -13,7 +13,7 @@
 
 struct kv;
 
-#define KV_KEY_MAX   256  /* octets */
+#define KV_KEY_MAX   256 /* octets */
 #define KV_VALUE_MAX 65536
 
 /* How willingly an entry is given up: strangers choose names. */

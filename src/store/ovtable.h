@@ -32,7 +32,7 @@ enum mxhop_status ovtable_begin(struct ovtable *t, struct ovtable_snap **s_r,
 void ovtable_end(struct ovtable_snap **s);
 
 struct ovtable_info {
-    uint64_t version;  /* grows by one with each set that differs */
+    uint64_t version; /* grows by one with each set that differs */
     uint32_t entries;
     bool has_exchanges; /* some entry matches by MX host */
     int64_t compiled_s; /* wall time of the last successful refresh */
@@ -60,10 +60,10 @@ enum mxhop_status ovtable_walk(struct ovtable_snap *s,
 
 struct ovtable_write {
     const char *path;
-    const char *source;       /* for people: "ldif:/etc/mxhop/..." */
-    gid_t reader_gid;         /* may use the lock file; (gid_t)-1: leave */
-    uint32_t shrink_percent;  /* override_shrink_limit; 100: no limit */
-    bool force;               /* ignore shrink_percent */
+    const char *source;      /* for people: "ldif:/etc/mxhop/..." */
+    gid_t reader_gid;        /* may use the lock file; (gid_t)-1: leave */
+    uint32_t shrink_percent; /* override_shrink_limit; 100: no limit */
+    bool force;              /* ignore shrink_percent */
     int64_t now_s;
 };
 
@@ -78,7 +78,8 @@ struct ovtable_change {
  * (data file 0644, lock file 0660 with reader_gid) but not the directory.
  * entries need not be sorted. Nothing changes on any error; MXHOP_ERR_HELD
  * when more than shrink_percent of the entries would be dropped.
- * Blocks on disk and on another writer.
+ * Blocks on disk and on another writer. MXHOP_ERR_ARGUMENT while this process
+ * has the table open for reading: close it first.
  */
 enum mxhop_status ovtable_replace(const struct ovtable_write *w,
                                   const struct override *entries, size_t n,

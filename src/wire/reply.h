@@ -13,9 +13,9 @@
 #define WIRE_TYPE_MX    15
 #define WIRE_TYPE_AAAA  28
 
-#define WIRE_CNAME_MAX 16  /* links followed, DESIGN 5 */
-#define WIRE_NAME_TEXT 1025 /* NS_MAXDNAME: 255 octets, all escaped, NUL */
-#define WIRE_MX_MAX    1024 /* MX records taken from one reply */
+#define WIRE_CNAME_MAX  16   /* links followed, DESIGN 5 */
+#define WIRE_NAME_TEXT  1025 /* NS_MAXDNAME: 255 octets, all escaped, NUL */
+#define WIRE_MX_MAX     1024 /* MX records taken from one reply */
 
 struct question {
     uint16_t id;
@@ -40,12 +40,12 @@ enum reply_kind reply_judge(const uint8_t *msg, size_t len,
                             const struct question *q, int *rcode_r);
 
 enum records_status {
-    RECORDS_SOME,     /* records of the type, at the name or its CNAME chain */
-    RECORDS_NODATA,   /* NOERROR without any */
+    RECORDS_SOME,   /* records of the type, at the name or its CNAME chain */
+    RECORDS_NODATA, /* NOERROR without any */
     RECORDS_NXDOMAIN,
-    RECORDS_PARTIAL,  /* the chain ends in a name about which the reply says
-                         nothing: ask again for `last` */
-    RECORDS_BAD       /* malformed, CNAME loop, chain too long */
+    RECORDS_PARTIAL, /* the chain ends in a name about which the reply says
+                        nothing: ask again for `last` */
+    RECORDS_BAD      /* malformed, CNAME loop, chain too long */
 };
 
 /* The answer to an MX question. Hosts are appended to *set in order of

@@ -12,7 +12,7 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 mta=${MXHOP_MTA:-$root/build/mta}
 
 build_packages=(gcc make pkg-config libc6-dev liblmdb-dev libidn2-dev
-	libjansson-dev libldap-dev libxxhash-dev)
+	libldap-dev libxxhash-dev)
 test_packages=(check valgrind iproute2 util-linux procps)
 lint_packages=(clang-format-14 cppcheck mandoc shellcheck clang-14 clang
 	libclang-rt-14-dev)

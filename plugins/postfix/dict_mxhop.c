@@ -1,0 +1,201 @@
+/*
+ * dict_mxhop - the Postfix lookup table type `mxhop'
+ *
+ * The name of a table is the path of its configuration file:
+ *
+ *     transport_maps = mxhop:/etc/mxhop/mxhop.cf
+ *
+ * A lookup answers with a right-hand side of transport(5), or "not found" where
+ * mxhop has no opinion. It never reports an error, as that would defer mail
+ * that Postfix could have delivered without us.
+ *
+ * The table can only be read, by key. It cannot be listed, changed or created.
+ *
+ * A configuration that cannot be used gives Postfix's stand-in table, which
+ * defers what is asked of it and logs why. Either way Postfix is told which
+ * file to watch, so that its daemons start afresh when the file changes.
+ *
+ * Ownership: struct dict_mxhop owns the library's handle, the host context that
+ * the handle calls back, and the text of the last answer, which is valid until
+ * the next lookup.
+ *
+ * Diagnostics: through msg_info() and msg_warn(), prefixed mxhop:FILE:.
+ */
+
+#include "postfix/host.h"
+#include "postfix/postfix_abi.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct dict_mxhop {
+    struct postfix_dict dict;
+    char spare[DICT_SPARE]; /* what newer releases append to their struct */
+    struct mxhop *mx;
+    struct postfix_host *host;
+    char *text;   /* the last answer */
+    bool failing; /* the last lookup failed, and that was logged */
+};
+
+/* ---- change detection ---- */
+
+/*
+ * Postfix compares modification times in whole seconds. A file that changed
+ * within the last two may change once more without a difference to be seen:
+ * then a time is noted that will differ, for one restart too many, when the
+ * next look (every 10 s in trivial-rewrite) finds the file at rest.
+ */
+static time_t time_to_note(time_t mtime)
+{
+    time_t now = time(NULL);
+
+    return mtime >= now - 1 && mtime <= now ? mtime - 1 : mtime;
+}
+
+/* Takes fd over; -1 is allowed. */
+static void watch(struct postfix_dict *dict, int fd)
+{
+    struct stat st;
+
+    if (fd < 0)
+        return;
+    if (fstat(fd, &st) != 0) {
+        close(fd);
+        return;
+    }
+    dict->stat_fd = fd;
+    dict->mtime = time_to_note(st.st_mtime);
+}
+
+/* The file, or the nearest directory in which it, or a part of its path, will
+   appear. To be looked at with fstat(2) only. */
+static int open_to_watch(const char *path)
+{
+    char *copy = strdup(path), *part = copy;
+    int fd = -1;
+
+    while (part != NULL && (fd = open(part, O_PATH | O_CLOEXEC)) < 0 &&
+           (errno == ENOENT || errno == ENOTDIR) && strcmp(part, "/") != 0 &&
+           strcmp(part, ".") != 0)
+        part = dirname(part);
+    free(copy);
+    return fd;
+}
+
+/* Root's file is trusted; otherwise say whose it is. */
+static void set_owner(struct postfix_dict *dict, const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) != 0)
+        return;
+    dict->owner.uid = st.st_uid;
+    dict->owner.status =
+        st.st_uid == 0 ? DICT_OWNER_TRUSTED : DICT_OWNER_UNTRUSTED;
+}
+
+/* ---- methods ---- */
+
+static void note_failure(struct dict_mxhop *d, const char *reason)
+{
+    if (reason != NULL && !d->failing)
+        msg_warn("%s:%s: %s", d->dict.type, d->dict.name, reason);
+    d->failing = reason != NULL;
+}
+
+static const char *dict_mxhop_lookup(struct postfix_dict *dict, const char *key)
+{
+    struct dict_mxhop *d = (struct dict_mxhop *)dict;
+    struct mxhop_route *route = NULL;
+    struct mxhop_error err = {0};
+    enum mxhop_status status;
+
+    dict->error = DICT_ERR_NONE;
+    free(d->text);
+    d->text = NULL;
+    status = mxhop_lookup(d->mx, key, 0, &route, &err);
+    if (status == MXHOP_OK)
+        status =
+            mxhop_render(d->mx, route, MXHOP_FORMAT_POSTFIX, &d->text, &err);
+    if (status != MXHOP_OK)
+        d->text = NULL;
+    mxhop_route_free(&route);
+    note_failure(d, status != MXHOP_OK ? err.text : NULL);
+    return d->text;
+}
+
+static void dict_mxhop_close(struct postfix_dict *dict)
+{
+    struct dict_mxhop *d = (struct dict_mxhop *)dict;
+
+    mxhop_close(&d->mx);
+    host_free(d->host);
+    free(d->text);
+    if (dict->stat_fd >= 0)
+        close(dict->stat_fd);
+    dict_free(dict);
+}
+
+/* ---- open ---- */
+
+static struct postfix_dict *make_table(const char *name, int dict_flags,
+                                       struct mxhop *mx,
+                                       struct postfix_host *host)
+{
+    struct postfix_dict *dict =
+        dict_alloc(TABLE_TYPE, name, (ssize_t)sizeof(struct dict_mxhop));
+    struct dict_mxhop *d = (struct dict_mxhop *)dict;
+    int fd = mxhop_watch_fd(mx);
+
+    dict->flags = dict_flags | DICT_FLAG_FIXED;
+    dict->lookup = dict_mxhop_lookup;
+    dict->close = dict_mxhop_close;
+    set_owner(dict, name);
+    /* A descriptor of our own: the library may replace its one. */
+    watch(dict, fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1);
+    d->mx = mx;
+    d->host = host;
+    d->text = NULL;
+    d->failing = false;
+    return dict;
+}
+
+static struct postfix_dict *stand_in(const char *name, int open_flags,
+                                     int dict_flags, const char *reason)
+{
+    struct postfix_dict *dict =
+        dict_surrogate(TABLE_TYPE, name, open_flags, dict_flags, "%s:%s: %s",
+                       TABLE_TYPE, name, reason);
+
+    watch(dict, open_to_watch(name));
+    return dict;
+}
+
+MXHOP_API struct postfix_dict *dict_mxhop_open(const char *name, int open_flags,
+                                               int dict_flags);
+
+struct postfix_dict *dict_mxhop_open(const char *name, int open_flags,
+                                     int dict_flags)
+{
+    struct mxhop_error err = {.text = "out of memory"};
+    struct mxhop_host api;
+    struct postfix_host *host;
+    struct mxhop *mx;
+
+    if (open_flags != O_RDONLY)
+        return stand_in(name, open_flags, dict_flags,
+                        "this table can only be read");
+    host = host_create(name, &api);
+    if (host == NULL)
+        return stand_in(name, open_flags, dict_flags, err.text);
+    if (mxhop_open(&mx, name, &api, &err) != MXHOP_OK) {
+        host_free(host);
+        return stand_in(name, open_flags, dict_flags, err.text);
+    }
+    return make_table(name, dict_flags, mx, host);
+}

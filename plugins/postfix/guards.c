@@ -1,0 +1,180 @@
+/*
+ * guards - why Postfix must see a domain itself
+ *
+ * A list of hosts in brackets hides the recipient domain from whatever Postfix
+ * decides by domain further on: TLS policy, DANE, another way out. With
+ * `answer = auto` the library then answers only for domains that an override
+ * changed. This module finds the reason: the first row of the table below that
+ * holds, in the configuration of this process or as an option in master.cf
+ * that the process cannot see.
+ *
+ * When in doubt (master.cf cannot be read), there is a reason. Postfix's own
+ * defaults never are one, so a parameter that this program has not read and
+ * that main.cf does not set needs no default here.
+ */
+
+#include "postfix/host.h"
+#include "postfix/postfix_abi.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+struct guard {
+    const char *param;
+    bool (*holds)(const char *value, const char *name);
+    const char *command; /* whose options count too, "": any program's */
+};
+
+struct search {
+    const char *name;
+    char *text;
+    size_t size;
+    bool found;
+};
+
+static bool is_set(const char *value, const char *name)
+{
+    (void)name;
+    return *value != '\0';
+}
+
+static bool is_yes(const char *value, const char *name)
+{
+    (void)name;
+    return strcasecmp(value, "yes") == 0;
+}
+
+/* Levels that are settled by domain, or that verify a name. */
+static bool is_level_by_domain(const char *value, const char *name)
+{
+    static const char *const levels[] = {"dane", "dane-only", "verify",
+                                         "secure", "fingerprint"};
+    size_t i;
+
+    (void)name;
+    for (i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+        if (strcasecmp(value, levels[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_not_smtp(const char *value, const char *name)
+{
+    (void)name;
+    return strcmp(value, "smtp") != 0 && strcmp(value, "smtp:") != 0;
+}
+
+static bool is_ours(const char *table, const char *name)
+{
+    static const char prefix[] = TABLE_TYPE ":";
+
+    table = word_unproxy(table);
+    return strncmp(table, prefix, strlen(prefix)) == 0 &&
+           strcmp(table + strlen(prefix), name) == 0;
+}
+
+/* Postfix asks every table for the domain before it asks any for .parent. */
+static bool has_other_tables(const char *value, const char *name)
+{
+    char *copy = strdup(value), *cursor = copy, *word;
+    bool other = copy == NULL;
+
+    while (!other && (word = word_next(&cursor, WORDS_IN_LIST)) != NULL)
+        other = !is_ours(word, name);
+    free(copy);
+    return other;
+}
+
+static bool has_parent_style(const char *value, const char *name)
+{
+    (void)value;
+    (void)name;
+    return match_parent_style("transport_maps") != 0;
+}
+
+#define REWRITE "trivial-rewrite"
+
+static const struct guard guards[] = {
+    {"smtp_tls_policy_maps", is_set, ""},
+    {"smtp_tls_per_site", is_set, ""},
+    {"smtp_enforce_tls", is_yes, ""},
+    {"smtp_tls_security_level", is_level_by_domain, ""},
+    {"relayhost", is_set, REWRITE},
+    {"sender_dependent_relayhost_maps", is_set, REWRITE},
+    {"sender_dependent_default_transport_maps", is_set, REWRITE},
+    {"default_transport", is_not_smtp, REWRITE},
+    {"transport_maps", has_other_tables, REWRITE},
+    {"parent_domain_matches_subdomains", has_parent_style, NULL},
+};
+
+static bool found(struct search *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+static bool found(struct search *s, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(s->text, s->size, fmt, ap);
+    va_end(ap);
+    s->found = true;
+    return true;
+}
+
+static bool in_main_cf(struct search *s)
+{
+    const struct guard *g, *end = guards + sizeof(guards) / sizeof(guards[0]);
+    const char *value;
+
+    for (g = guards; g < end; g++) {
+        value = mail_conf_lookup_eval(g->param);
+        if (value != NULL && g->holds(value, s->name))
+            return found(s, "%s = %s", g->param, value);
+    }
+    return false;
+}
+
+static bool counts_for(const struct guard *g, const char *command)
+{
+    return g->command != NULL &&
+           (*g->command == '\0' || strcmp(g->command, command) == 0);
+}
+
+static bool judge_option(void *ctx, const char *service, const char *command,
+                         const char *name, const char *value)
+{
+    const struct guard *g, *end = guards + sizeof(guards) / sizeof(guards[0]);
+    struct search *s = ctx;
+
+    for (g = guards; g < end; g++) {
+        if (strcmp(g->param, name) != 0 || !counts_for(g, command))
+            continue;
+        value = mail_conf_eval(value);
+        if (g->holds(value, s->name))
+            return !found(s, "master.cf: %s: -o %s=%s", service, name, value);
+    }
+    return true;
+}
+
+static bool in_master_cf(struct search *s)
+{
+    const char *dir = mail_conf_lookup_eval("config_directory");
+    char path[4096];
+    int error;
+
+    snprintf(path, sizeof(path), "%s/master.cf", dir != NULL ? dir : "");
+    error = master_options(path, judge_option, s);
+    if (error != 0)
+        return found(s, "cannot read %s: %s", path, strerror(error));
+    return s->found;
+}
+
+bool guard_reason(const char *name, char *text, size_t size)
+{
+    struct search s = {.name = name, .text = text, .size = size};
+
+    return in_main_cf(&s) || in_master_cf(&s);
+}

@@ -1,0 +1,307 @@
+/*
+ * host - what Postfix knows and libmxhop cannot
+ *
+ * Local domains, our own name and addresses, the address families in use, the
+ * log, and whether Postfix must see domains itself (guards.c).
+ *
+ * Local domains are those of mydestination, virtual_alias_domains and
+ * virtual_mailbox_domains, and those of relay_domains unless relay_transport
+ * merely says relay or smtp: a transport with a next hop of its own would
+ * lose it. Postfix's own lists match them, so files, tables, `!` and
+ * parent_domain_matches_subdomains mean what they mean elsewhere. A table that
+ * fails makes the domain unknown, never fatal.
+ *
+ * The lists are opened by host_create(), before the jail. Postfix keeps their
+ * tables open, and watches them, until the process ends.
+ */
+
+#include "postfix/host.h"
+#include "postfix/postfix_abi.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MYDESTINATION, VIRTUAL_ALIAS, VIRTUAL_MAILBOX, RELAY, N_LISTS };
+
+struct postfix_host {
+    char *name; /* of the table */
+    struct postfix_list *lists[N_LISTS];
+    char *own_name;
+    char *own_addresses;
+    char reason[512];
+};
+
+/* ---- parameters ---- */
+
+/* A parameter's value, or that of `other` where Postfix's default is $other
+   and this program has not read the parameter. */
+static const char *value_or(const char *param, const char *other)
+{
+    const char *value = mail_conf_lookup_eval(param);
+
+    if (value == NULL && other != NULL)
+        value = mail_conf_lookup_eval(other);
+    return value != NULL ? value : "";
+}
+
+static const char *virtual_alias_domains(void)
+{
+    const char *value = mail_conf_lookup_eval("virtual_alias_domains");
+
+    return value != NULL ? value
+                         : value_or("virtual_alias_maps", "virtual_maps");
+}
+
+static bool is_bare(const char *transport, const char *name)
+{
+    size_t len = strlen(name);
+
+    return strncmp(transport, name, len) == 0 &&
+           (transport[len] == '\0' || strcmp(transport + len, ":") == 0);
+}
+
+static const char *relay_domains(void)
+{
+    const char *transport = mail_conf_lookup_eval("relay_transport");
+
+    if (transport == NULL || is_bare(transport, "relay") ||
+        is_bare(transport, "smtp"))
+        return "";
+    return value_or("relay_domains", NULL);
+}
+
+/* ---- local domains ---- */
+
+/* Whether `word` names a table of our type, alone or inside another. */
+static bool names_us(const char *word)
+{
+    const char *at = word;
+
+    while ((at = strstr(at, TABLE_TYPE ":")) != NULL) {
+        if (at == word || !isalnum((unsigned char)at[-1]))
+            return true;
+        at++;
+    }
+    return false;
+}
+
+/* proxymap(8) would wait for itself, and commands are also used while Postfix
+   is down. Neither is jailed, so they can open a proxied table themselves. Only
+   daemons have a process_name. */
+static bool skips_proxy(void)
+{
+    const char *daemon_name = mail_conf_lookup_eval("process_name");
+
+    return daemon_name == NULL || strcmp(daemon_name, "proxymap") == 0;
+}
+
+/* `!` and `proxy:` at the beginning of a word, without the `proxy:`. */
+static void put_unproxied(FILE *out, const char *word)
+{
+    size_t bangs = strspn(word, "!");
+
+    fprintf(out, "%.*s%s ", (int)bangs, word, word_unproxy(word + bangs));
+}
+
+/*
+ * A copy of a list, to be freed, in which nothing leads back to us: not a
+ * table of our type, which would open this list again without end (someone
+ * may have `relay_domains = $transport_maps`), nor proxy: where it is in the
+ * way.
+ */
+static char *safe_patterns(const char *name, const char *param,
+                           const char *value)
+{
+    bool direct = skips_proxy();
+    char *copy = strdup(value), *cursor = copy, *word, *text = NULL;
+    size_t len;
+    FILE *out = copy != NULL ? open_memstream(&text, &len) : NULL;
+
+    while (out != NULL && (word = word_next(&cursor, WORDS_IN_LIST)) != NULL) {
+        if (names_us(word))
+            msg_warn("%s:%s: %s in %s is not asked which domains are local",
+                     TABLE_TYPE, name, word, param);
+        else if (direct)
+            put_unproxied(out, word);
+        else
+            fprintf(out, "%s ", word);
+    }
+    free(copy);
+    if (out == NULL || fclose(out) == 0)
+        return text;
+    free(text);
+    return NULL;
+}
+
+static bool open_list(struct postfix_host *host, int i, const char *param,
+                      const char *value, int flags, match_function *match)
+{
+    int surrogates = dict_allow_surrogate;
+    char *copy = strdup(value), *patterns;
+
+    if (copy == NULL)
+        return false;
+    patterns = safe_patterns(host->name, param, copy);
+    free(copy);
+    if (patterns == NULL)
+        return false;
+    /* A missing table is not the end of postmap(1): we pass, and say so. */
+    dict_allow_surrogate = 1;
+    host->lists[i] = match_list_init(param, flags, patterns, 1, match);
+    dict_allow_surrogate = surrogates;
+    free(patterns);
+    return true;
+}
+
+static bool open_lists(struct postfix_host *host)
+{
+    return open_list(host, MYDESTINATION, "mydestination",
+                     value_or("mydestination", NULL), MATCH_FLAG_RETURN,
+                     match_string) &&
+           open_list(host, VIRTUAL_ALIAS, "virtual_alias_domains",
+                     virtual_alias_domains(), MATCH_FLAG_RETURN,
+                     match_string) &&
+           open_list(host, VIRTUAL_MAILBOX, "virtual_mailbox_domains",
+                     value_or("virtual_mailbox_domains",
+                              "virtual_mailbox_maps"),
+                     MATCH_FLAG_RETURN, match_string) &&
+           open_list(host, RELAY, "relay_domains", relay_domains(),
+                     MATCH_FLAG_RETURN | match_parent_style("relay_domains"),
+                     match_hostname);
+}
+
+static enum mxhop_local in_lists(struct postfix_host *host, const char *domain)
+{
+    int i;
+
+    for (i = 0; i < N_LISTS; i++) {
+        if (match_list_match(host->lists[i], domain) != 0)
+            return MXHOP_LOCAL_YES;
+        if (host->lists[i]->error != 0)
+            return MXHOP_LOCAL_ERROR;
+    }
+    return MXHOP_LOCAL_NO;
+}
+
+/* A list may hold the Unicode form, which Postfix does not convert. */
+static enum mxhop_local is_local(void *ctx, const char *domain)
+{
+    enum mxhop_local answer = in_lists(ctx, domain);
+    const char *unicode;
+
+    if (answer != MXHOP_LOCAL_NO || strstr(domain, "xn--") == NULL ||
+        midna_domain_to_utf8 == NULL)
+        return answer;
+    unicode = midna_domain_to_utf8(domain);
+    return unicode != NULL ? in_lists(ctx, unicode) : answer;
+}
+
+/* ---- who we are ---- */
+
+static void put_addresses(FILE *out, const struct postfix_addresses *a)
+{
+    char text[INET6_ADDRSTRLEN];
+    int i;
+
+    for (i = 0; i < a->used; i++) {
+        const struct sockaddr_storage *sa = &a->list[i];
+        const void *address =
+            sa->ss_family == AF_INET
+                ? (const void *)&((const struct sockaddr_in *)sa)->sin_addr
+                : (const void *)&((const struct sockaddr_in6 *)sa)->sin6_addr;
+
+        if (inet_ntop(sa->ss_family, address, text, sizeof(text)) != NULL)
+            fprintf(out, "%s ", text);
+    }
+}
+
+static char *own_addresses(void)
+{
+    char *text = NULL;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+
+    if (out == NULL)
+        return NULL;
+    put_addresses(out, own_inet_addr_list());
+    put_addresses(out, proxy_inet_addr_list());
+    if (fclose(out) == 0)
+        return text;
+    free(text);
+    return NULL;
+}
+
+static const char *address_families(void)
+{
+    if (inet_proto_table == NULL)
+        return NULL;
+    switch (inet_proto_table->family) {
+    case AF_INET:
+        return "ipv4";
+    case AF_INET6:
+        return "ipv6";
+    default:
+        return "ipv4 ipv6";
+    }
+}
+
+/* ---- */
+
+static void log_line(void *ctx, enum mxhop_log_level level, const char *line)
+{
+    const struct postfix_host *host = ctx;
+
+    if (level == MXHOP_LOG_WARN)
+        msg_warn("%s:%s: %s", TABLE_TYPE, host->name, line);
+    else
+        msg_info("%s:%s: %s", TABLE_TYPE, host->name, line);
+}
+
+struct postfix_host *host_create(const char *name, struct mxhop_host *api_r)
+{
+    struct postfix_host *host = calloc(1, sizeof(*host));
+    bool guarded;
+
+    if (host == NULL)
+        return NULL;
+    host->name = strdup(name);
+    host->own_name = strdup(value_or("myhostname", NULL));
+    host->own_addresses = own_addresses();
+    if (host->name == NULL || host->own_name == NULL ||
+        host->own_addresses == NULL || !open_lists(host)) {
+        host_free(host);
+        return NULL;
+    }
+    guarded = guard_reason(name, host->reason, sizeof(host->reason));
+    *api_r = (struct mxhop_host){
+        .flags = MXHOP_WORKER,
+        .ctx = host,
+        .log = log_line,
+        .is_local = is_local,
+        .visible_reason = guarded ? host->reason : NULL,
+        .own_names = host->own_name,
+        .own_addresses = host->own_addresses,
+        .address_families = address_families(),
+    };
+    return host;
+}
+
+void host_free(struct postfix_host *host)
+{
+    int i;
+
+    if (host == NULL)
+        return;
+    for (i = 0; i < N_LISTS; i++) {
+        if (host->lists[i] != NULL)
+            match_list_free(host->lists[i]);
+    }
+    free(host->name);
+    free(host->own_name);
+    free(host->own_addresses);
+    free(host);
+}

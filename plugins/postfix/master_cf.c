@@ -1,0 +1,142 @@
+/*
+ * master_cf - the options that services have in master.cf
+ *
+ * Postfix parameters can be overridden for one service, with `-o name=value`
+ * or `-o { name = value }` after its command. This reads them all, by the rules
+ * of master(5): a line that begins with a blank continues the one before;
+ * empty lines and lines whose first word begins with # are not there.
+ *
+ * Nothing is judged here: a line that master(8) would refuse merely has no
+ * options. Memory is freed before return.
+ */
+
+#include "postfix/host.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COMMAND_FIELD 7 /* service type private unpriv chroot wakeup max */
+
+struct reader {
+    FILE *file;
+    char *next; /* a physical line that was read ahead, or NULL */
+    size_t next_size;
+    bool have_next;
+};
+
+static bool is_comment(const char *line)
+{
+    line += strspn(line, WORDS_IN_LINE);
+    return *line == '\0' || *line == '#';
+}
+
+static bool read_ahead(struct reader *r)
+{
+    while (!r->have_next && getline(&r->next, &r->next_size, r->file) >= 0)
+        r->have_next = !is_comment(r->next);
+    return r->have_next;
+}
+
+/* The next logical line, the caller's to free; NULL at the end or on error,
+   then errno says which. */
+static char *read_logical(struct reader *r)
+{
+    char *line = NULL, *longer;
+    size_t len = 0, more;
+
+    errno = 0;
+    while (read_ahead(r)) {
+        if (line != NULL && !isblank((unsigned char)r->next[0]))
+            break;
+        more = strlen(r->next);
+        longer = realloc(line, len + more + 1);
+        if (longer == NULL) {
+            free(line);
+            return NULL;
+        }
+        line = longer;
+        memcpy(line + len, r->next, more + 1);
+        len += more;
+        r->have_next = false;
+    }
+    return line;
+}
+
+/* Without outer blanks. */
+static char *trim(char *text)
+{
+    size_t len;
+
+    text += strspn(text, WORDS_IN_LINE);
+    len = strlen(text);
+    while (len > 0 && strchr(WORDS_IN_LINE, text[len - 1]) != NULL)
+        len--;
+    text[len] = '\0';
+    return text;
+}
+
+/* Without outer braces, which protect blanks. */
+static char *unbrace(char *word)
+{
+    size_t len = strlen(word);
+
+    if (word[0] != '{' || len < 2 || word[len - 1] != '}')
+        return word;
+    word[len - 1] = '\0';
+    return trim(word + 1);
+}
+
+/* The option that begins at `word`, with the next word if it is apart. */
+static char *option_text(char *word, char **cursor)
+{
+    if (strncmp(word, "-o", 2) != 0)
+        return NULL;
+    word = word[2] != '\0' ? word + 2 : word_next(cursor, WORDS_IN_LINE);
+    return word != NULL ? unbrace(word) : NULL;
+}
+
+static bool line_options(char *line, master_option *fn, void *ctx)
+{
+    char *field[COMMAND_FIELD + 1], *cursor = line, *word, *text, *equals;
+    size_t i;
+
+    for (i = 0; i <= COMMAND_FIELD; i++) {
+        field[i] = word_next(&cursor, WORDS_IN_LINE);
+        if (field[i] == NULL)
+            return true;
+    }
+    while ((word = word_next(&cursor, WORDS_IN_LINE)) != NULL) {
+        text = option_text(unbrace(word), &cursor);
+        equals = text != NULL ? strchr(text, '=') : NULL;
+        if (equals == NULL)
+            continue;
+        *equals = '\0';
+        if (!fn(ctx, field[0], field[COMMAND_FIELD], trim(text),
+                trim(equals + 1)))
+            return false;
+    }
+    return true;
+}
+
+int master_options(const char *path, master_option *fn, void *ctx)
+{
+    struct reader r = {.file = fopen(path, "re")};
+    bool more = true;
+    char *line;
+    int error = 0;
+
+    if (r.file == NULL)
+        return errno;
+    while (more && (line = read_logical(&r)) != NULL) {
+        more = line_options(line, fn, ctx);
+        free(line);
+    }
+    if (more)
+        error = ferror(r.file) && errno == 0 ? EIO : errno;
+    free(r.next);
+    fclose(r.file);
+    return error;
+}

@@ -1,0 +1,58 @@
+/*
+ * refresh - compile the overrides into the override table, like postmap(1)
+ *
+ * Needs only the configuration: a table that is missing or broken is what
+ * this command mends.
+ */
+
+#include "cli/cli.h"
+
+#include <getopt.h>
+#include <stdio.h>
+
+static int refresh(const struct conf *conf, bool force)
+{
+    struct compile_options options = cli_compile_options(conf);
+    struct compile_result result;
+    struct mxhop_error err;
+
+    if (conf->overrides[0] == '\0') {
+        cli_complain("overrides is empty: nothing to refresh; set it to "
+                     "ldif:/etc/mxhop/overrides.ldif, for instance");
+        return EXIT_CONFIG;
+    }
+    options.force = force;
+    options.ctx = conf->overrides;
+    if (compile_overrides(&options, &result, &err) != MXHOP_OK)
+        return cli_fail(&err);
+    printf("%s: %u entries%s, version %llu, %u skipped\n",
+           conf->override_table, result.entries,
+           result.change.changed ? "" : " (unchanged)",
+           (unsigned long long)result.change.version, result.skipped);
+    return 0;
+}
+
+int cmd_refresh(const char *config, int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"force", no_argument, NULL, 'f'},
+        {0},
+    };
+    struct mxhop_error err;
+    struct conf conf;
+    bool force = false;
+    int opt, status;
+
+    while ((opt = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+        if (opt != 'f')
+            return cli_usage("refresh", "unknown option");
+        force = true;
+    }
+    if (optind < argc)
+        return cli_usage("refresh", "refresh takes no arguments");
+    if (conf_load(&conf, config, NULL, &err) != MXHOP_OK)
+        return cli_fail(&err);
+    status = refresh(&conf, force);
+    conf_free(&conf);
+    return status;
+}

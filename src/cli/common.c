@@ -1,0 +1,117 @@
+/*
+ * common - what the subcommands share: complaints, exit statuses, opening
+ */
+
+#include "cli/cli.h"
+#include "util/clock.h"
+
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+static void complain(const char *fmt, va_list ap)
+{
+    fflush(stdout);
+    fputs("mxhop: ", stderr);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
+}
+
+void cli_complain(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    complain(fmt, ap);
+    va_end(ap);
+}
+
+int cli_usage(const char *command, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    complain(fmt, ap);
+    va_end(ap);
+    fprintf(stderr, "mxhop: see mxhop --help for the arguments of %s\n",
+            command);
+    return EXIT_USAGE;
+}
+
+int cli_fail(const struct mxhop_error *err)
+{
+    static const int statuses[] = {
+        [MXHOP_ERR_MEMORY] = EX_OSERR,   [MXHOP_ERR_ARGUMENT] = EX_USAGE,
+        [MXHOP_ERR_CONFIG] = EX_CONFIG,  [MXHOP_ERR_SYNTAX] = EX_DATAERR,
+        [MXHOP_ERR_IO] = EX_IOERR,       [MXHOP_ERR_TABLE] = EX_IOERR,
+        [MXHOP_ERR_DNS] = EX_CONFIG,     [MXHOP_ERR_HELD] = EX_TEMPFAIL,
+        [MXHOP_ERR_TIMEOUT] = EX_TEMPFAIL,
+    };
+
+    cli_complain("%s", err->text);
+    return statuses[err->code];
+}
+
+int cli_status(enum mxhop_disposition disposition)
+{
+    static const int statuses[] = {
+        [MXHOP_ROUTE] = EXIT_ANSWERED,
+        [MXHOP_PASS] = EXIT_PASS,
+        [MXHOP_REJECT] = EXIT_REJECT,
+        [MXHOP_DEFER] = EXIT_DEFER,
+    };
+
+    return statuses[disposition];
+}
+
+static void log_line(void *ctx, enum mxhop_log_level level, const char *line)
+{
+    (void)ctx;
+    cli_complain("%s%s", level == MXHOP_LOG_WARN ? "warning: " : "", line);
+}
+
+struct mxhop *cli_open(const char *config, int *status_r)
+{
+    const struct mxhop_host host = {.log = log_line};
+    struct mxhop_error err;
+    struct mxhop *mx;
+
+    if (mxhop_open(&mx, config, &host, &err) == MXHOP_OK)
+        return mx;
+    *status_r = cli_fail(&err);
+    return NULL;
+}
+
+/* The MTA's processes, which run as this user, share the lock file. */
+static gid_t reader_gid(const char *owner)
+{
+    const struct passwd *pw = getpwnam(owner[0] != '\0' ? owner : "postfix");
+
+    return pw != NULL ? pw->pw_gid : (gid_t)-1;
+}
+
+struct compile_options cli_compile_options(const struct conf *conf)
+{
+    return (struct compile_options){
+        .source = conf->overrides,
+        .table = conf->override_table,
+        .reader_gid = reader_gid(conf->cache_owner),
+        .shrink_percent = conf->override_shrink_limit_percent,
+        .now_s = clock_wall_s(),
+        .report = cli_report,
+    };
+}
+
+void cli_report(void *ctx, const struct finding *f)
+{
+    const char *source = ctx;
+
+    if (source != NULL && strncmp(source, "ldif:", 5) == 0)
+        source += 5;
+    if (source != NULL && f->line > 0)
+        cli_complain("%s:%zu: %s: %s", source, f->line, f->dn, f->text);
+    else
+        cli_complain("%s: %s", f->dn, f->text);
+}

@@ -1,0 +1,93 @@
+/*
+ * mxhop - the command
+ *
+ * One row a subcommand. Options come before arguments, as getopt(3) has them
+ * under POSIXLY_CORRECT; each subcommand parses its own.
+ */
+
+#include "cli/cli.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct command commands[] = {
+    {"lookup", "[--format text|json|postfix|exim] KEY...|-",
+     "print the next hops of domains or recipients", cmd_lookup},
+    {"trace", "KEY", "explain every step of one lookup", cmd_trace},
+    {"refresh", "[--force]", "compile the overrides into the override table",
+     cmd_refresh},
+    {"check", "[--defaults]", "check configuration and overrides", cmd_check},
+};
+
+#define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static void print_usage(FILE *out)
+{
+    fputs("usage: mxhop [-c FILE] COMMAND [OPTION...] [ARGUMENT...]\n", out);
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        fprintf(out, "  %s %s\n      %s\n", commands[i].name,
+                commands[i].arguments, commands[i].summary);
+    fputs("  -c FILE     configuration (" MXHOP_DEFAULT_CONFIG ")\n"
+          "  -h, --help  this text; --version: the version\n",
+          out);
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        if (strcmp(name, commands[i].name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static int finish(int status)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    cli_complain("cannot write to standard output");
+    return 74;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
+        {0},
+    };
+    const char *config = MXHOP_DEFAULT_CONFIG;
+    const struct command *command;
+    int opt;
+
+    while ((opt = getopt_long(argc, argv, "+c:h", options, NULL)) != -1) {
+        if (opt == 'c') {
+            config = optarg;
+        } else if (opt == 'h') {
+            print_usage(stdout);
+            return finish(0);
+        } else if (opt == 'V') {
+            puts("mxhop " MXHOP_VERSION);
+            return finish(0);
+        } else {
+            print_usage(stderr);
+            return EXIT_USAGE;
+        }
+    }
+    if (optind >= argc) {
+        print_usage(stderr);
+        return EXIT_USAGE;
+    }
+    command = find_command(argv[optind]);
+    if (command == NULL) {
+        cli_complain("unknown command \"%s\"; mxhop --help lists them",
+                     argv[optind]);
+        return EXIT_USAGE;
+    }
+    argc -= optind;
+    argv += optind;
+    optind = 0; /* a fresh scan, for the subcommand's own options */
+    return finish(command->run(config, argc, argv));
+}

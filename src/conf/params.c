@@ -1,0 +1,279 @@
+/*
+ * params - the table of parameters
+ *
+ * One row a parameter. The parser, the list that `mxhop check` prints and
+ * the parameter section of mxhop.cf(5) all come from here, so that they
+ * cannot disagree. The order is that of the manual page. Adding a parameter:
+ * a member of struct conf, a row here.
+ *
+ * The documentation is mdoc(7): a sentence a line. Type and range are added
+ * when it is printed, and not repeated here.
+ */
+
+#include "conf/params.h"
+
+#define AS(text, field)   .name = (text), .offset = offsetof(struct conf, field)
+#define AT(field)         AS(#field, field)
+#define TEXT(reader, def) .type = PARAM_TEXT, .read = (reader), .value = (def)
+#define CHOICE(list, def) .type = PARAM_CHOICE, .words = (list), .value = (def)
+#define NUMBER(kind, def, from, to) \
+    .type = (kind), .value = (def), .min = (from), .max = (to)
+
+#define SECONDS 1000ull /* times in the table are in milliseconds */
+#define MINUTES (60 * SECONDS)
+#define HOURS   (60 * MINUTES)
+#define DAYS    (24 * HOURS)
+#define MIB     (1ull << 20)
+
+static const struct param_word reject_pass[] = {
+    {"reject", CHOICE_REJECT}, {"pass", CHOICE_PASS}, {NULL, 0}};
+static const struct param_word pass_reject[] = {
+    {"pass", CHOICE_PASS}, {"reject", CHOICE_REJECT}, {NULL, 0}};
+static const struct param_word defer_pass[] = {
+    {"defer", CHOICE_DEFER}, {"pass", CHOICE_PASS}, {NULL, 0}};
+static const struct param_word pass_defer[] = {
+    {"pass", CHOICE_PASS}, {"defer", CHOICE_DEFER}, {NULL, 0}};
+static const struct param_word pass_defer_reject[] = {{"pass", CHOICE_PASS},
+                                                      {"defer", CHOICE_DEFER},
+                                                      {"reject", CHOICE_REJECT},
+                                                      {NULL, 0}};
+static const struct param_word answers[] = {{"auto", ANSWER_AUTO},
+                                            {"list", ANSWER_LIST},
+                                            {"override", ANSWER_OVERRIDE},
+                                            {NULL, 0}};
+static const struct param_word groups[] = {
+    {"site", GROUP_SITE}, {"domain", GROUP_DOMAIN}, {NULL, 0}};
+
+const struct param params[] = {
+    {AT(dns_servers), TEXT(text_read_servers, ""),
+     .doc = "The name servers to ask, at most eight, in this order:\n"
+            "IP addresses, each with an optional port, as in\n"
+            ".Ql 127.0.0.1:5353 [::1]:53 .\n"
+            "They must be resolvers that answer for any domain.\n"
+            "Empty: those of\n"
+            ".Xr resolv.conf 5 ."},
+    {AS("dns_timeout", dns_timeout_ms),
+     NUMBER(PARAM_TIME_MS, "10s", SECONDS, 5 * MINUTES), .unit = "s",
+     .doc = "How long to go on asking name servers about one name before the\n"
+            "lookup counts as failed.\n"
+            "Nobody waits this long inside Postfix:\n"
+            "there the answer, when it comes, fills the cache."},
+    {AT(address_families), TEXT(text_read_families, ""),
+     .doc = "The kinds of address that mail can be sent to:\n"
+            ".Cm ipv4 , ipv6\n"
+            "or both.\n"
+            "A host that has none of them is left out of every list.\n"
+            "Empty: inside Postfix what\n"
+            ".Va inet_protocols\n"
+            "says, elsewhere both."},
+    {AS("lookup_budget", lookup_budget_ms),
+     NUMBER(PARAM_TIME_MS, "", 1, MINUTES), .unit = "ms",
+     .doc = "How long one lookup may wait for name servers.\n"
+            "What is not known by then is answered as\n"
+            ".Va on_cold\n"
+            "says.\n"
+            "Postfix can do nothing else while it waits, hence keep it short\n"
+            "there.\n"
+            "A number without a unit is in milliseconds.\n"
+            "Empty: 200ms inside Postfix, 2s in Exim and in the command."},
+    {AS("wait_share", wait_share_percent), NUMBER(PARAM_PERCENT, "10%", 0, 100),
+     .doc = "The share of any ten seconds that lookups inside Postfix may\n"
+            "spend waiting, all together.\n"
+            "When it is used up, domains that are not in the cache get\n"
+            ".Va on_cold\n"
+            "at once, so that a flood of unknown domains does not hold up\n"
+            "other mail."},
+    {AT(cache), TEXT(text_read_cache, "memory"),
+     .doc = "Where DNS answers are kept.\n"
+            ".Cm memory :\n"
+            "in each process, for as long as it lives;\n"
+            ".Cm none :\n"
+            "nowhere, each lookup asks again."},
+    {AS("cache_size", cache_size_bytes),
+     NUMBER(PARAM_SIZE, "64M", MIB, 65536 * MIB),
+     .doc = "How much the cache may hold.\n"
+            "When it is full, negative answers and those that nobody has\n"
+            "asked for lately are given up first.\n"
+            "A number without a unit is in bytes; K, M and G (or KiB, MiB\n"
+            "and GiB) are powers of 1024."},
+    {AT(cache_owner), TEXT(text_read_label, ""),
+     .doc = "The user whom the files of a cache on disk belong to.\n"
+            "Empty: inside Postfix its\n"
+            ".Va mail_owner .\n"
+            "Without meaning while the cache is in memory."},
+    {AS("ttl_min", ttl_min_s), NUMBER(PARAM_TIME_S, "30s", 0, DAYS),
+     .unit = "s",
+     .doc = "A DNS answer is kept for at least this time, even if its own\n"
+            "time to live is shorter.\n"
+            "Not more than\n"
+            ".Va ttl_max ."},
+    {AS("ttl_max", ttl_max_s), NUMBER(PARAM_TIME_S, "1d", SECONDS, 30 * DAYS),
+     .unit = "s",
+     .doc = "A DNS answer is asked for again after this time at the latest,\n"
+            "even if its own time to live is longer."},
+    {AS("negative_ttl_max", negative_ttl_max_s),
+     NUMBER(PARAM_TIME_S, "15m", SECONDS, DAYS), .unit = "s",
+     .doc = "The same limit for negative answers: no such domain, no such\n"
+            "record.\n"
+            "They say themselves how long they hold (RFC 2308)."},
+    {AS("stale_max", stale_max_s), NUMBER(PARAM_TIME_S, "3d", 0, 30 * DAYS),
+     .unit = "s",
+     .doc = "For how long after its time to live an answer may still be used\n"
+            "while name servers fail (RFC 8767).\n"
+            "Mail keeps its routes through a DNS outage of that length.\n"
+            "0: never."},
+    {AT(overrides), TEXT(text_read_overrides, ""),
+     .doc = "Where\n"
+            ".Cm mxhop refresh\n"
+            "reads the overrides from:\n"
+            ".Ql ldif:/etc/mxhop/overrides.ldif\n"
+            "or another absolute path after\n"
+            ".Ql ldif: .\n"
+            "Lookups never read this file, only the table made from it.\n"
+            "Empty: there are no overrides."},
+    {AT(override_table), TEXT(text_read_path, "/var/lib/mxhop/overrides"),
+     .doc = "The table that\n"
+            ".Cm mxhop refresh\n"
+            "writes and lookups read, an absolute path.\n"
+            "Its directory must exist.\n"
+            "The table is opened before the mail system goes into a chroot\n"
+            "jail, and need not be inside."},
+    {AS("override_shrink_limit", override_shrink_limit_percent),
+     NUMBER(PARAM_PERCENT, "50%", 0, 100),
+     .doc = "A refresh that would remove more than this share of the\n"
+            "overrides is held back, and the old ones stay in force, unless\n"
+            "it is run with\n"
+            ".Fl -force .\n"
+            "An empty or truncated source should not unroute mail.\n"
+            "100%: no limit."},
+    {AT(on_null_mx), CHOICE(reject_pass, "reject"),
+     .doc = "The domain says that it accepts no mail (a null MX, RFC 7505).\n"
+            ".Cm reject :\n"
+            "with status 5.1.10."},
+    {AT(on_nxdomain), CHOICE(pass_reject, "pass"),
+     .doc = "The domain does not exist.\n"
+            ".Cm pass :\n"
+            "the mail system finds out by itself;\n"
+            ".Cm reject :\n"
+            "with status 5.1.2."},
+    {AT(on_dns_failure), CHOICE(pass_defer, "pass"),
+     .doc = "Name servers fail or refuse to answer about the domain, and no\n"
+            "older answer is left.\n"
+            "A failure never counts as\n"
+            ".Dq has no MX ."},
+    {AT(on_cold), CHOICE(pass_defer, "pass"),
+     .doc = "The domain is not in the cache, and the answer did not come\n"
+            "within\n"
+            ".Va lookup_budget\n"
+            "and\n"
+            ".Va wait_share .\n"
+            "The next lookup will probably find it."},
+    {AT(on_no_host), CHOICE(pass_defer_reject, "pass"),
+     .doc = "None of the domain's mail hosts can be used: their names are\n"
+            "not host names, they have no address, or they are this system.\n"
+            ".Cm reject :\n"
+            "with status 5.4.4."},
+    {AT(on_bogus), CHOICE(reject_pass, "reject"),
+     .doc = "Every address of every mail host of the domain is in\n"
+            ".Va bogus_networks .\n"
+            ".Cm reject :\n"
+            "with status 5.4.4."},
+    {AT(on_override_failure), CHOICE(defer_pass, "defer"),
+     .doc = "The parameter\n"
+            ".Va overrides\n"
+            "is set, but\n"
+            ".Va override_table\n"
+            "is missing or cannot be read.\n"
+            ".Cm defer\n"
+            "keeps mail in the queue that an override would have sent\n"
+            "elsewhere."},
+    {AT(bogus_networks), TEXT(text_read_networks, ""),
+     .doc = "Addresses and networks that no mail host of a stranger can\n"
+            "have, such as\n"
+            ".Ql 127.0.0.0/8 0.0.0.0/8 ::1 .\n"
+            "A mail host with such addresses only is left out.\n"
+            "Empty: any address will do."},
+    {AT(local_domains), TEXT(text_read_patterns, ""),
+     .doc = "Domains that this system delivers itself, for which the answer\n"
+            "is always\n"
+            ".Cm pass :\n"
+            "names, or\n"
+            ".Ql .example.com\n"
+            "for all names below one.\n"
+            "Empty: inside Postfix the domains of\n"
+            ".Va mydestination , virtual_alias_domains\n"
+            "and\n"
+            ".Va virtual_mailbox_domains ,\n"
+            "elsewhere none."},
+    {AT(own_names), TEXT(text_read_names, ""),
+     .doc = "The host names of this system.\n"
+            "A domain's mail host of such a name is left out, with all that\n"
+            "the DNS prefers no more than it, because mail would loop\n"
+            "(RFC 5321 section 5.1).\n"
+            "Empty: inside Postfix what\n"
+            ".Va myhostname\n"
+            "says, elsewhere none."},
+    {AT(own_addresses), TEXT(text_read_networks, ""),
+     .doc = "The IP addresses of this system, to the same end, with those\n"
+            "of address translators in front of it.\n"
+            "Empty: inside Postfix those of\n"
+            ".Va inet_interfaces\n"
+            "and\n"
+            ".Va proxy_interfaces ,\n"
+            "elsewhere none."},
+    {AT(answer), CHOICE(answers, "auto"),
+     .doc = "Which domains get a list of hosts.\n"
+            ".Cm list :\n"
+            "all that can be routed;\n"
+            ".Cm override :\n"
+            "only those that an override changed, all others pass;\n"
+            ".Cm auto :\n"
+            "as\n"
+            ".Cm list ,\n"
+            "unless the mail system has settings for which it must see the\n"
+            "domain itself, such as TLS policies by domain or DANE;\n"
+            "then as\n"
+            ".Cm override ,\n"
+            "and the log says why."},
+    {AT(group), CHOICE(groups, "site"),
+     .doc = "Which domains share a queue.\n"
+            ".Cm site :\n"
+            "those with the same list of hosts, and with it connections and\n"
+            "concurrency limits;\n"
+            ".Cm domain :\n"
+            "each has its own.\n"
+            "An override can say otherwise."},
+    {AT(single_domain_sites),
+     TEXT(text_read_patterns, ".google.com .googlemail.com"),
+     .doc = "Mail hosts, or\n"
+            ".Ql .domain\n"
+            "for all below one, that refuse recipients of several domains in\n"
+            "one transaction.\n"
+            "Domains that they serve always get a queue of their own."},
+    {AT(transport), TEXT(text_read_label, ""),
+     .doc = "The transport of the mail system that gets the list, by its\n"
+            "name in\n"
+            ".Xr master 5\n"
+            "for Postfix.\n"
+            "An override can say otherwise.\n"
+            "Empty: the one that the mail system would use anyway."},
+    {AT(max_hops), NUMBER(PARAM_INTEGER, "3", 1, 100),
+     .doc = "How many hosts a list has at most.\n"
+            "The limits of Postfix on addresses and sessions\n"
+            ".Pq Va smtp_mx_address_limit , smtp_mx_session_limit\n"
+            "count anew for each of them."},
+    {AS("rotate_interval", rotate_interval_s),
+     NUMBER(PARAM_TIME_S, "10m", 10 * SECONDS, 7 * DAYS), .unit = "s",
+     .doc = "How often the order of equally preferred hosts turns.\n"
+            "Between two turns a list stays the same, because each order is\n"
+            "a queue of its own."},
+    {AT(seed), TEXT(text_read_printable, ""),
+     .doc = "Any text.\n"
+            "Systems with the same seed order equally preferred hosts in the\n"
+            "same way, others differently, which spreads the load.\n"
+            "Empty: the name of the machine."},
+};
+
+const size_t n_params = sizeof(params) / sizeof(params[0]);
+_Static_assert(sizeof(params) / sizeof(params[0]) <= PARAMS_MAX,
+               "raise PARAMS_MAX");

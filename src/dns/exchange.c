@@ -1,0 +1,186 @@
+/*
+ * exchange - the exchange with name servers
+ *
+ * Many queries in flight, one thread, one epoll instance, no blocking but in
+ * engine_step(). What glibc's res_nsend() cannot promise (DESIGN 5) holds
+ * here: one deadline in milliseconds for all of a query, TCP and failover
+ * included; sources, ids and questions are checked; a flood of forged replies
+ * ends nothing. Which attempts are made when is told in exchange_query.c,
+ * sockets are in exchange_socket.c and exchange_tcp.c, timers in
+ * exchange_heap.c.
+ *
+ * engine_ask() only enrols a query, engine_step() does everything else, so
+ * that callbacks come from there alone. A step handles each timer that is due
+ * and one batch of events, then returns, even if callbacks keep asking.
+ *
+ * An engine owns its queries and their sockets: at most half of the
+ * descriptors that the process may have. Without a free one a query waits for
+ * it, to its deadline at worst. Nothing is remembered about servers from one
+ * query to the next.
+ */
+
+#include "dns/exchange_int.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include "util/clock.h"
+#include "util/err.h"
+
+#define EVENTS_BATCH 64
+
+static size_t sockets_allowed(void)
+{
+    struct rlimit limit;
+    rlim_t half;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return SOCKETS_MIN;
+    half = limit.rlim_cur / 2; /* RLIM_INFINITY is a large number */
+    if (half > SOCKETS_MAX)
+        return SOCKETS_MAX;
+    return half < SOCKETS_MIN ? SOCKETS_MIN : (size_t)half;
+}
+
+enum mxhop_status engine_open(struct engine **e_r,
+                              const struct dns_servers *servers,
+                              struct mxhop_error *err)
+{
+    struct engine *e = calloc(1, sizeof(*e));
+
+    *e_r = NULL;
+    if (e == NULL)
+        return err_nomem(err);
+    e->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (e->epoll_fd < 0) {
+        free(e);
+        return err_set(err, MXHOP_ERR_IO, "epoll_create1: %s",
+                       strerrordesc_np(errno));
+    }
+    e->sockets_max = sockets_allowed();
+    engine_set_servers(e, servers);
+    *e_r = e;
+    return MXHOP_OK;
+}
+
+void engine_close(struct engine **ep)
+{
+    struct engine *e = *ep;
+
+    if (e == NULL)
+        return;
+    *ep = NULL;
+    for (size_t i = 0; i < e->heap.n; i++)
+        query_free(e->heap.q[i]);
+    free(e->heap.q);
+    close(e->epoll_fd);
+    free(e);
+}
+
+void engine_set_servers(struct engine *e, const struct dns_servers *servers)
+{
+    e->servers = *servers;
+    if (e->servers.n > DNS_SERVERS_MAX)
+        e->servers.n = DNS_SERVERS_MAX;
+}
+
+bool engine_trusts_ad(const struct engine *e)
+{
+    return e->servers.trust_ad;
+}
+
+size_t engine_in_flight(const struct engine *e)
+{
+    return e->heap.n;
+}
+
+enum mxhop_status engine_ask(struct engine *e, const char *name, uint16_t type,
+                             uint64_t deadline_ms, exchange_fn *fn, void *ctx)
+{
+    uint8_t wire[DNS_QUERY_MAX];
+    struct query *q;
+
+    if (strlen(name) >= WIRE_NAME_TEXT)
+        return MXHOP_ERR_SYNTAX;
+    if (!heap_reserve(&e->heap, e->heap.n + 1))
+        return MXHOP_ERR_MEMORY;
+    q = query_new(e, name, type);
+    if (q == NULL)
+        return MXHOP_ERR_MEMORY;
+    if (dns_query_build(&q->q, true, q->ad, wire) == 0) {
+        query_free(q);
+        return MXHOP_ERR_SYNTAX;
+    }
+    q->fn = fn;
+    q->ctx = ctx;
+    q->deadline_ms = deadline_ms;
+    heap_add(&e->heap, q); /* due at once */
+    return MXHOP_OK;
+}
+
+/* At most as many as there are now: a callback may ask again and again. */
+static void run_timers(struct engine *e)
+{
+    uint64_t now_ms = clock_boot_ms();
+
+    for (size_t n = e->heap.n; n > 0 && e->heap.n > 0; n--) {
+        if (e->heap.q[0]->due_ms > now_ms)
+            return;
+        query_due(e->heap.q[0], now_ms);
+    }
+}
+
+static int wait_ms(const struct engine *e, uint64_t until_ms)
+{
+    uint64_t now_ms = clock_boot_ms();
+
+    if (e->heap.n > 0 && e->heap.q[0]->due_ms < until_ms)
+        until_ms = e->heap.q[0]->due_ms;
+    if (until_ms <= now_ms)
+        return 0;
+    return until_ms - now_ms > INT_MAX ? INT_MAX : (int)(until_ms - now_ms);
+}
+
+/* The caller's descriptor is not put into the epoll set: it may be closed, and
+   its number used again, without our knowing. */
+static int take_events(struct engine *e, int wake_fd, int timeout_ms,
+                       struct epoll_event *events)
+{
+    struct pollfd p[2] = {{.fd = e->epoll_fd, .events = POLLIN},
+                          {.fd = wake_fd, .events = POLLIN}};
+
+    if (poll(p, wake_fd >= 0 ? 2 : 1, timeout_ms) <= 0 || p[0].revents == 0)
+        return 0;
+    return epoll_wait(e->epoll_fd, events, EVENTS_BATCH, 0);
+}
+
+static void bury_dead(struct engine *e)
+{
+    struct query *q;
+
+    while ((q = e->dead) != NULL) {
+        e->dead = q->next_dead;
+        query_free(q);
+    }
+}
+
+void engine_step(struct engine *e, uint64_t until_ms, int wake_fd)
+{
+    struct epoll_event events[EVENTS_BATCH];
+    uint64_t n_done = e->n_done;
+    int n;
+
+    run_timers(e);
+    /* The caller may have new work or be content: what ended is news. */
+    n = take_events(e, wake_fd, e->n_done != n_done ? 0 : wait_ms(e, until_ms),
+                    events);
+    for (int i = 0; i < n; i++)
+        attempt_event(events[i].data.ptr);
+    run_timers(e);
+    bury_dead(e);
+}

@@ -1,0 +1,121 @@
+/* What the parts of the exchange share; exchange.h is the interface. */
+
+#ifndef DNS_EXCHANGE_INT_H
+#define DNS_EXCHANGE_INT_H
+
+#include <netinet/in.h>
+#include "dns/exchange.h"
+#include "util/buf.h"
+
+#define ATTEMPTS_OPEN    3     /* attempts of a query still listened to */
+#define MESSAGE_MAX      65535 /* what a TCP length can say */
+#define WHY_MAX          512
+#define SHORTAGE_WAIT_MS 50 /* before a socket is tried for again */
+#define SOCKETS_MIN      16
+#define SOCKETS_MAX      8192
+
+/* Why a server counts as having failed; FAULT_NONE: it was silent so far. */
+enum fault {
+    FAULT_NONE,
+    FAULT_RCODE, /* detail: the rcode */
+    FAULT_ERRNO, /* detail: the errno */
+    FAULT_MALFORMED,
+    FAULT_TRUNCATED, /* TC over TCP */
+    FAULT_CLOSED     /* TCP connection ended before the reply did */
+};
+
+struct server {
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } addr;
+    bool asked;
+    bool plain;  /* dislikes OPT, so this query asks it without */
+    bool failed; /* in this round */
+    enum fault fault;
+    int detail;
+};
+
+/* The TCP side of an attempt. */
+struct stream {
+    uint8_t out[2 + DNS_QUERY_MAX];
+    size_t out_len;
+    size_t sent;
+    struct buf in; /* length prefix and message */
+};
+
+struct attempt {
+    struct query *query;
+    int fd; /* -1: not open */
+    uint16_t id;
+    bool edns;
+    uint8_t server;
+    struct stream *stream; /* NULL: UDP */
+};
+
+struct query {
+    struct engine *engine;
+    struct question q; /* its id is that of the attempt being judged */
+    exchange_fn *fn;
+    void *ctx;
+    uint64_t deadline_ms;
+    uint64_t due_ms; /* next action; order of the heap */
+    size_t heap_at;
+    unsigned tries; /* attempts made; the kth is in slot k % ATTEMPTS_OPEN */
+    int shortage;   /* errno of the last local failure, 0: none */
+    bool ad;
+    bool done; /* called back, freed at the end of the step */
+    struct query *next_dead;
+    uint8_t n_servers;
+    struct server server[DNS_SERVERS_MAX];
+    struct attempt attempt[ATTEMPTS_OPEN];
+};
+
+/* Queries by due_ms, the earliest first. */
+struct heap {
+    struct query **q;
+    size_t n;
+    size_t cap;
+};
+
+struct engine {
+    struct dns_servers servers;
+    int epoll_fd;
+    size_t n_sockets;
+    size_t sockets_max;
+    uint64_t n_done; /* callbacks made */
+    struct heap heap;
+    struct query *dead;
+    uint8_t scratch[MESSAGE_MAX + 1]; /* what was just received */
+};
+
+/* exchange_heap.c */
+bool heap_reserve(struct heap *h, size_t n); /* room for n in all */
+void heap_add(struct heap *h, struct query *q);
+void heap_remove(struct heap *h, struct query *q);
+void heap_moved(struct heap *h, struct query *q); /* its due_ms changed */
+
+/* exchange_query.c */
+struct query *query_new(struct engine *e, const char *name, uint16_t type);
+void query_free(struct query *q);
+void query_due(struct query *q, uint64_t now_ms);
+/* A whole message came in on `a`. False: it was not ours, go on listening. */
+bool query_message(struct attempt *a, const uint8_t *msg, size_t len);
+/* The server of `a` failed, or (error) a socket call on it did. */
+void query_failed(struct attempt *a, enum fault fault, int detail);
+void query_socket_error(struct attempt *a, int error);
+/* Why a query without an answer has none. */
+void query_why(const struct query *q, char why[WHY_MAX]);
+
+/* exchange_socket.c: open returns 0 or an errno. */
+int attempt_open(struct attempt *a, bool tcp);
+void attempt_close(struct attempt *a);
+int attempt_watch(struct attempt *a, int op, uint32_t events);
+void attempt_event(struct attempt *a);
+
+/* exchange_tcp.c */
+int tcp_start(struct attempt *a, const uint8_t *wire, size_t len);
+void tcp_event(struct attempt *a);
+
+#endif

@@ -1,0 +1,135 @@
+/*
+ * exchange_socket - the socket of one attempt
+ *
+ * Every attempt has a fresh connected socket, hence a fresh port, and the
+ * kernel drops what comes from another address or port. A UDP attempt is sent
+ * in attempt_open(); a TCP one continues in exchange_tcp.c. All sockets are
+ * non-blocking and close-on-exec, and their number is bounded by the engine:
+ * the host program needs descriptors too.
+ *
+ * An open attempt owns its descriptor and stream; attempt_close() may be
+ * called any number of times.
+ */
+
+#include "dns/exchange_int.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Datagrams taken from one socket before the others get their turn. */
+#define UDP_BURST 16
+
+int attempt_watch(struct attempt *a, int op, uint32_t events)
+{
+    struct epoll_event ev = {.events = events, .data = {.ptr = a}};
+
+    return epoll_ctl(a->query->engine->epoll_fd, op, a->fd, &ev) == 0 ? 0
+                                                                      : errno;
+}
+
+static int open_socket(struct attempt *a, bool tcp)
+{
+    struct engine *e = a->query->engine;
+    const struct server *s = &a->query->server[a->server];
+    int type = tcp ? SOCK_STREAM : SOCK_DGRAM;
+
+    if (e->n_sockets >= e->sockets_max)
+        return EMFILE;
+    a->fd =
+        socket(s->addr.any.sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (a->fd < 0)
+        return errno;
+    e->n_sockets++;
+    return 0;
+}
+
+static int connect_socket(const struct attempt *a)
+{
+    const struct server *s = &a->query->server[a->server];
+    socklen_t len = s->addr.any.sa_family == AF_INET6 ? sizeof(s->addr.v6)
+                                                      : sizeof(s->addr.v4);
+
+    if (connect(a->fd, &s->addr.any, len) == 0 || errno == EINPROGRESS)
+        return 0;
+    return errno;
+}
+
+static int udp_start(struct attempt *a, const uint8_t *wire, size_t len)
+{
+    int error = attempt_watch(a, EPOLL_CTL_ADD, EPOLLIN);
+
+    if (error != 0)
+        return error;
+    /* A full queue loses the datagram as any router may: it is sent again. */
+    if (send(a->fd, wire, len, MSG_NOSIGNAL) < 0 && errno != EAGAIN &&
+        errno != ENOBUFS && errno != EINTR)
+        return errno;
+    return 0;
+}
+
+int attempt_open(struct attempt *a, bool tcp)
+{
+    struct query *q = a->query;
+    uint8_t wire[DNS_QUERY_MAX];
+    size_t len;
+    int error;
+
+    a->edns = !q->server[a->server].plain;
+    len = dns_query_build(&q->q, a->edns, q->ad, wire);
+    if (len == 0)
+        return EAGAIN; /* it could be built before: no random id to be had */
+    a->id = q->q.id;
+    error = open_socket(a, tcp);
+    if (error == 0)
+        error = connect_socket(a);
+    if (error == 0)
+        error = tcp ? tcp_start(a, wire, len) : udp_start(a, wire, len);
+    if (error != 0)
+        attempt_close(a);
+    return error;
+}
+
+void attempt_close(struct attempt *a)
+{
+    if (a->fd >= 0) {
+        close(a->fd); /* leaves the epoll set by that */
+        a->fd = -1;
+        a->query->engine->n_sockets--;
+    }
+    if (a->stream != NULL) {
+        buf_free(&a->stream->in);
+        free(a->stream);
+        a->stream = NULL;
+    }
+}
+
+static void udp_event(struct attempt *a)
+{
+    uint8_t *msg = a->query->engine->scratch;
+    ssize_t n;
+
+    for (unsigned i = 0; i < UDP_BURST; i++) {
+        n = recv(a->fd, msg, MESSAGE_MAX, 0);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        if (n < 0) {
+            query_socket_error(a, errno);
+            return;
+        }
+        if (query_message(a, msg, (size_t)n))
+            return;
+    }
+}
+
+void attempt_event(struct attempt *a)
+{
+    if (a->fd < 0 || a->query->done)
+        return; /* closed by an earlier event of the same batch */
+    if (a->stream != NULL)
+        tcp_event(a);
+    else
+        udp_event(a);
+}

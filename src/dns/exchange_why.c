@@ -1,0 +1,81 @@
+/*
+ * exchange_why - say for people why a query got no answer
+ *
+ * One phrase a server that was tried, in the order of the list, such as
+ * "SERVFAIL from 127.0.0.1:53; no answer from 192.0.2.1:53". Printable ASCII,
+ * cut to fit.
+ */
+
+#include "dns/exchange_int.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *const rcode_names[] = {
+    [1] = "FORMERR", [2] = "SERVFAIL", [4] = "NOTIMP", [5] = "REFUSED"};
+
+static const char *const fault_names[] = {
+    [FAULT_NONE] = "no answer",
+    [FAULT_MALFORMED] = "malformed reply",
+    [FAULT_TRUNCATED] = "truncated reply over TCP",
+    [FAULT_CLOSED] = "incomplete reply over TCP"};
+
+static const char *errno_text(int error)
+{
+    const char *text = strerrordesc_np(error); /* strerror() may be a race */
+
+    return text != NULL ? text : "unknown error";
+}
+
+static void fault_text(const struct server *s, char *out, size_t size)
+{
+    size_t n = sizeof(rcode_names) / sizeof(rcode_names[0]);
+    const char *name = NULL;
+
+    if (s->fault == FAULT_ERRNO)
+        name = errno_text(s->detail);
+    else if (s->fault != FAULT_RCODE)
+        name = fault_names[s->fault];
+    else if (s->detail > 0 && (size_t)s->detail < n)
+        name = rcode_names[s->detail];
+    if (name != NULL)
+        snprintf(out, size, "%s", name);
+    else
+        snprintf(out, size, "rcode %d", s->detail);
+}
+
+static void add(char why[WHY_MAX], const char *text)
+{
+    size_t len = strlen(why);
+
+    snprintf(why + len, WHY_MAX - len, "%s%s", len > 0 ? "; " : "", text);
+}
+
+static void add_server(char why[WHY_MAX], const struct server *s)
+{
+    struct sockaddr_storage addr = {0};
+    char what[64], where[64], text[sizeof(what) + sizeof(where) + 8];
+
+    memcpy(&addr, &s->addr, sizeof(s->addr));
+    dns_server_text(&addr, where);
+    fault_text(s, what, sizeof(what));
+    snprintf(text, sizeof(text), "%s from %s", what, where);
+    add(why, text);
+}
+
+void query_why(const struct query *q, char why[WHY_MAX])
+{
+    char text[96];
+
+    why[0] = '\0';
+    for (size_t i = 0; i < q->n_servers; i++)
+        if (q->server[i].asked || q->server[i].fault != FAULT_NONE)
+            add_server(why, &q->server[i]);
+    if (q->shortage != 0) {
+        snprintf(text, sizeof(text), "no socket: %s", errno_text(q->shortage));
+        add(why, text);
+    }
+    if (why[0] == '\0')
+        add(why, q->n_servers == 0 ? "no name server configured"
+                                   : "no time left to ask");
+}

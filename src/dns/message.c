@@ -1,0 +1,241 @@
+/*
+ * message - queries and the resolver configuration
+ *
+ * The only user of <resolv.h>. Reads the list of name servers, from the
+ * configuration's own list or from resolv.conf as the C library reads it, and
+ * builds queries with res_nmkquery(3), which knows the format; what it does
+ * not do well is done here: an id that cannot be guessed, OPT, the AD bit.
+ *
+ * dns_servers_load() does file input for resolv.conf and is to be called
+ * before any jail; dns_query_build() needs no file. Nothing is kept between
+ * calls, so any thread may call any function.
+ *
+ * Diagnostics: MXHOP_ERR_CONFIG names the word of the list that is wrong,
+ * MXHOP_ERR_DNS says that resolv.conf gave no usable server.
+ */
+
+#include "dns/message.h"
+
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <resolv.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "util/err.h"
+#include "util/str.h"
+#include "wire/name.h"
+
+#define DNS_PORT   53
+#define WORD_MAX   63 /* "[address%interface]:port" is shorter */
+#define OPT_OCTETS 11
+#define HEADER_AD  0x20u /* in octet 3 */
+#define AT_FLAGS   3
+#define AT_ARCOUNT 10
+
+static bool on_loopback(const struct sockaddr_storage *addr)
+{
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)addr;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)addr;
+
+    if (addr->ss_family == AF_INET)
+        return ntohl(v4->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
+        return v6->sin6_addr.s6_addr[12] == IN_LOOPBACKNET;
+    return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+}
+
+static bool all_on_loopback(const struct dns_servers *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (!on_loopback(&s->addr[i]))
+            return false;
+    return s->n > 0;
+}
+
+static bool parse_port(const char *text, in_port_t *port_r)
+{
+    unsigned long port;
+    size_t len = strspn(text, "0123456789");
+
+    if (len == 0 || len > 5 || text[len] != '\0')
+        return false;
+    port = strtoul(text, NULL, 10);
+    *port_r = htons((uint16_t)port);
+    return port >= 1 && port <= UINT16_MAX;
+}
+
+/* "address" or "address%interface", interface by name or number. */
+static bool parse_v6(char *text, struct sockaddr_in6 *a)
+{
+    char *scope = strchr(text, '%');
+
+    a->sin6_family = AF_INET6;
+    if (scope != NULL) {
+        *scope++ = '\0';
+        a->sin6_scope_id = if_nametoindex(scope);
+        if (a->sin6_scope_id == 0)
+            a->sin6_scope_id = (uint32_t)strtoul(scope, NULL, 10);
+        if (a->sin6_scope_id == 0)
+            return false;
+    }
+    return inet_pton(AF_INET6, text, &a->sin6_addr) == 1;
+}
+
+/* "192.0.2.1", "192.0.2.1:53", "[::1]", "[::1]:53"; text is written to. */
+static bool parse_server(char *text, struct sockaddr_storage *addr_r)
+{
+    struct sockaddr_in *v4 = (struct sockaddr_in *)addr_r;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)addr_r;
+    bool bracket = *text == '[';
+    char *end = strchr(text, bracket ? ']' : ':');
+    in_port_t port = htons(DNS_PORT);
+
+    memset(addr_r, 0, sizeof(*addr_r));
+    if (bracket && end == NULL)
+        return false;
+    if (bracket)
+        *end++ = '\0';
+    if (end != NULL && *end == ':') {
+        *end = '\0';
+        if (!parse_port(end + 1, &port))
+            return false;
+    } else if (end != NULL && *end != '\0') {
+        return false;
+    }
+    if (bracket) {
+        v6->sin6_port = port;
+        return parse_v6(text + 1, v6);
+    }
+    v4->sin_family = AF_INET;
+    v4->sin_port = port;
+    return inet_pton(AF_INET, text, &v4->sin_addr) == 1;
+}
+
+static enum mxhop_status load_list(struct dns_servers *s, const char *list,
+                                   struct mxhop_error *err)
+{
+    char text[WORD_MAX + 1];
+    const char *word;
+    size_t len;
+
+    while ((word = str_next_word(&list, &len)) != NULL) {
+        int shown = len > WORD_MAX ? WORD_MAX : (int)len;
+
+        if (s->n == DNS_SERVERS_MAX)
+            return err_set(err, MXHOP_ERR_CONFIG,
+                           "name server \"%.*s\": at most %d can be listed",
+                           shown, word, DNS_SERVERS_MAX);
+        memcpy(text, word, (size_t)shown);
+        text[shown] = '\0';
+        if (len > WORD_MAX || !parse_server(text, &s->addr[s->n]))
+            return err_set(err, MXHOP_ERR_CONFIG,
+                           "name server \"%.*s\": expected an IP address "
+                           "and perhaps a port, such as 127.0.0.1:53 or "
+                           "[::1]:53",
+                           shown, word);
+        s->n++;
+    }
+    s->trust_ad = all_on_loopback(s);
+    return MXHOP_OK;
+}
+
+/* glibc keeps IPv6 servers apart; a zero family in nsaddr_list tells. */
+static void take_state(struct dns_servers *s, const struct __res_state *state)
+{
+    const struct sockaddr_in6 *v6;
+
+    for (int i = 0; i < state->nscount && i < MAXNS; i++) {
+        v6 = state->_u._ext.nsaddrs[i];
+        if (state->nsaddr_list[i].sin_family == AF_INET)
+            memcpy(&s->addr[s->n++], &state->nsaddr_list[i],
+                   sizeof(state->nsaddr_list[i]));
+        else if (v6 != NULL && v6->sin6_family == AF_INET6)
+            memcpy(&s->addr[s->n++], v6, sizeof(*v6));
+    }
+    s->trust_ad = (state->options & RES_TRUSTAD) != 0 || all_on_loopback(s);
+}
+
+static enum mxhop_status load_resolv_conf(struct dns_servers *s,
+                                          struct mxhop_error *err)
+{
+    struct __res_state state;
+
+    memset(&state, 0, sizeof(state));
+    if (res_ninit(&state) != 0)
+        return err_set(err, MXHOP_ERR_DNS, "%s cannot be read", _PATH_RESCONF);
+    take_state(s, &state);
+    res_nclose(&state);
+    if (s->n == 0)
+        return err_set(err, MXHOP_ERR_DNS, "%s: no usable name server",
+                       _PATH_RESCONF);
+    return MXHOP_OK;
+}
+
+enum mxhop_status dns_servers_load(struct dns_servers *servers_r,
+                                   const char *list, struct mxhop_error *err)
+{
+    const char *pos = list;
+    size_t len;
+
+    memset(servers_r, 0, sizeof(*servers_r));
+    if (list != NULL && str_next_word(&pos, &len) != NULL)
+        return load_list(servers_r, list, err);
+    return load_resolv_conf(servers_r, err);
+}
+
+void dns_server_text(const struct sockaddr_storage *addr, char *out)
+{
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)addr;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)addr;
+    char ip[INET6_ADDRSTRLEN] = "?", scope[1 + 10 + 1] = "";
+
+    if (addr->ss_family == AF_INET) {
+        inet_ntop(AF_INET, &v4->sin_addr, ip, sizeof(ip));
+        snprintf(out, 64, "%s:%u", ip, ntohs(v4->sin_port));
+        return;
+    }
+    inet_ntop(AF_INET6, &v6->sin6_addr, ip, sizeof(ip));
+    if (v6->sin6_scope_id != 0)
+        snprintf(scope, sizeof(scope), "%%%u", v6->sin6_scope_id);
+    /* 39: eight groups of four; 46 is for a form inet_ntop() never prints */
+    snprintf(out, 64, "[%.39s%s]:%u", ip, scope, ntohs(v6->sin6_port));
+}
+
+/* Returns the new length; the buffer has room for it (see the caller). */
+static size_t add_opt(uint8_t *msg, size_t len)
+{
+    static const uint8_t opt[OPT_OCTETS] = {0, 0, ns_t_opt, DNS_UDP_SIZE >> 8,
+                                            DNS_UDP_SIZE & 0xff};
+
+    memcpy(msg + len, opt, sizeof(opt));
+    msg[AT_ARCOUNT + 1] = 1;
+    return len + sizeof(opt);
+}
+
+size_t dns_query_build(struct question *q, bool edns, bool ad,
+                       uint8_t out[DNS_QUERY_MAX])
+{
+    /* Options are all that res_nmkquery() reads of a state; res_ninit()
+       would read resolv.conf, out of reach in a jail, for each query. */
+    struct __res_state state;
+    struct wire_name name;
+    int len;
+
+    if (!wire_name_parse(q->name, &name) ||
+        getrandom(&q->id, sizeof(q->id), 0) != (ssize_t)sizeof(q->id))
+        return 0;
+    memset(&state, 0, sizeof(state));
+    state.options = RES_INIT | RES_RECURSE;
+    len = res_nmkquery(&state, ns_o_query, q->name, ns_c_in, q->type, NULL, 0,
+                       NULL, out, DNS_QUERY_MAX - OPT_OCTETS);
+    if (len <= 0)
+        return 0;
+    out[0] = (uint8_t)(q->id >> 8);
+    out[1] = (uint8_t)q->id;
+    if (ad)
+        out[AT_FLAGS] |= HEADER_AD;
+    return edns ? add_opt(out, (size_t)len) : (size_t)len;
+}

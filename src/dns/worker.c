@@ -1,0 +1,172 @@
+/*
+ * worker - a thread that asks the DNS for a process that must not wait
+ *
+ * The caller hands a name over and waits for the answer as long as it likes,
+ * or not at all; the worker goes on in any case and tells the owner of the
+ * caches what it learnt. A name is asked once at a time, whoever asks for it
+ * joins (worker_job.c). The thread starts at the first name (worker_thread.c)
+ * and is stopped when the worker is closed or the process exits
+ * (worker_exit.c).
+ *
+ * Any number of threads may ask at the same time; worker_close() must be the
+ * only call. A caller is never held up by the thread for longer than wait_ms
+ * and a few list operations: the lock is not held during any I/O.
+ *
+ * A process that forks takes no thread along: in the child every request is
+ * refused, and closing frees nothing, since the fork may have happened in the
+ * middle of a change.
+ */
+
+#include "dns/worker_int.h"
+
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+#include "util/clock.h"
+#include "util/err.h"
+
+static void init_condition(pthread_cond_t *cond)
+{
+    pthread_condattr_t attr;
+
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+enum mxhop_status worker_open(struct worker **w_r,
+                              const struct worker_options *options,
+                              struct mxhop_error *err)
+{
+    struct worker *w = calloc(1, sizeof(*w));
+
+    *w_r = NULL;
+    if (w == NULL)
+        return err_nomem(err);
+    w->options = *options;
+    w->wake_fd = -1;
+    w->seed = clock_boot_ms() ^ (uintptr_t)w;
+    pthread_mutex_init(&w->lock, NULL);
+    init_condition(&w->done);
+    TAILQ_INIT(&w->queue);
+    *w_r = w;
+    return MXHOP_OK;
+}
+
+/* A fork left the thread behind. */
+static bool is_orphan(const struct worker *w)
+{
+    return w->pid != 0 && w->pid != getpid();
+}
+
+void worker_close(struct worker **wp)
+{
+    struct worker *w = *wp;
+
+    *wp = NULL;
+    if (w == NULL || is_orphan(w))
+        return;
+    worker_stop(w);
+    jobs_free(w);
+    pthread_cond_destroy(&w->done);
+    pthread_mutex_destroy(&w->lock);
+    free(w);
+}
+
+/* The job for a name, joined or new; NULL: refused. */
+static struct job *enter(struct worker *w, const char *name, bool is_host,
+                         const struct mxset *known)
+{
+    struct job *job;
+
+    if (atomic_load(&w->stop) || (w->pid == 0 && !worker_start(w)))
+        return NULL;
+    job = job_find(w, name, is_host);
+    if (job != NULL)
+        return job;
+    job = job_add(w, name, is_host, known);
+    if (job != NULL)
+        worker_wake(w);
+    return job;
+}
+
+static struct timespec from_now(uint32_t ms)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    ts.tv_sec += ms / 1000;
+    ts.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (ts.tv_nsec >= 1000000000) {
+        ts.tv_sec++;
+        ts.tv_nsec -= 1000000000;
+    }
+    return ts;
+}
+
+static enum worker_verdict take_result(struct job *job, struct mxset *set_r)
+{
+    bool last = job->waiters == 0;
+    bool good = job->answered;
+
+    if (good && last) {
+        *set_r = job->result;
+        job->result = (struct mxset){0};
+    } else if (good) {
+        good = mxset_copy(set_r, &job->result);
+    }
+    if (last)
+        job_free(job);
+    return good ? WORKER_DONE : WORKER_REFUSED;
+}
+
+static enum worker_verdict wait_for(struct worker *w, struct job *job,
+                                    uint32_t wait_ms, struct mxset *set_r)
+{
+    struct timespec until = from_now(wait_ms);
+    int rc = 0;
+
+    job->waiters++;
+    while (job->state != JOB_DONE && rc == 0)
+        rc = pthread_cond_timedwait(&w->done, &w->lock, &until);
+    job->waiters--;
+    return job->state == JOB_DONE ? take_result(job, set_r) : WORKER_LATE;
+}
+
+enum worker_verdict worker_domain(struct worker *w, const char *domain,
+                                  const struct mxset *known, uint32_t wait_ms,
+                                  struct mxset *set_r)
+{
+    enum worker_verdict verdict = WORKER_REFUSED;
+    struct job *job;
+
+    *set_r = (struct mxset){0};
+    if (is_orphan(w))
+        return WORKER_REFUSED;
+    pthread_mutex_lock(&w->lock);
+    job = enter(w, domain, false, known);
+    if (job != NULL)
+        verdict = wait_ms == 0 ? WORKER_LATE : wait_for(w, job, wait_ms, set_r);
+    pthread_mutex_unlock(&w->lock);
+    return verdict;
+}
+
+void worker_host(struct worker *w, const char *host)
+{
+    if (is_orphan(w))
+        return;
+    pthread_mutex_lock(&w->lock);
+    (void)enter(w, host, true, NULL);
+    pthread_mutex_unlock(&w->lock);
+}
+
+void worker_set_servers(struct worker *w, const struct dns_servers *servers)
+{
+    if (is_orphan(w))
+        return;
+    pthread_mutex_lock(&w->lock);
+    w->options.servers = *servers;
+    w->new_servers = true;
+    pthread_mutex_unlock(&w->lock);
+}

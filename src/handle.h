@@ -1,0 +1,100 @@
+/* Shared by the files directly under src/, the only ones that see all
+   siblings. */
+
+#ifndef HANDLE_H
+#define HANDLE_H
+
+#include <sys/stat.h>
+#include <mxhop/mxhop.h>
+#include "conf/conf.h"
+#include "dns/ration.h"
+#include "dns/worker.h"
+#include "model/key.h"
+#include "model/rules.h"
+#include "route/decide.h"
+#include "store/cache.h"
+#include "store/ovtable.h"
+#include "util/log.h"
+
+struct mxhop {
+    struct conf conf;
+    struct rules rules; /* points into conf and the host_* copies */
+    struct mxhop_host host;
+    char *host_names, *host_reason;
+    struct log log;
+    enum answer_mode answer; /* with auto resolved */
+    uint32_t budget_ms;
+    int config_fd, table_dir_fd;
+
+    /* DNS: exactly one of worker and resolver is there, or none. */
+    struct cache *cache; /* NULL: cache = none */
+    struct worker *worker;
+    struct engine *engine;
+    struct resolver *resolver;
+    struct ration ration;
+    struct stat resolv_conf, root; /* to notice a change, and a jail */
+    uint64_t resolv_checked_ms;
+
+    /* Overrides; unused where the parameter overrides is empty. */
+    struct ovtable *table;
+    uint64_t table_tried_ms;
+    bool table_bad; /* said so in the log */
+    struct mxhop_error table_err;
+};
+
+/* Everything that one lookup found out, for the route and for the trace. */
+struct lookup {
+    struct mxhop *mx;
+    const char *asked;
+    struct key key;
+    bool fell_through; /* recipient without override: now its domain */
+    int64_t now_s;
+    uint64_t deadline_ms;
+
+    enum mxhop_local local;
+    enum { TABLE_UNUSED, TABLE_OK, TABLE_BAD } table;
+    struct mxhop_error table_err;
+    struct ovtable_info info;
+    struct override override; /* dn NULL: none */
+    char *matched;            /* the key or exchange it was found under */
+    bool by_exchange;
+
+    bool asked_dns; /* the MX set was needed */
+    bool cold;      /* and not known in time: `set` is empty */
+    enum mxhop_cache_state cache_state;
+    struct cache_entry_state entry;
+    struct mxset set;
+    struct hop_facts *facts; /* override.n_hops */
+
+    struct decision decision;
+
+    /* The result. */
+    enum mxhop_disposition disposition;
+    const char *status;
+    char reason[256];
+    uint32_t ttl_s;
+};
+
+/* ---- facts.c: what the cache and DNS say ---- */
+
+extern const struct resolver_owner facts_owner_functions;
+
+/* Fill l->set, cold, cache_state, entry. Waits as DESIGN 6 rations it. */
+bool facts_domain(struct lookup *l);
+/* Fill l->facts for the hops of l->override. Hosts are never waited for. */
+bool facts_hops(struct lookup *l);
+/* Name servers of a changed resolv.conf, looked for once a second. */
+void facts_reload_servers(struct mxhop *mx);
+
+/* ---- lookup.c ---- */
+
+/* false: out of memory. Always to be followed by lookup_free(). */
+bool lookup_run(struct lookup *l, struct mxhop *mx, const char *key,
+                unsigned flags);
+void lookup_free(struct lookup *l);
+/* The route as the caller gets it (answer.c); NULL: out of memory. */
+struct mxhop_route *route_from_lookup(const struct lookup *l);
+/* The override table, opened if need be; NULL with *err. */
+struct ovtable *handle_table(struct mxhop *mx, struct mxhop_error *err);
+
+#endif

@@ -1,0 +1,174 @@
+/*
+ * key - what an MTA asks, and the normal form of domain names
+ *
+ * Every name that enters mxhop (keys, overrides, hops, parameters) is brought
+ * into one form here, so that everything behind can compare with strcmp(3).
+ * Keys are chosen by strangers: names in ASCII, that is nearly all, cost no
+ * allocation and one pass, and the length is bounded before anything else
+ * looks at the text.
+ *
+ * Guarantees: a name that passed has labels of 1 to 63 of `a-z0-9-_`, at most
+ * 253 octets, no trailing dot, and cannot be taken for an IPv4 address. That
+ * holds for the output of libidn2 as well, which maps full-width digits, dots
+ * and the like to ASCII: it is checked like any other input. A-labels are
+ * taken as they are, whether or not they decode to something sensible: they
+ * name what they name in the DNS.
+ *
+ * Everything is the caller's memory; the texts are static. libidn2 allocates
+ * for names that are not ASCII, and that is given back before the return.
+ */
+
+#include "model/key.h"
+
+#include <idn2.h>
+#include <stdint.h>
+#include <string.h>
+
+/* Octets of UTF-8 that may become a name: four for each of the name's. */
+#define IDN_INPUT_MAX (4 * NAME_MAX_TEXT)
+#define LABEL_MAX     63
+
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+static bool is_name_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_';
+}
+
+/* The last label is digits only: inet_aton(3) and friends may take it. */
+static bool ends_in_number(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    const char *last = dot != NULL ? dot + 1 : name;
+
+    return last[strspn(last, "0123456789")] == '\0';
+}
+
+/* n octets of ASCII, without the trailing dot. */
+static const char *normalise_ascii(const char *in, size_t n, char *out)
+{
+    size_t label = 0;
+
+    if (n == 0)
+        return "empty domain name";
+    if (n > NAME_MAX_TEXT)
+        return "domain name longer than 253 octets";
+    for (size_t i = 0; i < n; i++) {
+        char c = lower(in[i]);
+
+        if (c == '.' ? label == 0 : label == LABEL_MAX)
+            return c == '.' ? "empty label in domain name"
+                            : "label longer than 63 octets in domain name";
+        if (c != '.' && !is_name_char(c))
+            return "domain name with a character other than letters, digits, "
+                   "'-', '_' and '.'";
+        label = c == '.' ? 0 : label + 1;
+        out[i] = c;
+    }
+    out[n] = '\0';
+    if (label == 0)
+        return "empty label in domain name";
+    return ends_in_number(out) ? "domain name that looks like an IPv4 address"
+                               : NULL;
+}
+
+static const char *normalise(const char *in, char *out)
+{
+    size_t n = strnlen(in, NAME_MAX_TEXT + 2);
+
+    if (n > 0 && in[n - 1] == '.' && in[n] == '\0')
+        n--;
+    return normalise_ascii(in, n, out);
+}
+
+static const char *normalise_idn(const char *in, char *out)
+{
+    uint8_t *ascii = NULL;
+    const char *wrong;
+    int rc;
+
+    rc = idn2_lookup_u8((const uint8_t *)in, &ascii, IDN2_NONTRANSITIONAL);
+    if (rc != IDN2_OK)
+        return "not a valid internationalised domain name in UTF-8";
+    wrong = normalise((const char *)ascii, out);
+    idn2_free(ascii);
+    return wrong;
+}
+
+const char *name_normalise(const char *in, char *out)
+{
+    bool ascii = true;
+    size_t n = 0;
+
+    out[0] = '\0';
+    for (; in[n] != '\0' && n <= IDN_INPUT_MAX; n++)
+        ascii = ascii && (in[n] & 0x80) == 0;
+    if (n > IDN_INPUT_MAX)
+        return "domain name longer than 253 octets";
+    return ascii ? normalise(in, out) : normalise_idn(in, out);
+}
+
+static const char *local_part(const char *in, size_t n, char *out)
+{
+    if (n == 0)
+        return "empty local part";
+    if (n > LOCAL_MAX)
+        return "local part longer than 64 octets";
+    for (size_t i = 0; i < n; i++) {
+        if ((unsigned char)in[i] < ' ' || in[i] == 0x7f)
+            return "control character in local part";
+        out[i] = lower(in[i]);
+    }
+    return NULL;
+}
+
+static const char *recipient(const char *in, const char *at, struct key *key)
+{
+    size_t n = (size_t)(at - in);
+    const char *why = local_part(in, n, key->recipient);
+
+    if (why != NULL)
+        return why;
+    key->recipient[n] = '@';
+    strcpy(key->recipient + n + 1, key->domain);
+    key->kind = KEY_RECIPIENT;
+    return NULL;
+}
+
+static const char *classify(const char *in, struct key *key)
+{
+    const char *at = strrchr(in, '@');
+    const char *domain = at != NULL ? at + 1 : in;
+    const char *why;
+
+    if (*in == '\0')
+        return "empty key";
+    if (strcmp(in, "*") == 0)
+        return "the wildcard key";
+    if (*domain == '.')
+        return "a parent domain key";
+    if (*domain == '[')
+        return "address literal";
+    why = name_normalise(domain, key->domain);
+    if (why != NULL)
+        return why;
+    key->kind = KEY_DOMAIN;
+    return at != NULL ? recipient(in, at, key) : NULL;
+}
+
+void key_parse(const char *in, struct key *key_r)
+{
+    key_r->kind = KEY_NONE;
+    key_r->domain[0] = '\0';
+    key_r->recipient[0] = '\0';
+    key_r->why = classify(in, key_r);
+    if (key_r->why == NULL)
+        return;
+    key_r->kind = KEY_NONE;
+    key_r->domain[0] = '\0';
+    key_r->recipient[0] = '\0';
+}

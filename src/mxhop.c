@@ -1,0 +1,314 @@
+/*
+ * mxhop - open and close a handle, and hand out routes
+ *
+ * A handle joins what the siblings below know: configuration, override table,
+ * cache, and DNS, run by a worker thread (MXHOP_WORKER) or by the caller.
+ * Everything that a jail hides is opened or read in mxhop_open(): the
+ * configuration, the list of name servers, the override table. Only a broken
+ * configuration is an error there; what else is missing is logged, and each
+ * lookup says what it means.
+ */
+
+#include "handle.h"
+#include "route/render.h"
+#include "store/kv.h"
+#include "util/clock.h"
+#include "util/err.h"
+#include "util/hash.h"
+#include "util/str.h"
+
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#define BUDGET_WORKER_MS 200u
+#define BUDGET_OWN_MS    2000u
+
+/* ---- from configuration and host to rules ---- */
+
+/* The parameter, or what the host says where it is empty. */
+static const char *either(const char *param, const char *host)
+{
+    if (param[0] != '\0' || host == NULL)
+        return param;
+    return host;
+}
+
+static unsigned families_of(const char *list)
+{
+    unsigned families = 0;
+
+    if (list[0] == '\0' || str_in_list(list, "ipv4"))
+        families |= FAMILY_BIT(FAMILY_V4);
+    if (list[0] == '\0' || str_in_list(list, "ipv6"))
+        families |= FAMILY_BIT(FAMILY_V6);
+    return families;
+}
+
+/* Machines differ in their order of ties; without a seed by their names. */
+static uint64_t seed_of(const char *seed)
+{
+    struct utsname host;
+
+    if (seed[0] != '\0')
+        return hash_bytes(0, seed, strlen(seed));
+    if (uname(&host) != 0)
+        return 0;
+    return hash_bytes(0, host.nodename, strlen(host.nodename));
+}
+
+static enum mxhop_status networks_of(const char *what, const char *list,
+                                     struct networks *n_r,
+                                     struct mxhop_error *err)
+{
+    const char *bad = NULL;
+    size_t bad_len = 0;
+    const char *why = networks_parse(list, n_r, &bad, &bad_len);
+
+    if (why == NULL)
+        return MXHOP_OK;
+    return err_set(err, MXHOP_ERR_CONFIG, "%s: \"%.*s\": %s", what,
+                   (int)bad_len, bad != NULL ? bad : "", why);
+}
+
+static enum mxhop_status make_rules(struct mxhop *mx,
+                                    const struct mxhop_host *host,
+                                    struct mxhop_error *err)
+{
+    const struct conf *c = &mx->conf;
+    enum mxhop_status status;
+
+    mx->rules = (struct rules){
+        .on_null_mx = (enum choice)c->on_null_mx,
+        .on_nxdomain = (enum choice)c->on_nxdomain,
+        .on_dns_failure = (enum choice)c->on_dns_failure,
+        .on_cold = (enum choice)c->on_cold,
+        .on_no_host = (enum choice)c->on_no_host,
+        .on_bogus = (enum choice)c->on_bogus,
+        .on_override_failure = (enum choice)c->on_override_failure,
+        .families =
+            families_of(either(c->address_families, host->address_families)),
+        .max_hops = c->max_hops,
+        .rotate_interval_s = c->rotate_interval_s,
+        .seed = seed_of(c->seed),
+        .transport = c->transport,
+        .group = (enum group_mode)c->group,
+        .single_domain_sites = c->single_domain_sites,
+        .own_names = either(c->own_names, mx->host_names),
+    };
+    status = networks_of("own_addresses",
+                         either(c->own_addresses, host->own_addresses),
+                         &mx->rules.own_addresses, err);
+    if (status != MXHOP_OK)
+        return status;
+    return networks_of("bogus_networks", c->bogus_networks, &mx->rules.bogus,
+                       err);
+}
+
+static bool copy_text(char **to_r, const char *text)
+{
+    *to_r = text != NULL ? strdup(text) : NULL;
+    return text == NULL || *to_r != NULL;
+}
+
+static enum mxhop_status take_host(struct mxhop *mx,
+                                   const struct mxhop_host *host,
+                                   struct mxhop_error *err)
+{
+    if (!copy_text(&mx->host_names, host->own_names) ||
+        !copy_text(&mx->host_reason, host->visible_reason))
+        return err_nomem(err);
+    mx->host = *host;
+    return MXHOP_OK;
+}
+
+static void forward_log(void *ctx, int level, const char *line)
+{
+    const struct mxhop *mx = ctx;
+
+    if (mx->host.log != NULL)
+        mx->host.log(mx->host.ctx, (enum mxhop_log_level)level, line);
+}
+
+static void resolve_answer(struct mxhop *mx)
+{
+    mx->answer = (enum answer_mode)mx->conf.answer;
+    if (mx->answer != ANSWER_AUTO)
+        return;
+    mx->answer = mx->host_reason != NULL ? ANSWER_OVERRIDE : ANSWER_LIST;
+    if (mx->host_reason != NULL)
+        log_info(&mx->log, "answer = override, because %s", mx->host_reason);
+}
+
+/* ---- cache and DNS ---- */
+
+static enum mxhop_status open_cache(struct mxhop *mx, struct mxhop_error *err)
+{
+    const struct conf *c = &mx->conf;
+    const struct cache_policy policy = {
+        .ttl_min_s = c->ttl_min_s,
+        .ttl_max_s = c->ttl_max_s,
+        .negative_ttl_max_s = c->negative_ttl_max_s,
+        .stale_max_s = c->stale_max_s,
+    };
+    enum mxhop_status status;
+    struct kv *kv;
+
+    if (strcmp(c->cache, "none") == 0)
+        return MXHOP_OK;
+    status = kv_memory_open(&kv, c->cache_size_bytes, err);
+    if (status != MXHOP_OK)
+        return status;
+    return cache_open(&mx->cache, kv, &policy, err);
+}
+
+static enum mxhop_status open_dns(struct mxhop *mx, struct mxhop_error *err)
+{
+    struct worker_options w = {
+        .owner = facts_owner_functions,
+        .families = mx->rules.families,
+        .timeout_ms = mx->conf.dns_timeout_ms,
+    };
+    enum mxhop_status status;
+
+    w.owner.ctx = mx;
+    if (stat("/", &mx->root) != 0 || stat("/etc/resolv.conf", &mx->resolv_conf))
+        mx->resolv_conf = (struct stat){0};
+    status = dns_servers_load(&w.servers, mx->conf.dns_servers, err);
+    if (status != MXHOP_OK)
+        return status;
+    if ((mx->host.flags & MXHOP_WORKER) != 0)
+        return worker_open(&mx->worker, &w, err);
+    status = engine_open(&mx->engine, &w.servers, err);
+    if (status != MXHOP_OK)
+        return status;
+    return resolver_open(&mx->resolver, mx->engine, &w.owner, w.families, err);
+}
+
+/* The descriptor of the directory tells a host that a table has appeared. */
+static void open_table(struct mxhop *mx)
+{
+    struct mxhop_error err;
+    char *copy;
+
+    if (mx->conf.overrides[0] == '\0')
+        return;
+    copy = strdup(mx->conf.override_table);
+    if (copy != NULL)
+        mx->table_dir_fd = open(dirname(copy), O_RDONLY | O_DIRECTORY |
+                                                   O_CLOEXEC);
+    free(copy);
+    if (handle_table(mx, &err) == NULL)
+        log_warn(&mx->log, "%s", err.text);
+}
+
+static enum mxhop_status open_parts(struct mxhop *mx, const char *config,
+                                    const struct mxhop_host *host,
+                                    struct mxhop_error *err)
+{
+    enum mxhop_status status = take_host(mx, host, err);
+
+    if (status == MXHOP_OK)
+        status = conf_load(&mx->conf, config, &mx->config_fd, err);
+    if (status == MXHOP_OK)
+        status = make_rules(mx, host, err);
+    if (status == MXHOP_OK)
+        status = open_cache(mx, err);
+    if (status == MXHOP_OK)
+        status = open_dns(mx, err);
+    return status;
+}
+
+enum mxhop_status mxhop_open(struct mxhop **mx_r, const char *config,
+                             const struct mxhop_host *host,
+                             struct mxhop_error *err)
+{
+    static const struct mxhop_host nobody;
+    struct mxhop *mx = calloc(1, sizeof(*mx));
+    enum mxhop_status status;
+
+    *mx_r = NULL;
+    if (mx == NULL)
+        return err_nomem(err);
+    mx->config_fd = mx->table_dir_fd = -1;
+    status = open_parts(mx, config, host != NULL ? host : &nobody, err);
+    if (status != MXHOP_OK) {
+        mxhop_close(&mx);
+        return status;
+    }
+    mx->log = (struct log){forward_log, mx};
+    mx->budget_ms = mx->conf.lookup_budget_ms;
+    if (mx->budget_ms == 0)
+        mx->budget_ms = mx->worker != NULL ? BUDGET_WORKER_MS : BUDGET_OWN_MS;
+    ration_init(&mx->ration, mx->conf.wait_share_percent);
+    resolve_answer(mx);
+    open_table(mx);
+    *mx_r = mx;
+    return MXHOP_OK;
+}
+
+void mxhop_close(struct mxhop **mx)
+{
+    struct mxhop *m = *mx;
+
+    *mx = NULL;
+    if (m == NULL)
+        return;
+    worker_close(&m->worker); /* first: its thread uses the rest */
+    resolver_close(&m->resolver);
+    engine_close(&m->engine);
+    cache_close(&m->cache);
+    ovtable_close(&m->table);
+    networks_free(&m->rules.own_addresses);
+    networks_free(&m->rules.bogus);
+    conf_free(&m->conf);
+    free(m->host_names);
+    free(m->host_reason);
+    if (m->config_fd >= 0)
+        close(m->config_fd);
+    if (m->table_dir_fd >= 0)
+        close(m->table_dir_fd);
+    free(m);
+}
+
+int mxhop_watch_fd(const struct mxhop *mx)
+{
+    if (mx->conf.overrides[0] != '\0' && mx->table == NULL &&
+        mx->table_dir_fd >= 0)
+        return mx->table_dir_fd;
+    return mx->config_fd;
+}
+
+/* ---- rendering ---- */
+
+enum mxhop_status mxhop_render(const struct mxhop *mx,
+                               const struct mxhop_route *route,
+                               enum mxhop_format format, char **text_r,
+                               struct mxhop_error *err)
+{
+    static bool (*const renderers[])(const struct mxhop_route *,
+                                     struct buf *) = {
+        [MXHOP_FORMAT_TEXT] = render_text,
+        [MXHOP_FORMAT_JSON] = render_json,
+        [MXHOP_FORMAT_POSTFIX] = render_postfix,
+        [MXHOP_FORMAT_EXIM] = render_exim,
+    };
+    struct buf out = {0};
+
+    (void)mx;
+    *text_r = NULL;
+    if ((size_t)format >= sizeof(renderers) / sizeof(renderers[0]))
+        return err_set(err, MXHOP_ERR_ARGUMENT, "unknown format %d",
+                       (int)format);
+    if (!renderers[format](route, &out)) {
+        bool failed = out.failed;
+
+        buf_free(&out);
+        return failed ? err_nomem(err) : MXHOP_OK;
+    }
+    *text_r = buf_detach(&out);
+    return *text_r != NULL ? MXHOP_OK : err_nomem(err);
+}

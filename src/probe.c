@@ -1,0 +1,49 @@
+/*
+ * probe - questions that only the command asks of a handle
+ *
+ * `mxhop check` reports override hosts without an address; the lookups of an
+ * MTA never wait for that.
+ */
+
+#include "handle.h"
+#include "probe.h"
+#include "util/clock.h"
+
+struct probe {
+    struct hostaddrs addrs;
+    bool done;
+};
+
+static void probed(void *ctx, const char *name, struct mxset *set)
+{
+    struct probe *p = ctx;
+
+    (void)name;
+    if (set != NULL && set->n_mx > 0)
+        p->addrs = set->mx[0].addrs;
+    p->done = true;
+}
+
+/* The host is put where a domain's only exchange would be, so that its
+   addresses come back with the result even without a cache. */
+enum addr_state probe_host(struct mxhop *mx, const char *host)
+{
+    uint64_t deadline_ms = clock_boot_ms() + mx->budget_ms;
+    struct mxset alone = {.outcome = MX_HOSTS};
+    struct probe p = {.done = false};
+
+    if (mx->resolver == NULL || !mxset_add(&alone, host, 0))
+        return ADDR_UNKNOWN;
+    if (resolver_start_domain(mx->resolver, host, &alone, deadline_ms, probed,
+                              &p) != MXHOP_OK)
+        p.done = true;
+    mxset_free(&alone);
+    while (!p.done)
+        resolver_step(mx->resolver, deadline_ms, -1);
+    return hostaddrs_state(&p.addrs, mx->rules.families);
+}
+
+const struct conf *probe_conf(const struct mxhop *mx)
+{
+    return &mx->conf;
+}

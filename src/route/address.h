@@ -1,0 +1,20 @@
+/* Questions about the addresses of a candidate. Internal to src/route. */
+
+#ifndef ROUTE_ADDRESS_H
+#define ROUTE_ADDRESS_H
+
+#include "route/steps.h"
+
+/* Whether one of its known addresses, of any family, is our own. */
+bool address_any_own(const struct rules *r, const struct candidate *c);
+
+/* Whether it has known addresses in rules->families, all of them bogus. */
+bool address_all_bogus(const struct rules *r, const struct candidate *c);
+
+/* Whether it is known to have none in rules->families. */
+bool address_none(const struct rules *r, const struct candidate *c);
+
+/* Whether anything is known of its addresses in `families`. */
+bool address_known(const struct candidate *c, unsigned families);
+
+#endif

@@ -1,0 +1,198 @@
+/*
+ * decide - the decision about one key
+ *
+ * Runs the steps: candidates (merge.c), which may be tried (clean.c), in which
+ * order (order.c), at most max_hops of them; or, where there is nothing to
+ * try, what the configuration wants then (outcome.c). Nothing here asks DNS,
+ * reads a clock or keeps state: what is not in the input does not count.
+ *
+ * Ownership: the decision owns its array of candidates and nothing else; every
+ * text in it is static or belongs to the input.
+ */
+
+#include "route/steps.h"
+
+#include <stdlib.h>
+
+#include "route/match.h"
+
+const char *drop_text(enum drop drop)
+{
+    static const char *const texts[] = {
+        [DROP_NO] = "kept",
+        [DROP_EXCLUDED] = "excluded by the override",
+        [DROP_BAD_NAME] = "not a host name",
+        [DROP_LOOKS_LIKE_ADDRESS] = "an address where a name must stand",
+        [DROP_BAD_PORT] = "port out of range",
+        [DROP_DUPLICATE] = "already in the list",
+        [DROP_NO_ADDRESS] = "has no address",
+        [DROP_BOGUS] = "every address is in bogus_networks",
+        [DROP_SELF] = "this system itself",
+        [DROP_BEHIND_SELF] = "not preferred to this system itself",
+        [DROP_LIMIT] = "beyond max_hops",
+        [DROP_NULL_MX] = "accepts no mail (null MX)",
+        [DROP_NO_DOMAIN] = "does not exist",
+    };
+
+    return texts[drop];
+}
+
+bool candidate_same_group(const struct candidate *a, const struct candidate *b)
+{
+    return a->tier == b->tier && a->preference == b->preference &&
+           a->rank == b->rank;
+}
+
+/* The list is in order, kept ones first. */
+static size_t limit(struct candidates *list, uint32_t max_hops)
+{
+    size_t kept = 0;
+
+    for (; kept < list->n && list->v[kept].drop == DROP_NO; kept++)
+        if (kept >= max_hops)
+            break;
+    for (size_t i = kept; i < list->n; i++)
+        if (list->v[i].drop == DROP_NO)
+            list->v[i].drop = DROP_LIMIT;
+    return kept;
+}
+
+/* Whether one of the best hosts is on a list of hosts that take one domain at
+   a time. */
+static bool best_is_listed(const struct decision *d, const char *list)
+{
+    for (size_t i = 0; i < d->n_kept; i++) {
+        if (!candidate_same_group(&d->c[0], &d->c[i]))
+            return false;
+        if (match_host_list(list, d->c[i].host))
+            return true;
+    }
+    return false;
+}
+
+static bool by_domain(const struct decide_input *in, const struct decision *d)
+{
+    if (in->override != NULL && in->override->group != OVERRIDE_GROUP_UNSET)
+        return in->override->group == OVERRIDE_GROUP_DOMAIN;
+    return in->rules->group == GROUP_DOMAIN ||
+           best_is_listed(d, in->rules->single_domain_sites);
+}
+
+/* Every MX set that was asked for was authenticated. */
+static bool sets_secure(const struct decide_input *in)
+{
+    if (in->cold || (in->set != NULL && !in->set->secure))
+        return false;
+    for (size_t i = 0; in->facts != NULL && i < in->override->n_hops; i++)
+        if (in->facts[i].spliced && !in->facts[i].set.secure)
+            return false;
+    return true;
+}
+
+/* Every DNS answer in the route was, and there was one. */
+static bool secure(const struct decide_input *in, const struct decision *d)
+{
+    size_t names = 0;
+
+    for (size_t i = 0; i < d->n_kept; i++) {
+        const struct candidate *c = &d->c[i];
+
+        if (c->is_address)
+            continue;
+        if (c->is_mx || c->addrs == NULL || !c->addrs->secure)
+            return false;
+        names++;
+    }
+    return names > 0 && sets_secure(in);
+}
+
+static const char *transport(const struct decide_input *in)
+{
+    if (in->override != NULL && in->override->transport != NULL)
+        return in->override->transport;
+    return in->rules->transport;
+}
+
+static const char *route_text(const struct decide_input *in)
+{
+    static const char *const texts[OVERRIDE_MODES] = {
+        [OVERRIDE_REPLACE] = "the override replaces the MX set",
+        [OVERRIDE_PREPEND] = "the override goes before the MX set",
+        [OVERRIDE_APPEND] = "the override goes after the MX set",
+        [OVERRIDE_EXCLUDE] = "MX set without what the override excludes",
+        [OVERRIDE_MERGE] = "the override is merged into the MX set",
+    };
+
+    if (in->override != NULL)
+        return texts[in->override->mode];
+    return in->set->implicit ? "no MX record, the domain's own address"
+                             : "MX records";
+}
+
+/* The set was wanted and has no hosts. */
+static bool set_fails(const struct decide_input *in)
+{
+    if (in->override != NULL && override_is_final(in->override))
+        return false;
+    return in->set == NULL || in->set->outcome != MX_HOSTS;
+}
+
+static void describe(const struct decide_input *in, struct decision *d)
+{
+    if (set_fails(in))
+        outcome_reason(d, "%s: the override's own hops alone",
+                       outcome_set_text(in));
+    else
+        outcome_reason(d, "%s", route_text(in));
+}
+
+static void settle(const struct decide_input *in, struct decision *d)
+{
+    if (d->n_kept == 0 && set_fails(in)) {
+        outcome_of_set(in, d);
+        return;
+    }
+    if (d->n_kept == 0) {
+        outcome_of_no_host(in, d);
+        return;
+    }
+    d->disposition = MXHOP_ROUTE;
+    d->by_domain = by_domain(in, d);
+    d->secure = secure(in, d);
+    describe(in, d);
+}
+
+bool decide(const struct decide_input *in, struct decision *d_r)
+{
+    struct candidates list = {0};
+
+    *d_r = (struct decision){
+        .status = "",
+        .transport = transport(in),
+        .slot_left_s = UINT32_MAX,
+    };
+    if (in->override != NULL && in->override->mode >= OVERRIDE_PASS) {
+        outcome_of_override(in, d_r);
+        return true;
+    }
+    if (!merge_candidates(in, &list)) {
+        free(list.v);
+        *d_r = (struct decision){0};
+        return false;
+    }
+    if (list.n > 0)
+        d_r->slot_left_s = order_slot(in, &list).left_s;
+    clean_candidates(in, &list);
+    order_candidates(in, &list);
+    d_r->n_kept = limit(&list, in->rules->max_hops);
+    d_r->c = list.v;
+    d_r->n = list.n;
+    settle(in, d_r);
+    return true;
+}
+
+void decision_free(struct decision *d)
+{
+    free(d->c);
+    *d = (struct decision){0};
+}

@@ -1,0 +1,69 @@
+/*
+ * render - words that all formats share, and the last guard
+ *
+ * Hosts were cleaned before a route was made. A route may come from a cache
+ * or from a caller of the library, though, and what stands behind a list is
+ * Postfix's parser or Exim's string expansion: so every host is looked at
+ * once more when it is written.
+ */
+
+#include "route/render.h"
+
+#include <string.h>
+
+#include "route/guard.h"
+#include "route/steps.h"
+
+const char *render_disposition(enum mxhop_disposition d)
+{
+    static const char *const names[] = {
+        [MXHOP_PASS] = "pass",
+        [MXHOP_ROUTE] = "route",
+        [MXHOP_REJECT] = "reject",
+        [MXHOP_DEFER] = "defer",
+    };
+
+    return names[d];
+}
+
+const char *render_cache_state(enum mxhop_cache_state s)
+{
+    static const char *const names[] = {
+        [MXHOP_CACHE_NONE] = "none",
+        [MXHOP_CACHE_HIT] = "hit",
+        [MXHOP_CACHE_MISS] = "miss",
+        [MXHOP_CACHE_STALE] = "stale",
+    };
+
+    return names[s];
+}
+
+bool guard_hop(const struct mxhop_hop *hop)
+{
+    if (hop->is_address)
+        return clean_is_address(hop->host);
+    return clean_is_hostname(hop->host) && !clean_looks_like_address(hop->host);
+}
+
+bool guard_is_v6(const struct mxhop_hop *hop)
+{
+    return hop->is_address && strchr(hop->host, ':') != NULL;
+}
+
+bool guard_transport(const char *transport)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
+                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+
+    return transport[strspn(transport, allowed)] == '\0';
+}
+
+const char *guard_status(const char *status, char class_digit)
+{
+    static const char digits_and_dots[] = "0123456789.";
+
+    if (status[0] == class_digit && status[1] == '.' &&
+        status[strspn(status, digits_and_dots)] == '\0')
+        return status;
+    return class_digit == '5' ? "5.0.0" : "4.0.0";
+}

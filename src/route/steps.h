@@ -1,0 +1,39 @@
+/* What the steps of decide() share. Internal to src/route. */
+
+#ifndef ROUTE_STEPS_H
+#define ROUTE_STEPS_H
+
+#include "route/decide.h"
+
+/* A time slot in which the order of equals does not change. */
+struct slot {
+    uint64_t number;
+    uint32_t left_s; /* at least 1; UINT32_MAX: the order never turns */
+};
+
+struct slot order_slot(const struct decide_input *in,
+                       const struct candidates *list);
+
+/* ASCII, ignoring case; as strcmp(3). */
+int order_host_compare(const char *a, const char *b);
+
+/* The position in the list to try, for hosts of any state; as strcmp(3). Zero
+   only for candidates that cannot be told apart. */
+int order_compare(const struct candidate *a, const struct candidate *b);
+
+/* A literal in the text form of inet_pton(3), either family. */
+bool clean_is_address(const char *host);
+
+/* No usable answer: fill disposition, status and reason of *d_r. */
+void outcome_of_set(const struct decide_input *in, struct decision *d_r);
+void outcome_of_override(const struct decide_input *in, struct decision *d_r);
+void outcome_of_no_host(const struct decide_input *in, struct decision *d_r);
+
+/* Fill reason: printable, cut to fit. */
+void outcome_reason(struct decision *d, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* What became of the MX set, as words for people ("DNS failed: ..."). */
+const char *outcome_set_text(const struct decide_input *in);
+
+#endif

@@ -1,0 +1,13 @@
+/* generalizedTime of RFC 4517 section 3.3.13. */
+
+#ifndef SOURCE_GENTIME_H
+#define SOURCE_GENTIME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* YYYYMMDDHH[MM[SS]][.fraction](Z|+hhmm|-hhmm) to seconds since 1970 UTC;
+   the fraction is dropped. false: not one. Times before 1970 are refused. */
+bool gentime_parse(const char *text, int64_t *time_s_r);
+
+#endif

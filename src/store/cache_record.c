@@ -1,0 +1,224 @@
+/*
+ * cache_record - what a cache record is worth at a given time
+ *
+ * The arithmetic of cache.c, without lock, backend or clock. Remaining times
+ * of fresh answers are rounded down (an answer holds at least that long),
+ * times until the next attempt are rounded up (then it may be made).
+ */
+
+#include "store/cache_record.h"
+
+#include <string.h>
+
+bool record_plausible(uint64_t written_ms, uint64_t refresh_ms, uint64_t now_ms)
+{
+    return written_ms <= now_ms + CACHE_CLOCK_SLACK_MS &&
+           (refresh_ms == 0 ||
+            refresh_ms <= written_ms + CACHE_STALE_REFRESH_S * 1000);
+}
+
+bool failure_plausible(const struct failure_note *f, uint64_t written_ms)
+{
+    return f->count == 0 ||
+           f->retry_ms <= written_ms + CACHE_FAILURE_MAX_S * 1000;
+}
+
+bool answer_plausible(uint64_t stored_ms, uint64_t expires_ms,
+                      uint64_t written_ms)
+{
+    return stored_ms <= written_ms + CACHE_CLOCK_SLACK_MS &&
+           expires_ms >= stored_ms &&
+           expires_ms - stored_ms <= (uint64_t)UINT32_MAX * 1000;
+}
+
+bool host_plausible(const struct host_record *r, uint64_t now_ms)
+{
+    if (!record_plausible(r->written_ms, r->refresh_ms, now_ms))
+        return false;
+    for (int f = 0; f < FAMILIES; f++) {
+        const struct host_family *h = &r->family[f];
+
+        if (!failure_plausible(&h->failure, r->written_ms))
+            return false;
+        if (h->state != ADDR_UNKNOWN &&
+            !answer_plausible(h->stored_ms, h->expires_ms, r->written_ms))
+            return false;
+    }
+    return true;
+}
+
+uint32_t clamp_ttl_s(const struct cache_policy *p, uint32_t ttl_s,
+                     bool negative)
+{
+    uint32_t max_s = p->ttl_max_s;
+
+    if (negative && p->negative_ttl_max_s < max_s)
+        max_s = p->negative_ttl_max_s;
+    if (ttl_s < p->ttl_min_s)
+        ttl_s = p->ttl_min_s;
+    return ttl_s < max_s ? ttl_s : max_s;
+}
+
+uint32_t stale_limit_s(const struct cache_policy *p, bool negative)
+{
+    if (negative && p->negative_ttl_max_s < p->stale_max_s)
+        return p->negative_ttl_max_s;
+    return p->stale_max_s;
+}
+
+void failure_note(struct failure_note *f, uint64_t now_ms)
+{
+    uint64_t wait_s = CACHE_FAILURE_FIRST_S;
+
+    for (uint32_t i = 0; i < f->count && wait_s < CACHE_FAILURE_MAX_S; i++)
+        wait_s *= 2;
+    if (wait_s > CACHE_FAILURE_MAX_S)
+        wait_s = CACHE_FAILURE_MAX_S;
+    if (f->count < UINT32_MAX)
+        f->count++;
+    f->retry_ms = now_ms + wait_s * 1000;
+}
+
+/* Rounded up, 0 if t_ms is not in the future. */
+static uint32_t seconds_until(uint64_t t_ms, uint64_t now_ms)
+{
+    return t_ms > now_ms ? (uint32_t)((t_ms - now_ms + 999) / 1000) : 0;
+}
+
+struct cache_entry_state timing_judge(const struct timing *t, uint64_t now_ms)
+{
+    struct cache_entry_state s = {0};
+    uint64_t retry_ms = t->failure.count > 0 ? t->failure.retry_ms : 0;
+
+    if (t->has_answer && now_ms < t->expires_ms) {
+        s.verdict = CACHE_FRESH;
+        s.ttl_s = (uint32_t)((t->expires_ms - now_ms) / 1000);
+        return s;
+    }
+    if (t->has_answer &&
+        now_ms - t->expires_ms < (uint64_t)t->stale_max_s * 1000) {
+        uint64_t due_ms = retry_ms > t->refresh_ms ? retry_ms : t->refresh_ms;
+
+        s.verdict = CACHE_STALE;
+        s.stale_s = (uint32_t)((now_ms - t->expires_ms) / 1000);
+        s.refresh_due = now_ms >= due_ms;
+        s.ttl_s = seconds_until(due_ms, now_ms);
+        return s;
+    }
+    if (now_ms < retry_ms) {
+        s.verdict = CACHE_FAILING;
+        s.ttl_s = seconds_until(retry_ms, now_ms);
+    }
+    return s;
+}
+
+/* ---- hosts ---- */
+
+static void family_fill(const struct host_record *r, int f,
+                        enum cache_verdict verdict, struct hostaddrs *a)
+{
+    const struct host_family *h = &r->family[f];
+
+    if (verdict == CACHE_FAILING) {
+        a->state[f] = ADDR_FAILED;
+        a->secure = false;
+        return;
+    }
+    if (verdict == CACHE_MISS) {
+        a->secure = false;
+        return;
+    }
+    a->state[f] = h->state;
+    a->n[f] = h->n;
+    a->secure = a->secure && h->secure;
+    if (f == FAMILY_V4)
+        memcpy(a->v4, r->v4, sizeof(a->v4));
+    else
+        memcpy(a->v6, r->v6, sizeof(a->v6));
+}
+
+/* Of two families: a miss tells most, then what can be refreshed. */
+static enum cache_verdict join_verdict(enum cache_verdict a,
+                                       enum cache_verdict b)
+{
+    static const int telling[] = {[CACHE_MISS] = 3,
+                                  [CACHE_STALE] = 2,
+                                  [CACHE_FAILING] = 1,
+                                  [CACHE_FRESH] = 0};
+
+    return telling[a] >= telling[b] ? a : b;
+}
+
+static void join(struct cache_entry_state *sum,
+                 const struct cache_entry_state *one)
+{
+    sum->verdict = join_verdict(sum->verdict, one->verdict);
+    sum->refresh_due = sum->refresh_due || one->refresh_due;
+    if (one->ttl_s < sum->ttl_s)
+        sum->ttl_s = one->ttl_s;
+    if (one->stale_s > sum->stale_s)
+        sum->stale_s = one->stale_s;
+}
+
+struct cache_entry_state host_judge(const struct cache_policy *p,
+                                    const struct host_record *r,
+                                    unsigned families, uint64_t now_ms,
+                                    struct hostaddrs *addrs_r)
+{
+    struct cache_entry_state sum = {CACHE_FRESH, false, UINT32_MAX, 0};
+
+    memset(addrs_r, 0, sizeof(*addrs_r));
+    addrs_r->secure = true;
+    for (int f = 0; f < FAMILIES; f++) {
+        const struct host_family *h = &r->family[f];
+        struct timing t = {h->state != ADDR_UNKNOWN,
+                           h->stored_ms,
+                           h->expires_ms,
+                           r->refresh_ms,
+                           h->failure,
+                           stale_limit_s(p, h->state == ADDR_NONE)};
+        struct cache_entry_state one;
+
+        if ((families & FAMILY_BIT(f)) == 0)
+            continue;
+        one = timing_judge(&t, now_ms);
+        family_fill(r, f, one.verdict, addrs_r);
+        join(&sum, &one);
+    }
+    if (sum.ttl_s == UINT32_MAX) { /* no family was asked about */
+        sum = (struct cache_entry_state){0};
+        addrs_r->secure = false;
+    }
+    addrs_r->ttl_s = sum.ttl_s;
+    return sum;
+}
+
+/* Nothing was learned where addresses and state contradict each other. */
+void host_update(const struct cache_policy *p, struct host_record *r,
+                 const struct hostaddrs *addrs, uint64_t now_ms)
+{
+    r->written_ms = now_ms;
+    r->refresh_ms = 0;
+    for (int f = 0; f < FAMILIES; f++) {
+        struct host_family *h = &r->family[f];
+        uint8_t state = addrs->state[f];
+        bool negative = state == ADDR_NONE;
+
+        if (state == ADDR_FAILED)
+            failure_note(&h->failure, now_ms);
+        if (negative == (addrs->n[f] > 0) ||
+            (state != ADDR_SOME && state != ADDR_NONE))
+            continue;
+        memset(h, 0, sizeof(*h));
+        h->n = addrs->n[f] < ADDRS_MAX ? addrs->n[f] : ADDRS_MAX;
+        h->state = state;
+        h->secure = addrs->secure;
+        h->stored_ms = now_ms;
+        h->expires_ms =
+            now_ms + (uint64_t)clamp_ttl_s(p, addrs->ttl_s, negative) * 1000;
+    }
+    if (addrs->state[FAMILY_V4] == ADDR_SOME && addrs->n[FAMILY_V4] > 0)
+        memcpy(r->v4, addrs->v4, sizeof(r->v4));
+    if (addrs->state[FAMILY_V6] == ADDR_SOME && addrs->n[FAMILY_V6] > 0)
+        memcpy(r->v6, addrs->v6, sizeof(r->v6));
+}

@@ -1,0 +1,78 @@
+/*
+ * LMDB environments, one per (device, inode) and process: opening one twice
+ * and closing one of the two loses the locks of both. Inside src/store.
+ */
+
+#ifndef STORE_ENV_H
+#define STORE_ENV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <lmdb.h>
+#include <mxhop/error.h>
+
+#define ENV_MAX_DBS     4
+#define ENV_MAX_READERS 1024
+#define ENV_MAP_FIRST   ((size_t)1 << 20) /* of a new environment */
+#define ENV_MAP_MAX     ((size_t)1 << (sizeof(size_t) > 4 ? 34 : 30)) /* 16 GiB */
+
+struct env;
+
+/*
+ * Open for reading; nothing is created. names: the databases that must exist,
+ * n of them. Checks header and size first, so that a foreign or cut file is
+ * MXHOP_ERR_TABLE and not SIGBUS. Environments are counted: each open needs
+ * an env_close().
+ */
+enum mxhop_status env_open(struct env **e_r, const char *path,
+                           const char *const *names, size_t n,
+                           struct mxhop_error *err);
+/*
+ * Open for writing, alone in this process (others wait, or are refused where
+ * this process has it open for reading); creates data and lock file and sets
+ * their modes. gid (gid_t)-1: leave the lock file's group.
+ */
+enum mxhop_status env_open_writer(struct env **e_r, const char *path, gid_t gid,
+                                  struct mxhop_error *err);
+void env_close(struct env **e);
+
+MDB_env *env_lmdb(const struct env *e); /* writer */
+MDB_dbi env_dbi(const struct env *e, size_t i);
+const char *env_path(const struct env *e);
+
+/* Begin a read transaction, or renew *txn if it is not NULL; adopts a map
+   that another process made larger. env_end() resets it. */
+enum mxhop_status env_begin(struct env *e, MDB_txn **txn,
+                            struct mxhop_error *err);
+void env_end(struct env *e, MDB_txn *txn);
+void env_drop_txn(struct env *e, MDB_txn **txn); /* give up a reset one */
+
+/* Map an LMDB or errno value; `what` says what was being done. */
+enum mxhop_status env_error(struct mxhop_error *err, const char *path,
+                            const char *what, int rc);
+
+/* ---- env_file.c: what is checked and prepared before LMDB sees a file ---- */
+
+#define ENV_REMEDY_REFRESH "run `mxhop refresh`"
+
+/* An open descriptor of a plausible data file, or -1 with err. */
+int env_file_check(const char *path, struct stat *st_r,
+                   struct mxhop_error *err);
+/*
+ * Directory, data file (created, locked against other writers until the
+ * descriptor is closed) and lock file, safe and with the right modes. *fd_r
+ * is the data file's. *created_r: it holds nothing yet.
+ */
+enum mxhop_status env_file_prepare(const char *path, int *fd_r, bool *created_r,
+                                   struct mxhop_error *err);
+/* After the open of the data file only, and only while no environment on it
+   is open in this process: closing a descriptor drops LMDB's locks. */
+enum mxhop_status env_file_prepare_lock(const char *path, gid_t gid,
+                                        struct mxhop_error *err);
+/* Make the directory entry of a new file durable. */
+enum mxhop_status env_file_sync_dir(const char *path, struct mxhop_error *err);
+
+#endif

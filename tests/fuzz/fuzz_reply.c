@@ -1,0 +1,58 @@
+/* Replies: no records from what is not an answer; values within bounds. */
+
+#include <assert.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "wire/record.h"
+#include "wire/reply.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Ask what the message says that was asked, so that the fuzzer need not
+   guess; else a question of ours. */
+static void take_question(const uint8_t *data, size_t size, struct question *q)
+{
+    struct walk w;
+
+    *q = (struct question){.id = 0x1234, .type = WIRE_TYPE_MX};
+    strcpy(q->name, "example.com");
+    if (!walk_open(&w, data, size) || w.qname.len == 0)
+        return;
+    q->id = w.id;
+    q->type = w.qtype;
+    wire_name_print(&w.qname, q->name);
+}
+
+static void check_set(const struct mxset *s, enum records_status status)
+{
+    assert((s->n_mx > 0) == (status == RECORDS_SOME));
+    assert(s->n_mx <= WIRE_MX_MAX && s->ttl_s <= INT32_MAX);
+    for (size_t i = 0; i < s->n_mx; i++) {
+        assert(i == 0 || s->mx[i - 1].preference <= s->mx[i].preference);
+        assert(strlen(s->mx[i].host) < WIRE_NAME_TEXT);
+        for (const char *p = s->mx[i].host; *p != '\0'; p++)
+            assert(*p > ' ' && *p <= '~' && !(*p >= 'A' && *p <= 'Z'));
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct hostaddrs addrs = {.ttl_s = UINT32_MAX, .secure = true};
+    char last[WIRE_NAME_TEXT];
+    struct mxset set = {0};
+    enum records_status mx, addr;
+    enum reply_kind kind;
+    struct question q;
+
+    take_question(data, size, &q);
+    kind = reply_judge(data, size, &q, NULL);
+    mx = reply_mx(data, size, &q, &set, last);
+    assert(strlen(last) < sizeof(last));
+    check_set(&set, mx);
+    mxset_free(&set);
+    addr = reply_addrs(data, size, &q, &addrs, last);
+    assert(kind == REPLY_ANSWER || (mx == RECORDS_BAD && addr == RECORDS_BAD));
+    assert(addrs.n[FAMILY_V4] <= ADDRS_MAX && addrs.n[FAMILY_V6] <= ADDRS_MAX);
+    return 0;
+}

@@ -1,0 +1,1230 @@
+/*
+ * The exchange with name servers, against servers of our own on 127.0.0.1.
+ * They run on the thread of the test: their descriptors are in one epoll set,
+ * which is the wake_fd of engine_step().
+ */
+
+#include <arpa/inet.h>
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#include "dns/exchange.h"
+#include "dns/exchange_int.h"
+#include "support/failmalloc.h"
+#include "util/clock.h"
+
+#define GUARD_MS 20000 /* a test that takes longer hangs */
+#define CONNS    16
+#define BIG      60000 /* padding of a big reply */
+
+/* What a server does with a query. */
+enum act {
+    NOTHING,
+    ANSWER,
+    WRONG_ID,   /* forged ones, then the answer */
+    OTHER_PORT, /* forged from another port, then the answer */
+    TRUNCATE,
+    FORMERR_IF_EDNS, /* then the answer */
+    FORMERR,
+    SERVFAIL,
+    REFUSED,
+    LIE,  /* header and question are right, the counts are not */
+    LATE, /* answer the first query when the second has come */
+    ONCE_SILENT,
+    /* TCP only */
+    DRIP,  /* the answer, an octet at a time */
+    STALL, /* half of the answer */
+    CLOSE,
+    ALIEN_ID,
+    EMPTY, /* a message of no octets */
+    BIG_ANSWER
+};
+
+struct conn {
+    int fd; /* -1: free */
+    uint8_t in[600];
+    size_t in_len;
+    uint8_t out[BIG + 600];
+    size_t out_len, sent;
+};
+
+struct tserver {
+    enum act udp, tcp;
+    int udp_fd, tcp_fd; /* -1: nobody listens */
+    struct sockaddr_in addr;
+    unsigned n_udp, n_tcp, n_edns; /* queries seen */
+    uint16_t ports[8];             /* where the first came from */
+    uint16_t ids[8];
+    struct conn conn[CONNS];
+    uint8_t late[600];
+    size_t late_len;
+    struct sockaddr_in late_from;
+};
+
+struct result {
+    unsigned calls;
+    enum exchange_outcome outcome;
+    char why[512];
+    uint8_t msg[65536];
+    size_t len;
+    char name[WIRE_NAME_TEXT];
+};
+
+static struct tserver servers[DNS_SERVERS_MAX];
+static size_t n_servers;
+static int poll_fd;
+static struct engine *engine;
+static struct result result;
+
+/* ---- servers ---- */
+
+/* ck_assert() allocates, which must not be while allocations fail. */
+#define must(condition)                     \
+    do {                                    \
+        if (!(condition))                   \
+            ck_abort_msg("%s", #condition); \
+    } while (0)
+
+static void watch(int fd)
+{
+    struct epoll_event ev = {.events = EPOLLIN};
+
+    must(epoll_ctl(poll_fd, EPOLL_CTL_ADD, fd, &ev) == 0);
+}
+
+static int bound(int type, struct sockaddr_in *addr)
+{
+    int fd = socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    socklen_t len = sizeof(*addr);
+
+    must(fd >= 0);
+    if (bind(fd, (struct sockaddr *)addr, sizeof(*addr)) != 0) {
+        close(fd);
+        return -1;
+    }
+    must(getsockname(fd, (struct sockaddr *)addr, &len) == 0);
+    return fd;
+}
+
+/* UDP and TCP on one port that was free for both. */
+static void server_open(struct tserver *s)
+{
+    do {
+        s->addr = (struct sockaddr_in){.sin_family = AF_INET};
+        s->addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        s->udp_fd = bound(SOCK_DGRAM, &s->addr);
+        must(s->udp_fd >= 0);
+        s->tcp_fd = bound(SOCK_STREAM, &s->addr);
+        if (s->tcp_fd < 0)
+            close(s->udp_fd);
+    } while (s->tcp_fd < 0);
+    must(listen(s->tcp_fd, CONNS) == 0);
+    setsockopt(s->udp_fd, SOL_SOCKET, SO_RCVBUFFORCE, &(int){1 << 24},
+               sizeof(int));
+    watch(s->udp_fd);
+    watch(s->tcp_fd);
+    for (size_t i = 0; i < CONNS; i++)
+        s->conn[i].fd = -1;
+}
+
+static void shut(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+static void server_close(struct tserver *s)
+{
+    shut(&s->udp_fd);
+    shut(&s->tcp_fd);
+    for (size_t i = 0; i < CONNS; i++)
+        shut(&s->conn[i].fd);
+}
+
+static size_t question_end(const uint8_t *query, size_t len)
+{
+    size_t at = 12;
+
+    while (at < len && query[at] != 0)
+        at += 1u + query[at];
+    must(at + 5 <= len);
+    return at + 5;
+}
+
+/* The reply to `query` into out: header, question, one A record. */
+static size_t make_reply(enum act act, const uint8_t *query, size_t len,
+                         uint8_t *out)
+{
+    static const uint8_t record[] = {0xc0, 12, 0, 1, 0,   1, 0, 0,
+                                     1,    44, 0, 4, 192, 0, 2, 1};
+    size_t n = question_end(query, len);
+    bool records = false;
+
+    memcpy(out, query, n);
+    out[2] = 0x81;
+    out[3] = 0x80;
+    memset(out + 6, 0, 6);
+    switch (act) {
+    case TRUNCATE:
+        out[2] |= 2;
+        break;
+    case FORMERR:
+        out[3] |= 1;
+        break;
+    case SERVFAIL:
+        out[3] |= 2;
+        break;
+    case REFUSED:
+        out[3] |= 5;
+        break;
+    case LIE:
+        out[7] = 5;
+        break;
+    default:
+        records = true;
+    }
+    if (records) {
+        out[7] = 1;
+        memcpy(out + n, record, sizeof(record));
+        n += sizeof(record);
+    }
+    return n;
+}
+
+static void send_reply(const struct tserver *s, enum act act,
+                       const uint8_t *query, size_t len,
+                       const struct sockaddr_in *to, uint16_t id_xor, int fd)
+{
+    uint8_t out[700];
+    size_t n = make_reply(act, query, len, out);
+
+    out[0] ^= (uint8_t)(id_xor >> 8);
+    out[1] ^= (uint8_t)id_xor;
+    if (fd < 0)
+        fd = s->udp_fd;
+    sendto(fd, out, n, 0, (const struct sockaddr *)to, sizeof(*to));
+}
+
+static void serve_datagram(struct tserver *s, const uint8_t *query, size_t len,
+                           const struct sockaddr_in *from)
+{
+    enum act act = s->udp;
+    struct sockaddr_in other = {.sin_family = AF_INET,
+                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd;
+
+    switch (act) {
+    case NOTHING:
+        return;
+    case ONCE_SILENT:
+        if (s->n_udp == 1)
+            return;
+        break;
+    case WRONG_ID:
+        for (uint16_t i = 1; i < 40; i++)
+            send_reply(s, SERVFAIL, query, len, from, i, -1);
+        sendto(s->udp_fd, "", 0, 0, (const struct sockaddr *)from,
+               sizeof(*from));
+        break;
+    case OTHER_PORT:
+        fd = bound(SOCK_DGRAM, &other);
+        send_reply(s, SERVFAIL, query, len, from, 0, fd);
+        close(fd);
+        break;
+    case FORMERR_IF_EDNS:
+        act = query[11] != 0 ? FORMERR : ANSWER;
+        break;
+    case LATE:
+        if (s->n_udp != 2) {
+            memcpy(s->late, query, len);
+            s->late_len = len;
+            s->late_from = *from;
+            return;
+        }
+        send_reply(s, ANSWER, s->late, s->late_len, &s->late_from, 0, -1);
+        return;
+    default:
+        break;
+    }
+    if (act == TRUNCATE || act == FORMERR || act == SERVFAIL ||
+        act == REFUSED || act == LIE)
+        send_reply(s, act, query, len, from, 0, -1);
+    else
+        send_reply(s, ANSWER, query, len, from, 0, -1);
+}
+
+static void serve_udp(struct tserver *s)
+{
+    struct sockaddr_in from;
+    socklen_t from_len = sizeof(from);
+    uint8_t query[600];
+    ssize_t n;
+
+    while ((n = recvfrom(s->udp_fd, query, sizeof(query), 0,
+                         (struct sockaddr *)&from, &from_len)) >= 0) {
+        must(n >= 17);
+        if (s->n_udp < 8) {
+            s->ports[s->n_udp] = from.sin_port;
+            memcpy(&s->ids[s->n_udp], query, 2);
+        }
+        s->n_udp++;
+        s->n_edns += query[11] != 0;
+        serve_datagram(s, query, (size_t)n, &from);
+    }
+}
+
+static void answer_conn(struct tserver *s, struct conn *c)
+{
+    size_t n;
+
+    s->n_tcp++;
+    if (s->tcp == NOTHING)
+        return;
+    if (s->tcp == CLOSE) {
+        shut(&c->fd);
+        return;
+    }
+    n = make_reply(s->tcp == FORMERR_IF_EDNS
+                       ? (c->in[13] != 0 ? FORMERR : ANSWER)
+                       : s->tcp,
+                   c->in + 2, c->in_len - 2, c->out + 2);
+    if (s->tcp == ALIEN_ID)
+        c->out[2] ^= 1;
+    if (s->tcp == EMPTY)
+        n = 0;
+    if (s->tcp == BIG_ANSWER) { /* a TXT-like record of BIG octets at the end */
+        static const uint8_t head[] = {0xc0, 12, 0, 16, 0,          1,
+                                       0,    0,  1, 44, (BIG) >> 8, BIG & 255};
+
+        c->out[2 + 7] = 2;
+        memcpy(c->out + 2 + n, head, sizeof(head));
+        memset(c->out + 2 + n + sizeof(head), 'x', BIG);
+        n += sizeof(head) + BIG;
+    }
+    c->out[0] = (uint8_t)(n >> 8);
+    c->out[1] = (uint8_t)n;
+    c->out_len = s->tcp == STALL ? n / 2 : n + 2;
+}
+
+static void serve_conn(struct tserver *s, struct conn *c)
+{
+    ssize_t n = recv(c->fd, c->in + c->in_len, sizeof(c->in) - c->in_len, 0);
+    size_t want;
+
+    if (n == 0 || (n < 0 && errno != EAGAIN)) {
+        shut(&c->fd);
+        return;
+    }
+    if (n > 0) {
+        c->in_len += (size_t)n;
+        if (c->in_len >= 2 &&
+            c->in_len == 2 + ((size_t)c->in[0] << 8 | c->in[1]))
+            answer_conn(s, c);
+    }
+    if (c->fd >= 0 && c->sent < c->out_len) {
+        want = s->tcp == DRIP ? 1 : c->out_len - c->sent;
+        n = send(c->fd, c->out + c->sent, want, MSG_NOSIGNAL);
+        c->sent += n > 0 ? (size_t)n : 0;
+    }
+}
+
+static void serve_tcp(struct tserver *s)
+{
+    int fd;
+
+    while ((fd = accept4(s->tcp_fd, NULL, NULL,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+        struct conn *c = s->conn;
+
+        while (c->fd >= 0)
+            must(++c < s->conn + CONNS);
+        c->fd = fd;
+        c->in_len = c->out_len = c->sent = 0;
+        watch(fd);
+    }
+    for (size_t i = 0; i < CONNS; i++)
+        if (s->conn[i].fd >= 0)
+            serve_conn(s, &s->conn[i]);
+}
+
+static bool sending(void)
+{
+    for (size_t i = 0; i < n_servers; i++)
+        for (size_t k = 0; k < CONNS; k++)
+            if (servers[i].conn[k].fd >= 0 &&
+                servers[i].conn[k].sent < servers[i].conn[k].out_len)
+                return true;
+    return false;
+}
+
+/* Run everything until no query is in flight. */
+static void run(void)
+{
+    uint64_t guard = clock_boot_ms() + GUARD_MS;
+
+    while (engine_in_flight(engine) > 0) {
+        must(clock_boot_ms() < guard); /* else it hangs */
+        engine_step(engine, sending() ? clock_boot_ms() + 1 : guard, poll_fd);
+        for (size_t i = 0; i < n_servers; i++) {
+            if (servers[i].udp_fd >= 0)
+                serve_udp(&servers[i]);
+            if (servers[i].tcp_fd >= 0)
+                serve_tcp(&servers[i]);
+        }
+    }
+}
+
+/* ---- fixtures ---- */
+
+static struct dns_servers list(void)
+{
+    struct dns_servers l = {.n = n_servers};
+
+    for (size_t i = 0; i < n_servers; i++)
+        memcpy(&l.addr[i], &servers[i].addr, sizeof(servers[i].addr));
+    return l;
+}
+
+static void start(size_t n)
+{
+    struct dns_servers l;
+    struct mxhop_error err;
+
+    poll_fd = epoll_create1(EPOLL_CLOEXEC);
+    memset(servers, 0, sizeof(servers));
+    memset(&result, 0, sizeof(result));
+    for (n_servers = 0; n_servers < n; n_servers++)
+        server_open(&servers[n_servers]);
+    l = list();
+    ck_assert_int_eq(engine_open(&engine, &l, &err), MXHOP_OK);
+}
+
+static void stop(void)
+{
+    engine_close(&engine);
+    ck_assert_ptr_null(engine);
+    for (size_t i = 0; i < n_servers; i++)
+        server_close(&servers[i]);
+    close(poll_fd);
+}
+
+static void keep(void *ctx, enum exchange_outcome outcome,
+                 const struct question *q, const uint8_t *msg, size_t len,
+                 const char *why)
+{
+    struct result *r = ctx;
+
+    r->calls++;
+    r->outcome = outcome;
+    r->len = len;
+    snprintf(r->why, sizeof(r->why), "%s", why);
+    snprintf(r->name, sizeof(r->name), "%s", q->name);
+    if (msg != NULL)
+        memcpy(r->msg, msg, len);
+}
+
+static void ask(uint32_t within_ms, exchange_fn *fn, void *ctx)
+{
+    ck_assert_int_eq(engine_ask(engine, "mx.example.com", WIRE_TYPE_A,
+                                clock_boot_ms() + within_ms, fn, ctx),
+                     MXHOP_OK);
+}
+
+static int open_descriptors(void)
+{
+    int n = 0;
+
+    for (int fd = 0; fd < 1024; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+/* ---- one query ---- */
+
+#define NOT_SET 99
+
+/* A query of 5 s unless within_ms says otherwise. */
+static const struct {
+    const char *what;
+    size_t n;
+    enum act udp[3], tcp[3];
+    enum exchange_outcome outcome;
+    const char *why[2];          /* found in the text */
+    unsigned n_udp[3], n_tcp[3]; /* queries each server saw; NOT_SET: any */
+    uint32_t within_ms;
+} cases[] = {
+    {"answer", 1, {ANSWER}, {0}, EXCHANGE_ANSWER, {""}, {1}, {0}, 0},
+    {"wrong ids, then right",
+     1,
+     {WRONG_ID},
+     {0},
+     EXCHANGE_ANSWER,
+     {""},
+     {1},
+     {0},
+     0},
+    {"answer from another port",
+     1,
+     {OTHER_PORT},
+     {0},
+     EXCHANGE_ANSWER,
+     {""},
+     {1},
+     {0},
+     0},
+    {"a lost datagram",
+     1,
+     {ONCE_SILENT},
+     {0},
+     EXCHANGE_ANSWER,
+     {""},
+     {2},
+     {0},
+     0},
+    {"a late answer counts",
+     1,
+     {LATE},
+     {0},
+     EXCHANGE_ANSWER,
+     {""},
+     {2},
+     {0},
+     0},
+    {"no OPT after FORMERR",
+     1,
+     {FORMERR_IF_EDNS},
+     {0},
+     EXCHANGE_ANSWER,
+     {""},
+     {2},
+     {0},
+     0},
+    {"FORMERR whatever we do",
+     1,
+     {FORMERR},
+     {0},
+     EXCHANGE_FAILED,
+     {"FORMERR from 127.0.0.1:"},
+     {2},
+     {0},
+     0},
+    {"SERVFAIL",
+     1,
+     {SERVFAIL},
+     {0},
+     EXCHANGE_FAILED,
+     {"SERVFAIL from 127.0.0.1:"},
+     {1},
+     {0},
+     0},
+    {"SERVFAIL, then the next server",
+     2,
+     {SERVFAIL, ANSWER},
+     {0},
+     EXCHANGE_ANSWER,
+     {""},
+     {1, 1},
+     {0},
+     0},
+    {"everybody fails",
+     3,
+     {SERVFAIL, REFUSED, SERVFAIL},
+     {0},
+     EXCHANGE_FAILED,
+     {"SERVFAIL from 127", "REFUSED from 127"},
+     {1, 1, 1},
+     {0},
+     0},
+    {"silence, then the next server",
+     2,
+     {NOTHING, ANSWER},
+     {0},
+     EXCHANGE_ANSWER,
+     {""},
+     {1, 1},
+     {0},
+     0},
+    {"one silent, one failing",
+     2,
+     {NOTHING, SERVFAIL},
+     {0},
+     EXCHANGE_TIMEOUT,
+     {"no answer from 127", "SERVFAIL from 127"},
+     {2, 1},
+     {0},
+     600},
+    {"lying counts",
+     1,
+     {LIE},
+     {0},
+     EXCHANGE_FAILED,
+     {"malformed reply from"},
+     {1},
+     {0},
+     0},
+    {"lying counts, then the next server",
+     2,
+     {LIE, ANSWER},
+     {0},
+     EXCHANGE_ANSWER,
+     {""},
+     {1, 1},
+     {0},
+     0},
+    {"silence to the deadline",
+     1,
+     {NOTHING},
+     {0},
+     EXCHANGE_TIMEOUT,
+     {"no answer from 127.0.0.1:"},
+     {2},
+     {0},
+     600},
+    {"truncated, then TCP",
+     1,
+     {TRUNCATE},
+     {ANSWER},
+     EXCHANGE_ANSWER,
+     {""},
+     {1},
+     {1},
+     0},
+    {"TCP of 60 kB",
+     1,
+     {TRUNCATE},
+     {BIG_ANSWER},
+     EXCHANGE_ANSWER,
+     {""},
+     {1},
+     {1},
+     0},
+    {"TCP drips", 1, {TRUNCATE}, {DRIP}, EXCHANGE_ANSWER, {""}, {1}, {1}, 0},
+    {"TCP without OPT",
+     1,
+     {TRUNCATE},
+     {FORMERR_IF_EDNS},
+     EXCHANGE_ANSWER,
+     {""},
+     {1},
+     {2},
+     0},
+    {"TCP is silent",
+     1,
+     {TRUNCATE},
+     {NOTHING},
+     EXCHANGE_TIMEOUT,
+     {"no answer from 127"},
+     {1},
+     {1},
+     600},
+    {"TCP stalls",
+     1,
+     {TRUNCATE},
+     {STALL},
+     EXCHANGE_TIMEOUT,
+     {"no answer from 127"},
+     {1},
+     {1},
+     600},
+    {"TCP is silent, then the next server",
+     2,
+     {TRUNCATE, ANSWER},
+     {NOTHING},
+     EXCHANGE_ANSWER,
+     {""},
+     {1, 1},
+     {1},
+     0},
+    {"truncated over TCP as well",
+     1,
+     {TRUNCATE},
+     {TRUNCATE},
+     EXCHANGE_FAILED,
+     {"truncated reply over TCP"},
+     {1},
+     {1},
+     0},
+    {"TCP closes",
+     1,
+     {TRUNCATE},
+     {CLOSE},
+     EXCHANGE_FAILED,
+     {"from 127"},
+     {1},
+     {1},
+     0},
+    {"TCP answers another id",
+     1,
+     {TRUNCATE},
+     {ALIEN_ID},
+     EXCHANGE_FAILED,
+     {"malformed reply"},
+     {1},
+     {1},
+     0},
+    {"TCP message of no octets",
+     1,
+     {TRUNCATE},
+     {EMPTY},
+     EXCHANGE_FAILED,
+     {"malformed reply"},
+     {1},
+     {1},
+     0},
+    {"SERVFAIL over TCP, then the next server",
+     2,
+     {TRUNCATE, ANSWER},
+     {SERVFAIL},
+     EXCHANGE_ANSWER,
+     {""},
+     {1, 1},
+     {1},
+     0},
+    {"no time at all",
+     1,
+     {ANSWER},
+     {0},
+     EXCHANGE_TIMEOUT,
+     {"no time left"},
+     {0},
+     {0},
+     1},
+};
+
+START_TEST(one_query)
+{
+    int before = open_descriptors();
+
+    start(cases[_i].n);
+    for (size_t i = 0; i < n_servers; i++) {
+        servers[i].udp = cases[_i].udp[i];
+        servers[i].tcp = cases[_i].tcp[i];
+    }
+    ask(cases[_i].within_ms == 0   ? 5000
+        : cases[_i].within_ms == 1 ? 0
+                                   : cases[_i].within_ms,
+        keep, &result);
+    run();
+    ck_assert_msg(result.outcome == cases[_i].outcome, "%s: outcome %d, %s",
+                  cases[_i].what, (int)result.outcome, result.why);
+    ck_assert_uint_eq(result.calls, 1);
+    ck_assert_str_eq(result.name, "mx.example.com");
+    for (size_t i = 0; i < 2 && cases[_i].why[i] != NULL; i++)
+        ck_assert_msg(strstr(result.why, cases[_i].why[i]) != NULL, "%s: %s",
+                      cases[_i].what, result.why);
+    ck_assert_int_eq(result.outcome == EXCHANGE_ANSWER, result.len > 0);
+    for (size_t i = 0; i < n_servers; i++) {
+        if (cases[_i].n_udp[i] != NOT_SET)
+            ck_assert_msg(servers[i].n_udp == cases[_i].n_udp[i],
+                          "%s: server %zu saw %u", cases[_i].what, i,
+                          servers[i].n_udp);
+        ck_assert_msg(servers[i].n_tcp == cases[_i].n_tcp[i],
+                      "%s: server %zu saw %u over TCP", cases[_i].what, i,
+                      servers[i].n_tcp);
+    }
+    stop();
+    ck_assert_int_eq(open_descriptors(), before);
+}
+END_TEST
+
+START_TEST(dead_port)
+{
+    start(1);
+    shut(&servers[0].udp_fd);
+    ask(5000, keep, &result);
+    run();
+    ck_assert_int_eq(result.outcome, EXCHANGE_FAILED);
+    ck_assert_ptr_nonnull(strstr(result.why, "refused from 127.0.0.1:"));
+    stop();
+}
+END_TEST
+
+START_TEST(dead_port_then_next_server)
+{
+    start(2);
+    shut(&servers[0].udp_fd);
+    servers[1].udp = ANSWER;
+    ask(5000, keep, &result);
+    run();
+    ck_assert_int_eq(result.outcome, EXCHANGE_ANSWER);
+    ck_assert_uint_eq(servers[1].n_udp, 1);
+    stop();
+}
+END_TEST
+
+START_TEST(nobody_on_tcp)
+{
+    start(1);
+    shut(&servers[0].tcp_fd);
+    servers[0].udp = TRUNCATE;
+    ask(5000, keep, &result);
+    run();
+    ck_assert_int_eq(result.outcome, EXCHANGE_FAILED);
+    ck_assert_ptr_nonnull(strstr(result.why, "refused from 127.0.0.1:"));
+    stop();
+}
+END_TEST
+
+/* connect() itself fails: no such family of addresses here, or no route. */
+START_TEST(unreachable_at_once)
+{
+    struct dns_servers l;
+
+    start(2);
+    l = list();
+    ((struct sockaddr_in *)&l.addr[0])->sin_addr.s_addr = INADDR_BROADCAST;
+    engine_set_servers(engine, &l);
+    servers[1].udp = ANSWER;
+    ask(5000, keep, &result);
+    run();
+    ck_assert_int_eq(result.outcome, EXCHANGE_ANSWER);
+    l.n = 1;
+    engine_set_servers(engine, &l);
+    ask(5000, keep, &result);
+    run();
+    ck_assert_int_eq(result.outcome, EXCHANGE_FAILED);
+    ck_assert_ptr_nonnull(strstr(result.why, "from 255.255.255.255:"));
+    stop();
+}
+END_TEST
+
+START_TEST(no_servers)
+{
+    start(0);
+    ask(5000, keep, &result);
+    ck_assert_uint_eq(result.calls, 0); /* from engine_step() only */
+    run();
+    ck_assert_int_eq(result.outcome, EXCHANGE_FAILED);
+    ck_assert_str_eq(result.why, "no name server configured");
+    stop();
+}
+END_TEST
+
+START_TEST(fresh_port_and_id_every_attempt)
+{
+    start(1);
+    servers[0].udp = NOTHING;
+    ask(1500, keep, &result);
+    run();
+    ck_assert_uint_eq(servers[0].n_udp, 3);
+    ck_assert_uint_eq(servers[0].n_edns, 3);
+    for (int i = 0; i < 2; i++)
+        ck_assert_uint_ne(servers[0].ports[i], servers[0].ports[i + 1]);
+    ck_assert(servers[0].ids[0] != servers[0].ids[1] ||
+              servers[0].ids[1] != servers[0].ids[2]);
+    stop();
+}
+END_TEST
+
+START_TEST(new_servers_are_for_new_queries)
+{
+    struct dns_servers l;
+
+    start(2);
+    servers[0].udp = ONCE_SILENT;
+    servers[1].udp = ANSWER;
+    l = list();
+    l.n = 1;
+    engine_set_servers(engine, &l);
+    ask(5000, keep, &result);
+    engine_step(engine, clock_boot_ms(), -1);
+    l.addr[0] = l.addr[1];
+    l.trust_ad = true;
+    ck_assert(!engine_trusts_ad(engine));
+    engine_set_servers(engine, &l);
+    ck_assert(engine_trusts_ad(engine));
+    run();
+    ck_assert_int_eq(result.outcome, EXCHANGE_ANSWER);
+    ck_assert_uint_eq(servers[0].n_udp, 2);
+    ck_assert_uint_eq(servers[1].n_udp, 0);
+    ask(5000, keep, &result);
+    run();
+    ck_assert_uint_eq(servers[1].n_udp, 1);
+    stop();
+}
+END_TEST
+
+START_TEST(names_that_cannot_be_asked)
+{
+    char name[2000];
+
+    start(1);
+    memset(name, 'a', sizeof(name));
+    for (size_t len = 64; len < sizeof(name); len += 645) {
+        name[len] = '\0';
+        ck_assert_int_eq(engine_ask(engine, name, WIRE_TYPE_MX,
+                                    clock_boot_ms() + 100, keep, &result),
+                         MXHOP_ERR_SYNTAX);
+        name[len] = 'a';
+    }
+    ck_assert_uint_eq(engine_in_flight(engine), 0);
+    ck_assert_uint_eq(result.calls, 0);
+    stop();
+}
+END_TEST
+
+/* ---- many queries ---- */
+
+START_TEST(five_hundred_at_once)
+{
+    enum { N = 500 };
+    static struct result many[N];
+    char name[32];
+
+    start(2);
+    servers[0].udp = ANSWER;
+    servers[1].udp = ANSWER;
+    memset(many, 0, sizeof(many));
+    for (int i = 0; i < N; i++) {
+        snprintf(name, sizeof(name), "n%d.example.com", i);
+        ck_assert_int_eq(engine_ask(engine, name, WIRE_TYPE_A,
+                                    clock_boot_ms() + 10000, keep, &many[i]),
+                         MXHOP_OK);
+    }
+    ck_assert_uint_eq(engine_in_flight(engine), N);
+    run();
+    for (int i = 0; i < N; i++) {
+        snprintf(name, sizeof(name), "n%d.example.com", i);
+        ck_assert_uint_eq(many[i].calls, 1);
+        ck_assert_int_eq(many[i].outcome, EXCHANGE_ANSWER);
+        ck_assert_str_eq(many[i].name, name);
+        ck_assert_int_eq(many[i].msg[13], 'n');
+    }
+    stop();
+}
+END_TEST
+
+static unsigned n_ended;
+
+static void not_early(void *ctx, enum exchange_outcome outcome,
+                      const struct question *q, const uint8_t *msg, size_t len,
+                      const char *why)
+{
+    (void)q, (void)msg, (void)len, (void)why;
+    ck_assert_int_eq(outcome, EXCHANGE_TIMEOUT);
+    ck_assert_uint_le(*(uint64_t *)ctx, clock_boot_ms());
+    n_ended++;
+}
+
+START_TEST(four_thousand_deadlines)
+{
+    enum { N = 4096 };
+    static uint64_t deadlines[N];
+    uint64_t now = clock_boot_ms();
+
+    start(1);
+    servers[0].udp = NOTHING;
+    n_ended = 0;
+    for (unsigned i = 0; i < N; i++) {
+        deadlines[i] = now + i * 7919u % 600;
+        ck_assert_int_eq(engine_ask(engine, "x.example", WIRE_TYPE_MX,
+                                    deadlines[i], not_early, &deadlines[i]),
+                         MXHOP_OK);
+    }
+    run();
+    ck_assert_uint_eq(n_ended, N);
+    stop();
+}
+END_TEST
+
+START_TEST(timers_come_out_in_order)
+{
+    enum { N = 500 };
+    static struct query queries[N];
+    struct heap h = {0};
+    uint64_t last = 0;
+    size_t n;
+
+    ck_assert(heap_reserve(&h, N));
+    for (unsigned i = 0; i < N; i++) {
+        queries[i].due_ms = i * 7919u % 307;
+        heap_add(&h, &queries[i]);
+    }
+    for (unsigned i = 0; i < N; i += 3) {
+        queries[i].due_ms = i * 104729u % 311;
+        heap_moved(&h, &queries[i]);
+    }
+    for (unsigned i = 0; i < N; i += 7)
+        heap_remove(&h, &queries[i]);
+    for (n = 0; h.n > 0; n++) {
+        ck_assert_uint_le(last, h.q[0]->due_ms);
+        ck_assert_uint_ne((size_t)(h.q[0] - queries) % 7, 0);
+        last = h.q[0]->due_ms;
+        heap_remove(&h, h.q[0]);
+    }
+    ck_assert_uint_eq(n, N - (N + 6) / 7);
+    free(h.q);
+}
+END_TEST
+
+static void ask_more(void *ctx, enum exchange_outcome outcome,
+                     const struct question *q, const uint8_t *msg, size_t len,
+                     const char *why)
+{
+    unsigned *left = ctx;
+    char first = (char)msg[13];
+
+    (void)why;
+    ck_assert_int_eq(outcome, EXCHANGE_ANSWER);
+    if (*left > 0) {
+        --*left;
+        ask(5000, ask_more, ctx);
+        ask(5000, keep, &result);
+    }
+    ck_assert_int_eq(msg[13], first); /* still there, and ours */
+    ck_assert_int_eq(q->name[0], first);
+    ck_assert_uint_gt(len, 12);
+}
+
+START_TEST(callbacks_may_ask)
+{
+    static const enum act acts[] = {ANSWER, TRUNCATE};
+    unsigned left = 20;
+
+    start(1);
+    servers[0].udp = acts[_i];
+    servers[0].tcp = ANSWER;
+    ask(5000, ask_more, &left);
+    run();
+    ck_assert_uint_eq(left, 0);
+    ck_assert_uint_eq(result.calls, 20);
+    stop();
+}
+END_TEST
+
+static void ask_for_ever(void *ctx, enum exchange_outcome outcome,
+                         const struct question *q, const uint8_t *msg,
+                         size_t len, const char *why)
+{
+    (void)ctx, (void)outcome, (void)q, (void)msg, (void)len, (void)why;
+    n_ended++;
+    ask(0, ask_for_ever, NULL);
+}
+
+START_TEST(a_step_ends_though_callbacks_go_on)
+{
+    start(0);
+    n_ended = 0;
+    ask(0, ask_for_ever, NULL);
+    for (int i = 0; i < 3; i++)
+        engine_step(engine, clock_boot_ms() + 1000, -1);
+    ck_assert_uint_ge(n_ended, 3);
+    ck_assert_uint_eq(engine_in_flight(engine), 1);
+    stop(); /* drops it without a call */
+}
+END_TEST
+
+/* ---- waiting ---- */
+
+static double cpu_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+static unsigned steps_until_idle(void)
+{
+    unsigned n = 0;
+
+    for (; engine_in_flight(engine) > 0; n++)
+        engine_step(engine, UINT64_MAX, -1);
+    return n;
+}
+
+START_TEST(waiting_costs_nothing)
+{
+    static const enum act tcp[] = {NOTHING, STALL};
+    double before;
+
+    start(2);
+    servers[0].udp = servers[1].udp = _i == 0 ? NOTHING : TRUNCATE;
+    servers[0].tcp = servers[1].tcp = tcp[_i];
+    for (int i = 0; i < 5; i++)
+        ask(1000, keep, &result);
+    before = cpu_ms();
+    if (_i == 0)
+        ck_assert_uint_lt(steps_until_idle(), 100);
+    else
+        run();
+    ck_assert_int_eq(result.outcome, EXCHANGE_TIMEOUT);
+    ck_assert_uint_eq(result.calls, 5);
+    ck_assert(cpu_ms() - before < 300);
+    stop();
+}
+END_TEST
+
+START_TEST(step_returns_in_time)
+{
+    int wake[2];
+    uint64_t begin = clock_boot_ms();
+
+    start(1);
+    servers[0].udp = NOTHING;
+    engine_step(engine, begin + 30, -1); /* nothing in flight */
+    ck_assert_uint_ge(clock_boot_ms(), begin + 30);
+    engine_step(engine, 0, -1); /* past: at once */
+    ask(GUARD_MS, keep, &result);
+    ck_assert_int_eq(pipe2(wake, O_CLOEXEC), 0);
+    ck_assert_int_eq(write(wake[1], "x", 1), 1);
+    for (int i = 0; i < 3; i++) /* readable stays readable: not read */
+        engine_step(engine, UINT64_MAX, wake[0]);
+    ck_assert_uint_lt(clock_boot_ms(), begin + GUARD_MS);
+    close(wake[0]);
+    close(wake[1]);
+    stop(); /* with a query in flight */
+    ck_assert_uint_eq(result.calls, 0);
+}
+END_TEST
+
+/* ---- shortages ---- */
+
+/* Leave the process so many free descriptors. */
+static void leave_descriptors(unsigned n)
+{
+    struct rlimit limit;
+    int fd = 0;
+
+    while (fcntl(fd, F_GETFD) >= 0 || n-- > 0)
+        fd++;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = (rlim_t)fd;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+START_TEST(descriptors_run_out)
+{
+    struct rlimit old;
+    double before;
+
+    start(1);
+    servers[0].udp = ANSWER;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+    leave_descriptors(0);
+    before = cpu_ms();
+    ask(300, keep, &result);
+    run();
+    ck_assert_int_eq(result.outcome, EXCHANGE_TIMEOUT);
+    ck_assert_str_eq(result.why, "no socket: Too many open files");
+    ck_assert(cpu_ms() - before < 150);
+
+    leave_descriptors(3); /* they go round */
+    for (int i = 0; i < 30; i++)
+        ask(10000, keep, &result);
+    run();
+    ck_assert_int_eq(result.outcome, EXCHANGE_ANSWER);
+    ck_assert_uint_eq(result.calls, 31);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+    stop();
+}
+END_TEST
+
+/* With one descriptor a query gives up its older attempt for its newer one. */
+START_TEST(one_descriptor_for_two_servers)
+{
+    struct rlimit old;
+
+    start(2);
+    servers[0].udp = NOTHING;
+    servers[1].udp = ANSWER;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+    leave_descriptors(1);
+    ask(5000, keep, &result);
+    run();
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+    ck_assert_int_eq(result.outcome, EXCHANGE_ANSWER);
+    ck_assert_uint_eq(servers[0].n_udp, 1);
+    stop();
+}
+END_TEST
+
+START_TEST(allocations_fail)
+{
+    bool hit = true;
+
+    for (unsigned n = 1; hit; n++) {
+        enum mxhop_status status;
+        struct mxhop_error err;
+        struct dns_servers l;
+
+        start(1);
+        servers[0].udp = TRUNCATE;
+        servers[0].tcp = BIG_ANSWER;
+        engine_close(&engine);
+        l = list();
+        failmalloc_at(n);
+        status = engine_open(&engine, &l, &err);
+        if (status == MXHOP_OK)
+            status = engine_ask(engine, "a.example", WIRE_TYPE_A,
+                                clock_boot_ms() + 5000, keep, &result);
+        if (status == MXHOP_OK)
+            run();
+        hit = failmalloc_hit();
+        failmalloc_at(0);
+        if (status == MXHOP_OK) {
+            ck_assert_uint_eq(result.calls, 1);
+            ck_assert_int_eq(result.outcome, EXCHANGE_ANSWER);
+            ck_assert_uint_gt(result.len, BIG);
+        } else {
+            ck_assert_int_eq(status, MXHOP_ERR_MEMORY);
+            ck_assert(hit);
+        }
+        stop();
+    }
+}
+END_TEST
+
+START_TEST(closing_nothing)
+{
+    struct engine *none = NULL;
+
+    engine_close(&none);
+    ck_assert_ptr_null(none);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("exchange");
+    TCase *t = tcase_create("exchange");
+    SRunner *r;
+    int failed;
+
+    tcase_set_timeout(t, 2 * GUARD_MS / 1000);
+    tcase_add_loop_test(t, one_query, 0, sizeof(cases) / sizeof(cases[0]));
+    tcase_add_test(t, dead_port);
+    tcase_add_test(t, dead_port_then_next_server);
+    tcase_add_test(t, nobody_on_tcp);
+    tcase_add_test(t, unreachable_at_once);
+    tcase_add_test(t, no_servers);
+    tcase_add_test(t, fresh_port_and_id_every_attempt);
+    tcase_add_test(t, new_servers_are_for_new_queries);
+    tcase_add_test(t, names_that_cannot_be_asked);
+    tcase_add_test(t, five_hundred_at_once);
+    tcase_add_test(t, four_thousand_deadlines);
+    tcase_add_test(t, timers_come_out_in_order);
+    tcase_add_loop_test(t, callbacks_may_ask, 0, 2);
+    tcase_add_test(t, a_step_ends_though_callbacks_go_on);
+    tcase_add_loop_test(t, waiting_costs_nothing, 0, 2);
+    tcase_add_test(t, step_returns_in_time);
+    tcase_add_test(t, descriptors_run_out);
+    tcase_add_test(t, one_descriptor_for_two_servers);
+    tcase_add_test(t, allocations_fail);
+    tcase_add_test(t, closing_nothing);
+    suite_add_tcase(s, t);
+    r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

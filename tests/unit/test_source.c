@@ -1,0 +1,470 @@
+/*
+ * test_source - LDIF files and the rules of an entry, as an administrator
+ * meets them: what is taken, what is refused, and with which words.
+ */
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/stat.h>
+#include "source/compile.h"
+#include "source/gentime.h"
+#include "source/ldif.h"
+#include "support/failmalloc.h"
+
+/* ---- entries ---- */
+
+#define HEAD "dn: cn=a,dc=example\nobjectClass: mxhopOverride\ncn: a\n"
+
+struct parsed {
+    unsigned valid, invalid, others;
+    struct override o; /* the last valid one */
+    struct mxhop_error err; /* of the last invalid one */
+};
+
+static bool parse(void *ctx, const struct raw_entry *raw)
+{
+    struct parsed *p = ctx;
+    struct override o;
+
+    switch (entry_parse(raw, &o, &p->err)) {
+    case ENTRY_OK:
+        override_free(&p->o);
+        p->o = o;
+        p->valid++;
+        return true;
+    case ENTRY_INVALID:
+        p->invalid++;
+        return true;
+    case ENTRY_OTHER:
+        p->others++;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static enum mxhop_status read_text(const char *text, struct parsed *p,
+                                   struct mxhop_error *err)
+{
+    *p = (struct parsed){0};
+    return ldif_read_bytes("t.ldif", text, strlen(text), parse, p, err);
+}
+
+START_TEST(whole_entry)
+{
+    struct mxhop_error err = {0};
+    struct parsed p;
+
+    ck_assert_int_eq(
+        read_text(HEAD "mxhopKey: Example.COM.\n"
+                       "mxhopKey: .Sub.example.com\nmxhopKey: *\n"
+                       "mxhopKey: User@Example.com\n"
+                       "mxhopExchange: .protection.outlook.com\n"
+                       "mxhopMode: prepend\nmxhopHop: 5 [relay.example.net]:587\n"
+                       "mxhopHop: [IPv6:2001:db8::1]\nmxhopHop: splice.example\n"
+                       "mxhopExclude: .bad.example\nmxhopTransport: relay\n"
+                       "mxhopGroup: domain\nmxhopReason: because\n"
+                       "mxhopEnabled: FALSE\n"
+                       "mxhopNotBefore: 20260101000000Z\n"
+                       "mxhopNotAfter: 20270101000000Z\n",
+                  &p, &err),
+        MXHOP_OK);
+    ck_assert_uint_eq(p.valid, 1);
+    ck_assert_str_eq(p.o.dn, "cn=a,dc=example");
+    ck_assert_uint_eq(p.o.keys.n, 4);
+    ck_assert_str_eq(p.o.keys.v[0], "example.com");
+    ck_assert_str_eq(p.o.keys.v[1], ".sub.example.com");
+    ck_assert_str_eq(p.o.keys.v[2], "*");
+    ck_assert_str_eq(p.o.keys.v[3], "user@example.com");
+    ck_assert_str_eq(p.o.exchanges.v[0], ".protection.outlook.com");
+    ck_assert_int_eq(p.o.mode, OVERRIDE_PREPEND);
+    ck_assert_uint_eq(p.o.n_hops, 3);
+    ck_assert_uint_eq(p.o.hops[0].preference, 5);
+    ck_assert_uint_eq(p.o.hops[0].port, 587);
+    ck_assert_int_eq(p.o.hops[1].kind, HOP_ADDRESS);
+    ck_assert_int_eq(p.o.hops[2].kind, HOP_MX);
+    ck_assert_str_eq(p.o.transport, "relay");
+    ck_assert_int_eq(p.o.group, OVERRIDE_GROUP_DOMAIN);
+    ck_assert(!p.o.enabled);
+    ck_assert_int_eq(p.o.not_before_s, 1767225600);
+    override_free(&p.o);
+}
+END_TEST
+
+static const struct {
+    const char *values, *complaint;
+} invalid[] = {
+    {"mxhopHop: [r.example]\n", "neither mxhopKey nor mxhopExchange"},
+    {"mxhopKey: a.example\n", "needs at least one hop"},
+    {"mxhopKey: a.example\nmxhopMode: pass\nmxhopHop: [r.example]\n",
+     "takes no hops"},
+    {"mxhopKey: a.example\nmxhopMode: exclude\n", "mxhopExclude"},
+    {"mxhopKey: a.example\nmxhopMode: merge\n", "mode merge needs"},
+    {"mxhopKey: a.example\nmxhopMode: sideways\nmxhopHop: [r.example]\n",
+     "expected replace"},
+    {"mxhopKey: a..example\nmxhopHop: [r.example]\n", "mxhopKey: \"a..example\""},
+    {"mxhopKey: a.example\nmxhopHop: [r.example]:99999\n", "mxhopHop"},
+    {"mxhopKey: a.example\nmxhopHop: [r.exa,mple]\n", "mxhopHop"},
+    {"mxhopKey: a.example\nmxhopHop: [r.example]\nmxhopTransport: smtp:x\n",
+     "without colon"},
+    {"mxhopKey: a.example\nmxhopHop: [r.example]\nmxhopGroup: both\n",
+     "site or domain"},
+    {"mxhopKey: a.example\nmxhopMode: pass\nmxhopMode: pass\n",
+     "one value only"},
+    {"mxhopKey: a.example\nmxhopMode: reject\nmxhopReason:: Z3LDvG4=\n",
+     "printable ASCII"},
+    {"mxhopKey: a.example\nmxhopMode: pass\nmxhopHops: x\n",
+     "no such attribute"},
+    {"mxhopKey:: YQBi\nmxhopMode: pass\n", "NUL byte"},
+    {"mxhopKey: a.example\nmxhopMode: pass\nmxhopEnabled: yes\n", "TRUE"},
+    {"mxhopKey: a.example\nmxhopMode: pass\nmxhopNotBefore: tomorrow\n",
+     "generalizedTime"},
+    {"mxhopKey: a.example\nmxhopMode: pass\nmxhopNotBefore: 20270101000000Z\n"
+     "mxhopNotAfter: 20260101000000Z\n",
+     "ends before it begins"},
+};
+
+START_TEST(invalid_entry)
+{
+    struct mxhop_error err = {0};
+    char text[1024];
+    struct parsed p;
+
+    /* A good neighbour must survive. */
+    snprintf(text, sizeof(text), "%s%s\n%smxhopKey: b.example\nmxhopMode: pass\n",
+             HEAD, invalid[_i].values, HEAD);
+    ck_assert_int_eq(read_text(text, &p, &err), MXHOP_OK);
+    ck_assert_uint_eq(p.invalid, 1);
+    ck_assert_uint_eq(p.valid, 1);
+    ck_assert_msg(strstr(p.err.text, invalid[_i].complaint) != NULL,
+                  "\"%s\" lacks \"%s\"", p.err.text, invalid[_i].complaint);
+    override_free(&p.o);
+}
+END_TEST
+
+START_TEST(foreign_entries_are_no_fault)
+{
+    struct mxhop_error err = {0};
+    struct parsed p;
+
+    ck_assert_int_eq(read_text("version: 1\n\n# people\n"
+                               "dn: ou=people,dc=example\n"
+                               "objectClass: organizationalUnit\nou: people\n\n"
+                               HEAD "mxhopKey: a.example\nmxhopMode: PASS\n",
+                               &p, &err),
+                     MXHOP_OK);
+    ck_assert_uint_eq(p.others, 1);
+    ck_assert_uint_eq(p.valid, 1);
+    override_free(&p.o);
+}
+END_TEST
+
+/* ---- LDIF ---- */
+
+static const struct {
+    const char *text;
+    size_t line;
+    const char *complaint;
+} refused[] = {
+    {HEAD "mxhopKey:< file:///etc/passwd\n", 4, "attr:<"},
+    {HEAD "mxhopKey:\n < file:///etc/passwd\n", 4, "attr:<"},
+    {HEAD "mxhopKey: a.example\nthis is no attribute\n", 5, "attribute"},
+    {"cn: a\n", 1, "expected dn:"},
+    {HEAD "\n\ninclude: file:///etc/passwd\n", 6, "include:"},
+    {"dn: cn=a,dc=example\nchangetype: delete\n", 2, "change records"},
+    {"dn: cn=a,dc=example\ndn: cn=b,dc=example\n", 2, "second dn"},
+    {"dn: not a dn\n", 1, "distinguished name"},
+    {"# comment\n\ndn: cn=a\ncn: \001\n", 4, "control byte 0x01"},
+    {"dn: cn=a\n\n# one\n# two\ndn: cn=b\nobjectClass\n", 6, "attribute"},
+};
+
+START_TEST(refused_file)
+{
+    struct mxhop_error err = {0};
+    char place[32];
+    struct parsed p;
+
+    ck_assert_int_eq(read_text(refused[_i].text, &p, &err), MXHOP_ERR_SYNTAX);
+    snprintf(place, sizeof(place), "t.ldif:%zu:", refused[_i].line);
+    ck_assert_msg(strncmp(err.text, place, strlen(place)) == 0,
+                  "\"%s\" does not begin with %s", err.text, place);
+    ck_assert_msg(strstr(err.text, refused[_i].complaint) != NULL,
+                  "\"%s\" lacks \"%s\"", err.text, refused[_i].complaint);
+    override_free(&p.o);
+}
+END_TEST
+
+START_TEST(folding_and_crlf)
+{
+    struct mxhop_error err = {0};
+    struct parsed p;
+
+    ck_assert_int_eq(
+        read_text("dn: cn=a,\r\n dc=example\r\nobjectClass: mxhopOverride\r\n"
+                  "mxhopKey: exam\r\n ple.com\r\nmxhopMode:: cGFzcw==\r\n",
+                  &p, &err),
+        MXHOP_OK);
+    ck_assert_uint_eq(p.valid, 1);
+    ck_assert_str_eq(p.o.dn, "cn=a,dc=example");
+    ck_assert_str_eq(p.o.keys.v[0], "example.com");
+    override_free(&p.o);
+}
+END_TEST
+
+START_TEST(nul_byte)
+{
+    static const char text[] = "dn: cn=a\ncn: a\0b\n";
+    struct mxhop_error err = {0};
+    struct parsed p = {0};
+
+    ck_assert_int_eq(ldif_read_bytes("t.ldif", text, sizeof(text) - 1, parse,
+                                     &p, &err),
+                     MXHOP_ERR_SYNTAX);
+    ck_assert(strstr(err.text, "t.ldif:2: control byte 0x00") != NULL);
+}
+END_TEST
+
+START_TEST(no_regular_file)
+{
+    struct mxhop_error err = {0};
+    struct parsed p = {0};
+
+    ck_assert_int_eq(ldif_read("/dev/zero", parse, &p, &err), MXHOP_ERR_IO);
+    ck_assert(strstr(err.text, "not a regular file") != NULL);
+    ck_assert_int_eq(ldif_read("/nonexistent/x", parse, &p, &err),
+                     MXHOP_ERR_IO);
+}
+END_TEST
+
+START_TEST(out_of_memory)
+{
+    const char *text = HEAD "mxhopKey: a.example\nmxhopHop: [r.example]\n"
+                            "mxhopTransport: relay\nmxhopReason: why\n";
+
+    for (unsigned n = 1;; n++) {
+        struct mxhop_error err = {0};
+        struct parsed p;
+        enum mxhop_status status;
+        bool hit;
+
+        failmalloc_at(n);
+        status = read_text(text, &p, &err);
+        hit = failmalloc_hit();
+        failmalloc_at(0);
+        ck_assert_int_eq(status, hit ? MXHOP_ERR_MEMORY : MXHOP_OK);
+        override_free(&p.o);
+        if (!hit)
+            break;
+    }
+}
+END_TEST
+
+/* ---- generalizedTime ---- */
+
+static const struct {
+    const char *text;
+    int64_t time_s; /* 0: refused */
+} times[] = {
+    {"19700101000001Z", 1},
+    {"20260228235959Z", 1772323199},
+    {"2026022823Z", 1772319600},
+    {"202602282359Z", 1772323140},
+    {"20260301005959+0100", 1772323199},
+    {"20260228235959.5Z", 1772323199},
+    {"20260229000000Z", 0},
+    {"20261301000000Z", 0},
+    {"20260101240000Z", 0},
+    {"20260101000000", 0},
+    {"20260101000000Zx", 0},
+    {"2026-01-01", 0},
+    {"", 0},
+};
+
+START_TEST(generalized_time)
+{
+    int64_t time_s = 0;
+    bool ok = gentime_parse(times[_i].text, &time_s);
+
+    ck_assert_int_eq(ok, times[_i].time_s != 0);
+    if (ok)
+        ck_assert_int_eq(time_s, times[_i].time_s);
+}
+END_TEST
+
+/* ---- compilation ---- */
+
+static char dir[] = "/tmp/test_sourceXXXXXX";
+static char ldif_path[64], source[80], table[64];
+static char said[4096];
+
+static void hear(void *ctx, const struct finding *f)
+{
+    (void)ctx;
+    snprintf(said + strlen(said), sizeof(said) - strlen(said), "%zu %s %s\n",
+             f->line, f->dn, f->text);
+}
+
+static void write_ldif(const char *text)
+{
+    FILE *f = fopen(ldif_path, "w");
+
+    ck_assert_ptr_nonnull(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static enum mxhop_status compile(const char *text, bool dry_run,
+                                 struct compile_result *result,
+                                 struct mxhop_error *err)
+{
+    struct compile_options o = {.source = source,
+                                .table = table,
+                                .reader_gid = (gid_t)-1,
+                                .shrink_percent = 50,
+                                .dry_run = dry_run,
+                                .now_s = 1800000000,
+                                .report = hear};
+
+    said[0] = '\0';
+    write_ldif(text);
+    return compile_overrides(&o, result, err);
+}
+
+static void enter_directory(void)
+{
+    strcpy(dir + strlen(dir) - 6, "XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    snprintf(ldif_path, sizeof(ldif_path), "%s/o.ldif", dir);
+    snprintf(source, sizeof(source), "ldif:%s", ldif_path);
+    snprintf(table, sizeof(table), "%s/overrides", dir);
+}
+
+static void leave_directory(void)
+{
+    char lock[80];
+
+    snprintf(lock, sizeof(lock), "%s-lock", table);
+    unlink(lock);
+    unlink(table);
+    unlink(ldif_path);
+    rmdir(dir);
+}
+
+#define ENTRY(name, rest)                                                      \
+    "dn: cn=" name ",dc=example\nobjectClass: mxhopOverride\ncn: " name        \
+    "\n" rest "\n"
+
+START_TEST(clash_and_past)
+{
+    struct mxhop_error err = {0};
+    struct compile_result r;
+
+    ck_assert_int_eq(
+        compile(ENTRY("b", "mxhopKey: x.example\nmxhopMode: pass\n")
+                    ENTRY("a", "mxhopKey: x.example\nmxhopMode: pass\n")
+                        ENTRY("old", "mxhopKey: y.example\nmxhopMode: pass\n"
+                                     "mxhopNotAfter: 20200101000000Z\n"),
+                false, &r, &err),
+        MXHOP_OK);
+    ck_assert_uint_eq(r.entries, 3);
+    ck_assert_uint_eq(r.findings, 2);
+    ck_assert_msg(strstr(said, "cn=b,dc=example mxhopKey: x.example is taken "
+                               "by cn=a,dc=example") != NULL,
+                  "%s", said);
+    ck_assert(strstr(said, "cn=old,dc=example mxhopNotAfter") != NULL);
+}
+END_TEST
+
+START_TEST(windows_that_do_not_meet_do_not_clash)
+{
+    struct mxhop_error err = {0};
+    struct compile_result r;
+
+    ck_assert_int_eq(
+        compile(ENTRY("a", "mxhopKey: x.example\nmxhopMode: pass\n"
+                           "mxhopNotAfter: 20300101000000Z\n")
+                    ENTRY("b", "mxhopKey: x.example\nmxhopMode: defer\n"
+                               "mxhopNotBefore: 20300101000001Z\n"),
+                true, &r, &err),
+        MXHOP_OK);
+    ck_assert_uint_eq(r.findings, 0);
+}
+END_TEST
+
+START_TEST(syntax_error_keeps_the_table)
+{
+    struct mxhop_error err = {0};
+    struct compile_result r;
+
+    ck_assert_int_eq(
+        compile(ENTRY("a", "mxhopKey: x.example\nmxhopMode: pass\n"), false, &r,
+                &err),
+        MXHOP_OK);
+    ck_assert_uint_eq(r.change.version, 1);
+    ck_assert_int_eq(compile("dn: cn=a\nnonsense\n", false, &r, &err),
+                     MXHOP_ERR_SYNTAX);
+    ck_assert_int_eq(
+        compile(ENTRY("a", "mxhopKey: x.example\nmxhopMode: pass\n"), false, &r,
+                &err),
+        MXHOP_OK);
+    ck_assert(!r.change.changed);
+    ck_assert_uint_eq(r.change.version, 1);
+}
+END_TEST
+
+START_TEST(shrunk_set_is_held)
+{
+    struct mxhop_error err = {0};
+    struct compile_result r;
+
+    ck_assert_int_eq(
+        compile(ENTRY("a", "mxhopKey: a.example\nmxhopMode: pass\n")
+                    ENTRY("b", "mxhopKey: b.example\nmxhopMode: pass\n")
+                        ENTRY("c", "mxhopKey: c.example\nmxhopMode: pass\n"),
+                false, &r, &err),
+        MXHOP_OK);
+    ck_assert_int_eq(
+        compile(ENTRY("a", "mxhopKey: a.example\nmxhopMode: pass\n"), false, &r,
+                &err),
+        MXHOP_ERR_HELD);
+    ck_assert(strstr(err.text, "2 of 3 entries") != NULL);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("source");
+    TCase *entry = tcase_create("entry"), *ldif = tcase_create("ldif"),
+          *comp = tcase_create("compile");
+    SRunner *runner;
+    int failed;
+
+    tcase_add_test(entry, whole_entry);
+    tcase_add_loop_test(entry, invalid_entry, 0,
+                        sizeof(invalid) / sizeof(invalid[0]));
+    tcase_add_test(entry, foreign_entries_are_no_fault);
+    tcase_add_loop_test(entry, generalized_time, 0,
+                        sizeof(times) / sizeof(times[0]));
+    tcase_add_loop_test(ldif, refused_file, 0,
+                        sizeof(refused) / sizeof(refused[0]));
+    tcase_add_test(ldif, folding_and_crlf);
+    tcase_add_test(ldif, nul_byte);
+    tcase_add_test(ldif, no_regular_file);
+    tcase_add_test(ldif, out_of_memory);
+    tcase_add_checked_fixture(comp, enter_directory, leave_directory);
+    tcase_add_test(comp, clash_and_past);
+    tcase_add_test(comp, windows_that_do_not_meet_do_not_clash);
+    tcase_add_test(comp, syntax_error_keeps_the_table);
+    tcase_add_test(comp, shrunk_set_is_held);
+    suite_add_tcase(s, entry);
+    suite_add_tcase(s, ldif);
+    suite_add_tcase(s, comp);
+    runner = srunner_create(s);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}

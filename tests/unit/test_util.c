@@ -1,0 +1,195 @@
+/* src/util: buffers, strings, error text, hash. */
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/failmalloc.h"
+#include "util/buf.h"
+#include "util/clock.h"
+#include "util/err.h"
+#include "util/hash.h"
+#include "util/log.h"
+#include "util/str.h"
+
+START_TEST(test_buf_grows)
+{
+    struct buf b = {0};
+    char *text;
+
+    for (int i = 0; i < 1000; i++)
+        buf_printf(&b, "%d,", i);
+    buf_putc(&b, 'x');
+    buf_add(&b, "\0y", 2);
+    ck_assert(!b.failed);
+    ck_assert_uint_eq(b.len, 10 * 2 + 90 * 3 + 900 * 4 + 3);
+    ck_assert_int_eq(b.data[b.len], '\0');
+    ck_assert_int_eq(b.data[b.len - 1], 'y');
+    buf_reset(&b);
+    ck_assert_uint_eq(b.len, 0);
+    buf_puts(&b, "again");
+    text = buf_detach(&b);
+    ck_assert_str_eq(text, "again");
+    ck_assert_ptr_null(b.data);
+    free(text);
+}
+END_TEST
+
+START_TEST(test_buf_empty_detaches_as_text)
+{
+    struct buf b = {0};
+    char *text = buf_detach(&b);
+
+    ck_assert_str_eq(text, "");
+    free(text);
+}
+END_TEST
+
+START_TEST(test_buf_failure_sticks)
+{
+    for (unsigned n = 1;; n++) {
+        struct buf b = {0};
+        char *text;
+        bool hit;
+
+        failmalloc_at(n);
+        for (int i = 0; i < 100; i++)
+            buf_puts(&b, "0123456789");
+        text = buf_detach(&b);
+        hit = failmalloc_hit();
+        failmalloc_at(0);
+        ck_assert_int_eq(text == NULL, hit);
+        ck_assert(hit || strlen(text) == 1000);
+        ck_assert(!b.failed); /* detaching starts afresh */
+        free(text);
+        if (!hit)
+            break;
+    }
+}
+END_TEST
+
+START_TEST(test_buf_absurd_size)
+{
+    struct buf b = {0};
+
+    buf_add(&b, "x", SIZE_MAX / 2);
+    ck_assert(b.failed);
+    buf_free(&b);
+    ck_assert(!b.failed);
+}
+END_TEST
+
+START_TEST(test_str)
+{
+    char text[] = "MiXed-\xc4Z", dirty[] = "a\x01\n\x7f\xc3 ~";
+
+    str_lower(text);
+    ck_assert_str_eq(text, "mixed-\xc4z");
+    str_printable(dirty);
+    ck_assert_str_eq(dirty, "a???? ~");
+    ck_assert(str_ieq("Ab", "aB") && !str_ieq("a", "ab") && str_ieq("", ""));
+    ck_assert(str_iends("mx.Example.COM", ".example.com"));
+    ck_assert(!str_iends("com", ".com") && str_iends("com", ""));
+}
+END_TEST
+
+START_TEST(test_str_words)
+{
+    static const char *const want[] = {"a", "bc", "d"};
+    const char *pos = " ,a\t bc,,\r\nd ,", *word;
+    size_t len, n = 0;
+
+    while ((word = str_next_word(&pos, &len)) != NULL) {
+        ck_assert_uint_lt(n, 3);
+        ck_assert_uint_eq(len, strlen(want[n]));
+        ck_assert_mem_eq(word, want[n], len);
+        n++;
+    }
+    ck_assert_uint_eq(n, 3);
+    ck_assert_ptr_null(str_next_word(&pos, &len));
+    ck_assert(str_in_list("x, Bc", "bC") && !str_in_list("x, bcd", "bc"));
+    ck_assert(!str_in_list("", "") && !str_in_list("a", ""));
+}
+END_TEST
+
+START_TEST(test_err)
+{
+    struct mxhop_error err;
+    char big[2000];
+
+    memset(big, 'x', sizeof(big) - 1);
+    big[sizeof(big) - 1] = '\0';
+    ck_assert_int_eq(err_set(&err, MXHOP_ERR_IO, "a\nb %s", big),
+                     MXHOP_ERR_IO);
+    ck_assert_int_eq(err.code, MXHOP_ERR_IO);
+    ck_assert_uint_eq(strlen(err.text), sizeof(err.text) - 1);
+    ck_assert_int_eq(strncmp(err.text, "a?b xxx", 7), 0);
+    ck_assert_int_eq(err_set(NULL, MXHOP_ERR_DNS, "x"), MXHOP_ERR_DNS);
+    ck_assert_int_eq(err_nomem(&err), MXHOP_ERR_MEMORY);
+    ck_assert_str_eq(err.text, "out of memory");
+}
+END_TEST
+
+static void keep_line(void *ctx, int level, const char *line)
+{
+    char *out = ctx;
+
+    out[0] = (char)('0' + level);
+    strncpy(out + 1, line, 1000);
+}
+
+START_TEST(test_log)
+{
+    char line[1002] = "";
+    struct log log = {keep_line, line}, none = {0};
+
+    log_warn(&log, "%s\n", "a\tb");
+    ck_assert_str_eq(line, "0a?b?");
+    log_info(&log, "x");
+    ck_assert_str_eq(line, "1x");
+    log_warn(&none, "to nobody");
+}
+END_TEST
+
+START_TEST(test_hash_is_stable)
+{
+    /* Machines of different releases must agree on the order of ties. */
+    ck_assert(hash_bytes(0, "", 0) == 0x2d06800538d394c2ull);
+    ck_assert(hash_bytes(1, "mx", 2) != hash_bytes(2, "mx", 2));
+    ck_assert(hash_bytes(1, "mx", 2) == hash_bytes(1, "mx", 2));
+    ck_assert(hash_bytes(1, "mx", 2) != hash_bytes(1, "my", 2));
+}
+END_TEST
+
+START_TEST(test_clock)
+{
+    uint64_t before = clock_boot_ms();
+
+    ck_assert(clock_boot_ms() >= before);
+    ck_assert(clock_wall_s() > 1600000000);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("util");
+    TCase *t = tcase_create("util");
+    SRunner *r = srunner_create(s);
+    int failed;
+
+    suite_add_tcase(s, t);
+    tcase_add_test(t, test_buf_grows);
+    tcase_add_test(t, test_buf_empty_detaches_as_text);
+    tcase_add_test(t, test_buf_failure_sticks);
+    tcase_add_test(t, test_buf_absurd_size);
+    tcase_add_test(t, test_str);
+    tcase_add_test(t, test_str_words);
+    tcase_add_test(t, test_err);
+    tcase_add_test(t, test_log);
+    tcase_add_test(t, test_hash_is_stable);
+    tcase_add_test(t, test_clock);
+    srunner_run_all(r, CK_ENV);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}
