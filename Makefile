@@ -50,30 +50,39 @@ PLUGINS := $(patsubst plugins/%,$(B)/plugins/%-mxhop.so,\
 .PHONY: all
 all: $(B)/bin/mxhop $(B)/lib/libmxhop.so $(PLUGINS)
 
+# V=1 shows whole commands.
+Q := $(if $(V),,@)
+say = @$(if $(V),:,printf '  %-5s %s\n' $(1) $@)
+
 $(B)/obj/%.o: src/%.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
 $(B)/obj/plugins/%.o: plugins/%.c
 	@mkdir -p $(@D)
-	$(CC) -Iinclude -Iplugins $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) -Iinclude -Iplugins $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
 $(B)/lib/libmxhop.a: $(CORE_O)
 	@mkdir -p $(@D)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR)
+	$(Q)$(AR) rcs $@ $^
 
 $(B)/lib/libmxhop.so.$(SOVERSION): $(B)/lib/libmxhop.a src/libmxhop.map
-	$(CC) -shared -Wl,-soname,libmxhop.so.$(SOVERSION) \
+	$(call say,LD)
+	$(Q)$(CC) -shared -Wl,-soname,libmxhop.so.$(SOVERSION) \
 	    -Wl,--version-script=src/libmxhop.map $(ALL_LDFLAGS) \
 	    -o $@ -Wl,--whole-archive $< -Wl,--no-whole-archive $(LIBS)
 
 $(B)/lib/libmxhop.so: $(B)/lib/libmxhop.so.$(SOVERSION)
-	ln -sf $(<F) $@
+	@ln -sf $(<F) $@
 
 $(B)/bin/mxhop: $(CLI_O) $(B)/lib/libmxhop.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@ $(CLI_O) $(B)/lib/libmxhop.a $(LIBS) $(CLI_LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(CLI_O) $(B)/lib/libmxhop.a $(LIBS) $(CLI_LIBS)
 
 # A plugin takes libmxhop in whole, so that no ld.so configuration is needed.
 # Host symbols stay undefined: the MTA that loads it has them.
@@ -82,7 +91,8 @@ $(B)/plugins/$(1)-mxhop.so: $$(patsubst plugins/%.c,$(B)/obj/plugins/%.o,\
 		$$(wildcard plugins/$(1)/*.c)) \
 		$(B)/lib/libmxhop.a plugins/$(1)/$(1).map
 	@mkdir -p $$(@D)
-	$(CC) -shared -Wl,--version-script=plugins/$(1)/$(1).map $(ALL_LDFLAGS) \
+	$$(call say,LD)
+	$(Q)$(CC) -shared -Wl,--version-script=plugins/$(1)/$(1).map $(ALL_LDFLAGS) \
 	    -o $$@ $$(filter %.o %.a,$$^) $(LIBS)
 endef
 $(foreach p,$(patsubst $(B)/plugins/%-mxhop.so,%,$(PLUGINS)),\
@@ -102,15 +112,18 @@ WRAP   := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=st
 
 $(B)/tests/support/%.o: tests/support/%.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CPPFLAGS) -Itests $(ALL_CFLAGS) -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CPPFLAGS) -Itests $(ALL_CFLAGS) -c -o $@ $<
 
 $(B)/tests/unit/%.o: tests/unit/%.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CPPFLAGS) -Itests $(ALL_CFLAGS) -Wno-conversion -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CPPFLAGS) -Itests $(ALL_CFLAGS) -Wno-conversion -c -o $@ $<
 
 $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(UNIT_O) \
 		$(B)/tests/support/failmalloc.o
-	$(CC) $(ALL_LDFLAGS) $(WRAP) -o $@ $^ $(LIBS) $(CLI_LIBS) \
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) $(WRAP) -o $@ $^ $(LIBS) $(CLI_LIBS) \
 	    $(shell $(PKG_CONFIG) --libs check)
 
 .PRECIOUS: $(B)/tests/unit/%.o $(B)/tests/support/%.o
@@ -120,11 +133,13 @@ FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
 $(B)/tests/fuzz/%.o: tests/fuzz/%.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CPPFLAGS) -Itests $(ALL_CFLAGS) -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CPPFLAGS) -Itests $(ALL_CFLAGS) -c -o $@ $<
 
 $(B)/tests/fuzz/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o \
 		$(UNIT_O)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) $(CLI_LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) $(CLI_LIBS)
 
 .PRECIOUS: $(B)/tests/fuzz/%.o
 
@@ -195,7 +210,8 @@ MAN := docs/man/mxhop.1 $(B)/man/mxhop.cf.5 docs/man/mxhop_table.5
 # The parameter section of mxhop.cf(5) comes from the table of parameters.
 $(B)/man/params-mdoc: docs/man/params_mdoc.c $(B)/lib/libmxhop.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< \
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< \
 	    $(B)/lib/libmxhop.a $(LIBS)
 
 $(B)/man/mxhop.cf.5: docs/man/mxhop.cf.5.in $(B)/man/params-mdoc
@@ -222,7 +238,8 @@ bench:
 
 $(B)/tests/bench/%: tests/bench/%.c $(B)/lib/libmxhop.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< \
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< \
 	    $(B)/lib/libmxhop.a $(LIBS)
 
 # FUZZ_SECONDS for each target, with clang's libFuzzer.

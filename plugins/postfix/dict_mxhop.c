@@ -38,38 +38,65 @@ struct dict_mxhop {
     char spare[DICT_SPARE]; /* what newer releases append to their struct */
     struct mxhop *mx;
     struct postfix_host *host;
-    char *text;   /* the last answer */
-    bool failing; /* the last lookup failed, and that was logged */
+    char *text;       /* the last answer */
+    bool failing;     /* the last lookup failed, and that was logged */
+    bool looked;      /* look_again() is done */
+    struct stat seen; /* stat_fd as it was when the table was opened */
 };
 
 /* ---- change detection ---- */
 
 /*
- * Postfix compares modification times in whole seconds. A file that changed
- * within the last two may change once more without a difference to be seen:
- * then a time is noted that will differ, for one restart too many, when the
- * next look (every 10 s in trivial-rewrite) finds the file at rest.
+ * Postfix compares modification times in whole seconds: not enough for a file
+ * that changes, is read and changes again. A time that can never match makes it
+ * restart the daemon at its next look (trivial-rewrite: at start, then every
+ * 10 s).
  */
-static time_t time_to_note(time_t mtime)
+static void force_restart(struct postfix_dict *dict)
+{
+    dict->mtime--;
+}
+
+static bool same_change(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino &&
+           a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
+           a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+/* Takes fd over; -1 is allowed. False if there is nothing to watch. */
+static bool watch(struct postfix_dict *dict, int fd, struct stat *st_r)
+{
+    if (fd < 0)
+        return false;
+    if (fstat(fd, st_r) != 0) {
+        close(fd);
+        return false;
+    }
+    dict->stat_fd = fd;
+    dict->mtime = st_r->st_mtime;
+    return true;
+}
+
+/* No change can hide any more. A time to come is no reason to wait for it. */
+static bool at_rest(const struct postfix_dict *dict)
 {
     time_t now = time(NULL);
 
-    return mtime >= now - 1 && mtime <= now ? mtime - 1 : mtime;
+    return now > dict->mtime + 1 || now < dict->mtime;
 }
 
-/* Takes fd over; -1 is allowed. */
-static void watch(struct postfix_dict *dict, int fd)
+/* Once, when a further change would show in the seconds: was there one that
+   did not? */
+static void look_again(struct dict_mxhop *d)
 {
     struct stat st;
 
-    if (fd < 0)
+    if (d->looked || !at_rest(&d->dict))
         return;
-    if (fstat(fd, &st) != 0) {
-        close(fd);
-        return;
-    }
-    dict->stat_fd = fd;
-    dict->mtime = time_to_note(st.st_mtime);
+    d->looked = true;
+    if (fstat(d->dict.stat_fd, &st) == 0 && !same_change(&st, &d->seen))
+        force_restart(&d->dict);
 }
 
 /* The file, or the nearest directory in which it, or a part of its path, will
@@ -85,18 +112,6 @@ static int open_to_watch(const char *path)
         part = dirname(part);
     free(copy);
     return fd;
-}
-
-/* Root's file is trusted; otherwise say whose it is. */
-static void set_owner(struct postfix_dict *dict, const char *path)
-{
-    struct stat st;
-
-    if (stat(path, &st) != 0)
-        return;
-    dict->owner.uid = st.st_uid;
-    dict->owner.status =
-        st.st_uid == 0 ? DICT_OWNER_TRUSTED : DICT_OWNER_UNTRUSTED;
 }
 
 /* ---- methods ---- */
@@ -116,6 +131,7 @@ static const char *dict_mxhop_lookup(struct postfix_dict *dict, const char *key)
     enum mxhop_status status;
 
     dict->error = DICT_ERR_NONE;
+    look_again(d);
     free(d->text);
     d->text = NULL;
     status = mxhop_lookup(d->mx, key, 0, &route, &err);
@@ -143,36 +159,59 @@ static void dict_mxhop_close(struct postfix_dict *dict)
 
 /* ---- open ---- */
 
+/* Root's file is trusted; otherwise say whose it is. */
+static void set_owner(struct postfix_dict *dict, const struct stat *config)
+{
+    dict->owner.uid = config->st_uid;
+    dict->owner.status =
+        config->st_uid == 0 ? DICT_OWNER_TRUSTED : DICT_OWNER_UNTRUSTED;
+}
+
+/* `config` is the file as it was before the library read it. */
+static void set_watch(struct dict_mxhop *d, const struct stat *config)
+{
+    int fd = mxhop_watch_fd(d->mx);
+
+    /* A descriptor of our own: the library may replace its one. */
+    d->looked = !watch(&d->dict, fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1,
+                       &d->seen);
+    if (!d->looked && S_ISREG(d->seen.st_mode) &&
+        !same_change(&d->seen, config))
+        force_restart(&d->dict);
+}
+
 static struct postfix_dict *make_table(const char *name, int dict_flags,
                                        struct mxhop *mx,
-                                       struct postfix_host *host)
+                                       struct postfix_host *host,
+                                       const struct stat *config)
 {
     struct postfix_dict *dict =
         dict_alloc(TABLE_TYPE, name, (ssize_t)sizeof(struct dict_mxhop));
     struct dict_mxhop *d = (struct dict_mxhop *)dict;
-    int fd = mxhop_watch_fd(mx);
 
     dict->flags = dict_flags | DICT_FLAG_FIXED;
     dict->lookup = dict_mxhop_lookup;
     dict->close = dict_mxhop_close;
-    set_owner(dict, name);
-    /* A descriptor of our own: the library may replace its one. */
-    watch(dict, fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1);
+    set_owner(dict, config);
     d->mx = mx;
     d->host = host;
     d->text = NULL;
     d->failing = false;
+    set_watch(d, config);
     return dict;
 }
 
+/* Its lookups are not ours, so while the file is warm it restarts at once. */
 static struct postfix_dict *stand_in(const char *name, int open_flags,
                                      int dict_flags, const char *reason)
 {
     struct postfix_dict *dict =
         dict_surrogate(TABLE_TYPE, name, open_flags, dict_flags, "%s:%s: %s",
                        TABLE_TYPE, name, reason);
+    struct stat st;
 
-    watch(dict, open_to_watch(name));
+    if (watch(dict, open_to_watch(name), &st) && !at_rest(dict))
+        force_restart(dict);
     return dict;
 }
 
@@ -186,10 +225,13 @@ struct postfix_dict *dict_mxhop_open(const char *name, int open_flags,
     struct mxhop_host api;
     struct postfix_host *host;
     struct mxhop *mx;
+    struct stat config = {0};
 
     if (open_flags != O_RDONLY)
         return stand_in(name, open_flags, dict_flags,
                         "this table can only be read");
+    if (stat(name, &config) != 0)
+        return stand_in(name, open_flags, dict_flags, strerror(errno));
     host = host_create(name, &api);
     if (host == NULL)
         return stand_in(name, open_flags, dict_flags, err.text);
@@ -197,5 +239,5 @@ struct postfix_dict *dict_mxhop_open(const char *name, int open_flags,
         host_free(host);
         return stand_in(name, open_flags, dict_flags, err.text);
     }
-    return make_table(name, dict_flags, mx, host);
+    return make_table(name, dict_flags, mx, host, &config);
 }

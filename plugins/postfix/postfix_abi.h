@@ -27,9 +27,10 @@ struct vstring; /* never looked into */
 
 /* ---- lookup tables (libpostfix-util) ---- */
 
-#define DICT_FLAG_FIXED (1 << 4) /* keys are compared, they are not patterns \
-                                  */
-#define DICT_ERR_NONE 0          /* of the last operation */
+#define DICT_FLAG_FIXED                                             \
+    (1 << 4)            /* keys are compared, they are not patterns \
+                         */
+#define DICT_ERR_NONE 0 /* of the last operation */
 #define DICT_SPARE    512
 
 /* owner.status: whom the table's content is to be blamed on. */

@@ -228,8 +228,10 @@ static const char *read_name(char *word, struct buf *out)
     char name[NAME_MAX_TEXT + 1];
     const char *wrong = name_normalise(word, name);
 
+    if (wrong != NULL)
+        return "a domain name";
     buf_puts(out, name);
-    return wrong != NULL ? "a domain name" : NULL;
+    return NULL;
 }
 
 static const char *read_pattern(char *word, struct buf *out)

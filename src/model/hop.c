@@ -189,7 +189,7 @@ void hop_format(const struct hopspec *hop, char *out)
 {
     bool is_v6 = hop->kind == HOP_ADDRESS && strchr(hop->host, ':') != NULL;
     bool bare = hop->kind == HOP_MX;
-    char preference[8] = "", port[8] = "";
+    char preference[7] = "", port[7] = "";
 
     if (hop->has_preference)
         snprintf(preference, sizeof(preference), "%u ", hop->preference);

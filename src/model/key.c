@@ -101,6 +101,7 @@ static const char *normalise_idn(const char *in, char *out)
 
 const char *name_normalise(const char *in, char *out)
 {
+    const char *wrong;
     bool ascii = true;
     size_t n = 0;
 
@@ -109,7 +110,10 @@ const char *name_normalise(const char *in, char *out)
         ascii = ascii && (in[n] & 0x80) == 0;
     if (n > IDN_INPUT_MAX)
         return "domain name longer than 253 octets";
-    return ascii ? normalise(in, out) : normalise_idn(in, out);
+    wrong = ascii ? normalise(in, out) : normalise_idn(in, out);
+    if (wrong != NULL)
+        out[0] = '\0'; /* part of a name may be there */
+    return wrong;
 }
 
 static const char *local_part(const char *in, size_t n, char *out)

@@ -29,7 +29,8 @@ struct key {
  * labels of 1 to 63 octets, at most 253 in all, characters a-z 0-9 - _ only,
  * and not something that looks like an IPv4 address (a last label of digits
  * only). out has NAME_MAX_TEXT + 1 bytes. Returns NULL, or a static text that
- * says what is wrong. Out of memory in libidn2 counts as malformed.
+ * says what is wrong, and out is then "". Out of memory in libidn2 counts as
+ * malformed.
  */
 const char *name_normalise(const char *in, char *out);
 

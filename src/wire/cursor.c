@@ -36,7 +36,7 @@ uint16_t cursor_u16(struct cursor *c)
 {
     const uint8_t *b = cursor_bytes(c, 2);
 
-    return b != NULL ? (uint16_t)(b[0] << 8 | b[1]) : 0;
+    return b != NULL ? (uint16_t)((unsigned)b[0] << 8 | b[1]) : 0;
 }
 
 uint32_t cursor_u32(struct cursor *c)

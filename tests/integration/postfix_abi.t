@@ -373,7 +373,8 @@ opened_hot() { # LOCALPART
 	[[ $(date +%s) -le $((changed + 1)) ]]
 }
 
-# Postfix compares whole seconds, so it would not see this second change.
+# Postfix compares whole seconds, so it would not see this second change; the
+# first lookup after it does.
 case_changed_again_in_the_same_second() {
 	local i changed
 	start_sink 192.0.2.1
@@ -383,6 +384,8 @@ case_changed_again_in_the_same_second() {
 	mark
 	echo 'broken_parameter = 1' >/etc/mxhop/mxhop.cf
 	touch -d "@$changed" /etc/mxhop/mxhop.cf
+	sleep 2
+	send_to again
 	restarts
 	good_config
 }

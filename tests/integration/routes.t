@@ -85,9 +85,11 @@ many_exchanges() {
 	done
 }
 
+# Ties do not turn while a case looks, unless it says so.
 conf_file() { # LINE...
-	printf '%s\n' 'lookup_budget = 2s' 'wait_share = 100%' 'seed = one' \
-		'rotate_interval = 1d' "$@"
+	printf '%s\n' 'lookup_budget = 2s' 'wait_share = 100%' "$@"
+	[[ $* == *rotate_interval* ]] || echo 'rotate_interval = 1d'
+	[[ $* == *seed* ]] || echo 'seed = one'
 }
 
 # For postmap and mxhop, which read it each time.
@@ -142,7 +144,7 @@ case_fallback_over_three_hosts() {
 
 # Prints the first host for seed NAME.
 first_of_seed() { # NAME
-	conf "seed = $1" 'rotate_interval = 1d'
+	conf "seed = $1"
 	route tie.test | sed -E 's/^:\[([^]]*)\].*/\1/'
 }
 
@@ -332,8 +334,13 @@ case_idn() {
 	start_sink 192.0.2.3
 	assert_eq "$(route bücher.test)" ':[c.three.test]'
 	assert_eq "$(route xn--bcher-kva.test)" ':[c.three.test]'
+	send_mail "$ME" user@xn--bcher-kva.test
+	wait_for_log 'to=<user@xn--.*>, relay=c.three.test\[192.0.2.3\]:25.*status=sent'
+	# smtp-sink does not offer SMTPUTF8, so it must do without.
+	postfix_set 'smtputf8_autodetect_classes = verify'
 	send_mail "$ME" user@bücher.test
-	wait_for_log 'to=<user@.*\.test>, relay=c.three.test\[192.0.2.3\]:25.*status=sent'
+	wait_for_log 'to=<user@b.*>, relay=c.three.test\[192.0.2.3\]:25.*status=sent'
+	postfix_unset smtputf8_autodetect_classes
 }
 
 case_address_extension() {

@@ -23,6 +23,9 @@
 #include "dns/message.h"
 #include "util/clock.h"
 
+/* Rows leave out what is zero. */
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+
 #define MINIDNS_SILENT (-1)
 #define MINIDNS_LATER  256
 #define MINIDNS_SEEN   4096
@@ -150,8 +153,7 @@ static uint8_t *minidns_records(uint8_t *p, const char *qname,
 static const struct minidns_row *minidns_find(const struct minidns *s,
                                               const char *name, uint16_t type)
 {
-    static const struct minidns_row nxdomain = {.answer = "soa 60",
-                                                .rcode = 3};
+    static const struct minidns_row nxdomain = {.answer = "soa 60", .rcode = 3};
     static const struct minidns_row nodata = {.answer = "soa 60"};
     const struct minidns_row *found = &nxdomain;
 
@@ -172,8 +174,8 @@ static void minidns_receive(struct minidns *s)
     struct minidns_later *l = s->later;
     struct sockaddr_in from;
     socklen_t from_len = sizeof(from);
-    ssize_t len = recvfrom(s->fd, q, sizeof(q), 0, (struct sockaddr *)&from,
-                           &from_len);
+    ssize_t len =
+        recvfrom(s->fd, q, sizeof(q), 0, (struct sockaddr *)&from, &from_len);
     const struct minidns_row *row;
     unsigned type, counts[2] = {0, 0};
 
@@ -295,7 +297,7 @@ static size_t minidns_count(struct minidns *s, const char *what)
     return n;
 }
 
-static void minidns_forget(struct minidns *s)
+static inline void minidns_forget(struct minidns *s)
 {
     pthread_mutex_lock(&s->lock);
     s->n_seen = 0;

@@ -85,7 +85,8 @@ static const struct {
     {"seed = a # b = c", "seed", " a # b = c"}, /* comments: whole lines */
     {"seed = \"a  b\"", "seed", " \"a  b\""},   /* no quoting */
     {"seed =", "seed", ""},
-    {"own_names = A.Example,\n\tB.example.\n  b\xc3\xbc" "cher.example",
+    {"own_names = A.Example,\n\tB.example.\n  b\xc3\xbc"
+     "cher.example",
      "own_names", " a.example b.example xn--bcher-kva.example"},
     {"local_domains = .Example.com example.org", "local_domains",
      " .example.com example.org"},
@@ -153,8 +154,10 @@ static const struct {
     {"relayhost = 3", "t.cf:1: relayhost: unknown", "mxhop.cf(5)"},
     {"Max_hops = 3", "t.cf:1: Max_hops: unknown", "perhaps max_hops"},
     {"max_hops = 3\n#\nmax_hops = 3", "t.cf:3: max_hops: ", "line 1"},
-    {"max_hops = 0", "t.cf:1: max_hops: \"0\"; expected a whole number from 1"
-                     " to 100", ""},
+    {"max_hops = 0",
+     "t.cf:1: max_hops: \"0\"; expected a whole number from 1"
+     " to 100",
+     ""},
     {"max_hops = 101", "t.cf:1: max_hops: \"101\"; expected", ""},
     {"max_hops = -1", "t.cf:1: max_hops: ", "expected"},
     {"max_hops = 3x", "t.cf:1: max_hops: ", "expected"},
@@ -180,8 +183,10 @@ static const struct {
     {"cache_size = 1", "t.cf:1: cache_size: ", "1M to 64G"},
     {"cache = /run/mxhop", "t.cf:1: cache: ", "memory only"},
     {"cache =", "t.cf:1: cache: ", "memory or none"},
-    {"on_null_mx = defer", "t.cf:1: on_null_mx: \"defer\"; expected one of"
-                           " reject, pass", ""},
+    {"on_null_mx = defer",
+     "t.cf:1: on_null_mx: \"defer\"; expected one of"
+     " reject, pass",
+     ""},
     {"on_cold = reject", "t.cf:1: on_cold: ", "one of pass, defer"},
     {"on_nxdomain = Pass", "t.cf:1: on_nxdomain: ", "one of pass, reject"},
     {"answer = yes", "t.cf:1: answer: ", "auto, list, override"},
@@ -207,8 +212,8 @@ static const struct {
     {"own_addresses = mx.example", "t.cf:1: own_addresses: ", "addresses"},
     {"own_names = .example.com", "t.cf:1: own_names: \".example.com\"",
      "a domain name"},
-    {"local_domains = $mydestination", "t.cf:1: local_domains: ",
-     "a domain name"},
+    {"local_domains = $mydestination",
+     "t.cf:1: local_domains: ", "a domain name"},
     {"local_domains = a.example, hash:/etc/x",
      "t.cf:1: local_domains: \"hash:/etc/x\"", "a domain name"},
     {"address_families = ipv4 ipv5", "t.cf:1: address_families: \"ipv5\"",
@@ -360,8 +365,8 @@ START_TEST(test_mdoc)
     conf_print_mdoc(&doc);
     conf_print_defaults(&names);
     for (line = names.data; *line != '\0'; line = strchr(line, '\n') + 1) {
-        snprintf(item, sizeof(item), "\n.It Cm %.*s ",
-                 (int)strcspn(line, " "), line);
+        snprintf(item, sizeof(item), "\n.It Cm %.*s ", (int)strcspn(line, " "),
+                 line);
         ck_assert_msg(strstr(doc.data, item) != NULL, "%s", item);
     }
     for (line = doc.data; *line != '\0'; line = strchr(line, '\n') + 1) {
@@ -425,10 +430,30 @@ END_TEST
 
 START_TEST(test_random)
 {
-    static const char *const pieces[] = {
-        "max_hops", "seed", "own_names", "cache_size", "=", " = ", "\n", "\n ",
-        "#", "1", "64M", "a.example", ",", "ttl_min", "\r\n", "\t", "%", "::1",
-        "bogus_networks", "/8", "\xff", "\n\n", "overrides", "ldif:/a"};
+    static const char *const pieces[] = {"max_hops",
+                                         "seed",
+                                         "own_names",
+                                         "cache_size",
+                                         "=",
+                                         " = ",
+                                         "\n",
+                                         "\n ",
+                                         "#",
+                                         "1",
+                                         "64M",
+                                         "a.example",
+                                         ",",
+                                         "ttl_min",
+                                         "\r\n",
+                                         "\t",
+                                         "%",
+                                         "::1",
+                                         "bogus_networks",
+                                         "/8",
+                                         "\xff",
+                                         "\n\n",
+                                         "overrides",
+                                         "ldif:/a"};
 
     srand(1);
     for (int i = 0; i < 5000; i++) {
@@ -438,8 +463,9 @@ START_TEST(test_random)
         int n = rand() % 20;
 
         for (int j = 0; j < n; j++)
-            buf_puts(&text, pieces[(size_t)rand() % (sizeof(pieces) /
-                                                     sizeof(pieces[0]))]);
+            buf_puts(
+                &text,
+                pieces[(size_t)rand() % (sizeof(pieces) / sizeof(pieces[0]))]);
         if (conf_parse(&c, "r", text.len ? text.data : "", text.len, &err) !=
             MXHOP_OK)
             ck_assert_msg(strncmp(err.text, "r:", 2) == 0, "%s", err.text);

@@ -20,8 +20,8 @@ static const struct {
     {"10 [relay.example.com]", "10 [relay.example.com]", HOP_HOST,
      "relay.example.com", 10, 0},
     {"0 a.example", "0 a.example", HOP_MX, "a.example", 0, 0},
-    {" 65535 \t a.example:65535 ", "65535 a.example:65535", HOP_MX,
-     "a.example", 65535, 65535},
+    {" 65535 \t a.example:65535 ", "65535 a.example:65535", HOP_MX, "a.example",
+     65535, 65535},
     {"example.com", "example.com", HOP_MX, "example.com", -1, 0},
     {"example.com:25", "example.com:25", HOP_MX, "example.com", -1, 25},
     {"[192.0.2.1]", "[192.0.2.1]", HOP_ADDRESS, "192.0.2.1", -1, 0},
@@ -31,10 +31,12 @@ static const struct {
     {"7 [ipv6:2001:db8::1]:2525", "7 [IPv6:2001:db8::1]:2525", HOP_ADDRESS,
      "2001:db8::1", 7, 2525},
     {"[2001:db8::1]", "[IPv6:2001:db8::1]", HOP_ADDRESS, "2001:db8::1", -1, 0},
-    {"[b\xc3\xbc" "cher.example]", "[xn--bcher-kva.example]", HOP_HOST,
-     "xn--bcher-kva.example", -1, 0},
-    {"b\xc3\xbc" "cher.example:587", "xn--bcher-kva.example:587", HOP_MX,
-     "xn--bcher-kva.example", -1, 587},
+    {"[b\xc3\xbc"
+     "cher.example]",
+     "[xn--bcher-kva.example]", HOP_HOST, "xn--bcher-kva.example", -1, 0},
+    {"b\xc3\xbc"
+     "cher.example:587",
+     "xn--bcher-kva.example:587", HOP_MX, "xn--bcher-kva.example", -1, 587},
 };
 
 START_TEST(test_good)

@@ -11,8 +11,8 @@
 
 #include "dns/message.h"
 
-static const uint8_t tail[] = {7, 'e', 'x', 'a', 'm', 'p', 'l', 'e', 3,
-                               'c', 'o', 'm', 0, 0, 15, 0, 1};
+static const uint8_t tail[] = {7,   'e', 'x', 'a', 'm', 'p', 'l', 'e', 3,
+                               'c', 'o', 'm', 0,   0,   15,  0,   1};
 
 static size_t build(const char *name, bool edns, bool ad, uint8_t *out)
 {
@@ -63,9 +63,9 @@ END_TEST
 /* What one side writes, the other recognises. */
 START_TEST(test_round)
 {
-    static const char *const names[] = {"example.com", "a\\.b.example", ".",
-                                        "x\\000y\\255.z", "\\@\\;\\(.x",
-                                        "UPPER.example"};
+    static const char *const names[] = {"example.com", "a\\.b.example",
+                                        ".",           "x\\000y\\255.z",
+                                        "\\@\\;\\(.x", "UPPER.example"};
     uint8_t out[DNS_QUERY_MAX];
     struct question q;
     size_t len;
@@ -177,13 +177,13 @@ static bool fake_resolv_conf(const char *text)
     bool done;
 
     if (geteuid() != 0 || unshare(CLONE_NEWNS) != 0 ||
-        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+        mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0)
         return false;
     fd = mkstemp(path);
     ck_assert_int_ge(fd, 0);
     ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
     close(fd);
-    done = mount(path, "/etc/resolv.conf", NULL, MS_BIND, NULL) == 0;
+    done = mount(path, "/etc/resolv.conf", "none", MS_BIND, NULL) == 0;
     unlink(path);
     return done;
 }

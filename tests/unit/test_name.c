@@ -54,7 +54,7 @@ static const struct {
     {{63, 63, 63, 62, 0, -1}, false}, /* 256 */
     {{63, 63, 63, 63, 0, -1}, false},
     {{63, 0, -1}, true},
-    {{64, 0, -1}, false}, /* reserved label type 01 */
+    {{64, 0, -1}, false},  /* reserved label type 01 */
     {{128, 0, -1}, false}, /* 10 */
     {{0, -1}, true},
     {{3, -1}, false}, /* no end */
@@ -162,8 +162,8 @@ START_TEST(test_pointers)
         size_t to;
         bool good;
     } cases[] = {
-        {20, true},  {12, true},       {11, false}, {0, false},
-        {24, true}, /* the root's octet */
+        {20, true},      {12, true}, {11, false},
+        {0, false},      {24, true}, /* the root's octet */
         {0x3fff, false},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -210,8 +210,7 @@ START_TEST(test_hops)
     put8(&m, 0);
     put_pointer(&m, 12);
     for (int hops = 1; hops < 300; hops++) {
-        ck_assert_msg(read_at(m.len - 2, text, &end) ==
-                          (hops <= WIRE_HOPS_MAX),
+        ck_assert_msg(read_at(m.len - 2, text, &end) == (hops <= WIRE_HOPS_MAX),
                       "%d hops", hops);
         put_pointer(&m, m.len - 2);
     }
@@ -300,10 +299,14 @@ static const struct {
     const char *name, *zone;
     bool within;
 } zones[] = {
-    {"a.example.com", "example.com", true}, {"example.com", "example.com", true},
-    {"example.com", ".", true},             {".", ".", true},
-    {".", "com", false},                    {"com", "example.com", false},
-    {"aexample.com", "example.com", false}, {"a.example.org", "example.com", false},
+    {"a.example.com", "example.com", true},
+    {"example.com", "example.com", true},
+    {"example.com", ".", true},
+    {".", ".", true},
+    {".", "com", false},
+    {"com", "example.com", false},
+    {"aexample.com", "example.com", false},
+    {"a.example.org", "example.com", false},
     {"x\\007example.com", "example.com", false},
 };
 

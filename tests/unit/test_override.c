@@ -46,10 +46,10 @@ START_TEST(test_active)
         int64_t from, to, now;
         bool active;
     } rows[] = {
-        {true, 0, 0, 1000, true},      {false, 0, 0, 1000, false},
-        {true, 1000, 0, 999, false},   {true, 1000, 0, 1000, true},
-        {true, 0, 1000, 1000, true},   {true, 0, 1000, 1001, false},
-        {true, 900, 1100, 1000, true}, {false, 900, 1100, 1000, false},
+        {true, 0, 0, 1000, true},       {false, 0, 0, 1000, false},
+        {true, 1000, 0, 999, false},    {true, 1000, 0, 1000, true},
+        {true, 0, 1000, 1000, true},    {true, 0, 1000, 1001, false},
+        {true, 900, 1100, 1000, true},  {false, 900, 1100, 1000, false},
         {true, 1100, 900, 1000, false}, {true, 900, 900, 900, true},
     };
 

@@ -104,9 +104,8 @@ START_TEST(test_cut_everywhere)
 
     full_reply();
     for (size_t len = 0; len < m.len; len++) {
-        ck_assert_int_eq(judge(len, NULL), len < question_end
-                                               ? REPLY_ALIEN
-                                               : REPLY_MALFORMED);
+        ck_assert_int_eq(judge(len, NULL),
+                         len < question_end ? REPLY_ALIEN : REPLY_MALFORMED);
         ck_assert_int_eq(read_mx(len), RECORDS_BAD);
         ck_assert_uint_eq(set.n_mx, 0);
         ck_assert_str_eq(last, "example.com");
@@ -175,8 +174,7 @@ START_TEST(test_heads)
     }
     ck_assert_msg(judge(m.len, &rcode) == heads[_i].kind, "%s", heads[_i].what);
     ck_assert_msg(rcode == heads[_i].rcode, "%s", heads[_i].what);
-    ck_assert(heads[_i].kind == REPLY_ANSWER ||
-              read_mx(m.len) == RECORDS_BAD);
+    ck_assert(heads[_i].kind == REPLY_ANSWER || read_mx(m.len) == RECORDS_BAD);
 }
 END_TEST
 
@@ -269,8 +267,8 @@ static const struct {
     uint16_t type;
     size_t n; /* octets of 0x01: labels of one octet that never end */
 } lengths[] = {
-    {1, 3},   {1, 5},   {1, 0},  {28, 15}, {28, 17}, {28, 4}, {15, 0},
-    {15, 2},  {15, 10}, {5, 0},  {5, 7},   {2, 6},   {6, 0},  {6, 40},
+    {1, 3},  {1, 5},   {1, 0}, {28, 15}, {28, 17}, {28, 4}, {15, 0},
+    {15, 2}, {15, 10}, {5, 0}, {5, 7},   {2, 6},   {6, 0},  {6, 40},
 };
 
 START_TEST(test_rdlength)
@@ -305,8 +303,7 @@ START_TEST(test_rdlength_off_by)
         poke16(&m, at, (unsigned)(14 + off));
         for (int i = 0; i < off; i++)
             put8(&m, 0);
-        ck_assert_int_eq(read_mx(m.len),
-                         off == 0 ? RECORDS_SOME : RECORDS_BAD);
+        ck_assert_int_eq(read_mx(m.len), off == 0 ? RECORDS_SOME : RECORDS_BAD);
     }
 }
 END_TEST

@@ -119,8 +119,7 @@ START_TEST(test_err)
 
     memset(big, 'x', sizeof(big) - 1);
     big[sizeof(big) - 1] = '\0';
-    ck_assert_int_eq(err_set(&err, MXHOP_ERR_IO, "a\nb %s", big),
-                     MXHOP_ERR_IO);
+    ck_assert_int_eq(err_set(&err, MXHOP_ERR_IO, "a\nb %s", big), MXHOP_ERR_IO);
     ck_assert_int_eq(err.code, MXHOP_ERR_IO);
     ck_assert_uint_eq(strlen(err.text), sizeof(err.text) - 1);
     ck_assert_int_eq(strncmp(err.text, "a?b xxx", 7), 0);

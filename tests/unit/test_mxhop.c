@@ -1,0 +1,333 @@
+/*
+ * test_mxhop - the public interface, as a host program uses it
+ *
+ * Overrides decide here, so that no name server is needed; the one that is
+ * configured is a port where nobody listens.
+ */
+
+#include <check.h>
+#include <mxhop/mxhop.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "source/compile.h"
+#include "support/failmalloc.h"
+
+static char dir[64], config[96], ldif[96], table[96], lock[128];
+static char said[4096];
+
+static void hear(void *ctx, enum mxhop_log_level level, const char *line)
+{
+    (void)ctx;
+    (void)level;
+    strncat(said, line, sizeof(said) - strlen(said) - 2);
+    strcat(said, "\n");
+}
+
+static enum mxhop_local is_local(void *ctx, const char *domain)
+{
+    (void)ctx;
+    if (strcmp(domain, "unsure.example") == 0)
+        return MXHOP_LOCAL_ERROR;
+    return strcmp(domain, "here.example") == 0 ? MXHOP_LOCAL_YES
+                                               : MXHOP_LOCAL_NO;
+}
+
+static const struct mxhop_host host = {.log = hear, .is_local = is_local};
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+
+    ck_assert_ptr_nonnull(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static void configure(const char *more)
+{
+    char text[1024];
+
+    snprintf(text, sizeof(text),
+             "dns_servers = 127.0.0.1:9\nlookup_budget = 100ms\n"
+             "overrides = ldif:%s\noverride_table = %s\n%s",
+             ldif, table, more);
+    write_file(config, text);
+}
+
+#define ENTRY(name, rest)                                                      \
+    "dn: cn=" name ",dc=x\nobjectClass: mxhopOverride\ncn: " name "\n" rest "\n"
+
+static void refresh(void)
+{
+    char source[128];
+    struct compile_options o = {.source = source,
+                                .table = table,
+                                .reader_gid = (gid_t)-1,
+                                .shrink_percent = 100,
+                                .now_s = 1};
+    struct compile_result r;
+    struct mxhop_error err;
+
+    snprintf(source, sizeof(source), "ldif:%s", ldif);
+    write_file(ldif,
+               ENTRY("replace", "mxhopKey: r.example\nmxhopKey: .r.example\n"
+                                "mxhopHop: 10 [a.example]\n"
+                                "mxhopHop: 20 [192.0.2.1]:2525\n"
+                                "mxhopTransport: relay\n")
+                   ENTRY("reject", "mxhopKey: no.example\nmxhopMode: reject\n"
+                                   "mxhopReason: moved away\n")
+                       ENTRY("user", "mxhopKey: u@d.example\n"
+                                     "mxhopHop: [u.example]\n"));
+    ck_assert_msg(compile_overrides(&o, &r, &err) == MXHOP_OK, "%s", err.text);
+    ck_assert_uint_eq(r.entries, 3);
+}
+
+static void set_up(void)
+{
+    strcpy(dir, "/tmp/test_mxhopXXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    snprintf(config, sizeof(config), "%s/mxhop.cf", dir);
+    snprintf(ldif, sizeof(ldif), "%s/o.ldif", dir);
+    snprintf(table, sizeof(table), "%s/overrides", dir);
+    snprintf(lock, sizeof(lock), "%s-lock", table);
+    said[0] = '\0';
+    configure("");
+}
+
+static void tear_down(void)
+{
+    unlink(config);
+    unlink(ldif);
+    unlink(table);
+    unlink(lock);
+    rmdir(dir);
+}
+
+static struct mxhop *open_handle(void)
+{
+    struct mxhop_error err;
+    struct mxhop *mx;
+
+    ck_assert_msg(mxhop_open(&mx, config, &host, &err) == MXHOP_OK, "%s",
+                  err.text);
+    return mx;
+}
+
+static void check_answer(struct mxhop *mx, const char *key, unsigned flags,
+                         enum mxhop_format format, const char *want)
+{
+    struct mxhop_route *route;
+    struct mxhop_error err;
+    char *text;
+
+    ck_assert_int_eq(mxhop_lookup(mx, key, flags, &route, &err), MXHOP_OK);
+    ck_assert_int_eq(mxhop_render(mx, route, format, &text, &err), MXHOP_OK);
+    if (want == NULL)
+        ck_assert_ptr_null(text);
+    else
+        ck_assert_str_eq(text, want);
+    free(text);
+    mxhop_route_free(&route);
+    ck_assert_ptr_null(route);
+}
+
+static const struct {
+    const char *key;
+    unsigned flags;
+    const char *postfix;
+} answers[] = {
+    {"r.example", 0, "relay:[a.example], [192.0.2.1]:2525"},
+    {"R.Example.", 0, "relay:[a.example], [192.0.2.1]:2525"},
+    {"sub.r.example", 0, "relay:[a.example], [192.0.2.1]:2525"},
+    {"no.example", 0, "error:5.7.1 moved away"},
+    {"u@d.example", 0, ":[u.example]"},
+    {"U@D.Example", 0, ":[u.example]"},
+    {"v@r.example", 0, NULL},
+    {"v@r.example", MXHOP_ADDRESS, "relay:[a.example], [192.0.2.1]:2525"},
+    {"here.example", 0, NULL},
+    {"unsure.example", 0, NULL},
+    {"", 0, NULL},
+    {"*", 0, NULL},
+    {".r.example", 0, NULL},
+    {"[192.0.2.1]", 0, NULL},
+    {"u@[192.0.2.1]", 0, NULL},
+    {"a..b", 0, NULL},
+    /* Nobody listens at the name server's port: on_dns_failure = pass. */
+    {"elsewhere.example", 0, NULL},
+};
+
+START_TEST(postfix_answers)
+{
+    struct mxhop *mx;
+
+    refresh();
+    mx = open_handle();
+    check_answer(mx, answers[_i].key, answers[_i].flags, MXHOP_FORMAT_POSTFIX,
+                 answers[_i].postfix);
+    mxhop_close(&mx);
+    ck_assert_ptr_null(mx);
+}
+END_TEST
+
+START_TEST(missing_table_defers_says_so_once_and_recovers)
+{
+    struct mxhop *mx = open_handle();
+
+    check_answer(mx, "r.example", 0, MXHOP_FORMAT_POSTFIX,
+                 "retry:4.3.5 Routing overrides are not available");
+    check_answer(mx, "here.example", 0, MXHOP_FORMAT_POSTFIX, NULL);
+    said[0] = '\0';
+    for (int i = 0; i < 3; i++)
+        check_answer(mx, "elsewhere.example", 0, MXHOP_FORMAT_POSTFIX,
+                     "retry:4.3.5 Routing overrides are not available");
+    ck_assert_str_eq(said, "");
+    refresh();
+    usleep(1100 * 1000); /* a missing table is looked for once a second */
+    check_answer(mx, "r.example", 0, MXHOP_FORMAT_POSTFIX,
+                 "relay:[a.example], [192.0.2.1]:2525");
+    ck_assert_ptr_nonnull(strstr(said, "is usable"));
+    mxhop_close(&mx);
+}
+END_TEST
+
+START_TEST(missing_table_may_pass)
+{
+    struct mxhop *mx;
+
+    configure("on_override_failure = pass\n");
+    mx = open_handle();
+    check_answer(mx, "r.example", 0, MXHOP_FORMAT_POSTFIX, NULL);
+    mxhop_close(&mx);
+}
+END_TEST
+
+START_TEST(answer_override_names_the_reason_once)
+{
+    struct mxhop_host shy = host;
+    struct mxhop_error err;
+    struct mxhop *mx;
+
+    refresh();
+    shy.visible_reason = "relayhost = [x]";
+    ck_assert_int_eq(mxhop_open(&mx, config, &shy, &err), MXHOP_OK);
+    ck_assert_ptr_nonnull(strstr(said, "relayhost = [x]"));
+    said[0] = '\0';
+    check_answer(mx, "r.example", 0, MXHOP_FORMAT_POSTFIX,
+                 "relay:[a.example], [192.0.2.1]:2525");
+    check_answer(mx, "elsewhere.example", 0, MXHOP_FORMAT_POSTFIX, NULL);
+    ck_assert_str_eq(said, "");
+    mxhop_close(&mx);
+}
+END_TEST
+
+START_TEST(broken_configuration_names_the_place)
+{
+    struct mxhop_error err;
+    struct mxhop *mx;
+
+    configure("max_hopps = 3\n");
+    ck_assert_int_eq(mxhop_open(&mx, config, &host, &err), MXHOP_ERR_CONFIG);
+    ck_assert_ptr_null(mx);
+    ck_assert_ptr_nonnull(strstr(err.text, "mxhop.cf:5"));
+    ck_assert_ptr_nonnull(strstr(err.text, "max_hops"));
+}
+END_TEST
+
+START_TEST(trace_fits_the_terminal)
+{
+    struct mxhop_route *route;
+    struct mxhop_error err;
+    struct mxhop *mx;
+    char *text;
+
+    refresh();
+    mx = open_handle();
+    ck_assert_int_eq(
+        mxhop_trace(mx, "v@r.example", MXHOP_ADDRESS, &route, &text, &err),
+        MXHOP_OK);
+    ck_assert_int_eq(route->disposition, MXHOP_ROUTE);
+    ck_assert_ptr_nonnull(strstr(text, "cn=replace,dc=x"));
+    ck_assert_ptr_nonnull(strstr(text, "relay:[a.example]"));
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+        ck_assert_msg(strlen(line) <= 80, "%zu columns: %s", strlen(line),
+                      line);
+    free(text);
+    mxhop_route_free(&route);
+    mxhop_close(&mx);
+}
+END_TEST
+
+START_TEST(close_ends_the_worker)
+{
+    struct mxhop_host in_mta = host;
+    struct mxhop_error err;
+    struct mxhop *mx;
+    char path[32];
+
+    in_mta.flags = MXHOP_WORKER;
+    refresh();
+    ck_assert_int_eq(mxhop_open(&mx, config, &in_mta, &err), MXHOP_OK);
+    check_answer(mx, "elsewhere.example", 0, MXHOP_FORMAT_POSTFIX, NULL);
+    mxhop_close(&mx);
+    snprintf(path, sizeof(path), "/proc/self/task/%d", (int)getpid());
+    ck_assert_int_eq(access(path, F_OK), 0);
+    ck_assert_int_eq(system("test $(ls /proc/$PPID/task | wc -l) = 1"), 0);
+}
+END_TEST
+
+/* Out of memory is an error or a clean answer, never a crash or a leak. */
+START_TEST(out_of_memory)
+{
+    struct mxhop_error err = {0};
+
+    refresh();
+    for (unsigned n = 1;; n++) {
+        struct mxhop_route *route = NULL;
+        struct mxhop *mx = NULL;
+        char *text = NULL;
+        bool hit;
+
+        said[0] = '\0';
+        failmalloc_at(n);
+        if (mxhop_open(&mx, config, &host, &err) == MXHOP_OK &&
+            mxhop_lookup(mx, "r.example", 0, &route, &err) == MXHOP_OK)
+            (void)!mxhop_render(mx, route, MXHOP_FORMAT_JSON, &text, &err);
+        hit = failmalloc_hit();
+        failmalloc_at(0);
+        ck_assert(hit || text != NULL);
+        free(text);
+        mxhop_route_free(&route);
+        mxhop_close(&mx);
+        if (!hit)
+            break;
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("mxhop");
+    TCase *tc = tcase_create("handle");
+    SRunner *runner;
+    int failed;
+
+    tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_set_timeout(tc, 60);
+    tcase_add_loop_test(tc, postfix_answers, 0,
+                        sizeof(answers) / sizeof(answers[0]));
+    tcase_add_test(tc, missing_table_defers_says_so_once_and_recovers);
+    tcase_add_test(tc, missing_table_may_pass);
+    tcase_add_test(tc, answer_override_names_the_reason_once);
+    tcase_add_test(tc, broken_configuration_names_the_place);
+    tcase_add_test(tc, trace_fits_the_terminal);
+    tcase_add_test(tc, close_ends_the_worker);
+    tcase_add_test(tc, out_of_memory);
+    suite_add_tcase(s, tc);
+    runner = srunner_create(s);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
