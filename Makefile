@@ -168,7 +168,7 @@ check-asan:
 check-valgrind:
 	tests/support/deps.sh test
 	$(MAKE) VARIANT=valgrind unit \
-	    RUNNER="valgrind -q --leak-check=full --error-exitcode=99"
+	    RUNNER="valgrind -q --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --error-exitcode=99"
 
 coverage:
 	tests/support/deps.sh test
@@ -180,18 +180,20 @@ coverage:
 C_FILES := $(wildcard src/*.[ch] src/*/*.[ch] include/mxhop/*.h \
 	plugins/*/*.[ch] tests/*/*.[ch] docs/man/*.c)
 SH_FILES := .ci/run tests/integration/run tests/support/deps.sh \
-	tests/support/ground tests/support/run-unit tests/support/includes \
+	tests/support/ground tests/support/run-unit tests/support/run-fuzz tests/support/includes \
 	tests/support/coverage $(wildcard contrib/demo/demo tests/bench/bench)
 
 .PHONY: lint format format-check includes man-lint coverage
 lint:
 	tests/support/deps.sh lint
 	$(MAKE) includes format-check man-lint
-	shellcheck $(SH_FILES)
-	shellcheck -s bash -e SC2034 tests/integration/lib.sh
+	shellcheck -x -S warning $(SH_FILES)
+	shellcheck -x -S warning -s bash -e SC2034 tests/integration/lib.sh \
+	    tests/integration/*.t
 	cppcheck -q --std=c11 --inline-suppr --error-exitcode=1 -j2 \
 	    --enable=warning,portability,performance \
 	    --suppress=missingIncludeSystem --library=posix \
+	    --suppressions-list=tests/support/cppcheck.supp \
 	    -Iinclude -Isrc -D__GNUC__ src plugins
 
 includes:

@@ -38,13 +38,6 @@ static const char *keep(struct text_space *space, const char *text)
     return copy;
 }
 
-static bool starts_group(const struct candidate *before,
-                         const struct candidate *c)
-{
-    return before->tier != c->tier || before->preference != c->preference ||
-           before->rank != c->rank;
-}
-
 static void fill_hop(const struct lookup *l, size_t i, struct mxhop_hop *hop,
                      struct text_space *space)
 {
@@ -57,10 +50,10 @@ static void fill_hop(const struct lookup *l, size_t i, struct mxhop_hop *hop,
         .preference = c->preference,
         .is_address = c->is_address,
         .is_mx = c->is_mx,
-        .starts_group = i > 0 && starts_group(&l->decision.c[i - 1], c),
-        .unresolved = c->addrs != NULL &&
-                      hostaddrs_state(c->addrs, l->mx->rules.families) ==
-                          ADDR_FAILED,
+        .starts_group = i > 0 && !candidate_same_group(&l->decision.c[i - 1], c),
+        .unresolved =
+            c->addrs != NULL &&
+            hostaddrs_state(c->addrs, l->mx->rules.families) == ADDR_FAILED,
     };
 }
 

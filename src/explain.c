@@ -48,8 +48,8 @@ static void wrapped(struct buf *out, const char *text)
     buf_putc(out, '\n');
 }
 
-__attribute__((format(printf, 2, 3))) static void
-sentence(struct buf *out, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static void sentence(struct buf *out,
+                                                           const char *fmt, ...)
 {
     struct buf text = {0};
     va_list ap;
@@ -158,8 +158,8 @@ static void explain_outcome(const struct lookup *l, struct buf *out)
     switch (set->outcome) {
     case MX_HOSTS:
         sentence(out, "%s%zu host%s, TTL %u s%s%s",
-                 set->implicit ? "no MX record, implicit MX: " : "",
-                 set->n_mx, set->n_mx == 1 ? "" : "s", set->ttl_s,
+                 set->implicit ? "no MX record, implicit MX: " : "", set->n_mx,
+                 set->n_mx == 1 ? "" : "s", set->ttl_s,
                  set->secure ? ", authenticated (AD)" : "",
                  set->dot_ignored ? ", a null MX beside them ignored" : "");
         break;
@@ -195,8 +195,8 @@ static void explain_cache(const struct lookup *l, struct buf *out)
     else if (l->entry.verdict == CACHE_FAILING)
         sentence(out, "failed before, next attempt in %u s", l->entry.ttl_s);
     else
-        sentence(out, "%s", l->cold ? "miss, not answered in time"
-                                    : "miss, asked now");
+        sentence(out, "%s",
+                 l->cold ? "miss, not answered in time" : "miss, asked now");
 }
 
 static void explain_dns(const struct lookup *l, struct buf *out)

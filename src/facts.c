@@ -41,6 +41,8 @@ static bool fill_addresses(struct mxhop *mx, struct mxset *set, int64_t now_s,
         if (mx->cache != NULL)
             st = cache_get_host(mx->cache, host->host, mx->rules.families,
                                 clock_boot_ms(), &host->addrs);
+        if (st.verdict == CACHE_FRESH)
+            host->addrs.ttl_s = st.ttl_s; /* what is left of it */
         fresh = fresh && st.verdict == CACHE_FRESH;
         *usable_r = *usable_r && st.verdict != CACHE_MISS;
     }
@@ -165,8 +167,8 @@ static bool facts_of(struct lookup *l, const char *name, bool wait,
 bool facts_domain(struct lookup *l)
 {
     l->asked_dns = true;
-    l->cold = !facts_of(l, l->key.domain, true, &l->set, &l->entry,
-                        &l->cache_state);
+    l->cold =
+        !facts_of(l, l->key.domain, true, &l->set, &l->entry, &l->cache_state);
     return true;
 }
 
@@ -202,8 +204,7 @@ bool facts_hops(struct lookup *l)
         if (hop->kind == HOP_HOST)
             facts_host(l, hop->host, &f->addrs);
         if (hop->kind == HOP_MX)
-            f->spliced =
-                facts_of(l, hop->host, false, &f->set, &entry, &state);
+            f->spliced = facts_of(l, hop->host, false, &f->set, &entry, &state);
     }
     return true;
 }

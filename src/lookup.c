@@ -80,8 +80,8 @@ struct ovtable *handle_table(struct mxhop *mx, struct mxhop_error *err)
     if (mx->table_tried_ms == 0 ||
         now_ms >= mx->table_tried_ms + TABLE_RETRY_MS) {
         mx->table_tried_ms = now_ms;
-        if (ovtable_open(&mx->table, mx->conf.override_table,
-                         &mx->table_err) == MXHOP_OK)
+        if (ovtable_open(&mx->table, mx->conf.override_table, &mx->table_err) ==
+            MXHOP_OK)
             return mx->table;
         mx->table = NULL;
     }
@@ -121,14 +121,13 @@ static bool table_failed(struct lookup *l)
 }
 
 /* The first of `keys` under which an active override stands. */
-static enum mxhop_status find_first(struct lookup *l,
-                                    struct ovtable_snap *snap,
+static enum mxhop_status find_first(struct lookup *l, struct ovtable_snap *snap,
                                     enum ovtable_index by,
                                     const struct strlist *keys)
 {
     for (size_t i = 0; i < keys->n; i++) {
-        enum mxhop_status status = ovtable_find(
-            snap, by, keys->v[i], l->now_s, &l->override, &l->table_err);
+        enum mxhop_status status = ovtable_find(snap, by, keys->v[i], l->now_s,
+                                                &l->override, &l->table_err);
 
         if (status != MXHOP_OK)
             return status;
@@ -176,18 +175,15 @@ static uint32_t min_u32(uint32_t a, uint32_t b)
 static uint32_t route_ttl_s(const struct lookup *l)
 {
     const struct rules *rules = &l->mx->rules;
-    uint32_t ttl_s = rules->rotate_interval_s > 0 ? rules->rotate_interval_s
-                                                  : UINT32_MAX;
+    uint32_t ttl_s = l->decision.slot_left_s;
 
     if (l->cold || l->cache_state == MXHOP_CACHE_STALE)
         return 0;
-    if (l->asked_dns) {
-        ttl_s = min_u32(ttl_s, decide_slot_left_s(rules, &l->set, l->now_s));
+    if (l->asked_dns)
         ttl_s = min_u32(ttl_s, l->entry.verdict == CACHE_FRESH ||
                                        l->entry.verdict == CACHE_FAILING
                                    ? l->entry.ttl_s
                                    : l->set.ttl_s);
-    }
     for (size_t i = 0; i < l->decision.n_kept; i++) {
         const struct hostaddrs *a = l->decision.c[i].addrs;
 

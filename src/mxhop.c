@@ -198,8 +198,8 @@ static void open_table(struct mxhop *mx)
         return;
     copy = strdup(mx->conf.override_table);
     if (copy != NULL)
-        mx->table_dir_fd = open(dirname(copy), O_RDONLY | O_DIRECTORY |
-                                                   O_CLOEXEC);
+        mx->table_dir_fd =
+            open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     free(copy);
     if (handle_table(mx, &err) == NULL)
         log_warn(&mx->log, "%s", err.text);

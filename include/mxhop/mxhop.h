@@ -13,10 +13,8 @@
  *         die("%s", err.text);
  *     if (mxhop_lookup(mx, "example.com", 0, &route, &err) != MXHOP_OK)
  *         die("%s", err.text);
- *     if (mxhop_render(mx, route, MXHOP_FORMAT_POSTFIX, &text, &err) == MXHOP_OK)
- *         puts(text ? text : "(pass)");
- *     free(text);
- *     mxhop_route_free(&route);
+ *     if (mxhop_render(mx, route, MXHOP_FORMAT_POSTFIX, &text, &err) ==
+ * MXHOP_OK) puts(text ? text : "(pass)"); free(text); mxhop_route_free(&route);
  *     mxhop_close(&mx);
  *
  * Threads: a handle is for one thread at a time; several handles may be used
@@ -134,10 +132,10 @@ struct mxhop_route {
     const char *key;    /* as asked */
     const char *domain; /* normal form, "" if the key has none */
     enum mxhop_disposition disposition;
-    const char *reason;   /* why; for reject and defer the text for the
-                             sender, printable ASCII, without status code */
-    const char *status;   /* enhanced status code (RFC 3463) of reject and
-                             defer, else "" */
+    const char *reason;    /* why; for reject and defer the text for the
+                              sender, printable ASCII, without status code */
+    const char *status;    /* enhanced status code (RFC 3463) of reject and
+                              defer, else "" */
     const char *transport; /* transport to use, "" for the MTA's default */
     const struct mxhop_hop *hops; /* in the order to try; MXHOP_ROUTE only */
     size_t n_hops;
@@ -149,8 +147,9 @@ struct mxhop_route {
 };
 
 /* Flags of mxhop_lookup() and mxhop_trace(). */
-#define MXHOP_ADDRESS 0x1u /* a recipient without override of its own falls \
-                              through to its domain, as an MTA would ask */
+#define MXHOP_ADDRESS                                     \
+    0x1u /* a recipient without override of its own falls \
+            through to its domain, as an MTA would ask */
 
 /*
  * Open the configuration file `config`. `host` may be NULL. On success
@@ -200,8 +199,7 @@ enum mxhop_format {
  */
 MXHOP_API MXHOP_CHECK enum mxhop_status
 mxhop_render(const struct mxhop *mx, const struct mxhop_route *route,
-             enum mxhop_format format, char **text_r,
-             struct mxhop_error *err);
+             enum mxhop_format format, char **text_r, struct mxhop_error *err);
 
 /*
  * mxhop_lookup() that also explains every step, in text of at most 80 columns

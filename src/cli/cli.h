@@ -39,7 +39,7 @@ int cli_fail(const struct mxhop_error *err);
 int cli_status(enum mxhop_disposition disposition);
 
 /* Open a handle that logs to standard error; NULL after a complaint, with
-   *status_r the exit status. */
+ *status_r the exit status. */
 struct mxhop *cli_open(const char *config, int *status_r);
 
 /* From the configuration: what compile_overrides() needs. */

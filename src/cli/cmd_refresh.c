@@ -25,9 +25,8 @@ static int refresh(const struct conf *conf, bool force)
     options.ctx = conf->overrides;
     if (compile_overrides(&options, &result, &err) != MXHOP_OK)
         return cli_fail(&err);
-    printf("%s: %u entries%s, version %llu, %u skipped\n",
-           conf->override_table, result.entries,
-           result.change.changed ? "" : " (unchanged)",
+    printf("%s: %u entries%s, version %llu, %u skipped\n", conf->override_table,
+           result.entries, result.change.changed ? "" : " (unchanged)",
            (unsigned long long)result.change.version, result.skipped);
     return 0;
 }

@@ -5,11 +5,17 @@
 #include "cli/cli.h"
 #include "util/clock.h"
 
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <limits.h>
+#include <netinet/in.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 static void complain(const char *fmt, va_list ap)
 {
@@ -43,10 +49,10 @@ int cli_usage(const char *command, const char *fmt, ...)
 int cli_fail(const struct mxhop_error *err)
 {
     static const int statuses[] = {
-        [MXHOP_ERR_MEMORY] = EX_OSERR,   [MXHOP_ERR_ARGUMENT] = EX_USAGE,
-        [MXHOP_ERR_CONFIG] = EX_CONFIG,  [MXHOP_ERR_SYNTAX] = EX_DATAERR,
-        [MXHOP_ERR_IO] = EX_IOERR,       [MXHOP_ERR_TABLE] = EX_IOERR,
-        [MXHOP_ERR_DNS] = EX_CONFIG,     [MXHOP_ERR_HELD] = EX_TEMPFAIL,
+        [MXHOP_ERR_MEMORY] = EX_OSERR,     [MXHOP_ERR_ARGUMENT] = EX_USAGE,
+        [MXHOP_ERR_CONFIG] = EX_CONFIG,    [MXHOP_ERR_SYNTAX] = EX_DATAERR,
+        [MXHOP_ERR_IO] = EX_IOERR,         [MXHOP_ERR_TABLE] = EX_IOERR,
+        [MXHOP_ERR_DNS] = EX_CONFIG,       [MXHOP_ERR_HELD] = EX_TEMPFAIL,
         [MXHOP_ERR_TIMEOUT] = EX_TEMPFAIL,
     };
 
@@ -72,16 +78,48 @@ static void log_line(void *ctx, enum mxhop_log_level level, const char *line)
     cli_complain("%s%s", level == MXHOP_LOG_WARN ? "warning: " : "", line);
 }
 
+/* What Postfix would say with inet_interfaces = all: the addresses of this
+   machine, for the check whether a host is ourselves. */
+static void own_addresses(struct buf *out)
+{
+    struct ifaddrs *list, *i;
+    char text[INET6_ADDRSTRLEN];
+
+    if (getifaddrs(&list) != 0)
+        return;
+    for (i = list; i != NULL; i = i->ifa_next) {
+        const struct sockaddr *sa = i->ifa_addr;
+        const void *addr =
+            sa == NULL ? NULL
+            : sa->sa_family == AF_INET
+                ? (const void *)&((const struct sockaddr_in *)sa)->sin_addr
+            : sa->sa_family == AF_INET6
+                ? (const void *)&((const struct sockaddr_in6 *)sa)->sin6_addr
+                : NULL;
+
+        if (addr != NULL &&
+            inet_ntop(sa->sa_family, addr, text, sizeof(text)) != NULL)
+            buf_printf(out, "%s ", text);
+    }
+    freeifaddrs(list);
+}
+
 struct mxhop *cli_open(const char *config, int *status_r)
 {
-    const struct mxhop_host host = {.log = log_line};
+    struct mxhop_host host = {.log = log_line};
+    char name[HOST_NAME_MAX + 1] = "";
+    struct buf addresses = {0};
     struct mxhop_error err;
     struct mxhop *mx;
 
-    if (mxhop_open(&mx, config, &host, &err) == MXHOP_OK)
-        return mx;
-    *status_r = cli_fail(&err);
-    return NULL;
+    own_addresses(&addresses);
+    host.own_addresses = addresses.data;
+    if (gethostname(name, sizeof(name) - 1) == 0)
+        host.own_names = name;
+    if (mxhop_open(&mx, config, &host, &err) != MXHOP_OK)
+        *status_r = cli_fail(&err); /* mx is NULL then */
+    buf_free(&addresses);
+    return mx;
 }
 
 /* The MTA's processes, which run as this user, share the lock file. */

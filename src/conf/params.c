@@ -212,7 +212,9 @@ const struct param params[] = {
             "(RFC 5321 section 5.1).\n"
             "Empty: inside Postfix what\n"
             ".Va myhostname\n"
-            "says, elsewhere none."},
+            "says, in\n"
+            ".Xr mxhop 1\n"
+            "the name of the machine."},
     {AT(own_addresses), TEXT(text_read_networks, ""),
      .doc = "The IP addresses of this system, to the same end, with those\n"
             "of address translators in front of it.\n"
@@ -220,7 +222,9 @@ const struct param params[] = {
             ".Va inet_interfaces\n"
             "and\n"
             ".Va proxy_interfaces ,\n"
-            "elsewhere none."},
+            "in\n"
+            ".Xr mxhop 1\n"
+            "those of the machine's interfaces."},
     {AT(answer), CHOICE(answers, "auto"),
      .doc = "Which domains get a list of hosts.\n"
             ".Cm list :\n"

@@ -191,9 +191,9 @@ static uint64_t wait_until(const struct resolver *r, uint64_t until_ms)
 
     if (!TAILQ_EMPTY(&r->ended))
         return 0;
-    TAILQ_FOREACH(t, &r->live, link)
-    if (t->deadline_ms < until_ms)
-        until_ms = t->deadline_ms;
+    for (t = TAILQ_FIRST(&r->live); t != NULL; t = TAILQ_NEXT(t, link))
+        if (t->deadline_ms < until_ms)
+            until_ms = t->deadline_ms;
     return until_ms;
 }
 

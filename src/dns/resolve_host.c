@@ -120,12 +120,11 @@ static struct lookup_list *bucket(struct resolver *r, const char *host)
 
 static struct lookup *lookup_find(struct resolver *r, const char *host)
 {
-    struct lookup *l;
+    struct lookup *l = LIST_FIRST(bucket(r, host));
 
-    LIST_FOREACH(l, bucket(r, host), link)
-    if (strcmp(l->host, host) == 0)
-        return l;
-    return NULL;
+    while (l != NULL && strcmp(l->host, host) != 0)
+        l = LIST_NEXT(l, link);
+    return l;
 }
 
 /* A family for which no query can be sent stays ADDR_UNKNOWN. */

@@ -37,12 +37,16 @@ static void fail(struct task *t, const char *why)
     learned(t);
 }
 
+/* Rounded up, as a little time passed between the caller's look at the clock
+   and ours. */
 static void fail_late(struct task *t)
 {
+    uint64_t ms =
+        t->deadline_ms < t->start_ms ? 0 : t->deadline_ms - t->start_ms;
     char why[64];
 
     snprintf(why, sizeof(why), "no answer within %llu ms",
-             (unsigned long long)(t->deadline_ms - t->start_ms));
+             (unsigned long long)((ms + 9) / 10 * 10));
     fail(t, why);
 }
 

@@ -31,28 +31,27 @@ static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 static LIST_HEAD(, worker) running = LIST_HEAD_INITIALIZER(running);
 static pthread_once_t registered = PTHREAD_ONCE_INIT;
 
+static void nap(void)
+{
+    const struct timespec ts = {.tv_nsec = 1000000};
+
+    nanosleep(&ts, NULL);
+}
+
 static bool lock_until(uint64_t deadline_ms)
 {
-    struct timespec ts = {.tv_sec = (time_t)(deadline_ms / 1000),
-                          .tv_nsec = (long)(deadline_ms % 1000) * 1000000};
-
-    return pthread_mutex_clocklock(&list_lock, CLOCK_MONOTONIC, &ts) == 0;
+    while (pthread_mutex_trylock(&list_lock) != 0) {
+        if (clock_boot_ms() >= deadline_ms)
+            return false;
+        nap();
+    }
+    return true;
 }
 
 static void wait_ended(struct worker *w, uint64_t deadline_ms)
 {
-    const struct timespec nap = {.tv_nsec = 1000000};
-
     while (!atomic_load(&w->ended) && clock_boot_ms() < deadline_ms)
-        nanosleep(&nap, NULL);
-}
-
-static uint64_t monotonic_ms(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+        nap();
 }
 
 static void stop_all(void)
@@ -61,18 +60,17 @@ static void stop_all(void)
     pid_t pid = getpid();
     struct worker *w;
 
-    if (!lock_until(monotonic_ms() + EXIT_WAIT_MS))
+    if (!lock_until(deadline_ms))
         return;
-    LIST_FOREACH(w, &running, exit_link)
-    {
+    for (w = LIST_FIRST(&running); w != NULL; w = LIST_NEXT(w, exit_link)) {
         if (w->pid != pid)
             continue;
         atomic_store(&w->stop, true);
         worker_wake(w);
     }
-    LIST_FOREACH(w, &running, exit_link)
-    if (w->pid == pid)
-        wait_ended(w, deadline_ms);
+    for (w = LIST_FIRST(&running); w != NULL; w = LIST_NEXT(w, exit_link))
+        if (w->pid == pid)
+            wait_ended(w, deadline_ms);
     pthread_mutex_unlock(&list_lock);
 }
 

@@ -22,12 +22,12 @@ static struct job_list *bucket(struct worker *w, const char *name)
 
 struct job *job_find(struct worker *w, const char *name, bool is_host)
 {
-    struct job *job;
+    struct job *job = LIST_FIRST(bucket(w, name));
 
-    LIST_FOREACH(job, bucket(w, name), table_link)
-    if (job->is_host == is_host && strcmp(job->name, name) == 0)
-        return job;
-    return NULL;
+    while (job != NULL &&
+           (job->is_host != is_host || strcmp(job->name, name) != 0))
+        job = LIST_NEXT(job, table_link);
+    return job;
 }
 
 struct job *job_add(struct worker *w, const char *name, bool is_host,

@@ -92,8 +92,10 @@ static void *run(void *arg)
     struct worker *w = arg;
     struct job *job;
 
-    while (!atomic_load(&w->stop)) {
-        drain_wakes(w); /* before the queue is looked at */
+    for (;;) {
+        drain_wakes(w); /* before looking what they were for */
+        if (atomic_load(&w->stop))
+            break;
         while ((job = take_job(w)) != NULL)
             start_job(w, job);
         resolver_step(w->resolver, clock_boot_ms() + IDLE_MS, w->wake_fd);

@@ -16,8 +16,8 @@ enum hop_kind {
 struct hopspec {
     enum hop_kind kind;
     bool has_preference;
-    uint16_t preference; /* 0 where none was written */
-    uint16_t port;       /* 0: none was written */
+    uint16_t preference;          /* 0 where none was written */
+    uint16_t port;                /* 0: none was written */
     char host[NAME_MAX_TEXT + 1]; /* normal form, or the address as
                                      inet_ntop(3) prints it */
 };

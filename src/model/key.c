@@ -106,7 +106,7 @@ const char *name_normalise(const char *in, char *out)
     size_t n = 0;
 
     out[0] = '\0';
-    for (; in[n] != '\0' && n <= IDN_INPUT_MAX; n++)
+    for (; n <= IDN_INPUT_MAX && in[n] != '\0'; n++)
         ascii = ascii && (in[n] & 0x80) == 0;
     if (n > IDN_INPUT_MAX)
         return "domain name longer than 253 octets";

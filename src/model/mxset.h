@@ -19,7 +19,7 @@ enum addr_state {
 enum { FAMILY_V4, FAMILY_V6, FAMILIES };
 #define FAMILY_BIT(f) (1u << (f))
 
-#define ADDRS_MAX 16 /* kept per family; a host with more is no less known */
+#define ADDRS_MAX     16 /* kept per family; a host with more is no less known */
 
 struct hostaddrs {
     uint8_t state[FAMILIES]; /* enum addr_state */
@@ -50,12 +50,12 @@ struct mx {
 
 struct mxset {
     enum mx_outcome outcome;
-    bool implicit;     /* no MX record: RFC 5321 section 5.1, preference 0 */
-    bool dot_ignored;  /* a `.` stood beside other exchanges */
-    bool secure;       /* AD on the answer */
-    uint32_t ttl_s;    /* as DNS says: negative answers from the SOA */
-    char *failure;     /* MX_FAILURE: why, for people; else NULL */
-    struct mx *mx;     /* by preference, then as received */
+    bool implicit;    /* no MX record: RFC 5321 section 5.1, preference 0 */
+    bool dot_ignored; /* a `.` stood beside other exchanges */
+    bool secure;      /* AD on the answer */
+    uint32_t ttl_s;   /* as DNS says: negative answers from the SOA */
+    char *failure;    /* MX_FAILURE: why, for people; else NULL */
+    struct mx *mx;    /* by preference, then as received */
     size_t n_mx;
 };
 

@@ -9,19 +9,22 @@
 #include "model/hop.h"
 
 enum override_mode { /* mxhopMode; the texts are override_mode_name() */
-    OVERRIDE_REPLACE,
-    OVERRIDE_PREPEND,
-    OVERRIDE_APPEND,
-    OVERRIDE_EXCLUDE,
-    OVERRIDE_MERGE,
-    OVERRIDE_PASS,
-    OVERRIDE_REJECT,
-    OVERRIDE_DEFER,
-    OVERRIDE_MODES
+                     OVERRIDE_REPLACE,
+                     OVERRIDE_PREPEND,
+                     OVERRIDE_APPEND,
+                     OVERRIDE_EXCLUDE,
+                     OVERRIDE_MERGE,
+                     OVERRIDE_PASS,
+                     OVERRIDE_REJECT,
+                     OVERRIDE_DEFER,
+                     OVERRIDE_MODES
 };
 
-enum override_group { OVERRIDE_GROUP_UNSET, OVERRIDE_GROUP_SITE,
-                      OVERRIDE_GROUP_DOMAIN };
+enum override_group {
+    OVERRIDE_GROUP_UNSET,
+    OVERRIDE_GROUP_SITE,
+    OVERRIDE_GROUP_DOMAIN
+};
 
 struct strlist {
     char **v;
@@ -39,10 +42,10 @@ struct override {
     enum override_mode mode;
     struct hopspec *hops;
     size_t n_hops;
-    struct strlist excludes;  /* host or .suffix, normal form */
-    char *transport;          /* NULL: unset */
+    struct strlist excludes; /* host or .suffix, normal form */
+    char *transport;         /* NULL: unset */
     enum override_group group;
-    char *reason;             /* NULL: unset; printable ASCII */
+    char *reason; /* NULL: unset; printable ASCII */
     bool enabled;
     int64_t not_before_s; /* seconds since 1970 UTC, 0: unset */
     int64_t not_after_s;

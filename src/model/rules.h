@@ -39,14 +39,14 @@ bool networks_has_v6(const struct networks *n, struct in6_addr a);
 struct rules {
     enum choice on_null_mx, on_nxdomain, on_dns_failure, on_cold, on_no_host,
         on_bogus, on_override_failure;
-    unsigned families;         /* bits FAMILY_BIT() */
-    uint32_t max_hops;         /* 1 to 100 */
+    unsigned families; /* bits FAMILY_BIT() */
+    uint32_t max_hops; /* 1 to 100 */
     uint32_t rotate_interval_s;
     uint64_t seed;
-    const char *transport;     /* "" : the MTA's default */
+    const char *transport; /* "" : the MTA's default */
     enum group_mode group;
     const char *single_domain_sites; /* list of host or .suffix */
-    const char *own_names;     /* list of host names, may be empty */
+    const char *own_names;           /* list of host names, may be empty */
     struct networks own_addresses;
     struct networks bogus;
 };

@@ -83,8 +83,7 @@ static size_t family_size(const struct hostaddrs *h, int family)
 }
 
 static size_t count_known(const struct hostaddrs *h, const struct rules *r,
-                          unsigned families, address_test *test,
-                          size_t *hits_r)
+                          unsigned families, address_test *test, size_t *hits_r)
 {
     size_t all = 0;
 
@@ -92,8 +91,8 @@ static size_t count_known(const struct hostaddrs *h, const struct rules *r,
         if (!(families & FAMILY_BIT(f)))
             continue;
         for (size_t i = 0; i < family_size(h, f); i++, all++) {
-            struct address a = f == FAMILY_V4 ? address_v4(h->v4[i])
-                                              : address_v6(h->v6[i]);
+            struct address a =
+                f == FAMILY_V4 ? address_v4(h->v4[i]) : address_v6(h->v6[i]);
 
             *hits_r += test(r, &a);
         }

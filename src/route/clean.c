@@ -71,8 +71,7 @@ static bool self(const struct decide_input *in, const struct candidate *c)
     return address_any_own(in->rules, c);
 }
 
-static bool no_address(const struct decide_input *in,
-                       const struct candidate *c)
+static bool no_address(const struct decide_input *in, const struct candidate *c)
 {
     return address_none(in->rules, c);
 }
@@ -86,12 +85,9 @@ static const struct {
     check_fn *fails;
     enum drop drop;
 } checks[] = {
-    {bad_name, DROP_BAD_NAME},
-    {address_as_name, DROP_LOOKS_LIKE_ADDRESS},
-    {excluded, DROP_EXCLUDED},
-    {self, DROP_SELF},
-    {no_address, DROP_NO_ADDRESS},
-    {bogus, DROP_BOGUS},
+    {bad_name, DROP_BAD_NAME},     {address_as_name, DROP_LOOKS_LIKE_ADDRESS},
+    {excluded, DROP_EXCLUDED},     {self, DROP_SELF},
+    {no_address, DROP_NO_ADDRESS}, {bogus, DROP_BOGUS},
 };
 
 static void check(const struct decide_input *in, struct candidate *c)

@@ -25,20 +25,21 @@ struct hop_facts {
 
 struct decide_input {
     const struct rules *rules;
-    const char *domain;             /* of the key, normal form */
+    const char *domain;              /* of the key, normal form */
     const struct override *override; /* NULL: none applies */
-    const struct hop_facts *facts;  /* override->n_hops, or NULL */
-    const struct mxset *set;        /* NULL: was not asked for */
+    const struct hop_facts *facts;   /* override->n_hops, or NULL */
+    const struct mxset *set;         /* NULL: was not asked for */
     bool cold; /* the MX set was asked for but not known in time (set NULL) */
     int64_t now_s; /* wall time: rotation slots */
 };
 
-enum drop { /* why a candidate is not in the list; texts: drop_text() */
+/* Why a candidate is not in the list; texts: drop_text(). */
+enum drop {
     DROP_NO,
-    DROP_EXCLUDED,    /* mxhopExclude or mode exclude */
-    DROP_BAD_NAME,    /* not a host name */
+    DROP_EXCLUDED, /* mxhopExclude */
+    DROP_BAD_NAME, /* not a host name */
     DROP_LOOKS_LIKE_ADDRESS,
-    DROP_BAD_PORT,
+    DROP_BAD_PORT, /* for refresh and check: a candidate's is in range */
     DROP_DUPLICATE,
     DROP_NO_ADDRESS,
     DROP_BOGUS,
@@ -56,22 +57,22 @@ struct candidate {
     uint16_t port;
     uint16_t preference; /* for people */
     bool is_address, is_mx, is_dns;
-    uint8_t tier;        /* 0 prepended, 1 the MX set and merged, 2 appended */
-    uint16_t rank;       /* within a spliced set: 0 best group, 1 ... */
-    uint64_t tie;        /* keyed hash that orders equals */
+    uint8_t tier;  /* 0 prepended, 1 the MX set and merged, 2 appended */
+    uint16_t rank; /* within a spliced set: 0 best group, 1 ... */
+    uint64_t tie;  /* keyed hash that orders equals */
     const struct hostaddrs *addrs; /* NULL: nothing known */
     enum drop drop;
 };
 
 struct decision {
     enum mxhop_disposition disposition;
-    const char *status;   /* static: "5.1.10", "" */
-    char reason[256];     /* printable ASCII; text of reject and defer */
+    const char *status; /* static: "5.1.10", "" */
+    char reason[256];   /* printable ASCII; text of reject and defer */
     const char *transport;
-    bool by_domain;       /* group: a queue of its own */
+    bool by_domain; /* group: a queue of its own */
     bool secure;
-    struct candidate *c;  /* all, kept ones first in the order to try, then the
-                             dropped ones, in the same order among them */
+    struct candidate *c; /* all, kept ones first in the order to try, then the
+                            dropped ones, in the same order among them */
     size_t n, n_kept;
     uint32_t slot_left_s; /* until the order of ties turns: at least 1;
                              UINT32_MAX: never, or there is no list */

@@ -26,10 +26,14 @@ static const struct plan {
     uint8_t hop_tier;
     bool set;
 } plans[OVERRIDE_MODES] = {
-    [OVERRIDE_REPLACE] = {1, false},       [OVERRIDE_PREPEND] = {0, true},
-    [OVERRIDE_APPEND] = {2, true},         [OVERRIDE_EXCLUDE] = {TIER_NONE, true},
-    [OVERRIDE_MERGE] = {1, true},          [OVERRIDE_PASS] = {TIER_NONE, false},
-    [OVERRIDE_REJECT] = {TIER_NONE, false}, [OVERRIDE_DEFER] = {TIER_NONE, false},
+    [OVERRIDE_REPLACE] = {1, false},
+    [OVERRIDE_PREPEND] = {0, true},
+    [OVERRIDE_APPEND] = {2, true},
+    [OVERRIDE_EXCLUDE] = {TIER_NONE, true},
+    [OVERRIDE_MERGE] = {1, true},
+    [OVERRIDE_PASS] = {TIER_NONE, false},
+    [OVERRIDE_REJECT] = {TIER_NONE, false},
+    [OVERRIDE_DEFER] = {TIER_NONE, false},
 };
 
 static bool add(struct candidates *list, const struct candidate *c)

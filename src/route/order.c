@@ -134,6 +134,8 @@ int order_compare(const struct candidate *a, const struct candidate *b)
         d = a->is_mx - b->is_mx;
     if (d == 0)
         d = b->is_dns - a->is_dns;
+    if (d == 0)
+        d = strcmp(a->host, b->host);
     return d != 0 ? d : compare_via(a->via, b->via);
 }
 

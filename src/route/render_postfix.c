@@ -65,7 +65,7 @@ static void add_text(const char *service, const char *status, const char *text,
                      struct buf *out)
 {
     buf_printf(out, "%s:%s ", service, status);
-    for (size_t i = 0; text[i] != '\0' && i < GUARD_TEXT_MAX; i++)
+    for (size_t i = 0; i < GUARD_TEXT_MAX && text[i] != '\0'; i++)
         buf_putc(out, text[i] < ' ' || text[i] > '~' ? '?' : text[i]);
 }
 

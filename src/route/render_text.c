@@ -74,7 +74,7 @@ static size_t format_place(const struct mxhop_hop *hop, char *place)
     n = snprintf(place, PLACE_MAX,
                  guard_is_v6(hop) && hop->port != 0 ? "[%.260s]%s%s"
                                                     : "%.260s%s%s",
-                 hop->host, hop->is_mx ? " (its MX)" : "", port);
+                 hop->host, port, hop->is_mx ? " (its MX)" : "");
     return (size_t)n;
 }
 

@@ -134,8 +134,7 @@ static size_t collect(const struct loading *l, bool exchanges,
 
         for (size_t k = 0; l->v[i].enabled && k < keys->n; k++) {
             if (claims != NULL)
-                claims[n] =
-                    (struct claim){keys->v[k], &l->v[i], l->lines[i]};
+                claims[n] = (struct claim){keys->v[k], &l->v[i], l->lines[i]};
             n++;
         }
     }
@@ -220,12 +219,11 @@ enum mxhop_status compile_overrides(const struct compile_options *options,
     return status;
 }
 
-enum mxhop_status compile_load(const char *source,
-                               void (*report_fn)(void *ctx,
-                                                 const struct finding *f),
-                               void *ctx, struct override **entries_r,
-                               size_t *n_r, uint32_t *skipped_r,
-                               struct mxhop_error *err)
+enum mxhop_status
+compile_load(const char *source,
+             void (*report_fn)(void *ctx, const struct finding *f), void *ctx,
+             struct override **entries_r, size_t *n_r, uint32_t *skipped_r,
+             struct mxhop_error *err)
 {
     struct loading l = {.report = report_fn, .ctx = ctx};
     enum mxhop_status status = load(&l, source, err);

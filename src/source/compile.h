@@ -15,12 +15,12 @@ struct finding {
 };
 
 struct compile_options {
-    const char *source;     /* "ldif:/path" (parameter overrides) */
-    const char *table;      /* path of the override table */
+    const char *source; /* "ldif:/path" (parameter overrides) */
+    const char *table;  /* path of the override table */
     gid_t reader_gid;
     uint32_t shrink_percent;
     bool force;
-    bool dry_run;           /* validate only: the table is not touched */
+    bool dry_run; /* validate only: the table is not touched */
     int64_t now_s;
     void (*report)(void *ctx, const struct finding *f); /* may be NULL */
     void *ctx;
@@ -43,11 +43,10 @@ enum mxhop_status compile_overrides(const struct compile_options *options,
 
 /* The valid entries of a source, for `mxhop check`. Free each with
    override_free(), then the array with free(3). */
-enum mxhop_status compile_load(const char *source,
-                               void (*report)(void *ctx,
-                                              const struct finding *f),
-                               void *ctx, struct override **entries_r,
-                               size_t *n_r, uint32_t *skipped_r,
-                               struct mxhop_error *err);
+enum mxhop_status
+compile_load(const char *source,
+             void (*report)(void *ctx, const struct finding *f), void *ctx,
+             struct override **entries_r, size_t *n_r, uint32_t *skipped_r,
+             struct mxhop_error *err);
 
 #endif

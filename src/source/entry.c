@@ -208,8 +208,8 @@ static enum entry_verdict complain(struct mxhop_error *err,
     return ENTRY_INVALID;
 }
 
-static enum entry_verdict take_value(const struct raw_value *v,
-                                     unsigned *seen, struct override *o,
+static enum entry_verdict take_value(const struct raw_value *v, unsigned *seen,
+                                     struct override *o,
                                      struct mxhop_error *err)
 {
     size_t i = find_attribute(v->attribute);

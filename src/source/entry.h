@@ -12,7 +12,7 @@ struct raw_value {
     const char *attribute; /* without options, as written */
     const char *bytes;     /* not NUL-terminated, any octet */
     size_t len;
-    size_t line;           /* where it stands; 0: not from a file */
+    size_t line; /* where it stands; 0: not from a file */
 };
 
 struct raw_entry {

@@ -119,8 +119,8 @@ static enum mxhop_status keep_value(struct reader *r, const struct berval *type,
         memcpy(copy + name_len + 1, value->bv_val, value->bv_len);
     copy[name_len + 1 + value->bv_len] = '\0';
     r->owned[r->n] = copy;
-    r->values[r->n++] = (struct raw_value){
-        copy, copy + name_len + 1, value->bv_len, r->line};
+    r->values[r->n++] =
+        (struct raw_value){copy, copy + name_len + 1, value->bv_len, r->line};
     return MXHOP_OK;
 }
 
@@ -289,12 +289,14 @@ static enum mxhop_status read_text(struct reader *r, struct mxhop_error *err)
     const char *include;
 
     if (has_include(r->text, &include))
-        return refuse(err, r->name, line_of(r->text, (size_t)(include - r->text)),
+        return refuse(err, r->name,
+                      line_of(r->text, (size_t)(include - r->text)),
                       "include: is refused: a route file must not read other "
                       "files");
     r->work = strdup(r->text);
     if (r->work == NULL)
         return err_nomem(err);
+    ldif_debug = 0; /* libldap would print what it thinks of bad base64 */
     r->next = r->work;
     r->counted = r->text;
     r->line = 1;
@@ -306,11 +308,10 @@ static enum mxhop_status read_text(struct reader *r, struct mxhop_error *err)
     return status;
 }
 
-enum mxhop_status ldif_read_bytes(const char *name, const char *bytes,
-                                  size_t len,
-                                  bool (*fn)(void *ctx,
-                                             const struct raw_entry *e),
-                                  void *ctx, struct mxhop_error *err)
+enum mxhop_status
+ldif_read_bytes(const char *name, const char *bytes, size_t len,
+                bool (*fn)(void *ctx, const struct raw_entry *e), void *ctx,
+                struct mxhop_error *err)
 {
     struct reader r = {.name = name, .fn = fn, .ctx = ctx};
     size_t bad = find_control(bytes, len);
@@ -352,7 +353,8 @@ static enum mxhop_status slurp(int fd, const char *path, char **bytes_r,
     *bytes_r = malloc((size_t)st.st_size + 1);
     if (*bytes_r == NULL)
         return err_nomem(err);
-    for (*len_r = 0; n > 0 && *len_r < (size_t)st.st_size; *len_r += (size_t)n) {
+    for (*len_r = 0; n > 0 && *len_r < (size_t)st.st_size;
+         *len_r += (size_t)n) {
         n = read(fd, *bytes_r + *len_r, (size_t)st.st_size - *len_r);
         if (n < 0)
             return io_error(err, path);

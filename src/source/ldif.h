@@ -19,10 +19,9 @@ enum mxhop_status ldif_read(const char *path,
                             void *ctx, struct mxhop_error *err);
 
 /* The same over bytes in memory (not NUL-terminated); name is for errors. */
-enum mxhop_status ldif_read_bytes(const char *name, const char *bytes,
-                                  size_t len,
-                                  bool (*fn)(void *ctx,
-                                             const struct raw_entry *e),
-                                  void *ctx, struct mxhop_error *err);
+enum mxhop_status
+ldif_read_bytes(const char *name, const char *bytes, size_t len,
+                bool (*fn)(void *ctx, const struct raw_entry *e), void *ctx,
+                struct mxhop_error *err);
 
 #endif

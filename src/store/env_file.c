@@ -102,8 +102,9 @@ static bool lock_path(char *out, const char *path)
     return true;
 }
 
-/* LMDB would create a missing lock file, with the reader as its owner. Only
-   looked at: to open and close it would drop locks. */
+/* LMDB would create a missing lock file, with the reader as its owner, and
+   write through a symbolic link. Only looked at: to open and close it would
+   drop locks. */
 static enum mxhop_status check_lock(const char *path, struct mxhop_error *err)
 {
     char lock[PATH_MAX];
@@ -111,7 +112,7 @@ static enum mxhop_status check_lock(const char *path, struct mxhop_error *err)
 
     if (!lock_path(lock, path))
         return err_set(err, MXHOP_ERR_TABLE, "%s: path is too long", path);
-    if (stat(lock, &st) < 0)
+    if (lstat(lock, &st) < 0)
         return err_set(err, MXHOP_ERR_TABLE, "%s: %s; " ENV_REMEDY_REFRESH,
                        lock, strerror(errno));
     if (!S_ISREG(st.st_mode) || st.st_size < LOCK_MIN)
@@ -326,6 +327,7 @@ enum mxhop_status env_file_sync_dir(const char *path, struct mxhop_error *err)
     fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return io_error(err, dir);
+    (void)futimens(fd, NULL); /* a directory of another owner: no harm */
     if (fsync(fd) < 0)
         status = io_error(err, dir);
     close(fd);

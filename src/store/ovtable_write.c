@@ -405,7 +405,7 @@ enum mxhop_status ovtable_replace(const struct ovtable_write *w,
         status = env_open_writer(&j.env, w->path, w->reader_gid, err);
     if (status == MXHOP_OK)
         status = commit(&j);
-    if (status == MXHOP_OK && j.old.version == 0)
+    if (status == MXHOP_OK)
         status = env_file_sync_dir(w->path, err);
     if (j.env != NULL) {
         change_r->before = j.old.entries;

@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-void str_lower(char *s);                       /* A-Z in place */
-bool str_ieq(const char *a, const char *b);    /* ASCII, ignoring case */
+void str_lower(char *s);                    /* A-Z in place */
+bool str_ieq(const char *a, const char *b); /* ASCII, ignoring case */
 bool str_iends(const char *s, const char *suffix);
 
 /*

@@ -26,8 +26,8 @@ setup() {
 
 virtual_files() {
 	local type
-	mkdir -p /var/mail/virtual
-	chown alice: /var/mail/virtual
+	mkdir -p /var/mail/virtual/vmbox
+	chown -R alice: /var/mail/virtual
 	printf '%s\n' 'user@valias.test alice@mta.mxhop.test' \
 		'info@other.test bob@mta.mxhop.test' >/etc/postfix/valias
 	echo 'user@vmbox.test vmbox/user' >/etc/postfix/vmbox

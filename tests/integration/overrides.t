@@ -96,7 +96,7 @@ assert_routes() {
 	assert_eq "$(settled "${keys[@]}")"$'\n' "$expected" "routes"
 }
 
-# The same list from a running Postfix: where FROM... to RECIPIENT was sent.
+# A running Postfix sends mail for RECIPIENT to the host.
 assert_delivered() { # RECIPIENT HOST-REGEX
 	send_mail alice@mta.mxhop.test "$1"
 	wait_for_log "to=<${1//+/\\+}>, .*relay=$2.*status=sent"
@@ -183,6 +183,7 @@ case_by_recipient() {
 	assert_eq "$(sink_messages 192.0.2.50)" 2 "messages at 192.0.2.50"
 }
 
+# An implicit MX host is an exchange too, a backup MX does not count.
 case_by_exchange() {
 	overrides <<-'END'
 		suffix  Exchange .prov.test; Hop [192.0.2.30]
@@ -196,7 +197,7 @@ case_by_exchange() {
 		bybackup.test  :[mx1.test], [mx.prov.test]
 		bydomain.test  :[192.0.2.32]
 		plain.test     :[mx1.test], [mx2.test]
-		mx.prov.test   :[mx.prov.test]
+		mx.prov.test   :[192.0.2.30]
 	END
 	start_sink 192.0.2.30
 	assert_delivered user@bysuffix.test 192.0.2.30

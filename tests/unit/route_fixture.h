@@ -69,8 +69,7 @@ static struct hostaddrs fixture_addrs(const char *text)
                              1);
         } else {
             a.state[FAMILY_V4] = ADDR_SOME;
-            ck_assert_int_eq(inet_pton(AF_INET, w, &a.v4[a.n[FAMILY_V4]++]),
-                             1);
+            ck_assert_int_eq(inet_pton(AF_INET, w, &a.v4[a.n[FAMILY_V4]++]), 1);
         }
     }
     return a;
@@ -153,11 +152,11 @@ static enum drop fixture_drop(const struct candidate *c, size_t n,
     return DROP_NO;
 }
 
-#define assert_text(list, count, want)                                         \
-    do {                                                                       \
-        char *text_ = fixture_text(list, count);                               \
-        ck_assert_str_eq(text_, want);                                         \
-        free(text_);                                                           \
+#define assert_text(list, count, want)           \
+    do {                                         \
+        char *text_ = fixture_text(list, count); \
+        ck_assert_str_eq(text_, want);           \
+        free(text_);                             \
     } while (0)
 
 static inline int fixture_run(Suite *suite)

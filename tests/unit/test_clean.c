@@ -85,12 +85,10 @@ static const struct {
     const char *name;
     bool address;
 } looks[] = {
-    {"192.0.2.1", true},     {"1.2.3", true},
-    {"1", true},             {"host.123", true},
-    {"2001:db8::1", true},   {"::ffff:192.0.2.1", true},
-    {"0x7f000001", true},    {"0x7f.0x1", true},
-    {"1.2.3.4.example", false}, {"a.1a", false},
-    {"4all.test", false},    {"mx.test", false},
+    {"192.0.2.1", true},  {"1.2.3", true},       {"1", true},
+    {"host.123", true},   {"2001:db8::1", true}, {"::ffff:192.0.2.1", true},
+    {"0x7f000001", true}, {"0x7f.0x1", true},    {"1.2.3.4.example", false},
+    {"a.1a", false},      {"4all.test", false},  {"mx.test", false},
 };
 
 START_TEST(addresses_in_place_of_names)
@@ -407,7 +405,7 @@ START_TEST(every_drop_has_a_text)
 }
 END_TEST
 
-#define LOOP(t, table)                                                         \
+#define LOOP(t, table) \
     tcase_add_loop_test(tc, t, 0, sizeof(table) / sizeof((table)[0]))
 
 int main(void)

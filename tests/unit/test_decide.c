@@ -3,7 +3,8 @@
 #include "route_fixture.h"
 #include "support/failmalloc.h"
 
-/* ---- the table of DESIGN 5 ------------------------------------------------ */
+/* ---- the table of DESIGN 5 ------------------------------------------------
+ */
 
 enum situation { NULL_MX, NO_DOMAIN, DNS_FAILURE, COLD, NO_HOST, ALL_BOGUS };
 
@@ -31,9 +32,8 @@ static const struct {
 };
 
 static const enum mx_outcome set_outcomes[] = {
-    [NULL_MX] = MX_NULL,     [NO_DOMAIN] = MX_NXDOMAIN,
-    [DNS_FAILURE] = MX_FAILURE, [COLD] = MX_FAILURE,
-    [NO_HOST] = MX_HOSTS,    [ALL_BOGUS] = MX_HOSTS,
+    [NULL_MX] = MX_NULL, [NO_DOMAIN] = MX_NXDOMAIN, [DNS_FAILURE] = MX_FAILURE,
+    [COLD] = MX_FAILURE, [NO_HOST] = MX_HOSTS,      [ALL_BOGUS] = MX_HOSTS,
 };
 
 static void set_choice(struct rules *r, enum situation s, enum choice c)
@@ -70,8 +70,8 @@ START_TEST(outcome_of_the_set)
                               .cold = cold};
     struct decision d;
 
-    r.on_null_mx = r.on_nxdomain = r.on_dns_failure = r.on_cold =
-        r.on_no_host = r.on_bogus = CHOICE_DEFER;
+    r.on_null_mx = r.on_nxdomain = r.on_dns_failure = r.on_cold = r.on_no_host =
+        r.on_bogus = CHOICE_DEFER;
     set_choice(&r, outcomes[_i].situation, outcomes[_i].choice);
     fixture_networks(&r.bogus, "10.0.0.0/8");
     for (int pass = 0; pass < 2; pass++) {
@@ -229,9 +229,9 @@ START_TEST(limited)
         ck_assert_uint_eq(d.n_kept, r.max_hops < 5 ? r.max_hops : 5);
         ck_assert_uint_eq(d.n, 6);
         for (size_t i = 0; i < d.n; i++)
-            ck_assert_int_eq(d.c[i].drop, i < d.n_kept   ? DROP_NO
-                                          : i < 5        ? DROP_LIMIT
-                                                         : DROP_BAD_NAME);
+            ck_assert_int_eq(d.c[i].drop, i < d.n_kept ? DROP_NO
+                                          : i < 5      ? DROP_LIMIT
+                                                       : DROP_BAD_NAME);
         decision_free(&d);
     }
     mxset_free(&set);
@@ -420,18 +420,26 @@ END_TEST
 /* ---- any input -------------------------------------------------------- */
 
 static const char *const any_host[] = {
-    "a.test",    "b.test",        "c.test",     "A.TEST",  "me.test",
-    "x$y.test",  "192.0.2.1",     "a,b.test",   "c d",     "",
-    "[a].test",  "-d.test",       "ex.test",    "e.test",  "1.2.3",
-    "f.test\n",  "g\377.test",    "h/../i",     "${x}",    "z.google.com",
+    "a.test",   "b.test",     "c.test",   "A.TEST", "me.test",
+    "x$y.test", "192.0.2.1",  "a,b.test", "c d",    "",
+    "[a].test", "-d.test",    "ex.test",  "e.test", "1.2.3",
+    "f.test\n", "g\377.test", "h/../i",   "${x}",   "z.google.com",
 };
 static const char *const any_addrs[] = {
-    "unknown",   "none",        "failed",   "192.0.2.1", "secure 192.0.2.2",
-    "10.0.0.1",  "192.0.2.99",  "2001:db8::1", "192.0.2.3 2001:db8::2",
+    "unknown",
+    "none",
+    "failed",
+    "192.0.2.1",
+    "secure 192.0.2.2",
+    "10.0.0.1",
+    "192.0.2.99",
+    "2001:db8::1",
+    "192.0.2.3 2001:db8::2",
 };
 static const char *const any_hop[] = {
-    "[a.test]",   "5 [192.0.2.7]", "[me.test]",          "b.test", "[me.test]:26",
-    "7 [q.test]:587", "p.test",    "[IPv6:2001:db8::7]", "3 [a.test]",
+    "[a.test]", "5 [192.0.2.7]",      "[me.test]",
+    "b.test",   "[me.test]:26",       "7 [q.test]:587",
+    "p.test",   "[IPv6:2001:db8::7]", "3 [a.test]",
 };
 
 #define PICK(table) table[(size_t)rand() % (sizeof(table) / sizeof(table[0]))]
@@ -597,8 +605,9 @@ END_TEST
 START_TEST(survives_allocation_failure)
 {
     struct rules r = fixture_rules();
-    struct mxset set = fixture_set("10 a,10 b,10 c,10 d,10 e,10 f,10 g,10 h,"
-                                   "10 i,10 j,10 k,10 l,10 m,10 n,10 o,10 p,1 q");
+    struct mxset set =
+        fixture_set("10 a,10 b,10 c,10 d,10 e,10 f,10 g,10 h,"
+                    "10 i,10 j,10 k,10 l,10 m,10 n,10 o,10 p,1 q");
     struct decide_input in = {.rules = &r, .domain = "d.test", .set = &set};
     unsigned n = 1;
     bool hit;
@@ -622,7 +631,7 @@ START_TEST(survives_allocation_failure)
 }
 END_TEST
 
-#define LOOP(t, table)                                                         \
+#define LOOP(t, table) \
     tcase_add_loop_test(tc, t, 0, sizeof(table) / sizeof((table)[0]))
 
 int main(void)

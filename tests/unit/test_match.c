@@ -165,7 +165,7 @@ START_TEST(survives_allocation_failure)
 }
 END_TEST
 
-#define LOOP(t, table)                                                         \
+#define LOOP(t, table) \
     tcase_add_loop_test(tc, t, 0, sizeof(table) / sizeof((table)[0]))
 
 int main(void)

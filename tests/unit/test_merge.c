@@ -80,8 +80,8 @@ START_TEST(own_hops_alone_where_the_set_has_no_hosts)
         struct candidates l = {0};
 
         ck_assert(merge_candidates(&in, &l));
-        ck_assert_uint_eq(l.n, mode < OVERRIDE_PASS &&
-                                   mode != OVERRIDE_EXCLUDE);
+        ck_assert_uint_eq(l.n,
+                          mode < OVERRIDE_PASS && mode != OVERRIDE_EXCLUDE);
         free(l.v);
         override_free(&o);
     }
@@ -92,8 +92,7 @@ START_TEST(no_override)
 {
     struct rules rules = fixture_rules();
     struct mxset set = fixture_set("10 a.test=192.0.2.1");
-    struct decide_input in = {
-        .rules = &rules, .domain = "d.test", .set = &set};
+    struct decide_input in = {.rules = &rules, .domain = "d.test", .set = &set};
     struct candidates l = {0};
 
     ck_assert(merge_candidates(&in, &l));
@@ -125,10 +124,8 @@ START_TEST(bare_name_is_its_mx_set)
     struct rules rules = fixture_rules();
     struct override o = fixture_override(OVERRIDE_REPLACE, "7 p.test:26");
     struct hop_facts facts = {0};
-    struct decide_input in = {.rules = &rules,
-                              .domain = "d.test",
-                              .override = &o,
-                              .facts = &facts};
+    struct decide_input in = {
+        .rules = &rules, .domain = "d.test", .override = &o, .facts = &facts};
     struct candidates l = {0};
     char *text;
 
@@ -208,7 +205,7 @@ START_TEST(survives_allocation_failure)
 }
 END_TEST
 
-#define LOOP(t, table)                                                         \
+#define LOOP(t, table) \
     tcase_add_loop_test(tc, t, 0, sizeof(table) / sizeof((table)[0]))
 
 int main(void)

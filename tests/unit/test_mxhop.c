@@ -56,7 +56,7 @@ static void configure(const char *more)
     write_file(config, text);
 }
 
-#define ENTRY(name, rest)                                                      \
+#define ENTRY(name, rest) \
     "dn: cn=" name ",dc=x\nobjectClass: mxhopOverride\ncn: " name "\n" rest "\n"
 
 static void refresh(void)
@@ -244,9 +244,9 @@ START_TEST(trace_fits_the_terminal)
 
     refresh();
     mx = open_handle();
-    ck_assert_int_eq(
-        mxhop_trace(mx, "v@r.example", MXHOP_ADDRESS, &route, &text, &err),
-        MXHOP_OK);
+    ck_assert_int_eq(mxhop_trace(mx, "v@r.example", MXHOP_ADDRESS, &route,
+                                 &text, &err),
+                     MXHOP_OK);
     ck_assert_int_eq(route->disposition, MXHOP_ROUTE);
     ck_assert_ptr_nonnull(strstr(text, "cn=replace,dc=x"));
     ck_assert_ptr_nonnull(strstr(text, "relay:[a.example]"));

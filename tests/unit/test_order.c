@@ -53,7 +53,8 @@ END_TEST
 START_TEST(by_rank_within_a_splice)
 {
     struct rules r = fixture_rules();
-    struct override o = fixture_override(OVERRIDE_REPLACE, "5 p.test,6 [z.test]");
+    struct override o =
+        fixture_override(OVERRIDE_REPLACE, "5 p.test,6 [z.test]");
     struct hop_facts facts[2] = {{.spliced = true}};
     struct decide_input in = {.rules = &r,
                               .domain = "d.test",
@@ -244,7 +245,7 @@ static const struct {
     int best, rest;
     size_t cap, want;
 } picks[] = {
-    {0, 0, 220, 0},  {2, 1, 220, 3},   {3, 100, 220, 6}, {7, 100, 220, 7},
+    {0, 0, 220, 0},   {2, 1, 220, 3},   {3, 100, 220, 6},  {7, 100, 220, 7},
     {10, 0, 220, 10}, {26, 9, 220, 26}, {600, 0, 220, 26}, {600, 0, 4, 4},
 };
 
@@ -300,7 +301,7 @@ START_TEST(picks_usable_names_only)
 }
 END_TEST
 
-#define LOOP(t, table)                                                         \
+#define LOOP(t, table) \
     tcase_add_loop_test(tc, t, 0, sizeof(table) / sizeof((table)[0]))
 
 int main(void)

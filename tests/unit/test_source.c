@@ -20,7 +20,7 @@
 
 struct parsed {
     unsigned valid, invalid, others;
-    struct override o; /* the last valid one */
+    struct override o;      /* the last valid one */
     struct mxhop_error err; /* of the last invalid one */
 };
 
@@ -59,17 +59,18 @@ START_TEST(whole_entry)
     struct parsed p;
 
     ck_assert_int_eq(
-        read_text(HEAD "mxhopKey: Example.COM.\n"
-                       "mxhopKey: .Sub.example.com\nmxhopKey: *\n"
-                       "mxhopKey: User@Example.com\n"
-                       "mxhopExchange: .protection.outlook.com\n"
-                       "mxhopMode: prepend\nmxhopHop: 5 [relay.example.net]:587\n"
-                       "mxhopHop: [IPv6:2001:db8::1]\nmxhopHop: splice.example\n"
-                       "mxhopExclude: .bad.example\nmxhopTransport: relay\n"
-                       "mxhopGroup: domain\nmxhopReason: because\n"
-                       "mxhopEnabled: FALSE\n"
-                       "mxhopNotBefore: 20260101000000Z\n"
-                       "mxhopNotAfter: 20270101000000Z\n",
+        read_text(HEAD
+                  "mxhopKey: Example.COM.\n"
+                  "mxhopKey: .Sub.example.com\nmxhopKey: *\n"
+                  "mxhopKey: User@Example.com\n"
+                  "mxhopExchange: .protection.outlook.com\n"
+                  "mxhopMode: prepend\nmxhopHop: 5 [relay.example.net]:587\n"
+                  "mxhopHop: [IPv6:2001:db8::1]\nmxhopHop: splice.example\n"
+                  "mxhopExclude: .bad.example\nmxhopTransport: relay\n"
+                  "mxhopGroup: domain\nmxhopReason: because\n"
+                  "mxhopEnabled: FALSE\n"
+                  "mxhopNotBefore: 20260101000000Z\n"
+                  "mxhopNotAfter: 20270101000000Z\n",
                   &p, &err),
         MXHOP_OK);
     ck_assert_uint_eq(p.valid, 1);
@@ -105,7 +106,8 @@ static const struct {
     {"mxhopKey: a.example\nmxhopMode: merge\n", "mode merge needs"},
     {"mxhopKey: a.example\nmxhopMode: sideways\nmxhopHop: [r.example]\n",
      "expected replace"},
-    {"mxhopKey: a..example\nmxhopHop: [r.example]\n", "mxhopKey: \"a..example\""},
+    {"mxhopKey: a..example\nmxhopHop: [r.example]\n",
+     "mxhopKey: \"a..example\""},
     {"mxhopKey: a.example\nmxhopHop: [r.example]:99999\n", "mxhopHop"},
     {"mxhopKey: a.example\nmxhopHop: [r.exa,mple]\n", "mxhopHop"},
     {"mxhopKey: a.example\nmxhopHop: [r.example]\nmxhopTransport: smtp:x\n",
@@ -134,8 +136,9 @@ START_TEST(invalid_entry)
     struct parsed p;
 
     /* A good neighbour must survive. */
-    snprintf(text, sizeof(text), "%s%s\n%smxhopKey: b.example\nmxhopMode: pass\n",
-             HEAD, invalid[_i].values, HEAD);
+    snprintf(text, sizeof(text),
+             "%s%s\n%smxhopKey: b.example\nmxhopMode: pass\n", HEAD,
+             invalid[_i].values, HEAD);
     ck_assert_int_eq(read_text(text, &p, &err), MXHOP_OK);
     ck_assert_uint_eq(p.invalid, 1);
     ck_assert_uint_eq(p.valid, 1);
@@ -150,12 +153,13 @@ START_TEST(foreign_entries_are_no_fault)
     struct mxhop_error err = {0};
     struct parsed p;
 
-    ck_assert_int_eq(read_text("version: 1\n\n# people\n"
-                               "dn: ou=people,dc=example\n"
-                               "objectClass: organizationalUnit\nou: people\n\n"
-                               HEAD "mxhopKey: a.example\nmxhopMode: PASS\n",
-                               &p, &err),
-                     MXHOP_OK);
+    ck_assert_int_eq(
+        read_text("version: 1\n\n# people\n"
+                  "dn: ou=people,dc=example\n"
+                  "objectClass: organizationalUnit\nou: people\n\n" HEAD
+                  "mxhopKey: a.example\nmxhopMode: PASS\n",
+                  &p, &err),
+        MXHOP_OK);
     ck_assert_uint_eq(p.others, 1);
     ck_assert_uint_eq(p.valid, 1);
     override_free(&p.o);
@@ -353,8 +357,8 @@ static void leave_directory(void)
     rmdir(dir);
 }
 
-#define ENTRY(name, rest)                                                      \
-    "dn: cn=" name ",dc=example\nobjectClass: mxhopOverride\ncn: " name        \
+#define ENTRY(name, rest)                                               \
+    "dn: cn=" name ",dc=example\nobjectClass: mxhopOverride\ncn: " name \
     "\n" rest "\n"
 
 START_TEST(clash_and_past)
@@ -383,13 +387,13 @@ START_TEST(windows_that_do_not_meet_do_not_clash)
     struct mxhop_error err = {0};
     struct compile_result r;
 
-    ck_assert_int_eq(
-        compile(ENTRY("a", "mxhopKey: x.example\nmxhopMode: pass\n"
-                           "mxhopNotAfter: 20300101000000Z\n")
-                    ENTRY("b", "mxhopKey: x.example\nmxhopMode: defer\n"
-                               "mxhopNotBefore: 20300101000001Z\n"),
-                true, &r, &err),
-        MXHOP_OK);
+    ck_assert_int_eq(compile(ENTRY("a", "mxhopKey: x.example\nmxhopMode: pass\n"
+                                        "mxhopNotAfter: 20300101000000Z\n")
+                                 ENTRY("b",
+                                       "mxhopKey: x.example\nmxhopMode: defer\n"
+                                       "mxhopNotBefore: 20300101000001Z\n"),
+                             true, &r, &err),
+                     MXHOP_OK);
     ck_assert_uint_eq(r.findings, 0);
 }
 END_TEST

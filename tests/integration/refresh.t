@@ -1,0 +1,450 @@
+# shellcheck shell=bash disable=SC2016
+# `mxhop refresh` under a running Postfix: seen at the next lookup, refused as a
+# whole when the source is bad, and what the MTA does without a usable table.
+#
+# Each message has a recipient of its own: qmgr(8) remembers its last answer.
+
+M=mxhop:/etc/mxhop/mxhop.cf
+TABLE=/var/lib/mxhop/overrides
+LDIF=/etc/mxhop/overrides.ldif
+
+setup() {
+	zone test <<-'END'
+		plain  MX 10 mx1
+		over   MX 10 mx1
+		mx1    A 192.0.2.1
+	END
+	start_dns
+	use_mxhop_plugin <<<''
+	configure
+	good_table
+	start_sink 192.0.2.1
+	start_sink 192.0.2.10
+	start_postfix "transport_maps = $M"
+}
+
+configure() { # [LINE...]
+	printf '%s\n' "overrides = ldif:$LDIF" 'lookup_budget = 2s' \
+		'wait_share = 100%' "$@" >/etc/mxhop/mxhop.cf
+}
+
+# One entry a line: NAME KEY HOP.
+ldif() {
+	local name key hop
+	while read -r name key hop; do
+		printf '%s\n' "dn: cn=$name,dc=test" 'objectClass: mxhopOverride' \
+			"cn: $name" "mxhopKey: $key" "mxhopHop: $hop" ''
+	done
+}
+
+four_entries() {
+	ldif <<-'END'
+		one    over.test  [192.0.2.10]
+		two    two.test   [192.0.2.10]
+		three  three.test [192.0.2.10]
+		four   four.test  [192.0.2.10]
+	END
+}
+
+good_table() {
+	four_entries >"$LDIF"
+	mxhop refresh --force
+}
+
+# A table as new, under the Postfix that runs.
+fresh_table() {
+	rm -f "$TABLE"*
+	good_table
+}
+
+rewrite_pid() { pgrep -x trivial-rewrite; }
+
+# Mail for USER@over.test goes to HOST now.
+assert_sent_to() { # USER HOST
+	send_mail alice@mta.mxhop.test "$1@over.test"
+	wait_for_log "to=<$1@over.test>, relay=$2.*status=sent"
+}
+
+assert_override() { # ANSWER
+	assert_eq "$(postmap -q over.test "$M" 2>"$SCRATCH/stderr" || true)" "$1" \
+		"over.test ($(<"$SCRATCH/stderr"))"
+}
+
+# --- what a refresh changes, and when ---
+
+case_seen_by_the_running_jailed_daemon() {
+	local pid
+	assert_sent_to before 192.0.2.10
+	pid=$(rewrite_pid)
+	assert_eq "$(readlink "/proc/$pid/root")" /var/spool/postfix "jail"
+	{
+		ldif <<<'one over.test [192.0.2.11]'
+		four_entries | tail -n +7
+	} >"$LDIF"
+	mxhop refresh
+	start_sink 192.0.2.11
+	assert_sent_to after 192.0.2.11
+	sed -i 's/over.test/other.test/' "$LDIF"
+	mxhop refresh
+	assert_sent_to without mx1.test
+	assert_eq "$(rewrite_pid)" "$pid" "trivial-rewrite"
+	good_table
+	assert_sent_to again 192.0.2.10
+	assert_eq "$(rewrite_pid)" "$pid" "trivial-rewrite"
+	refute_log 'restarting'
+}
+
+# More than the first map of the table holds: it grows under the readers.
+case_a_large_set_under_the_running_daemon() {
+	local pid
+	assert_sent_to small 192.0.2.10
+	pid=$(rewrite_pid)
+	{
+		four_entries
+		seq 1 20000 | awk '{ print "x" $1, "d" $1 ".large.test", "[192.0.2.10]" }' | ldif
+	} >"$LDIF"
+	assert_status 0 mxhop refresh
+	assert_match "$OUTPUT" '20004 entries'
+	send_mail alice@mta.mxhop.test user@d20000.large.test
+	wait_for_log 'to=<user@d20000.large.test>, relay=192.0.2.10'
+	assert_eq "$(rewrite_pid)" "$pid" "trivial-rewrite"
+	good_table
+}
+
+case_unchanged_set() {
+	good_table
+	assert_status 0 mxhop refresh
+	assert_match "$OUTPUT" '^/var/lib/mxhop/overrides: 4 entries \(unchanged\), version [0-9]+, 0 skipped$'
+}
+
+case_seen_by_proxymap() {
+	local pid
+	postfix_set "transport_maps = proxy:$M"
+	assert_eq "$(postmap -q over.test "proxy:$M")" ':[192.0.2.10]'
+	assert_sent_to proxy1 192.0.2.10
+	pid=$(pgrep -x proxymap)
+	assert_eq "$(stat -c %U "/proc/$pid")" postfix
+	start_sink 192.0.2.12
+	sed 's/192.0.2.10/192.0.2.12/' "$LDIF" >"$LDIF.new"
+	mv "$LDIF.new" "$LDIF"
+	mxhop refresh
+	assert_eq "$(postmap -q over.test "proxy:$M")" ':[192.0.2.12]'
+	assert_sent_to proxy2 192.0.2.12
+	assert_eq "$(pgrep -x proxymap)" "$pid" proxymap
+	good_table
+	postfix_set "transport_maps = $M"
+}
+
+# --- sources that are refused ---
+
+# The file is refused with this line and text, and the old set stays.
+assert_refused() { # LINE REGEX < LDIF
+	cat >"$LDIF"
+	assert_status 65 mxhop refresh --force
+	assert_match "$OUTPUT" "^mxhop: $LDIF:$1: $2"
+	assert_override ':[192.0.2.10]'
+}
+
+case_broken_ldif_leaves_the_old_table() {
+	local head=$'dn: cn=a,dc=test\nobjectClass: mxhopOverride\n'
+	good_table
+	assert_refused 3 'expected "attribute: value"' <<<"${head}mxhopKey over.test"
+	assert_refused 4 'a second dn:' <<<"${head}mxhopKey: over.test"$'\ndn: cn=b,dc=test'
+	assert_refused 2 'expected dn:' <<<$'\nmxhopKey: over.test'
+	assert_refused 1 'this is not a distinguished name' <<<"dn: over.test"
+	assert_refused 2 'change records' <<<$'dn: cn=a,dc=test\nchangetype: delete'
+	assert_refused 3 'control byte 0x07' <<<"${head}mxhopReason: "$'\a'
+	assert_refused 3 'control byte 0x00' < <(printf '%smxhopReason: a\0b\n' "$head")
+	assert_refused 3 'expected "attribute: value" or "attribute:: base64"' \
+		<<<"${head}mxhopKey:: b3Zl!!!!"
+	# Good entries before and after it do not help.
+	assert_refused 26 'expected "attribute: value"' < <(
+		four_entries
+		echo 'dn: cn=z,dc=test'
+		echo 'mxhopMode replace'
+		echo
+		ldif <<<'y y.test [192.0.2.10]'
+	)
+	# And still by the daemon, in force the whole time.
+	assert_sent_to unharmed 192.0.2.10
+	good_table
+}
+
+# Nothing of a file that the LDIF names may end up in the table or on screen.
+case_ldif_reads_no_other_file() {
+	local head=$'dn: cn=a,dc=test\nobjectClass: mxhopOverride\nmxhopKey: over.test\n'
+	good_table
+	printf 'secret.test' >"$SCRATCH/secret"
+	assert_refused 4 'values from a URL \(attr:< ...\) are refused' \
+		<<<"${head}mxhopHop:< file://$SCRATCH/secret"
+	assert_refused 4 'values from a URL' <<<"${head}mxhopHop:"$'\n'" < file://$SCRATCH/secret"
+	assert_refused 4 'values from a URL' <<<"${head}description:<file://$SCRATCH/secret"
+	assert_refused 1 'values from a URL' <<<"dn:< file://$SCRATCH/secret"
+	assert_refused 1 'include: is refused' <<<"include: file://$LDIF"$'\n'"$head"
+	assert_refused 5 'include: is refused' <<<"$head"$'\nINCLUDE: file:///etc/passwd'
+	refute_match "$OUTPUT" 'secret\.test|root:'
+	good_table
+}
+
+case_base64_and_folded_lines_are_fine() {
+	{
+		four_entries | tail -n +7
+		printf '%s\n' 'dn: cn=one,dc=test' 'objectClass: mxhopOverride' \
+			"mxhopKey:: $(printf over.test | base64)" 'mxhopHop: [192.0.' ' 2.13]'
+	} >"$LDIF"
+	assert_status 0 mxhop refresh
+	assert_override ':[192.0.2.13]'
+	good_table
+}
+
+case_source_that_cannot_be_read() {
+	good_table
+	rm "$LDIF"
+	assert_status 74 mxhop refresh --force
+	assert_match "$OUTPUT" "$LDIF: No such file or directory"
+	mkdir "$LDIF"
+	assert_status 74 mxhop refresh --force
+	assert_match "$OUTPUT" "$LDIF: not a regular file"
+	rmdir "$LDIF"
+	mkfifo "$LDIF"
+	assert_status 74 timeout 5 mxhop refresh --force
+	assert_match "$OUTPUT" "$LDIF: not a regular file"
+	rm "$LDIF"
+	assert_override ':[192.0.2.10]'
+	good_table
+}
+
+case_shrunk_set_is_held_back() {
+	good_table
+	ldif <<<'one over.test [192.0.2.14]' >"$LDIF"
+	assert_status 75 mxhop refresh
+	assert_match "$OUTPUT" "held back: 3 of 4 entries would be dropped.*override_shrink_limit \(50 %\).*--force"
+	assert_override ':[192.0.2.10]'
+	: >"$LDIF"
+	assert_status 75 mxhop refresh
+	assert_match "$OUTPUT" '4 of 4 entries'
+	assert_override ':[192.0.2.10]'
+	# Entries that have become invalid are dropped ones too.
+	four_entries | sed 's/mxhopHop: .*/mxhopHop: [192.0.2.10]:99999/' >"$LDIF"
+	assert_status 75 mxhop refresh
+	assert_override ':[192.0.2.10]'
+	# Half of them may go, and with --force all.
+	ldif <<<$'one over.test [192.0.2.14]\ntwo two.test [192.0.2.14]' >"$LDIF"
+	assert_status 0 mxhop refresh
+	assert_override ':[192.0.2.14]'
+	: >"$LDIF"
+	assert_status 0 mxhop refresh --force
+	assert_match "$OUTPUT" ': 0 entries'
+	assert_override ':[mx1.test]'
+	good_table
+}
+
+case_shrink_limit_is_a_parameter() {
+	good_table
+	printf '%s\n' "overrides = ldif:$LDIF" 'override_shrink_limit = 100%' >"$SCRATCH/loose.cf"
+	: >"$LDIF"
+	assert_status 0 mxhop -c "$SCRATCH/loose.cf" refresh
+	good_table
+	printf '%s\n' "overrides = ldif:$LDIF" 'override_shrink_limit = 0' >"$SCRATCH/tight.cf"
+	four_entries | tail -n +7 >"$LDIF"
+	assert_status 75 mxhop -c "$SCRATCH/tight.cf" refresh
+	good_table
+}
+
+# --- tables that cannot be used ---
+
+# With `on_override_failure = defer`: what an administrator sees of it.
+assert_table_failure() { # REGEX
+	assert_status 75 mxhop lookup over.test
+	assert_match "$OUTPUT" "$1"
+	assert_override 'retry:4.3.5 Routing overrides are not available'
+	assert_match "$(<"$SCRATCH/stderr")" "warning: mxhop:/etc/mxhop/mxhop.cf: $1"
+	# Local domains do not depend on it.
+	assert_status 1 postmap -q mta.mxhop.test "$M"
+}
+
+# Outbound mail waits, inbound mail does not, at RCPT and in the queue.
+assert_only_outbound_is_deferred() { # USER
+	send_mail alice@mta.mxhop.test "$1@over.test"
+	wait_for_log "to=<$1@over.test>, .*dsn=4.3.5, status=deferred \(.*Routing overrides are not available"
+	send_mail alice@over.test bob@localhost
+	wait_for_log 'from=<alice@over.test>'
+	wait_for_log 'to=<bob@localhost>.*status=sent \(delivered to mailbox\)'
+	assert_status 0 smtp_try someone@over.test bob@mta.mxhop.test
+	refute_log "to=<$1@over.test>.*status=(sent|bounced)"
+}
+
+# The daemon that could not use the table restarts by itself, within the ten
+# seconds between two looks at its tables, and nobody touched Postfix.
+assert_recovers() { # USER
+	local pid=$1
+	wait_for_log "table $M.* has changed -- restarting" 15
+	drain
+	wait_for_log "to=<$1@over.test>, relay=192.0.2.10.*status=sent"
+	refute_log 'reload --|terminating on signal|fatal:|panic:'
+}
+
+case_missing_table() {
+	stop_postfix
+	rm "$TABLE" "$TABLE-lock"
+	assert_table_failure "$TABLE: No such file or directory; run .mxhop refresh"
+	start_postfix
+	mark
+	assert_only_outbound_is_deferred missing
+	# One line a state change and a process, not one a lookup.
+	assert_eq "$(maillog | grep -c 'trivial-rewrite.*on_override_failure = defer')" 1 "warnings"
+	mxhop refresh
+	assert_recovers missing
+}
+
+case_missing_table_passes_if_told_so() {
+	stop_postfix
+	rm "$TABLE" "$TABLE-lock"
+	configure 'on_override_failure = pass'
+	assert_override ''
+	assert_status 1 mxhop lookup over.test
+	start_postfix
+	assert_sent_to passes mx1.test
+	stop_postfix
+	configure
+	good_table
+	start_postfix
+}
+
+# Each damage is seen before LMDB is let near the file; refresh says what to do.
+case_damaged_tables() {
+	local damage
+	for damage in 'truncate -s 8192' 'truncate -s 12288' 'dd if=/dev/urandom bs=4096 count=4 status=none of=' \
+		'dd if=/dev/zero bs=4096 count=2 conv=notrunc status=none of='; do
+		fresh_table
+		[[ $damage == *of= ]] || damage+=' '
+		eval "$damage$TABLE"
+		assert_table_failure "$TABLE: (is|has) .*; remove it and run .mxhop refresh"
+		assert_status 74 mxhop refresh
+		assert_match "$OUTPUT" "$TABLE: .*remove it and run .mxhop refresh. again"
+		rm "$TABLE"
+		assert_status 0 mxhop refresh
+		assert_override ':[192.0.2.10]'
+	done
+	# Nor is any other LMDB file taken for ours, or an empty file for "none".
+	echo 'over.test x' >"$SCRATCH/foreign"
+	postmap "lmdb:$SCRATCH/foreign"
+	cp "$SCRATCH/foreign.lmdb" "$TABLE"
+	assert_table_failure "$TABLE: holds no override table"
+	: >"$TABLE"
+	assert_table_failure "$TABLE: is empty; run .mxhop refresh"
+	assert_status 0 mxhop refresh
+	assert_override ':[192.0.2.10]'
+}
+
+case_damaged_table_at_start_of_postfix() {
+	stop_postfix
+	fresh_table
+	truncate -s 5000 "$TABLE"
+	start_postfix
+	mark
+	assert_only_outbound_is_deferred damaged
+	rm "$TABLE"
+	mxhop refresh
+	assert_recovers damaged
+}
+
+# Left by a refresh that was killed early: written in place by the next one.
+case_empty_table_at_start_of_postfix() {
+	stop_postfix
+	fresh_table
+	: >"$TABLE"
+	start_postfix
+	mark
+	assert_only_outbound_is_deferred empty
+	mxhop refresh
+	assert_recovers empty
+}
+
+# A daemon must not go on with a deleted file: refresh itself tells people to
+# remove a damaged one.
+case_table_removed_and_made_anew_under_postfix() {
+	assert_sent_to old 192.0.2.10
+	start_sink 192.0.2.15
+	rm "$TABLE" "$TABLE-lock"
+	four_entries | sed 's/192.0.2.10/192.0.2.15/' >"$LDIF"
+	mxhop refresh
+	sleep 12
+	assert_sent_to new 192.0.2.15
+}
+
+# proxymap runs as mail_owner and, unlike the jailed daemon, never was root.
+case_table_unreadable_by_the_mta_user() {
+	fresh_table
+	chmod 600 "$TABLE"
+	assert_status 75 setpriv --reuid postfix --regid postfix --clear-groups \
+		mxhop lookup over.test
+	assert_match "$OUTPUT" "$TABLE: Permission denied"
+	postfix_set "transport_maps = proxy:$M"
+	mark
+	assert_only_outbound_is_deferred unreadable
+	wait_for_log "warning: mxhop:.*$TABLE: Permission denied"
+	# Refresh puts the mode right, and the next lookups find out by themselves.
+	mxhop refresh
+	assert_eq "$(stat -c '%a %U' "$TABLE")" '644 root'
+	assert_eq "$(stat -c '%a %G' "$TABLE-lock")" '660 postfix'
+	sleep 1.2
+	drain
+	wait_for_log 'to=<unreadable@over.test>, relay=192.0.2.10.*status=sent'
+	postfix_set "transport_maps = $M"
+}
+
+# --- what refresh does not write to, and lookups do not open ---
+
+case_symlinked_files_are_refused() {
+	fresh_table
+	head -c 100000 /dev/zero >"$SCRATCH/precious"
+	chmod 600 "$SCRATCH/precious"
+	ln -sf "$SCRATCH/precious" "$TABLE-lock"
+	assert_status 74 mxhop refresh
+	assert_match "$OUTPUT" "$TABLE-lock: is a symbolic link; remove it"
+	assert_table_failure "$TABLE-lock: "
+	cmp "$SCRATCH/precious" <(head -c 100000 /dev/zero)
+	assert_eq "$(stat -c '%a %U %G' "$SCRATCH/precious")" '600 root root'
+	rm "$TABLE" "$TABLE-lock"
+	ln -s "$SCRATCH/nothing-yet" "$TABLE"
+	assert_status 74 mxhop refresh
+	assert_match "$OUTPUT" "$TABLE: is a symbolic link; remove it"
+	[[ ! -e $SCRATCH/nothing-yet ]] || fail "written through the link"
+	fresh_table
+}
+
+case_writable_by_others_is_refused() {
+	fresh_table
+	chmod 777 /var/lib/mxhop
+	assert_status 74 mxhop refresh
+	assert_match "$OUTPUT" '/var/lib/mxhop: others may write to this directory; .install -d -m 0755'
+	chmod 775 /var/lib/mxhop
+	assert_status 74 mxhop refresh
+	chmod 755 /var/lib/mxhop
+	chmod 666 "$TABLE"
+	assert_table_failure "$TABLE: everybody may write to it"
+	assert_status 0 mxhop refresh
+	assert_override ':[192.0.2.10]'
+	rmdir /var/lib/nowhere 2>/dev/null || true
+	printf '%s\n' "overrides = ldif:$LDIF" 'override_table = /var/lib/nowhere/t' >"$SCRATCH/nowhere.cf"
+	assert_status 74 mxhop -c "$SCRATCH/nowhere.cf" refresh
+	assert_match "$OUTPUT" '/var/lib/nowhere: No such file or directory; .install -d'
+}
+
+# A refresh ends in the middle, at any point: the old set or the new one.
+case_killed_refresh() {
+	local i answer
+	fresh_table
+	{
+		four_entries | sed 's/192.0.2.10/192.0.2.16/'
+		seq 1 3000 | awk '{ print "x" $1, "d" $1 ".large.test", "[192.0.2.10]" }' | ldif
+	} >"$SCRATCH/large.ldif"
+	for i in 1 2 4 6 8 10 14 18 25; do
+		cp "$SCRATCH/large.ldif" "$LDIF"
+		timeout -s KILL "0.00$i" mxhop refresh >/dev/null 2>&1 || true
+		answer=$(postmap -q over.test "$M")
+		assert_match "$answer" '^:\[192\.0\.2\.1[06]\]$'
+		good_table
+	done
+}
