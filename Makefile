@@ -270,8 +270,11 @@ install: all man
 	ln -sf libmxhop.so.$(SOVERSION) $(DESTDIR)$(libdir)/libmxhop.so
 	install -m 0644 include/mxhop/*.h $(DESTDIR)$(PREFIX)/include/mxhop/
 	install -m 0644 $(B)/plugins/postfix-mxhop.so $(DESTDIR)$(POSTFIX_SHLIB)/
-	printf 'mxhop\tpostfix-mxhop.so\tdict_mxhop_open\n' \
-	    >$(DESTDIR)$(POSTFIX_META)/dynamicmaps.cf.d/mxhop
+	@# Every program of Postfix reads this, ordinary users' too: whatever
+	@# the umask, and never half of it.
+	printf 'mxhop\tpostfix-mxhop.so\tdict_mxhop_open\n' >$(B)/dynamicmaps
+	install -m 0644 $(B)/dynamicmaps \
+	    $(DESTDIR)$(POSTFIX_META)/dynamicmaps.cf.d/mxhop
 	install -m 0644 docs/man/mxhop.1 $(DESTDIR)$(mandir)/man1/
 	install -m 0644 $(B)/man/mxhop.cf.5 docs/man/mxhop_table.5 \
 	    $(DESTDIR)$(mandir)/man5/

@@ -24,14 +24,24 @@ static uint32_t time_left_ms(const struct lookup *l)
     return now_ms < l->deadline_ms ? (uint32_t)(l->deadline_ms - now_ms) : 0;
 }
 
-/* Addresses of the hosts worth examining, from the cache. Returns whether all
-   are known and fresh; *usable_r whether all are known at least. */
+/* Whether addresses are to be asked for (again). What failed is let alone
+   until its time comes, and what is stale is refreshed once in 30 s, or every
+   lookup would cost a query (RFC 9520). */
+static bool is_due(const struct cache_entry_state *st)
+{
+    return st->verdict == CACHE_MISS || st->refresh_due;
+}
+
+/* Addresses of the hosts worth examining, from the cache. Returns whether none
+   is to be asked for; *usable_r whether enough is known of each: a host with
+   an address is one, whatever its other family says. */
 static bool fill_addresses(struct mxhop *mx, struct mxset *set, int64_t now_s,
                            bool *usable_r)
 {
     uint16_t index[RESOLVE_PICK_MAX];
     size_t n = decide_pick(&mx->rules, set, now_s, index, RESOLVE_PICK_MAX);
-    bool fresh = true;
+    unsigned families = mx->rules.families;
+    bool settled = true;
 
     *usable_r = true;
     for (size_t i = 0; i < n; i++) {
@@ -39,14 +49,16 @@ static bool fill_addresses(struct mxhop *mx, struct mxset *set, int64_t now_s,
         struct cache_entry_state st = {0};
 
         if (mx->cache != NULL)
-            st = cache_get_host(mx->cache, host->host, mx->rules.families,
+            st = cache_get_host(mx->cache, host->host, families,
                                 clock_boot_ms(), &host->addrs);
         if (st.verdict == CACHE_FRESH)
             host->addrs.ttl_s = st.ttl_s; /* what is left of it */
-        fresh = fresh && st.verdict == CACHE_FRESH;
-        *usable_r = *usable_r && st.verdict != CACHE_MISS;
+        settled = settled && !is_due(&st);
+        *usable_r = *usable_r &&
+                    (st.verdict != CACHE_MISS ||
+                     hostaddrs_state(&host->addrs, families) == ADDR_SOME);
     }
-    return fresh;
+    return settled;
 }
 
 struct waiting {
@@ -117,7 +129,7 @@ static enum mxhop_cache_state from_cache(struct lookup *l, const char *name,
 {
     struct mxhop *mx = l->mx;
     struct mxset better;
-    bool usable, fresh = fill_addresses(mx, set, l->now_s, &usable);
+    bool usable, settled = fill_addresses(mx, set, l->now_s, &usable);
 
     if (st->verdict == CACHE_STALE) {
         if (!st->refresh_due)
@@ -130,10 +142,12 @@ static enum mxhop_cache_state from_cache(struct lookup *l, const char *name,
             return MXHOP_CACHE_STALE;
         }
     } else {
-        if (fresh)
+        if (settled)
             return MXHOP_CACHE_HIT;
-        if (!ask(l, name, set, wait && !usable, &better))
+        if (!ask(l, name, set, wait && !usable, &better)) {
+            l->vague = wait && !usable;
             return MXHOP_CACHE_HIT;
+        }
     }
     mxset_free(set);
     *set = better;
@@ -183,7 +197,7 @@ static void facts_host(struct lookup *l, const char *host,
     if (mx->cache != NULL)
         st = cache_get_host(mx->cache, host, mx->rules.families,
                             clock_boot_ms(), addrs);
-    if (st.verdict != CACHE_FRESH && mx->worker != NULL)
+    if (is_due(&st) && mx->worker != NULL)
         worker_host(mx->worker, host);
 }
 
@@ -222,6 +236,7 @@ static bool resolv_conf_changed(struct mxhop *mx)
         return false;
     if (st.st_ino == mx->resolv_conf.st_ino &&
         st.st_dev == mx->resolv_conf.st_dev &&
+        st.st_size == mx->resolv_conf.st_size && /* times are coarse */
         st.st_mtim.tv_sec == mx->resolv_conf.st_mtim.tv_sec &&
         st.st_mtim.tv_nsec == mx->resolv_conf.st_mtim.tv_nsec)
         return false;
@@ -251,14 +266,17 @@ void facts_reload_servers(struct mxhop *mx)
 
 /* ---- owner functions: on the thread that runs the resolver ---- */
 
+/* A failure that is too young to ask again is known too. */
 static bool host_known(void *ctx, const char *host, unsigned families,
                        struct hostaddrs *addrs_r)
 {
     struct mxhop *mx = ctx;
+    struct cache_entry_state st = {0};
 
-    return mx->cache != NULL &&
-           cache_get_host(mx->cache, host, families, clock_boot_ms(), addrs_r)
-                   .verdict == CACHE_FRESH;
+    if (mx->cache != NULL)
+        st = cache_get_host(mx->cache, host, families, clock_boot_ms(),
+                            addrs_r);
+    return st.verdict == CACHE_FRESH || st.verdict == CACHE_FAILING;
 }
 
 static void host_learned(void *ctx, const char *host,

@@ -25,6 +25,7 @@ struct mxhop {
     enum answer_mode answer; /* with auto resolved */
     uint32_t budget_ms;
     int config_fd, table_dir_fd;
+    struct stat config_seen; /* when it was read */
 
     /* DNS: exactly one of worker and resolver is there, or none. */
     struct cache *cache; /* NULL: cache = none */
@@ -37,6 +38,7 @@ struct mxhop {
 
     /* Overrides; unused where the parameter overrides is empty. */
     struct ovtable *table;
+    struct stat table_seen; /* the file when the handle was opened, or zero */
     uint64_t table_tried_ms;
     bool table_bad; /* said so in the log */
     struct mxhop_error table_err;
@@ -60,7 +62,8 @@ struct lookup {
     bool by_exchange;
 
     bool asked_dns; /* the MX set was needed */
-    bool cold;      /* and not known in time: `set` is empty */
+    bool cold;      /* and not known in time: `set` does not count */
+    bool vague;     /* it is known, but of some host nothing in time */
     enum mxhop_cache_state cache_state;
     struct cache_entry_state entry;
     struct mxset set;

@@ -175,7 +175,7 @@ static uint32_t min_u32(uint32_t a, uint32_t b)
 static uint32_t route_ttl_s(const struct lookup *l)
 {
     const struct rules *rules = &l->mx->rules;
-    uint32_t ttl_s = l->decision.slot_left_s;
+    uint32_t ttl_s = min_u32(l->decision.slot_left_s, l->mx->conf.ttl_max_s);
 
     if (l->cold || l->cache_state == MXHOP_CACHE_STALE)
         return 0;
@@ -275,6 +275,10 @@ static bool route_domain(struct lookup *l, struct ovtable_snap *snap)
     }
     if (l->override.dn == NULL && l->mx->answer == ANSWER_OVERRIDE)
         return only_overrides(l);
+    /* A host without address at the end of a list would bounce mail (5.4.4)
+       that the MTA's own routing defers or delivers. */
+    if (l->override.dn == NULL && l->vague)
+        l->cold = true;
     return conclude(l);
 }
 

@@ -188,6 +188,15 @@ static enum mxhop_status open_dns(struct mxhop *mx, struct mxhop_error *err)
     return resolver_open(&mx->resolver, mx->engine, &w.owner, w.families, err);
 }
 
+/* The table's file, by the descriptor of its directory: jailed or not. */
+static bool stat_table(const struct mxhop *mx, struct stat *st_r)
+{
+    const char *slash = strrchr(mx->conf.override_table, '/');
+
+    return mx->table_dir_fd >= 0 && slash != NULL &&
+           fstatat(mx->table_dir_fd, slash + 1, st_r, 0) == 0;
+}
+
 /* The descriptor of the directory tells a host that a table has appeared. */
 static void open_table(struct mxhop *mx)
 {
@@ -201,6 +210,8 @@ static void open_table(struct mxhop *mx)
         mx->table_dir_fd =
             open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     free(copy);
+    if (!stat_table(mx, &mx->table_seen))
+        mx->table_seen = (struct stat){0};
     if (handle_table(mx, &err) == NULL)
         log_warn(&mx->log, "%s", err.text);
 }
@@ -213,6 +224,8 @@ static enum mxhop_status open_parts(struct mxhop *mx, const char *config,
 
     if (status == MXHOP_OK)
         status = conf_load(&mx->conf, config, &mx->config_fd, err);
+    if (status == MXHOP_OK && fstat(mx->config_fd, &mx->config_seen) != 0)
+        mx->config_seen = (struct stat){0};
     if (status == MXHOP_OK)
         status = make_rules(mx, host, err);
     if (status == MXHOP_OK)
@@ -280,6 +293,25 @@ int mxhop_watch_fd(const struct mxhop *mx)
         mx->table_dir_fd >= 0)
         return mx->table_dir_fd;
     return mx->config_fd;
+}
+
+static bool same_change(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino &&
+           a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
+           a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+int mxhop_outdated(const struct mxhop *mx)
+{
+    struct stat st;
+
+    if (fstat(mx->config_fd, &st) == 0 && !same_change(&st, &mx->config_seen))
+        return 1;
+    if (!stat_table(mx, &st) || st.st_size == 0)
+        return 0; /* what is open is still the last good set */
+    return mx->table != NULL ? !ovtable_is_file(mx->table, &st)
+                             : !same_change(&st, &mx->table_seen);
 }
 
 /* ---- rendering ---- */

@@ -219,6 +219,14 @@ mxhop_trace(struct mxhop *mx, const char *key, unsigned flags,
  */
 MXHOP_API int mxhop_watch_fd(const struct mxhop *mx);
 
+/*
+ * Whether a long-lived host should reopen the handle although that file has not
+ * changed: another override table has taken the place of the one in use (or of
+ * none), or the configuration file has changed while the directory is watched.
+ * Also in a jail. Costs two system calls; every few seconds is enough.
+ */
+MXHOP_API int mxhop_outdated(const struct mxhop *mx);
+
 #ifdef __cplusplus
 }
 #endif

@@ -42,7 +42,10 @@ struct dict_mxhop {
     bool failing;     /* the last lookup failed, and that was logged */
     bool looked;      /* look_again() is done */
     struct stat seen; /* stat_fd as it was when the table was opened */
+    time_t asked;     /* when the library was asked whether it is outdated */
 };
+
+#define ASK_INTERVAL_S 5
 
 /* ---- change detection ---- */
 
@@ -99,6 +102,18 @@ static void look_again(struct dict_mxhop *d)
         force_restart(&d->dict);
 }
 
+/* Postfix watches one file; the library knows of more. */
+static void ask_library(struct dict_mxhop *d)
+{
+    time_t now = time(NULL);
+
+    if (now >= d->asked && now < d->asked + ASK_INTERVAL_S)
+        return;
+    d->asked = now;
+    if (mxhop_outdated(d->mx))
+        force_restart(&d->dict);
+}
+
 /* The file, or the nearest directory in which it, or a part of its path, will
    appear. To be looked at with fstat(2) only. */
 static int open_to_watch(const char *path)
@@ -132,6 +147,7 @@ static const char *dict_mxhop_lookup(struct postfix_dict *dict, const char *key)
 
     dict->error = DICT_ERR_NONE;
     look_again(d);
+    ask_library(d);
     free(d->text);
     d->text = NULL;
     status = mxhop_lookup(d->mx, key, 0, &route, &err);
@@ -197,6 +213,7 @@ static struct postfix_dict *make_table(const char *name, int dict_flags,
     d->host = host;
     d->text = NULL;
     d->failing = false;
+    d->asked = 0;
     set_watch(d, config);
     return dict;
 }

@@ -42,6 +42,9 @@ int cli_status(enum mxhop_disposition disposition);
  *status_r the exit status. */
 struct mxhop *cli_open(const char *config, int *status_r);
 
+/* Complain about override hosts without an address; an exit status. */
+int cli_check_hosts(struct mxhop *mx, unsigned *findings_r);
+
 /* From the configuration: what compile_overrides() needs. */
 struct compile_options cli_compile_options(const struct conf *conf);
 /* A finding as one line on standard error: file, line, DN, text. */

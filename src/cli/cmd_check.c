@@ -11,8 +11,6 @@
 
 #include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 static int print_params(const struct conf *conf)
 {
@@ -31,46 +29,24 @@ static int print_params(const struct conf *conf)
     return 0;
 }
 
-static unsigned check_hosts(struct mxhop *mx, const struct override *o)
-{
-    unsigned findings = 0;
-
-    for (size_t i = 0; i < o->n_hops; i++) {
-        if (o->hops[i].kind != HOP_HOST ||
-            probe_host(mx, o->hops[i].host) != ADDR_NONE)
-            continue;
-        cli_complain("%s: mxhopHop: %s has no address; is the name right?",
-                     o->dn, o->hops[i].host);
-        findings++;
-    }
-    return findings;
-}
-
 static int check_overrides(struct mxhop *mx, const struct conf *conf)
 {
     struct compile_options options = cli_compile_options(conf);
     struct compile_result result;
-    struct override *entries;
     struct mxhop_error err;
-    uint32_t skipped;
-    size_t n;
-    unsigned findings;
+    unsigned without;
+    int status;
 
     options.dry_run = true;
     options.ctx = conf->overrides;
-    if (compile_overrides(&options, &result, &err) != MXHOP_OK ||
-        compile_load(conf->overrides, NULL, NULL, &entries, &n, &skipped,
-                     &err) != MXHOP_OK)
+    if (compile_overrides(&options, &result, &err) != MXHOP_OK)
         return cli_fail(&err);
-    findings = result.findings;
-    for (size_t i = 0; i < n; i++) {
-        findings += check_hosts(mx, &entries[i]);
-        override_free(&entries[i]);
-    }
-    free(entries);
+    status = cli_check_hosts(mx, &without);
+    if (status != 0)
+        return status;
     printf("# %s: %u valid entries, %u findings\n", conf->overrides,
-           result.entries, findings);
-    return findings > 0 ? 1 : 0;
+           result.entries, result.findings + without);
+    return result.findings + without > 0 ? 1 : 0;
 }
 
 static int check(const char *config)

@@ -10,6 +10,19 @@
 #include <getopt.h>
 #include <stdio.h>
 
+/* The table is written: what comes now informs only. */
+static void report_hosts(const char *config)
+{
+    unsigned findings;
+    int status;
+    struct mxhop *mx = cli_open(config, &status);
+
+    if (mx == NULL)
+        return;
+    (void)cli_check_hosts(mx, &findings);
+    mxhop_close(&mx);
+}
+
 static int refresh(const struct conf *conf, bool force)
 {
     struct compile_options options = cli_compile_options(conf);
@@ -53,5 +66,7 @@ int cmd_refresh(const char *config, int argc, char **argv)
         return cli_fail(&err);
     status = refresh(&conf, force);
     conf_free(&conf);
+    if (status == 0)
+        report_hosts(config);
     return status;
 }

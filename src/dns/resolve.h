@@ -57,8 +57,8 @@ typedef void resolved_fn(void *ctx, const char *name, struct mxset *set);
  * parallel, none if all are known). When known is not NULL the MX set is taken
  * from it (copied) and only the addresses of picked hosts are asked for.
  * At deadline_ms the task ends with what it has: an MX answer still missing
- * is MX_FAILURE, an address still missing ADDR_FAILED (in the result, and not
- * reported to host_learned).
+ * is MX_FAILURE, an address still missing ADDR_FAILED (in the result;
+ * host_learned is told only if it was waited for long enough to mean it).
  */
 enum mxhop_status resolver_start_domain(struct resolver *r, const char *domain,
                                         const struct mxset *known,

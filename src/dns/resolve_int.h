@@ -36,6 +36,7 @@ struct lookup {
     struct resolver *resolver;
     struct task *starter;   /* whose share of queries it uses, or NULL */
     unsigned pending;       /* queries in flight */
+    uint64_t start_ms;
     uint64_t deadline_ms;   /* the latest of all that want it */
     struct hostaddrs addrs; /* a family cut short stays ADDR_UNKNOWN */
     struct waiter_list waiters;
@@ -100,5 +101,14 @@ void mx_expire(struct task *t);
 void hosts_begin(struct task *t); /* for the exchanges of t->set */
 void host_begin(struct task *t);  /* for the host t->name */
 void hosts_expire(struct task *t);
+/* Ask for as many hosts as may be in flight; end the task after the last. */
+void hosts_pump(struct task *t);
+/* A host's addresses into the task's set. */
+void hosts_deliver(const struct waiter *w, const struct hostaddrs *found);
+
+/* resolve_lookup.c: see to it that hosts_deliver() is called for w; false:
+   nothing can be asked. */
+bool lookup_join(struct waiter *w, const char *host);
+void lookup_leave(struct waiter *w);
 
 #endif

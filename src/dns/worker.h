@@ -10,8 +10,9 @@
 
 struct worker;
 
-#define WORKER_QUEUE_MAX 1024 /* names waiting; more are refused */
-#define WORKER_TASKS_MAX 128  /* names being resolved at a time */
+#define WORKER_QUEUE_MAX 1024  /* names waiting; more are refused */
+#define WORKER_TASKS_MAX 128   /* names being resolved at a time */
+#define WORKER_KNOWN_MAX 16384 /* exchanges in known sets; more are refused */
 
 struct worker_options {
     struct dns_servers servers;  /* read before the jail */

@@ -44,6 +44,7 @@ struct worker {
     struct job_queue queue;
     struct job_list table[JOB_BUCKETS];
     size_t n_queued;
+    size_t n_known;   /* exchanges in the known sets of all jobs */
     bool new_servers; /* options.servers changed */
     uint64_t seed;    /* of the table */
 

@@ -3,7 +3,8 @@
  *
  * A name is in the table from when it is asked for until its answer is there,
  * so that whoever asks meanwhile joins. Up to WORKER_QUEUE_MAX names wait in
- * the queue. A job belongs to the table, then to those who wait for it: the
+ * the queue, and all jobs together hold WORKER_KNOWN_MAX exchanges of given MX
+ * sets: a stranger's set has a thousand of them. A job belongs to the table, then to those who wait for it: the
  * last one frees it, or job_done() if there is none.
  *
  * All functions are called with the worker's lock held.
@@ -36,7 +37,8 @@ struct job *job_add(struct worker *w, const char *name, bool is_host,
     size_t size = strlen(name) + 1;
     struct job *job;
 
-    if (w->n_queued >= WORKER_QUEUE_MAX)
+    if (w->n_queued >= WORKER_QUEUE_MAX ||
+        (known != NULL && known->n_mx > WORKER_KNOWN_MAX - w->n_known))
         return NULL;
     job = calloc(1, sizeof(*job) + size);
     if (job == NULL)
@@ -49,6 +51,7 @@ struct job *job_add(struct worker *w, const char *name, bool is_host,
     job->worker = w;
     job->is_host = is_host;
     job->has_known = known != NULL;
+    w->n_known += job->known.n_mx;
     LIST_INSERT_HEAD(bucket(w, name), job, table_link);
     TAILQ_INSERT_TAIL(&w->queue, job, queue_link);
     w->n_queued++;
@@ -77,6 +80,8 @@ void job_free(struct job *job)
 void job_done(struct job *job, struct mxset *result)
 {
     LIST_REMOVE(job, table_link);
+    job->worker->n_known -= job->known.n_mx;
+    mxset_free(&job->known); /* who waits wants the result only */
     job->state = JOB_DONE;
     if (result != NULL) {
         job->result = *result;
@@ -99,5 +104,5 @@ void jobs_free(struct worker *w)
             job_free(job);
         }
     TAILQ_INIT(&w->queue);
-    w->n_queued = 0;
+    w->n_queued = w->n_known = 0;
 }

@@ -117,6 +117,55 @@ static int by_key_and_dn(const void *a, const void *b)
     return order != 0 ? order : strcmp(x->o->dn, y->o->dn);
 }
 
+static int by_key_and_line(const void *a, const void *b)
+{
+    const struct claim *x = a, *y = b;
+    int order = strcmp(x->key, y->key);
+
+    return order != 0 ? order : (x->line > y->line) - (x->line < y->line);
+}
+
+/* Close the gaps that drop_duplicates() left. */
+static void compact(struct loading *l)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < l->n; i++) {
+        if (l->v[i].dn == NULL)
+            continue;
+        l->v[n] = l->v[i];
+        l->lines[n++] = l->lines[i];
+    }
+    l->n = n;
+}
+
+/* A directory has one entry to a DN, and so has the table; a file may have
+   more, copied and not renamed. The first one counts. */
+static bool drop_duplicates(struct loading *l)
+{
+    struct claim *c = calloc(l->n + 1, sizeof(*c)), *first = c;
+
+    if (c == NULL)
+        return false;
+    for (size_t i = 0; i < l->n; i++)
+        c[i] = (struct claim){l->v[i].dn, &l->v[i], l->lines[i]};
+    qsort(c, l->n, sizeof(*c), by_key_and_line);
+    for (size_t i = 1; i < l->n; i++) {
+        if (strcmp(first->key, c[i].key) != 0) {
+            first = &c[i];
+            continue;
+        }
+        l->skipped++;
+        report(l, c[i].key, c[i].line,
+               "the entry in line %zu has the same DN; this one is skipped",
+               first->line);
+        override_free(&l->v[c[i].o - l->v]);
+    }
+    free(c);
+    compact(l);
+    return true;
+}
+
 static bool windows_overlap(const struct override *a, const struct override *b)
 {
     return (a->not_after_s == 0 || b->not_before_s <= a->not_after_s) &&
@@ -175,6 +224,8 @@ static void report_past(struct loading *l, int64_t now_s)
 
 static bool inspect(struct loading *l, int64_t now_s)
 {
+    if (!drop_duplicates(l))
+        return false;
     report_past(l, now_s);
     return report_clashes(l, false) && report_clashes(l, true);
 }

@@ -177,6 +177,25 @@ static bool reads_a_file(const char *line)
     return *colon == '<';
 }
 
+/* libldap would refuse it as well, but print to standard error why. */
+static bool is_bad_base64(const char *line)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                  "abcdefghijklmnopqrstuvwxyz"
+                                  "0123456789+/=\r";
+    const char *s = strchr(line, ':');
+
+    if (s == NULL)
+        return false;
+    do {
+        s++;
+    } while (*s == FOLD_MARK);
+    if (*s++ != ':')
+        return false;
+    s += strspn(s, " \t\r");
+    return s[strspn(s, allowed)] != '\0';
+}
+
 static enum mxhop_status take_line(struct reader *r, char *line,
                                    struct mxhop_error *err)
 {
@@ -188,7 +207,8 @@ static enum mxhop_status take_line(struct reader *r, char *line,
         return refuse(err, r->name, r->line,
                       "values from a URL (attr:< ...) are refused: write the "
                       "value itself, or its base64 after ::");
-    if (ldif_parse_line2(line, &type, &value, &must_free) != 0 ||
+    if (is_bad_base64(line) ||
+        ldif_parse_line2(line, &type, &value, &must_free) != 0 ||
         type.bv_len == 0)
         return refuse(err, r->name, r->line,
                       "expected \"attribute: value\" or \"attribute:: "
@@ -296,7 +316,6 @@ static enum mxhop_status read_text(struct reader *r, struct mxhop_error *err)
     r->work = strdup(r->text);
     if (r->work == NULL)
         return err_nomem(err);
-    ldif_debug = 0; /* libldap would print what it thinks of bad base64 */
     r->next = r->work;
     r->counted = r->text;
     r->line = 1;

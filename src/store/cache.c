@@ -7,8 +7,9 @@
  *
  *   - an answer counts for its TTL, clamped: [ttl_min, ttl_max], or at most
  *     negative_ttl_max where it came from an SOA record;
- *   - then it is stale (RFC 8767) for stale_max, a negative one for
- *     negative_ttl_max, unless a newer answer replaces it; a failure is none;
+ *   - then it is stale (RFC 8767) for stale_max, "no address" of a host for
+ *     negative_ttl_max, unless a newer answer replaces it; a failure is none.
+ *     Null MX and NXDOMAIN are never used stale: they may bounce mail;
  *   - a failure forbids the next attempt for 5 s, doubling to 300 s while
  *     failures go on (RFC 9520); the first answer ends the row.
  *
@@ -124,10 +125,12 @@ static void store_domain(struct cache *c, const struct cache_key *key,
     buf_free(&b);
 }
 
+/* Null MX and NXDOMAIN may be rejected, and only what DNS says now may bounce
+   mail: the domain may have got mail hosts since. */
 static uint32_t domain_stale_max_s(const struct cache *c,
                                    const struct mxset *set)
 {
-    return stale_limit_s(&c->policy, set->outcome == MX_NXDOMAIN);
+    return set->outcome == MX_HOSTS ? stale_limit_s(&c->policy, false) : 0;
 }
 
 /* *set_r takes what the verdict is about out of the record. */

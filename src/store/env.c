@@ -53,6 +53,11 @@ const char *env_path(const struct env *e)
     return e->path;
 }
 
+bool env_is_file(const struct env *e, const struct stat *st)
+{
+    return e->dev == st->st_dev && e->ino == st->st_ino;
+}
+
 /* ---- making and unmaking one ---- */
 
 static void env_free(struct env *e)
@@ -138,6 +143,24 @@ static int lmdb_open(struct env *e, unsigned flags)
 
 /* ---- readers ---- */
 
+/*
+ * A user who may not use the lock file reads without it: postmap -q by an
+ * administrator who is not root, a refresh by someone who cannot give the file
+ * to the MTA's group. Pages of the snapshot are not used again before two more
+ * commits, each of which waits for the disk; a lookup takes microseconds.
+ */
+static int lmdb_open_reader(struct env *e)
+{
+    int rc = lmdb_open(e, MDB_RDONLY);
+
+    if (rc != EACCES)
+        return rc;
+    mdb_env_close(e->lmdb);
+    e->lmdb = NULL;
+    rc = mdb_env_create(&e->lmdb);
+    return rc != 0 ? rc : lmdb_open(e, MDB_RDONLY | MDB_NOLOCK);
+}
+
 static enum mxhop_status open_dbs(struct env *e, const char *const *names,
                                   size_t n, struct mxhop_error *err)
 {
@@ -172,7 +195,7 @@ static enum mxhop_status open_new(struct env **e_r, const char *path,
 
     if (e == NULL)
         return err_nomem(err);
-    rc = lmdb_open(e, MDB_RDONLY);
+    rc = lmdb_open_reader(e);
     if (rc != 0)
         status = env_reader_error(err, path, "opening", rc);
     else if (!same_file(e))

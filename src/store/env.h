@@ -42,6 +42,7 @@ void env_close(struct env **e);
 MDB_env *env_lmdb(const struct env *e); /* writer */
 MDB_dbi env_dbi(const struct env *e, size_t i);
 const char *env_path(const struct env *e);
+bool env_is_file(const struct env *e, const struct stat *st);
 
 /* Begin a read transaction, or renew *txn if it is not NULL; adopts a map
    that another process made larger. env_end() resets it. */

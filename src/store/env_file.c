@@ -13,7 +13,9 @@
  *
  * A writer holds flock(2) on the data file, so that it never meets a file
  * that another is just creating. LMDB uses fcntl(2) locks on the lock file;
- * the two do not interfere.
+ * the two do not interfere. Everybody who may read the file can hold such a
+ * lock, so nobody is waited for without end: a file that holds something is
+ * in the care of LMDB's own lock, which only the MTA's group can take.
  */
 
 #include "store/env.h"
@@ -25,6 +27,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define META_MAGIC   0xBEEFC0DEu
@@ -35,6 +38,7 @@
 #define LOCK_MIN     4096
 #define LOCK_BYTES   (64 * (ENV_MAX_READERS + 64)) /* 64 octets a reader */
 #define NO_ROOT      SIZE_MAX
+#define LOCK_TRIES   50 /* of a tenth of a second */
 
 /* The start of a meta page, in the layout of this machine (LMDB files are
    not portable either). */
@@ -105,7 +109,8 @@ static bool lock_path(char *out, const char *path)
 /* LMDB would create a missing lock file, with the reader as its owner, and
    write through a symbolic link. Only looked at: to open and close it would
    drop locks. */
-static enum mxhop_status check_lock(const char *path, struct mxhop_error *err)
+static enum mxhop_status check_lock(const char *path, uid_t owner,
+                                    struct mxhop_error *err)
 {
     char lock[PATH_MAX];
     struct stat st;
@@ -115,7 +120,8 @@ static enum mxhop_status check_lock(const char *path, struct mxhop_error *err)
     if (lstat(lock, &st) < 0)
         return err_set(err, MXHOP_ERR_TABLE, "%s: %s; " ENV_REMEDY_REFRESH,
                        lock, strerror(errno));
-    if (!S_ISREG(st.st_mode) || st.st_size < LOCK_MIN)
+    if (!S_ISREG(st.st_mode) || st.st_nlink != 1 || st.st_uid != owner ||
+        st.st_size < LOCK_MIN)
         return err_set(
             err, MXHOP_ERR_TABLE,
             "%s: is not a lock file; remove it and " ENV_REMEDY_REFRESH, lock);
@@ -143,7 +149,7 @@ static enum mxhop_status check_data(const char *path, int fd, struct stat *st_r,
         return err_set(err, MXHOP_ERR_TABLE,
                        "%s: %s; remove it and " ENV_REMEDY_REFRESH, path,
                        wrong);
-    return check_lock(path, err);
+    return check_lock(path, st_r->st_uid, err);
 }
 
 int env_file_check(const char *path, struct stat *st_r, struct mxhop_error *err)
@@ -195,6 +201,11 @@ static enum mxhop_status check_dir(const char *path, struct mxhop_error *err)
                        dir, strerror(errno), dir);
     if (!S_ISDIR(st.st_mode))
         return err_set(err, MXHOP_ERR_IO, "%s: is not a directory", dir);
+    if (st.st_uid != 0 && st.st_uid != geteuid())
+        return err_set(err, MXHOP_ERR_IO,
+                       "%s: this directory belongs to uid %lu, who could put "
+                       "links in our way; run the refresh as its owner",
+                       dir, (unsigned long)st.st_uid);
     if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0 && (st.st_mode & S_ISVTX) == 0)
         return err_set(err, MXHOP_ERR_IO,
                        "%s: others may write to this directory; "
@@ -238,9 +249,26 @@ static enum mxhop_status open_own(const char *path, mode_t mode, int *fd_r,
     return status;
 }
 
+/* Some seconds at most. *locked_r: whether fd is ours alone now. */
+static enum mxhop_status lock_data(const char *path, int fd, bool *locked_r,
+                                   struct mxhop_error *err)
+{
+    static const struct timespec tenth = {0, 100000000};
+    int tries = 0;
+
+    while (!(*locked_r = flock(fd, LOCK_EX | LOCK_NB) == 0)) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return io_error(err, path);
+        if (tries++ == LOCK_TRIES)
+            break;
+        nanosleep(&tenth, NULL);
+    }
+    return MXHOP_OK;
+}
+
 /* A file shorter than its two meta pages never held anything: what is left of
    a refresh that was killed while it created the file. */
-static enum mxhop_status check_writable(const char *path, int fd,
+static enum mxhop_status check_writable(const char *path, int fd, bool locked,
                                         bool *created_r,
                                         struct mxhop_error *err)
 {
@@ -251,9 +279,12 @@ static enum mxhop_status check_writable(const char *path, int fd,
     if (fstat(fd, &st) < 0)
         return io_error(err, path);
     *created_r = st.st_size == 0;
-    if (*created_r)
-        return MXHOP_OK;
-    wrong = check_header(fd, (size_t)st.st_size);
+    wrong = *created_r ? NULL : check_header(fd, (size_t)st.st_size);
+    if (!locked && (*created_r || wrong != NULL))
+        return err_set(err, MXHOP_ERR_IO,
+                       "%s: another process has locked it; `fuser %s` tells "
+                       "which",
+                       path, path);
     if (wrong == NULL)
         return MXHOP_OK;
     if (st.st_size < 2 * sysconf(_SC_PAGESIZE) &&
@@ -272,6 +303,7 @@ enum mxhop_status env_file_prepare(const char *path, int *fd_r, bool *created_r,
 {
     enum mxhop_status status = check_dir(path, err);
     struct stat st;
+    bool locked = false;
 
     *fd_r = -1;
     if (status != MXHOP_OK)
@@ -279,13 +311,9 @@ enum mxhop_status env_file_prepare(const char *path, int *fd_r, bool *created_r,
     status = open_own(path, 0644, fd_r, &st, err);
     if (status != MXHOP_OK)
         return status;
-    while (flock(*fd_r, LOCK_EX) < 0)
-        if (errno != EINTR) {
-            status = io_error(err, path);
-            break;
-        }
+    status = lock_data(path, *fd_r, &locked, err);
     if (status == MXHOP_OK)
-        status = check_writable(path, *fd_r, created_r, err);
+        status = check_writable(path, *fd_r, locked, created_r, err);
     if (status != MXHOP_OK) {
         close(*fd_r);
         *fd_r = -1;
@@ -306,7 +334,9 @@ enum mxhop_status env_file_prepare_lock(const char *path, gid_t gid,
     status = open_own(lock, 0660, &fd, &st, err);
     if (status != MXHOP_OK)
         return status;
-    if (gid != (gid_t)-1 && st.st_gid != gid && fchown(fd, (uid_t)-1, gid) < 0)
+    /* Who is not root may not be able to; readers then do without the file. */
+    if (gid != (gid_t)-1 && st.st_gid != gid &&
+        fchown(fd, (uid_t)-1, gid) < 0 && (errno != EPERM || geteuid() == 0))
         status = io_error(err, lock);
     else if (st.st_size == 0)
         rc = posix_fallocate(fd, 0, LOCK_BYTES);

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <mxhop/error.h>
 #include "model/override.h"
@@ -24,6 +25,10 @@ struct ovtable_snap; /* one consistent view */
 enum mxhop_status ovtable_open(struct ovtable **t_r, const char *path,
                                struct mxhop_error *err);
 void ovtable_close(struct ovtable **t);
+
+/* Whether *st is of the file that is open: a table that was removed and made
+   anew is another one, whose sets are not seen. */
+bool ovtable_is_file(const struct ovtable *t, const struct stat *st);
 
 /* Begin and end one lookup. No system call once the reader slot is taken.
    The snapshot belongs to the table; one at a time. */

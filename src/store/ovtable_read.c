@@ -90,6 +90,11 @@ void ovtable_close(struct ovtable **t)
     *t = NULL;
 }
 
+bool ovtable_is_file(const struct ovtable *t, const struct stat *st)
+{
+    return env_is_file(t->env, st);
+}
+
 enum mxhop_status ovtable_begin(struct ovtable *t, struct ovtable_snap **s_r,
                                 struct mxhop_error *err)
 {

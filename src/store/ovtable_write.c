@@ -149,6 +149,18 @@ static enum mxhop_status prepare(struct job *j, const struct override *entries,
 
 /* ---- the set on disk ---- */
 
+/* Somebody else's environment: it holds something, but not our set. */
+static bool is_foreign(struct job *j)
+{
+    MDB_stat st;
+    MDB_dbi dbi;
+
+    return mdb_dbi_open(j->txn, NULL, 0, &dbi) == 0 &&
+           mdb_stat(j->txn, dbi, &st) == 0 && st.ms_entries > 0 &&
+           mdb_dbi_open(j->txn, ovtable_db_names[OVTABLE_DB_META], 0, &dbi) !=
+               0;
+}
+
 /* An empty environment is a table that is not there yet. */
 static int read_old(struct job *j)
 {
@@ -331,6 +343,13 @@ static enum mxhop_status attempt(struct job *j, int *rc_r)
     *rc_r = mdb_txn_begin(env_lmdb(j->env), NULL, 0, &j->txn);
     if (*rc_r != 0)
         return failed(j, "beginning", *rc_r);
+    if (is_foreign(j)) {
+        mdb_txn_abort(j->txn);
+        return err_set(j->err, MXHOP_ERR_TABLE,
+                       "%s: is a table of another program; expected a file of "
+                       "its own in override_table",
+                       j->w->path);
+    }
     *rc_r = read_old(j);
     if (*rc_r != 0) {
         mdb_txn_abort(j->txn);

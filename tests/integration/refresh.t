@@ -57,7 +57,16 @@ fresh_table() {
 	good_table
 }
 
-rewrite_pid() { pgrep -x trivial-rewrite; }
+# The daemons that run now are still there, when asked again: PIDs are words.
+rewrite_pids() { pgrep -x trivial-rewrite | tr '\n' ' '; }
+
+assert_not_restarted() { # PID...
+	local pid
+	for pid; do
+		kill -0 "$pid" || fail "process $pid has ended"
+	done
+	refute_log 'has changed -- restarting'
+}
 
 # Mail for USER@over.test goes to HOST now.
 assert_sent_to() { # USER HOST
@@ -73,10 +82,12 @@ assert_override() { # ANSWER
 # --- what a refresh changes, and when ---
 
 case_seen_by_the_running_jailed_daemon() {
-	local pid
+	local pid pids
 	assert_sent_to before 192.0.2.10
-	pid=$(rewrite_pid)
-	assert_eq "$(readlink "/proc/$pid/root")" /var/spool/postfix "jail"
+	read -ra pids <<<"$(rewrite_pids)"
+	for pid in "${pids[@]}"; do
+		assert_eq "$(readlink "/proc/$pid/root")" /var/spool/postfix "jail of $pid"
+	done
 	{
 		ldif <<<'one over.test [192.0.2.11]'
 		four_entries | tail -n +7
@@ -87,18 +98,16 @@ case_seen_by_the_running_jailed_daemon() {
 	sed -i 's/over.test/other.test/' "$LDIF"
 	mxhop refresh
 	assert_sent_to without mx1.test
-	assert_eq "$(rewrite_pid)" "$pid" "trivial-rewrite"
 	good_table
 	assert_sent_to again 192.0.2.10
-	assert_eq "$(rewrite_pid)" "$pid" "trivial-rewrite"
-	refute_log 'restarting'
+	assert_not_restarted "${pids[@]}"
 }
 
 # More than the first map of the table holds: it grows under the readers.
 case_a_large_set_under_the_running_daemon() {
-	local pid
+	local pids
 	assert_sent_to small 192.0.2.10
-	pid=$(rewrite_pid)
+	read -ra pids <<<"$(rewrite_pids)"
 	{
 		four_entries
 		seq 1 20000 | awk '{ print "x" $1, "d" $1 ".large.test", "[192.0.2.10]" }' | ldif
@@ -107,7 +116,7 @@ case_a_large_set_under_the_running_daemon() {
 	assert_match "$OUTPUT" '20004 entries'
 	send_mail alice@mta.mxhop.test user@d20000.large.test
 	wait_for_log 'to=<user@d20000.large.test>, relay=192.0.2.10'
-	assert_eq "$(rewrite_pid)" "$pid" "trivial-rewrite"
+	assert_not_restarted "${pids[@]}"
 	good_table
 }
 
@@ -277,7 +286,6 @@ assert_only_outbound_is_deferred() { # USER
 # The daemon that could not use the table restarts by itself, within the ten
 # seconds between two looks at its tables, and nobody touched Postfix.
 assert_recovers() { # USER
-	local pid=$1
 	wait_for_log "table $M.* has changed -- restarting" 15
 	drain
 	wait_for_log "to=<$1@over.test>, relay=192.0.2.10.*status=sent"
@@ -292,7 +300,8 @@ case_missing_table() {
 	mark
 	assert_only_outbound_is_deferred missing
 	# One line a state change and a process, not one a lookup.
-	assert_eq "$(maillog | grep -c 'trivial-rewrite.*on_override_failure = defer')" 1 "warnings"
+	assert_eq "$(maillog | grep -o 'trivial-rewrite.*on_override_failure = defer' | uniq -d)" '' "repeated"
+	sleep 1.1 # file times as Postfix compares them are in seconds
 	mxhop refresh
 	assert_recovers missing
 }
@@ -345,11 +354,13 @@ case_damaged_table_at_start_of_postfix() {
 	mark
 	assert_only_outbound_is_deferred damaged
 	rm "$TABLE"
+	sleep 1.1
 	mxhop refresh
 	assert_recovers damaged
 }
 
-# Left by a refresh that was killed early: written in place by the next one.
+# Left by a refresh that was killed early: written in place by the next one, and
+# in the same second, which only a lookup can tell.
 case_empty_table_at_start_of_postfix() {
 	stop_postfix
 	fresh_table
@@ -358,18 +369,26 @@ case_empty_table_at_start_of_postfix() {
 	mark
 	assert_only_outbound_is_deferred empty
 	mxhop refresh
+	sleep 6
+	postqueue -f
 	assert_recovers empty
 }
 
 # A daemon must not go on with a deleted file: refresh itself tells people to
-# remove a damaged one.
+# remove a damaged one. The next lookup notices.
 case_table_removed_and_made_anew_under_postfix() {
+	fresh_table
+	reload_postfix
 	assert_sent_to old 192.0.2.10
-	start_sink 192.0.2.15
+	sleep 6 # how often a lookup looks
 	rm "$TABLE" "$TABLE-lock"
+	assert_sent_to deleted 192.0.2.10 # the last good set
+	start_sink 192.0.2.15
 	four_entries | sed 's/192.0.2.10/192.0.2.15/' >"$LDIF"
 	mxhop refresh
-	sleep 12
+	sleep 6
+	send_mail alice@mta.mxhop.test notice@over.test
+	wait_for_log "table $M.* has changed -- restarting" 15
 	assert_sent_to new 192.0.2.15
 }
 

@@ -77,9 +77,10 @@ static const struct {
     {MX_HOSTS, false, 1, 30, 259200},
     {MX_HOSTS, false, UINT32_MAX, 86400, 259200},
     {MX_HOSTS, true, 86400, 900, 259200},
-    {MX_NULL, false, 3600, 3600, 259200},
-    {MX_NXDOMAIN, false, 3600, 900, 900},
-    {MX_NXDOMAIN, false, 0, 30, 900},
+    /* What may bounce mail is never used stale. */
+    {MX_NULL, false, 3600, 3600, 0},
+    {MX_NXDOMAIN, false, 3600, 900, 0},
+    {MX_NXDOMAIN, false, 0, 30, 0},
 };
 
 START_TEST(life)
@@ -97,13 +98,15 @@ START_TEST(life)
     ck_assert_uint_eq(st.ttl_s, lives[_i].fresh_s);
     ck_assert(!st.refresh_due);
     ck_assert_int_eq(get(end - 1, NULL).verdict, CACHE_FRESH);
-    st = get(end, &o);
-    ck_assert_int_eq(st.verdict, CACHE_STALE);
-    ck_assert_int_eq(o, lives[_i].outcome);
-    ck_assert(st.refresh_due);
-    st = get(over - 1, NULL);
-    ck_assert_int_eq(st.verdict, CACHE_STALE);
-    ck_assert_uint_eq(st.stale_s, lives[_i].stale_s - 1);
+    if (over > end) {
+        st = get(end, &o);
+        ck_assert_int_eq(st.verdict, CACHE_STALE);
+        ck_assert_int_eq(o, lives[_i].outcome);
+        ck_assert(st.refresh_due);
+        st = get(over - 1, NULL);
+        ck_assert_int_eq(st.verdict, CACHE_STALE);
+        ck_assert_uint_eq(st.stale_s, lives[_i].stale_s - 1);
+    }
     ck_assert_int_eq(get(over, NULL).verdict, CACHE_MISS);
 }
 END_TEST

@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include "source/compile.h"
 #include "support/failmalloc.h"
+#include "support/minidns.h"
 
 static char dir[64], config[96], ldif[96], table[96], lock[128];
 static char said[4096];
@@ -306,6 +307,108 @@ START_TEST(out_of_memory)
 }
 END_TEST
 
+/* ---- with a name server, as inside Postfix ---- */
+
+static const struct minidns_row rows[] = {
+    {"half.example", 15, "mx 1 half-mx.example"},
+    {"half-mx.example", 1, "a 192.0.2.1"},
+    {"half-mx.example", 28, NULL, .rcode = 2},
+    {"mute.example", 15, "mx 1 mute-mx.example"},
+    {"mute-mx.example", 1, "a 192.0.2.1"},
+    {"mute-mx.example", 28, NULL, .delay_ms = MINIDNS_SILENT},
+    {"dumb.example", 15, "mx 1 dumb-mx.example"},
+    {"dumb-mx.example", 1, NULL, .delay_ms = MINIDNS_SILENT},
+    {"dumb-mx.example", 28, NULL, .delay_ms = MINIDNS_SILENT},
+    {0},
+};
+
+static struct minidns dns;
+
+static struct mxhop *open_in_mta(const char *budget)
+{
+    struct mxhop_host in_mta = host;
+    struct mxhop_error err;
+    struct mxhop *mx;
+    char text[256];
+
+    minidns_start(&dns, rows);
+    (void)minidns_servers;
+    snprintf(text, sizeof(text),
+             "dns_servers = 127.0.0.1:%u\ndns_timeout = 2s\n"
+             "wait_share = 100%%\nlookup_budget = %s\n",
+             ntohs(dns.addr.sin_port), budget);
+    write_file(config, text);
+    in_mta.flags = MXHOP_WORKER;
+    ck_assert_msg(mxhop_open(&mx, config, &in_mta, &err) == MXHOP_OK, "%s",
+                  err.text);
+    return mx;
+}
+
+static void close_in_mta(struct mxhop *mx)
+{
+    mxhop_close(&mx);
+    minidns_stop(&dns);
+}
+
+/* Look up again and again; how many queries for `asked` there were then. */
+static size_t asked_after_lookups(struct mxhop *mx, const char *key,
+                                  const char *want, const char *asked)
+{
+    for (int i = 0; i < 20; i++) {
+        check_answer(mx, key, 0, MXHOP_FORMAT_POSTFIX, want);
+        usleep(5000);
+    }
+    return minidns_count(&dns, asked);
+}
+
+/* A failure is not asked about again for 5 s (RFC 9520), whoever looks. */
+START_TEST(failed_addresses_are_not_asked_for_at_each_lookup)
+{
+    struct mxhop *mx = open_in_mta("2s");
+
+    ck_assert_uint_eq(asked_after_lookups(mx, "half.example",
+                                          ":[half-mx.example]",
+                                          "half-mx.example 28"),
+                      1);
+    close_in_mta(mx);
+}
+END_TEST
+
+/* Nor is silence; and a host with an address is not waited for. */
+START_TEST(silence_about_one_family_holds_nobody_up)
+{
+    struct mxhop *mx = open_in_mta("200ms");
+    uint64_t start_ms;
+    size_t before;
+
+    check_answer(mx, "mute.example", 0, MXHOP_FORMAT_POSTFIX, NULL);
+    usleep(2300 * 1000);
+    before = minidns_count(&dns, "mute-mx.example 28");
+    start_ms = clock_boot_ms();
+    ck_assert_uint_eq(asked_after_lookups(mx, "mute.example",
+                                          ":[mute-mx.example]",
+                                          "mute-mx.example 28"),
+                      before);
+    ck_assert_uint_lt(clock_boot_ms() - start_ms, 1000);
+    close_in_mta(mx);
+}
+END_TEST
+
+/* A host of which nothing is known yet may have no address; at the end of a
+   list that would bounce mail (5.4.4), hence on_cold. */
+START_TEST(unknown_addresses_are_cold)
+{
+    struct mxhop *mx = open_in_mta("100ms");
+
+    check_answer(mx, "dumb.example", 0, MXHOP_FORMAT_POSTFIX, NULL);
+    check_answer(mx, "dumb.example", 0, MXHOP_FORMAT_POSTFIX, NULL);
+    usleep(2300 * 1000); /* now the lookup has failed: the MTA may try */
+    check_answer(mx, "dumb.example", 0, MXHOP_FORMAT_POSTFIX,
+                 ":[dumb-mx.example]");
+    close_in_mta(mx);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("mxhop");
@@ -324,6 +427,9 @@ int main(void)
     tcase_add_test(tc, trace_fits_the_terminal);
     tcase_add_test(tc, close_ends_the_worker);
     tcase_add_test(tc, out_of_memory);
+    tcase_add_test(tc, failed_addresses_are_not_asked_for_at_each_lookup);
+    tcase_add_test(tc, silence_about_one_family_holds_nobody_up);
+    tcase_add_test(tc, unknown_addresses_are_cold);
     suite_add_tcase(s, tc);
     runner = srunner_create(s);
     srunner_run_all(runner, CK_NORMAL);

@@ -382,6 +382,26 @@ START_TEST(clash_and_past)
 }
 END_TEST
 
+START_TEST(one_entry_to_a_dn)
+{
+    struct mxhop_error err = {0};
+    struct compile_result r;
+
+    ck_assert_int_eq(
+        compile(ENTRY("a", "mxhopKey: x.example\nmxhopMode: pass\n")
+                    ENTRY("b", "mxhopKey: y.example\nmxhopMode: pass\n")
+                        ENTRY("a", "mxhopKey: z.example\nmxhopMode: pass\n"),
+                false, &r, &err),
+        MXHOP_OK);
+    ck_assert_uint_eq(r.entries, 2);
+    ck_assert_uint_eq(r.skipped, 1);
+    ck_assert_uint_eq(r.findings, 1);
+    ck_assert_msg(strstr(said, "cn=a,dc=example the entry in line 1 has the "
+                               "same DN") != NULL,
+                  "%s", said);
+}
+END_TEST
+
 START_TEST(windows_that_do_not_meet_do_not_clash)
 {
     struct mxhop_error err = {0};
@@ -460,6 +480,7 @@ int main(void)
     tcase_add_test(ldif, out_of_memory);
     tcase_add_checked_fixture(comp, enter_directory, leave_directory);
     tcase_add_test(comp, clash_and_past);
+    tcase_add_test(comp, one_entry_to_a_dn);
     tcase_add_test(comp, windows_that_do_not_meet_do_not_clash);
     tcase_add_test(comp, syntax_error_keeps_the_table);
     tcase_add_test(comp, shrunk_set_is_held);

@@ -1,0 +1,66 @@
+/*
+ * hosts - report override hosts without an address
+ *
+ * No lookup of an MTA waits for the address of an override's host, so that a
+ * misspelt name shows only in deferred mail. `refresh` and `check` ask. They
+ * stop at the first name that DNS fails for and after some seconds: the table
+ * is written by then, and an outage is no reason to keep an administrator
+ * waiting.
+ */
+
+#include "cli/cli.h"
+#include "probe.h"
+#include "util/clock.h"
+
+#include <stdlib.h>
+
+#define HOSTS_TIME_MS 10000
+
+struct asking {
+    struct mxhop *mx;
+    uint64_t until_ms;
+    unsigned findings;
+    bool stopped;
+};
+
+static void ask_hops(struct asking *a, const struct override *o)
+{
+    for (size_t i = 0; i < o->n_hops && !a->stopped; i++) {
+        enum addr_state state;
+
+        if (o->hops[i].kind != HOP_HOST)
+            continue;
+        state = probe_host(a->mx, o->hops[i].host);
+        a->stopped = state == ADDR_FAILED || clock_boot_ms() > a->until_ms;
+        if (state != ADDR_NONE)
+            continue;
+        cli_complain("%s: mxhopHop: %s has no address; is the name right?",
+                     o->dn, o->hops[i].host);
+        a->findings++;
+    }
+}
+
+int cli_check_hosts(struct mxhop *mx, unsigned *findings_r)
+{
+    struct asking a = {.mx = mx, .until_ms = clock_boot_ms() + HOSTS_TIME_MS};
+    struct override *entries;
+    struct mxhop_error err;
+    uint32_t skipped;
+    size_t n;
+
+    *findings_r = 0;
+    if (compile_load(probe_conf(mx)->overrides, NULL, NULL, &entries, &n,
+                     &skipped, &err) != MXHOP_OK)
+        return cli_fail(&err);
+    for (size_t i = 0; i < n; i++) {
+        if (entries[i].enabled)
+            ask_hops(&a, &entries[i]);
+        override_free(&entries[i]);
+    }
+    free(entries);
+    if (a.stopped)
+        cli_complain("DNS does not answer in time: not every host of an "
+                     "override was checked for an address");
+    *findings_r = a.findings;
+    return 0;
+}

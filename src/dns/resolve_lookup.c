@@ -1,0 +1,206 @@
+/*
+ * resolve_lookup - the questions for the addresses of one host
+ *
+ * A lookup asks for all families at once and exists once however many tasks
+ * want it: many domains share few hosts. Its queries count for the task that
+ * started it. What joins a lookup may have a later deadline than what started
+ * it: it is asked again for then. A lookup lives until its queries are over,
+ * even when nobody wants it any more.
+ *
+ * The owner learns only what DNS said: a family that was cut short, or for
+ * which no query could be sent, is ADDR_UNKNOWN, and a host of which nothing
+ * was learnt is not mentioned. Silence that lasted counts as a failure, or
+ * everybody would ask, and wait, for a silent host again and again.
+ */
+
+#include "dns/resolve_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "util/clock.h"
+#include "util/hash.h"
+
+/* Less time than this is no test of a name server. */
+#define SILENCE_MS 1000
+
+static exchange_fn family_reply;
+
+static const uint16_t family_type[FAMILIES] = {
+    [FAMILY_V4] = WIRE_TYPE_A, [FAMILY_V6] = WIRE_TYPE_AAAA};
+
+static struct lookup_list *bucket(struct resolver *r, const char *host)
+{
+    return &r->buckets[hash_bytes(r->seed, host, strlen(host)) %
+                       LOOKUP_BUCKETS];
+}
+
+static struct lookup *lookup_find(struct resolver *r, const char *host)
+{
+    struct lookup *l = LIST_FIRST(bucket(r, host));
+
+    while (l != NULL && strcmp(l->host, host) != 0)
+        l = LIST_NEXT(l, link);
+    return l;
+}
+
+/* A family for which no query can be sent stays ADDR_UNKNOWN. */
+static void ask_family(struct ask *ask, const char *name)
+{
+    struct lookup *l = ask->lookup;
+
+    if (engine_ask(l->resolver->engine, name, family_type[ask->family],
+                   l->deadline_ms, family_reply, ask) != MXHOP_OK)
+        return;
+    l->pending++;
+    if (l->starter != NULL)
+        l->starter->in_flight++;
+}
+
+static struct lookup *lookup_new(struct task *t, const char *host)
+{
+    struct resolver *r = t->resolver;
+    size_t size = strlen(host) + 1;
+    struct lookup *l = calloc(1, sizeof(*l) + size);
+
+    if (l == NULL)
+        return NULL;
+    memcpy(l->host, host, size);
+    l->resolver = r;
+    l->starter = t;
+    l->start_ms = clock_boot_ms();
+    l->deadline_ms = t->deadline_ms;
+    l->addrs.ttl_s = UINT32_MAX;
+    l->addrs.secure = engine_trusts_ad(r->engine);
+    for (unsigned f = 0; f < FAMILIES; f++) {
+        l->ask[f] = (struct ask){.lookup = l, .family = f};
+        if ((r->families & FAMILY_BIT(f)) != 0)
+            ask_family(&l->ask[f], host);
+    }
+    if (l->pending == 0) {
+        free(l);
+        return NULL;
+    }
+    LIST_INSERT_HEAD(bucket(r, host), l, link);
+    return l;
+}
+
+bool lookup_join(struct waiter *w, const char *host)
+{
+    struct task *t = w->task;
+    struct lookup *l = lookup_find(t->resolver, host);
+
+    if (l == NULL)
+        l = lookup_new(t, host);
+    if (l == NULL)
+        return false;
+    if (l->deadline_ms < t->deadline_ms)
+        l->deadline_ms = t->deadline_ms;
+    w->lookup = l;
+    LIST_INSERT_HEAD(&l->waiters, w, link);
+    t->waiting++;
+    return true;
+}
+
+void lookup_leave(struct waiter *w)
+{
+    LIST_REMOVE(w, link);
+    if (w->lookup->starter == w->task)
+        w->lookup->starter = NULL;
+    w->lookup = NULL;
+    w->task->waiting--;
+}
+
+static void tell_owner(const struct lookup *l)
+{
+    const struct resolver_owner *owner = &l->resolver->owner;
+
+    for (unsigned f = 0; f < FAMILIES; f++)
+        if (l->addrs.state[f] != ADDR_UNKNOWN) {
+            struct hostaddrs a = l->addrs;
+
+            if (a.ttl_s == UINT32_MAX)
+                a.ttl_s = 0;
+            owner->host_learned(owner->ctx, l->host, &a);
+            return;
+        }
+}
+
+static void lookup_end(struct lookup *l)
+{
+    struct waiter *w;
+
+    LIST_REMOVE(l, link);
+    tell_owner(l);
+    while ((w = LIST_FIRST(&l->waiters)) != NULL) {
+        lookup_leave(w);
+        hosts_deliver(w, &l->addrs);
+        hosts_pump(w->task);
+    }
+    free(l);
+}
+
+static void follow(struct ask *ask, const struct question *q, const char *last)
+{
+    struct lookup *l = ask->lookup;
+
+    if (strcmp(last, l->host) == 0 || strcmp(last, q->name) == 0 ||
+        ++ask->links > WIRE_CNAME_MAX)
+        l->addrs.state[ask->family] = ADDR_FAILED; /* a loop, or nearly one */
+    else
+        ask_family(ask, last);
+}
+
+static void take_answer(struct ask *ask, const struct question *q,
+                        const uint8_t *msg, size_t len)
+{
+    struct hostaddrs *addrs = &ask->lookup->addrs;
+    struct hostaddrs found = *addrs;
+    char last[WIRE_NAME_TEXT];
+    enum records_status status = reply_addrs(msg, len, q, &found, last);
+
+    if (status == RECORDS_BAD) {
+        addrs->state[ask->family] = ADDR_FAILED;
+        return;
+    }
+    *addrs = found;
+    if (status != RECORDS_PARTIAL)
+        return;
+    addrs->state[ask->family] = ADDR_UNKNOWN;
+    follow(ask, q, last);
+}
+
+/* Somebody who joined may have time left. */
+static void take_silence(struct ask *ask, const struct question *q)
+{
+    struct lookup *l = ask->lookup;
+    uint64_t now_ms = clock_boot_ms();
+
+    if (l->deadline_ms > now_ms)
+        ask_family(ask, q->name);
+    else if (now_ms - l->start_ms >= SILENCE_MS)
+        l->addrs.state[ask->family] = ADDR_FAILED;
+}
+
+static void family_reply(void *ctx, enum exchange_outcome outcome,
+                         const struct question *q, const uint8_t *msg,
+                         size_t len, const char *why)
+{
+    struct ask *ask = ctx;
+    struct lookup *l = ask->lookup;
+    struct task *starter = l->starter;
+
+    (void)why;
+    l->pending--;
+    if (starter != NULL)
+        starter->in_flight--;
+    if (outcome == EXCHANGE_ANSWER)
+        take_answer(ask, q, msg, len);
+    else if (outcome == EXCHANGE_FAILED)
+        l->addrs.state[ask->family] = ADDR_FAILED;
+    else
+        take_silence(ask, q);
+    if (l->pending == 0)
+        lookup_end(l);
+    if (starter != NULL)
+        hosts_pump(starter);
+}
