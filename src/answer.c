@@ -50,7 +50,8 @@ static void fill_hop(const struct lookup *l, size_t i, struct mxhop_hop *hop,
         .preference = c->preference,
         .is_address = c->is_address,
         .is_mx = c->is_mx,
-        .starts_group = i > 0 && !candidate_same_group(&l->decision.c[i - 1], c),
+        .starts_group =
+            i > 0 && !candidate_same_group(&l->decision.c[i - 1], c),
         .unresolved =
             c->addrs != NULL &&
             hostaddrs_state(c->addrs, l->mx->rules.families) == ADDR_FAILED,

@@ -233,13 +233,13 @@ static void explain_candidate(const struct candidate *c, size_t place,
     buf_printf(out, "  %s", c->is_dns ? "dns" : "override");
     if (c->tier != 1)
         buf_printf(out, ", %s", tiers[c->tier]);
-    if (c->is_mx)
-        buf_puts(out, ", MX left to the MTA");
-    if (c->drop != DROP_NO)
-        buf_printf(out, ": %s", drop_text(c->drop));
+    if (c->drop == DROP_NO && c->is_mx)
+        buf_puts(out, ", its MX left to the MTA");
     buf_putc(out, '\n');
+    if (c->drop != DROP_NO)
+        buf_printf(out, INDENT "          dropped: %s\n", drop_text(c->drop));
     if (c->via != NULL)
-        buf_printf(out, INDENT "         via the MX set of %s\n", c->via);
+        buf_printf(out, INDENT "          via the MX set of %s\n", c->via);
 }
 
 static void explain_hosts(const struct lookup *l, struct buf *out)

@@ -54,9 +54,9 @@ static bool fill_addresses(struct mxhop *mx, struct mxset *set, int64_t now_s,
         if (st.verdict == CACHE_FRESH)
             host->addrs.ttl_s = st.ttl_s; /* what is left of it */
         settled = settled && !is_due(&st);
-        *usable_r = *usable_r &&
-                    (st.verdict != CACHE_MISS ||
-                     hostaddrs_state(&host->addrs, families) == ADDR_SOME);
+        *usable_r =
+            *usable_r && (st.verdict != CACHE_MISS ||
+                          hostaddrs_state(&host->addrs, families) == ADDR_SOME);
     }
     return settled;
 }
@@ -274,8 +274,8 @@ static bool host_known(void *ctx, const char *host, unsigned families,
     struct cache_entry_state st = {0};
 
     if (mx->cache != NULL)
-        st = cache_get_host(mx->cache, host, families, clock_boot_ms(),
-                            addrs_r);
+        st =
+            cache_get_host(mx->cache, host, families, clock_boot_ms(), addrs_r);
     return st.verdict == CACHE_FRESH || st.verdict == CACHE_FAILING;
 }
 

@@ -99,5 +99,8 @@ void lookup_free(struct lookup *l);
 struct mxhop_route *route_from_lookup(const struct lookup *l);
 /* The override table, opened if need be; NULL with *err. */
 struct ovtable *handle_table(struct mxhop *mx, struct mxhop_error *err);
+/* Say so in the log when the table became unusable (why is in mx->table_err)
+   or usable again: one line a change. */
+void handle_table_state(struct mxhop *mx, bool bad);
 
 #endif

@@ -57,7 +57,7 @@ static enum mxhop_local is_local(const struct lookup *l)
 
 /* ---- the override table ---- */
 
-static void table_state(struct mxhop *mx, bool bad)
+void handle_table_state(struct mxhop *mx, bool bad)
 {
     if (bad == mx->table_bad)
         return;
@@ -112,7 +112,7 @@ static bool table_failed(struct lookup *l)
 
     l->table = TABLE_BAD;
     mx->table_err = l->table_err;
-    table_state(mx, true);
+    handle_table_state(mx, true);
     if (mx->rules.on_override_failure == CHOICE_DEFER)
         return settle(l, MXHOP_DEFER, "4.3.5",
                       "Routing overrides are not available");
@@ -205,6 +205,7 @@ static bool conclude(struct lookup *l)
         .facts = l->facts,
         .set = l->asked_dns && !l->cold ? &l->set : NULL,
         .cold = l->cold,
+        .learning = l->mx->worker != NULL,
         .now_s = l->now_s,
     };
 
@@ -293,7 +294,7 @@ static bool with_table(struct lookup *l)
     if (snap == NULL)
         return table_failed(l);
     l->table = TABLE_OK;
-    table_state(l->mx, false);
+    handle_table_state(l->mx, false);
     ok = route_domain(l, snap);
     ovtable_end(&snap);
     return ok;

@@ -213,7 +213,7 @@ static void open_table(struct mxhop *mx)
     if (!stat_table(mx, &mx->table_seen))
         mx->table_seen = (struct stat){0};
     if (handle_table(mx, &err) == NULL)
-        log_warn(&mx->log, "%s", err.text);
+        handle_table_state(mx, true);
 }
 
 static enum mxhop_status open_parts(struct mxhop *mx, const char *config,

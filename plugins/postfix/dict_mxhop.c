@@ -191,8 +191,11 @@ static void set_watch(struct dict_mxhop *d, const struct stat *config)
     /* A descriptor of our own: the library may replace its one. */
     d->looked = !watch(&d->dict, fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1,
                        &d->seen);
-    if (!d->looked && S_ISREG(d->seen.st_mode) &&
-        !same_change(&d->seen, config))
+    if (d->looked)
+        return;
+    /* A directory while the table is missing: it may be made this second. */
+    if (S_ISREG(d->seen.st_mode) ? !same_change(&d->seen, config)
+                                 : !at_rest(&d->dict))
         force_restart(&d->dict);
 }
 

@@ -75,6 +75,8 @@ static int print_stdin(struct mxhop *mx, size_t format)
 
     while ((n = getline(&line, &size, stdin)) > 0) {
         if (line[n - 1] == '\n')
+            line[--n] = '\0';
+        if (n > 0 && line[n - 1] == '\r') /* a file from elsewhere */
             line[n - 1] = '\0';
         if (line[0] != '\0')
             status = worse(status, print_one(mx, line, format, true));

@@ -120,6 +120,8 @@ const struct param params[] = {
      .unit = "s",
      .doc = "For how long after its time to live an answer may still be used\n"
             "while name servers fail (RFC 8767).\n"
+            "Only one that names mail hosts: nothing is rejected for what DNS\n"
+            "said once.\n"
             "Mail keeps its routes through a DNS outage of that length.\n"
             "0: never."},
     {AT(overrides), TEXT(text_read_overrides, ""),
@@ -201,9 +203,15 @@ const struct param params[] = {
             ".Ql .example.com\n"
             "for all names below one.\n"
             "Empty: inside Postfix the domains of\n"
-            ".Va mydestination , virtual_alias_domains\n"
-            "and\n"
-            ".Va virtual_mailbox_domains ,\n"
+            ".Va mydestination , virtual_alias_domains , "
+            "virtual_mailbox_domains\n"
+            "and, where\n"
+            ".Va relay_transport\n"
+            "is not a bare\n"
+            ".Cm relay\n"
+            "or\n"
+            ".Cm smtp ,\n"
+            ".Va relay_domains ;\n"
             "elsewhere none."},
     {AT(own_names), TEXT(text_read_names, ""),
      .doc = "The host names of this system.\n"

@@ -34,8 +34,8 @@ struct ask {
 struct lookup {
     LIST_ENTRY(lookup) link; /* of its bucket */
     struct resolver *resolver;
-    struct task *starter;   /* whose share of queries it uses, or NULL */
-    unsigned pending;       /* queries in flight */
+    struct task *starter; /* whose share of queries it uses, or NULL */
+    unsigned pending;     /* queries in flight */
     uint64_t start_ms;
     uint64_t deadline_ms;   /* the latest of all that want it */
     struct hostaddrs addrs; /* a family cut short stays ADDR_UNKNOWN */

@@ -4,8 +4,9 @@
  * A name is in the table from when it is asked for until its answer is there,
  * so that whoever asks meanwhile joins. Up to WORKER_QUEUE_MAX names wait in
  * the queue, and all jobs together hold WORKER_KNOWN_MAX exchanges of given MX
- * sets: a stranger's set has a thousand of them. A job belongs to the table, then to those who wait for it: the
- * last one frees it, or job_done() if there is none.
+ * sets: a stranger's set has a thousand of them. A job belongs to the table,
+ * then to those who wait for it: the last one frees it, or job_done() if there
+ * is none.
  *
  * All functions are called with the worker's lock held.
  */

@@ -7,9 +7,10 @@
 #include <stddef.h>
 #include <mxhop/error.h>
 
-#define NAME_MAX_TEXT 253 /* octets of a domain name as text, RFC 1035 2.3.4 \
-                           */
-#define LOCAL_MAX 64      /* octets of a local part, RFC 5321 4.5.3.1.1 */
+#define NAME_MAX_TEXT                                                   \
+    253              /* octets of a domain name as text, RFC 1035 2.3.4 \
+                      */
+#define LOCAL_MAX 64 /* octets of a local part, RFC 5321 4.5.3.1.1 */
 
 enum key_kind {
     KEY_DOMAIN,

@@ -29,6 +29,7 @@ const char *drop_text(enum drop drop)
         [DROP_BOGUS] = "every address is in bogus_networks",
         [DROP_SELF] = "this system itself",
         [DROP_BEHIND_SELF] = "not preferred to this system itself",
+        [DROP_NOT_KNOWN] = "address not known yet, and last",
         [DROP_LIMIT] = "beyond max_hops",
         [DROP_NULL_MX] = "accepts no mail (null MX)",
         [DROP_NO_DOMAIN] = "does not exist",
@@ -55,6 +56,25 @@ static size_t limit(struct candidates *list, uint32_t max_hops)
         if (list->v[i].drop == DROP_NO)
             list->v[i].drop = DROP_LIMIT;
     return kept;
+}
+
+/* A last element without an address makes Postfix bounce with 5.4.4 although
+   earlier ones were only down. Where addresses are being learnt, one that is
+   not known yet does not end a list that has a known one; the next lookup, a
+   moment later, has it in its place. */
+static size_t shed_tail(const struct decide_input *in, struct candidates *list,
+                        size_t kept)
+{
+    size_t end = kept;
+
+    while (end > 0 && !list->v[end - 1].is_address &&
+           !address_known(&list->v[end - 1], in->rules->families))
+        end--;
+    if (!in->learning || end == 0)
+        return kept;
+    for (size_t i = end; i < kept; i++)
+        list->v[i].drop = DROP_NOT_KNOWN;
+    return end;
 }
 
 /* Whether one of the best hosts is on a list of hosts that take one domain at
@@ -185,6 +205,7 @@ bool decide(const struct decide_input *in, struct decision *d_r)
     clean_candidates(in, &list);
     order_candidates(in, &list);
     d_r->n_kept = limit(&list, in->rules->max_hops);
+    d_r->n_kept = shed_tail(in, &list, d_r->n_kept);
     d_r->c = list.v;
     d_r->n = list.n;
     settle(in, d_r);

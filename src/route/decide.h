@@ -30,6 +30,7 @@ struct decide_input {
     const struct hop_facts *facts;   /* override->n_hops, or NULL */
     const struct mxset *set;         /* NULL: was not asked for */
     bool cold; /* the MX set was asked for but not known in time (set NULL) */
+    bool learning; /* addresses not known now are being asked for */
     int64_t now_s; /* wall time: rotation slots */
 };
 
@@ -45,6 +46,7 @@ enum drop {
     DROP_BOGUS,
     DROP_SELF,
     DROP_BEHIND_SELF, /* DNS host of equal or worse preference than we */
+    DROP_NOT_KNOWN,   /* would end the list, and may have no address */
     DROP_LIMIT,       /* beyond max_hops */
     DROP_NULL_MX,     /* spliced name accepts no mail */
     DROP_NO_DOMAIN    /* spliced name does not exist */

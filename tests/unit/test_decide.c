@@ -239,6 +239,39 @@ START_TEST(limited)
 END_TEST
 
 /* A host without address must not use up the limit. */
+/* Postfix bounces with 5.4.4 where the last element has no address. */
+static const struct {
+    const char *set;
+    bool learning;
+    size_t kept;
+} tails[] = {
+    {"10 a.test=192.0.2.1, 20 b.test", true, 1},
+    {"10 a.test=192.0.2.1, 20 b.test, 30 c.test", true, 1},
+    {"10 a.test, 20 b.test=192.0.2.1", true, 2},
+    {"10 a.test, 20 b.test", true, 2},
+    {"10 a.test=192.0.2.1, 20 b.test=failed", true, 2},
+    {"10 a.test=192.0.2.1, 20 b.test", false, 2},
+};
+
+START_TEST(unknown_host_does_not_end_a_list)
+{
+    struct rules rules = fixture_rules();
+    struct mxset set = fixture_set(tails[_i].set);
+    struct decide_input in = {.rules = &rules,
+                              .domain = "d.test",
+                              .set = &set,
+                              .learning = tails[_i].learning};
+    struct decision d;
+
+    ck_assert(decide(&in, &d));
+    ck_assert_uint_eq(d.n_kept, tails[_i].kept);
+    for (size_t i = d.n_kept; i < d.n; i++)
+        ck_assert_int_eq(d.c[i].drop, DROP_NOT_KNOWN);
+    decision_free(&d);
+    mxset_free(&set);
+}
+END_TEST
+
 START_TEST(limit_counts_usable_hosts)
 {
     struct rules r = fixture_rules();
@@ -647,6 +680,8 @@ int main(void)
     tcase_add_test(tc, ourselves_as_backup);
     tcase_add_test(tc, a_bogus_set_may_hold_hosts_without_address);
     tcase_add_test(tc, limited);
+    tcase_add_loop_test(tc, unknown_host_does_not_end_a_list, 0,
+                        sizeof(tails) / sizeof(tails[0]));
     tcase_add_test(tc, limit_counts_usable_hosts);
     LOOP(grouping, groups);
     tcase_add_test(tc, transports);
