@@ -14,6 +14,7 @@
 
 #include <stdlib.h>
 
+#include "route/address.h"
 #include "route/match.h"
 
 const char *drop_text(enum drop drop)

@@ -155,15 +155,19 @@ assert_breaks_and_recovers() { # USER LOG-REGEX
 	sleep 1.5
 	refute_log "to=<$1@plain.test>.*status=(sent|bounced)"
 	good_config
-	eventually 20 sent_after_flush "$1" || fail "not sent after the file was mended: $(queued)"
+	eventually 20 sent_after_flush "$1@plain.test" || fail "not sent after the file was mended: $(queued)"
 	wait_queue_empty
 	refute_log 'reload --|status=bounced|panic:'
 }
 
-sent_after_flush() { # USER
+# qmgr(8) remembers the last answer it got for half a minute: another address
+# makes it ask again.
+sent_after_flush() { # ADDRESS
+	send_mail alice@mta.mxhop.test "flush$RANDOM@plain.test"
+	sleep 0.5
 	postqueue -f
 	sleep 0.5
-	log_has "$MAIL_LOG" "to=<$1@plain.test>, relay=mx1.test.*status=sent"
+	log_has "$MAIL_LOG" "to=<$1>, relay=mx1.test.*status=sent"
 }
 
 assert_works() { # USER
@@ -181,7 +185,7 @@ case_broken_and_mended_in_place() {
 case_removed_and_put_back() {
 	assert_works three
 	rm $CF
-	assert_breaks_and_recovers four "$CF: cannot be opened: No such file or directory"
+	assert_breaks_and_recovers four "$CF.*: No such file or directory"
 }
 
 # A change that is not a mistake is in force after the restart that it causes.
@@ -245,6 +249,5 @@ case_deferred_in_the_queue() {
 	# The override goes, and with it the reason to wait.
 	sed -i 's/defer.test/other.test/' /etc/mxhop/overrides.ldif
 	mxhop refresh
-	drain
-	wait_for_log 'to=<user@defer.test>, relay=mx1.test.*status=sent'
+	eventually 15 sent_after_flush user@defer.test || fail "still queued: $(queued)"
 }
