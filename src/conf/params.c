@@ -97,10 +97,13 @@ const struct param params[] = {
             "A number without a unit is in bytes; K, M and G (or KiB, MiB\n"
             "and GiB) are powers of 1024."},
     {AT(cache_owner), TEXT(text_read_label, ""),
-     .doc = "The user whom the files of a cache on disk belong to.\n"
-            "Empty: inside Postfix its\n"
-            ".Va mail_owner .\n"
-            "Without meaning while the cache is in memory."},
+     .doc = "The user as whom the MTA looks tables up.\n"
+            ".Ql mxhop refresh\n"
+            "gives the lock file of the override table to the group of this\n"
+            "user, so that lookups can take part in locking.\n"
+            "Empty:\n"
+            ".Cm postfix ,\n"
+            "where there is such a user."},
     {AS("ttl_min", ttl_min_s), NUMBER(PARAM_TIME_S, "30s", 0, DAYS),
      .unit = "s",
      .doc = "A DNS answer is kept for at least this time, even if its own\n"
