@@ -178,12 +178,11 @@ static bool facts_of(struct lookup *l, const char *name, bool wait,
     return ask(l, name, NULL, wait, set_r);
 }
 
-bool facts_domain(struct lookup *l)
+void facts_domain(struct lookup *l)
 {
     l->asked_dns = true;
     l->cold =
         !facts_of(l, l->key.domain, true, &l->set, &l->entry, &l->cache_state);
-    return true;
 }
 
 /* Nobody waits for the address of an override's host: what is known decides,

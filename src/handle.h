@@ -83,8 +83,9 @@ struct lookup {
 extern const struct resolver_owner facts_owner_functions;
 
 /* Fill l->set, cold, cache_state, entry. Waits as DESIGN 6 rations it. */
-bool facts_domain(struct lookup *l);
-/* Fill l->facts for the hops of l->override. Hosts are never waited for. */
+void facts_domain(struct lookup *l);
+/* Fill l->facts for the hops of l->override. Hosts are never waited for.
+   false: out of memory. */
 bool facts_hops(struct lookup *l);
 /* Name servers of a changed resolv.conf, looked for once a second. */
 void facts_reload_servers(struct mxhop *mx);

@@ -262,8 +262,7 @@ static bool route_domain(struct lookup *l, struct ovtable_snap *snap)
         return pass(l, "no override for this recipient");
     if (nothing_to_ask(l))
         return only_overrides(l);
-    if (!facts_domain(l))
-        return false;
+    facts_domain(l);
     if (snap != NULL && l->override.dn == NULL && l->info.has_exchanges &&
         l->set.outcome == MX_HOSTS && !l->cold) {
         status = find_by_exchange(l, snap);

@@ -24,7 +24,6 @@ const char *drop_text(enum drop drop)
         [DROP_EXCLUDED] = "excluded by the override",
         [DROP_BAD_NAME] = "not a host name",
         [DROP_LOOKS_LIKE_ADDRESS] = "an address where a name must stand",
-        [DROP_BAD_PORT] = "port out of range",
         [DROP_DUPLICATE] = "already in the list",
         [DROP_NO_ADDRESS] = "has no address",
         [DROP_BOGUS] = "every address is in bogus_networks",

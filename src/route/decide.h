@@ -40,7 +40,6 @@ enum drop {
     DROP_EXCLUDED, /* mxhopExclude */
     DROP_BAD_NAME, /* not a host name */
     DROP_LOOKS_LIKE_ADDRESS,
-    DROP_BAD_PORT, /* for refresh and check: a candidate's is in range */
     DROP_DUPLICATE,
     DROP_NO_ADDRESS,
     DROP_BOGUS,
