@@ -28,7 +28,15 @@ struct mxhop {
     struct stat config_seen; /* when it was read */
 
     /* DNS: exactly one of worker and resolver is there, or none. */
-    struct cache *cache; /* NULL: cache = none */
+    struct cache *cache;            /* NULL: cache = none */
+    struct cache_view *view;        /* of the thread that calls the library */
+    struct cache_view *worker_view; /* of the worker's thread, or NULL */
+    uid_t cache_uid;                /* whose the shared cache is */
+    bool cache_checked; /* that we are not root: at the first lookup */
+    char *cache_dir;    /* NULL: cache = memory or none, or it failed */
+    struct cache_policy policy;
+    uint64_t rules_hash; /* of all that routes are made from */
+    struct buf text;     /* the last answer of mxhop_text() */
     struct worker *worker;
     struct engine *engine;
     struct resolver *resolver;

@@ -96,6 +96,14 @@ struct mxhop_host {
     const char *own_names;        /* host names of this MTA */
     const char *own_addresses;    /* IP addresses of this MTA */
     const char *address_families; /* "ipv4", "ipv6" or both */
+
+    /*
+     * The user that this process runs lookups as, where it is root now and
+     * will not be then; used where the parameter cache_owner is empty. NULL:
+     * the user that it is. A process that is root at its first lookup does
+     * not use a shared cache of another user.
+     */
+    const char *cache_owner;
 };
 
 enum mxhop_disposition {
@@ -200,6 +208,16 @@ enum mxhop_format {
 MXHOP_API MXHOP_CHECK enum mxhop_status
 mxhop_render(const struct mxhop *mx, const struct mxhop_route *route,
              enum mxhop_format format, char **text_r, struct mxhop_error *err);
+
+/*
+ * mxhop_lookup() and mxhop_render() in one, for hosts that ask often: a cached
+ * answer costs no system call, no allocation, and is not rendered again.
+ * *text_r is as mxhop_render() says, but belongs to the handle and is valid
+ * until its next use.
+ */
+MXHOP_API MXHOP_CHECK enum mxhop_status
+mxhop_text(struct mxhop *mx, const char *key, enum mxhop_format format,
+           const char **text_r, struct mxhop_error *err);
 
 /*
  * mxhop_lookup() that also explains every step, in text of at most 80 columns

@@ -10,14 +10,17 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <mxhop/error.h>
+#include "dns/breaker.h"
 #include "dns/message.h"
 
 struct engine;
 
 enum exchange_outcome {
-    EXCHANGE_ANSWER, /* msg is a whole reply: REPLY_ANSWER */
-    EXCHANGE_FAILED, /* every server refused or failed: `why` says how */
-    EXCHANGE_TIMEOUT /* the deadline passed */
+    EXCHANGE_ANSWER,  /* msg is a whole reply: REPLY_ANSWER */
+    EXCHANGE_FAILED,  /* every server refused or failed: `why` says how */
+    EXCHANGE_TIMEOUT, /* the deadline passed */
+    EXCHANGE_DOWN     /* the breakers of all servers are open: says nothing
+                         about the name */
 };
 
 /* Called once for each engine_ask() that returned MXHOP_OK, from
@@ -36,6 +39,26 @@ void engine_close(struct engine **e);
 /* Replace the server list; queries in flight keep theirs. */
 void engine_set_servers(struct engine *e, const struct dns_servers *servers);
 bool engine_trusts_ad(const struct engine *e);
+
+/* A name server as this engine sees it. */
+struct engine_server {
+    char address[64]; /* as text, with the port where it is not 53 */
+    enum breaker_state state;
+    uint64_t since_ms;
+    uint32_t opened; /* how often its breaker opened */
+};
+size_t engine_server_count(const struct engine *e);
+void engine_server_get(const struct engine *e, size_t i,
+                       struct engine_server *s_r);
+/* fn is called from engine_step() whenever a breaker changed its state. */
+void engine_watch_servers(struct engine *e,
+                          void (*fn)(void *ctx, const struct engine_server *s),
+                          void *ctx);
+/* What another process found out a moment ago: start with this server's
+   breaker open. Unknown addresses are ignored. */
+void engine_assume_open(struct engine *e, const char *address);
+/* All breakers are open: queries end at once, with EXCHANGE_DOWN. */
+bool engine_down(const struct engine *e);
 
 /* Send a query for (name, type). deadline_ms on clock_boot_ms(). Errors:
    MXHOP_ERR_SYNTAX (name cannot be asked), MXHOP_ERR_MEMORY, MXHOP_ERR_IO

@@ -3,6 +3,7 @@
 #ifndef DNS_RATION_H
 #define DNS_RATION_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define RATION_SPAN_MS 10000u
@@ -15,10 +16,14 @@ struct ration {
 };
 
 void ration_init(struct ration *r, uint32_t share_percent);
-/* How long a caller may wait at now_ms, at most want_ms. With a share of 100
-   always want_ms. */
-uint32_t ration_allow(const struct ration *r, uint64_t now_ms,
-                      uint32_t want_ms);
+/*
+ * How long a caller may wait at now_ms, at most want_ms. With a share of 100
+ * always want_ms. Names that were never seen before (`first_seen`: strangers
+ * choose them) have half of the share to themselves and each gets at most half
+ * of what is left of that, so that they never use up the waiting of others.
+ */
+uint32_t ration_allow(const struct ration *r, uint64_t now_ms, uint32_t want_ms,
+                      bool first_seen);
 void ration_spend(struct ration *r, uint64_t now_ms, uint32_t waited_ms);
 
 #endif

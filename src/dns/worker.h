@@ -14,12 +14,34 @@ struct worker;
 #define WORKER_TASKS_MAX 128   /* names being resolved at a time */
 #define WORKER_KNOWN_MAX 16384 /* exchanges in known sets; more are refused */
 
+/*
+ * What several processes share, so that only one of them asks for a name. All
+ * are called on the worker's thread. flush must be there, the others may be
+ * NULL.
+ */
+struct worker_store {
+    void *ctx;
+    /* Of n domains about to be asked for: which are ours to ask. */
+    void (*claim)(void *ctx, const char *const *domains, size_t n,
+                  bool *granted);
+    /* A domain that another process is asking for: whether it is known by
+       now; *set_r then has its addresses too. Asked every WORKER_PEEK_MS. */
+    bool (*peek)(void *ctx, const char *domain, struct mxset *set_r);
+    /* Write what was learnt: after every step, before anybody is told. */
+    void (*flush)(void *ctx);
+    /* A name server's breaker changed its state. */
+    void (*server_changed)(void *ctx, const struct engine_server *s);
+};
+#define WORKER_PEEK_MS     10
+#define WORKER_PEEK_FOR_MS 2000 /* then the name is asked for here */
+
 struct worker_options {
     struct dns_servers servers;  /* read before the jail */
     struct resolver_owner owner; /* called on the worker's thread: the owner
                                     locks what it shares */
     unsigned families;
     uint32_t timeout_ms; /* for one name, from when it is started */
+    struct worker_store store;
 };
 
 /* Allocates only; the thread starts at the first request. */
@@ -35,14 +57,30 @@ enum worker_verdict {
     WORKER_REFUSED /* queue full, no thread to be had, out of memory */
 };
 
+#define WORKER_FAILED_BEFORE 0x1u /* the last attempt at this name failed */
+#define WORKER_REFRESH       0x2u /* it is known; nobody else was told to ask */
+
 /*
  * Ask for a domain and wait for it at most wait_ms (0: do not wait). known as
  * in resolver_start_domain(), copied. A name already queued or in work is
- * joined, not asked twice.
+ * joined, not asked twice. Names that somebody waits for come first. Names
+ * that failed before get at most half of the tasks; when all tasks are taken
+ * and others queue, the oldest that has been silent for WORKER_SLOW_MS is
+ * given up. WORKER_REFRESH names are not put to the store's claim().
  */
+#define WORKER_SLOW_MS 1000
 enum worker_verdict worker_domain(struct worker *w, const char *domain,
-                                  const struct mxset *known, uint32_t wait_ms,
-                                  struct mxset *set_r);
+                                  const struct mxset *known, unsigned flags,
+                                  uint32_t wait_ms, struct mxset *set_r);
+/* No name server is to be reached (engine_down()): do not wait. Lock-free. */
+bool worker_down(const struct worker *w);
+/* See to it that store.flush is called soon, on the worker's thread (which is
+   started if need be). */
+void worker_flush_soon(struct worker *w);
+/* As engine_assume_open(), before the first name is asked for. */
+void worker_assume_open(struct worker *w, const char *address);
+/* As engine_server_count() and engine_server_get(), as of the last change. */
+size_t worker_servers(struct worker *w, struct engine_server *out, size_t cap);
 /* Use these name servers from now on (resolv.conf changed). */
 void worker_set_servers(struct worker *w, const struct dns_servers *servers);
 
