@@ -2,7 +2,7 @@
  * probe - questions that only the command asks of a handle
  *
  * `mxhop check` reports override hosts without an address; the lookups of an
- * MTA never wait for that.
+ * MTA never wait for that. `mxhop cache` and `mxhop warm` look into the cache.
  */
 
 #include "handle.h"
@@ -46,4 +46,20 @@ enum addr_state probe_host(struct mxhop *mx, const char *host)
 const struct conf *probe_conf(const struct mxhop *mx)
 {
     return &mx->conf;
+}
+
+bool probe_shared_cache(struct mxhop *mx, struct probe_cache *c_r)
+{
+    handle_check_cache(mx);
+    *c_r = (struct probe_cache){.dir = mx->cache_dir,
+                                .cache = mx->cache,
+                                .view = mx->view,
+                                .families = mx->rules.families};
+    return mx->cache_dir != NULL;
+}
+
+const char *probe_server_state(uint8_t state)
+{
+    return state <= BREAKER_OPEN ? breaker_state_name((enum breaker_state)state)
+                                 : "unknown";
 }

@@ -5,7 +5,10 @@
 
 #include <mxhop/mxhop.h>
 #include "conf/conf.h"
+#include "model/mxset.h"
+#include "probe.h"
 #include "source/compile.h"
+#include "util/buf.h"
 
 /* Exit statuses, DESIGN 8; the rest from <sysexits.h>. */
 enum {
@@ -28,6 +31,9 @@ int cmd_lookup(const char *config, int argc, char **argv);
 int cmd_trace(const char *config, int argc, char **argv);
 int cmd_refresh(const char *config, int argc, char **argv);
 int cmd_check(const char *config, int argc, char **argv);
+int cmd_cache(const char *config, int argc, char **argv);
+int cmd_warm(const char *config, int argc, char **argv);
+int cmd_survey(const char *config, int argc, char **argv);
 
 /* "mxhop: ..." on standard error. */
 void cli_complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -41,6 +47,40 @@ int cli_status(enum mxhop_disposition disposition);
 /* Open a handle that logs to standard error; NULL after a complaint, with
  *status_r the exit status. */
 struct mxhop *cli_open(const char *config, int *status_r);
+/* The same as the user whose the shared cache is, where we are root and there
+   is one: the process is that user from then on. */
+struct mxhop *cli_open_as_owner(const char *config, int *status_r);
+/* identity.c: the change alone; an exit status. */
+int cli_become_owner(const char *config);
+
+/* text or json; false after a complaint. */
+bool cli_read_format(const char *command, const char *text, bool *json_r);
+/* A number from min to max; false after a complaint. */
+bool cli_read_number(const char *command, const char *option, const char *text,
+                     unsigned min, unsigned max, unsigned *n_r);
+
+/* Open a handle with a shared cache, as its owner; NULL after a complaint that
+   says what it is needed for. */
+struct mxhop *cli_open_cache(const char *config, const char *purpose,
+                             struct probe_cache *cache_r, int *status_r);
+
+/* What became of a domain, for summaries. */
+enum cli_outcome {
+    OUTCOME_HOSTS,
+    OUTCOME_IMPLICIT,
+    OUTCOME_NULL,
+    OUTCOME_NXDOMAIN,
+    OUTCOME_FAILURE,
+    OUTCOMES
+};
+enum cli_outcome cli_outcome(const struct mxset *set);
+const char *cli_outcome_text(enum cli_outcome outcome); /* for people */
+const char *cli_outcome_word(enum cli_outcome outcome); /* for JSON */
+
+/* Append text of others: what is not printable ASCII as '?'. */
+void cli_add_printable(struct buf *out, const char *text, size_t len);
+/* Print it with a newline, empty it. false: no memory, or nobody reads. */
+bool cli_put_line(struct buf *line);
 
 /* Complain about override hosts without an address; an exit status. */
 int cli_check_hosts(struct mxhop *mx, unsigned *findings_r);

@@ -123,7 +123,7 @@ int cmd_lookup(const char *config, int argc, char **argv)
     if (optind >= argc)
         return cli_usage("lookup", "lookup needs a key, or - for keys from "
                                    "standard input");
-    mx = cli_open(config, &status);
+    mx = cli_open_as_owner(config, &status);
     if (mx == NULL)
         return status;
     status = print_all(mx, format, argc - optind, argv + optind);

@@ -30,7 +30,7 @@ int cmd_trace(const char *config, int argc, char **argv)
 
     if (argc != 2 || argv[1][0] == '-')
         return cli_usage("trace", "trace needs one key");
-    mx = cli_open(config, &status);
+    mx = cli_open_as_owner(config, &status);
     if (mx == NULL)
         return status;
     status = print_trace(mx, argv[1]);

@@ -6,12 +6,14 @@
 #include "util/clock.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <ifaddrs.h>
 #include <limits.h>
 #include <netinet/in.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sysexits.h>
@@ -120,6 +122,58 @@ struct mxhop *cli_open(const char *config, int *status_r)
         *status_r = cli_fail(&err); /* mx is NULL then */
     buf_free(&addresses);
     return mx;
+}
+
+struct mxhop *cli_open_as_owner(const char *config, int *status_r)
+{
+    *status_r = cli_become_owner(config);
+    return *status_r == 0 ? cli_open(config, status_r) : NULL;
+}
+
+struct mxhop *cli_open_cache(const char *config, const char *purpose,
+                             struct probe_cache *cache_r, int *status_r)
+{
+    struct mxhop *mx = cli_open_as_owner(config, status_r);
+    const char *cache;
+
+    if (mx == NULL || probe_shared_cache(mx, cache_r))
+        return mx;
+    cache = probe_conf(mx)->cache;
+    if (strcmp(cache, "none") == 0 || strcmp(cache, "memory") == 0)
+        cli_complain("cache = %s: there is no shared cache to %s", cache,
+                     purpose);
+    else
+        cli_complain("the shared cache cannot be used: nothing to %s", purpose);
+    *status_r = EXIT_CONFIG;
+    mxhop_close(&mx);
+    return NULL;
+}
+
+bool cli_read_format(const char *command, const char *text, bool *json_r)
+{
+    *json_r = strcmp(text, "json") == 0;
+    if (*json_r || strcmp(text, "text") == 0)
+        return true;
+    cli_usage(command, "unknown format \"%s\"; expected text or json", text);
+    return false;
+}
+
+bool cli_read_number(const char *command, const char *option, const char *text,
+                     unsigned min, unsigned max, unsigned *n_r)
+{
+    char *end;
+    unsigned long n;
+
+    errno = 0;
+    n = strtoul(text, &end, 10);
+    if (*text >= '0' && *text <= '9' && *end == '\0' && errno == 0 &&
+        n >= min && n <= max) {
+        *n_r = (unsigned)n;
+        return true;
+    }
+    cli_usage(command, "--%s %s: expected a number from %u to %u", option, text,
+              min, max);
+    return false;
 }
 
 /* The MTA's processes, which run as this user, share the lock file. */

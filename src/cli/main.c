@@ -19,6 +19,14 @@ static const struct command commands[] = {
     {"refresh", "[--force]", "compile the overrides into the override table",
      cmd_refresh},
     {"check", "[--defaults]", "check configuration and overrides", cmd_check},
+    {"cache", "stats|list [--format text|json]",
+     "print the state of the shared cache, or the domains in it", cmd_cache},
+    {"cache", "get [--format text|json] DOMAIN...",
+     "print what the shared cache knows of domains", cmd_cache},
+    {"cache", "flush [DOMAIN...]", "forget domains, or everything", cmd_cache},
+    {"warm", "[--jobs N] FILE|-", "fill the shared cache", cmd_warm},
+    {"survey", "[--format text|json] [--jobs N] [--limit N] FILE|-",
+     "count domains by their mail hosts and by provider", cmd_survey},
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))

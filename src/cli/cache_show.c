@@ -1,0 +1,208 @@
+/*
+ * cache_show - what the cache knows of a domain, as text or JSON
+ *
+ * Nothing is decided here: it is what stands in the cache, also of hosts that
+ * no list would have. The time that is left of an answer is negative once it
+ * has expired.
+ */
+
+#include "cli/cache_show.h"
+#include "util/clock.h"
+#include "util/json.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+static const char *state_word(enum cache_verdict verdict)
+{
+    static const char *const words[] = {
+        [CACHE_MISS] = "missing",
+        [CACHE_FRESH] = "fresh",
+        [CACHE_STALE] = "stale",
+        [CACHE_FAILING] = "failing",
+    };
+
+    return words[verdict];
+}
+
+static long long left_s(const struct cache_entry_state *st)
+{
+    if (st->verdict == CACHE_STALE)
+        return -(long long)st->stale_s;
+    return st->ttl_s;
+}
+
+static void add_bool(const char *name, bool value, struct buf *out)
+{
+    buf_printf(out, ",\"%s\":%s", name, value ? "true" : "false");
+}
+
+/* ---- addresses of a host ---- */
+
+struct host_facts {
+    struct cache_entry_state st;
+    struct hostaddrs addrs;
+    enum addr_state sum;
+};
+
+static void get_host(const struct probe_cache *c, const char *host,
+                     struct host_facts *f)
+{
+    *f = (struct host_facts){.sum = ADDR_UNKNOWN};
+    f->st =
+        cache_get_host(c->view, host, c->families, clock_boot_ms(), &f->addrs);
+    f->sum = hostaddrs_state(&f->addrs, c->families);
+}
+
+/* Each between quote marks, with `between` between them. */
+static void add_addresses(const struct hostaddrs *a, const char *mark,
+                          const char *between, struct buf *out)
+{
+    char text[INET6_ADDRSTRLEN];
+    const char *sep = "";
+
+    for (int f = 0; f < FAMILIES; f++)
+        for (unsigned i = 0; i < a->n[f] && i < ADDRS_MAX; i++) {
+            const void *raw = f == FAMILY_V4 ? (const void *)&a->v4[i]
+                                             : (const void *)&a->v6[i];
+
+            if (inet_ntop(f == FAMILY_V4 ? AF_INET : AF_INET6, raw, text,
+                          sizeof(text)) == NULL)
+                continue;
+            buf_printf(out, "%s%s%s%s", sep, mark, text, mark);
+            sep = between;
+        }
+}
+
+/* ---- JSON ---- */
+
+static void json_hosts(const struct probe_cache *c, const struct mxset *set,
+                       struct buf *out)
+{
+    struct host_facts f;
+
+    buf_puts(out, ",\"hosts\":[");
+    for (size_t i = 0; i < set->n_mx; i++) {
+        buf_puts(out, i > 0 ? ",{\"host\":" : "{\"host\":");
+        json_string(set->mx[i].host, out);
+        buf_printf(out, ",\"preference\":%u", (unsigned)set->mx[i].preference);
+        if (c != NULL) {
+            get_host(c, set->mx[i].host, &f);
+            buf_printf(out, ",\"state\":\"%s\",\"ttl\":%lld,\"addresses\":[",
+                       state_word(f.st.verdict), left_s(&f.st));
+            add_addresses(&f.addrs, "\"", ",", out);
+            buf_putc(out, ']');
+        }
+        buf_putc(out, '}');
+    }
+    buf_putc(out, ']');
+}
+
+static void json_domain(const struct probe_cache *c, const char *domain,
+                        const struct cache_entry_state *st,
+                        const struct mxset *set, struct buf *out)
+{
+    buf_puts(out, "{\"domain\":");
+    json_string(domain, out);
+    buf_printf(out, ",\"state\":\"%s\"", state_word(st->verdict));
+    if (st->verdict != CACHE_MISS) {
+        buf_printf(out, ",\"ttl\":%lld,\"outcome\":\"%s\"", left_s(st),
+                   cli_outcome_word(cli_outcome(set)));
+        add_bool("secure", set->secure, out);
+    }
+    if (c != NULL && st->verdict != CACHE_MISS) {
+        add_bool("refresh_due", st->refresh_due, out);
+        add_bool("failed_before", st->failed_before, out);
+        add_bool("once", st->once, out);
+    }
+    if (st->verdict != CACHE_MISS)
+        json_hosts(c, set, out);
+    buf_putc(out, '}');
+}
+
+/* ---- text ---- */
+
+void show_line(const char *domain, const struct cache_entry_state *st,
+               const struct mxset *set, bool json, struct buf *out)
+{
+    if (json) {
+        json_domain(NULL, domain, st, set, out);
+        return;
+    }
+    cli_add_printable(out, domain, strlen(domain));
+    buf_printf(out, "\t%s\t%lld\t%s\t", state_word(st->verdict), left_s(st),
+               cli_outcome_text(cli_outcome(set)));
+    for (size_t i = 0; i < set->n_mx; i++) {
+        buf_printf(out, "%s%u ", i > 0 ? ", " : "",
+                   (unsigned)set->mx[i].preference);
+        cli_add_printable(out, set->mx[i].host, strlen(set->mx[i].host));
+    }
+}
+
+static void add_state(const struct cache_entry_state *st, struct buf *out)
+{
+    buf_puts(out, state_word(st->verdict));
+    if (st->verdict == CACHE_FRESH)
+        buf_printf(out, " for %u s", st->ttl_s);
+    if (st->verdict == CACHE_STALE)
+        buf_printf(out, " for %u s", st->stale_s);
+    if (st->verdict == CACHE_STALE || st->verdict == CACHE_FAILING)
+        buf_printf(out, ", next attempt in %u s", st->ttl_s);
+}
+
+static void text_host(const struct probe_cache *c, const struct mx *host,
+                      struct buf *out)
+{
+    struct host_facts f;
+
+    get_host(c, host->host, &f);
+    buf_printf(out, "\n%5u  ", (unsigned)host->preference);
+    cli_add_printable(out, host->host, strlen(host->host));
+    buf_puts(out, "  ");
+    if (f.sum == ADDR_UNKNOWN) {
+        buf_puts(out, "address not known");
+        return;
+    }
+    if (f.sum == ADDR_NONE)
+        buf_puts(out, "no address");
+    if (f.sum == ADDR_FAILED)
+        buf_puts(out, "address lookup failed");
+    add_addresses(&f.addrs, "", ", ", out);
+    buf_puts(out, " (");
+    add_state(&f.st, out);
+    buf_putc(out, ')');
+}
+
+static void text_all(const struct probe_cache *c, const char *domain,
+                     const struct cache_entry_state *st,
+                     const struct mxset *set, struct buf *out)
+{
+    cli_add_printable(out, domain, strlen(domain));
+    buf_puts(out, ": ");
+    if (st->verdict == CACHE_MISS) {
+        buf_puts(out, "not in the cache");
+        return;
+    }
+    add_state(st, out);
+    buf_printf(out, ": %s", cli_outcome_text(cli_outcome(set)));
+    if (set->failure != NULL) {
+        buf_puts(out, ": ");
+        cli_add_printable(out, set->failure, strlen(set->failure));
+    }
+    buf_puts(out, set->secure ? ", secure" : "");
+    buf_puts(out, st->refresh_due ? ", refresh due" : "");
+    buf_puts(out, st->failed_before ? ", last attempt failed" : "");
+    buf_puts(out, st->once ? ", asked for once" : "");
+    for (size_t i = 0; i < set->n_mx; i++)
+        text_host(c, &set->mx[i], out);
+}
+
+void show_all(const struct probe_cache *c, const char *domain,
+              const struct cache_entry_state *st, const struct mxset *set,
+              bool json, struct buf *out)
+{
+    if (json)
+        json_domain(c, domain, st, set, out);
+    else
+        text_all(c, domain, st, set, out);
+}

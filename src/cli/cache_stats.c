@@ -1,0 +1,129 @@
+/*
+ * cache_stats - the shared cache as a whole, and the name servers
+ *
+ * One table of numbers, printed as text or as JSON, then a line a name server:
+ * what the process that saw it last says of it.
+ */
+
+#include "cli/cache_show.h"
+#include "util/clock.h"
+#include "util/json.h"
+
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct number {
+    const char *name, *text;
+    uint64_t value;
+};
+
+static void add_owner(const char *dir, struct buf *out)
+{
+    const struct passwd *pw;
+    struct stat st;
+
+    if (stat(dir, &st) != 0) {
+        buf_putc(out, '?');
+        return;
+    }
+    pw = getpwuid(st.st_uid);
+    if (pw != NULL)
+        buf_puts(out, pw->pw_name);
+    else
+        buf_printf(out, "%lu", (unsigned long)st.st_uid);
+}
+
+static void add_text(const char *dir, const struct number *numbers, size_t n,
+                     struct buf *out)
+{
+    buf_printf(out, "%-13s %s\n%-13s ", "directory", dir, "owner");
+    add_owner(dir, out);
+    for (size_t i = 0; i < n; i++)
+        buf_printf(out, "\n%-13s %llu", numbers[i].text,
+                   (unsigned long long)numbers[i].value);
+}
+
+static void add_json(const char *dir, const struct number *numbers, size_t n,
+                     struct buf *out)
+{
+    struct buf owner = {0};
+
+    add_owner(dir, &owner);
+    buf_puts(out, "{\"directory\":");
+    json_string(dir, out);
+    buf_puts(out, ",\"owner\":");
+    json_string(owner.failed ? "" : owner.data, out);
+    buf_free(&owner);
+    for (size_t i = 0; i < n; i++)
+        buf_printf(out, ",\"%s\":%llu", numbers[i].name,
+                   (unsigned long long)numbers[i].value);
+    buf_putc(out, '}');
+}
+
+struct servers {
+    struct buf line;
+    uint64_t now_ms;
+    bool json;
+};
+
+static unsigned long long ago_s(const struct servers *s, uint64_t at_ms)
+{
+    return at_ms < s->now_ms ? (s->now_ms - at_ms) / 1000 : 0;
+}
+
+static bool add_server(void *ctx, const struct cache_server *server)
+{
+    struct servers *s = ctx;
+    const char *state = probe_server_state(server->state);
+    char address[sizeof(server->address) + 1] = "";
+
+    memcpy(address, server->address, sizeof(server->address));
+    if (s->json) {
+        buf_puts(&s->line, "{\"server\":");
+        json_string(address, &s->line);
+        buf_printf(&s->line,
+                   ",\"state\":\"%s\",\"since\":%llu,\"opened\":%u,"
+                   "\"pid\":%u,\"reported\":%llu}",
+                   state, ago_s(s, server->since_ms), server->opened,
+                   server->pid, ago_s(s, server->reported_ms));
+    } else {
+        buf_puts(&s->line, "name server   ");
+        cli_add_printable(&s->line, address, strlen(address));
+        buf_printf(&s->line,
+                   "  %s for %llu s, opened %u times"
+                   "  (process %u, %llu s ago)",
+                   state, ago_s(s, server->since_ms), server->opened,
+                   server->pid, ago_s(s, server->reported_ms));
+    }
+    return cli_put_line(&s->line);
+}
+
+int show_stats(const struct probe_cache *c, bool json)
+{
+    struct servers servers = {.now_ms = clock_boot_ms(), .json = json};
+    struct cache_stats st = {0};
+
+    cache_stats(c->view, servers.now_ms, &st);
+    const struct number numbers[] = {
+        {"size", "size", st.kv.size_bytes},
+        {"used", "used", st.kv.used_bytes},
+        {"readers", "readers", st.kv.readers},
+        {"domains", "domains", st.entries[KV_DOMAIN]},
+        {"fresh", "  fresh", st.fresh},
+        {"stale", "  stale", st.stale},
+        {"failing", "  failing", st.failing},
+        {"negative", "  negative", st.negative},
+        {"once", "  asked once", st.once},
+        {"sites", "MX sets", st.entries[KV_SITE]},
+        {"routes", "routes", st.entries[KV_ROUTE]},
+        {"hosts", "hosts", st.entries[KV_HOST]},
+    };
+    (json ? add_json : add_text)(
+        c->dir, numbers, sizeof(numbers) / sizeof(numbers[0]), &servers.line);
+    (void)cli_put_line(&servers.line);
+    cache_list_servers(c->view, add_server, &servers);
+    buf_free(&servers.line);
+    return 0;
+}

@@ -1,0 +1,196 @@
+/*
+ * cache - look into the shared cache, or empty it
+ *
+ * Everything but `flush` only reads, in short transactions, so that it can be
+ * run beside a busy mail system.
+ */
+
+#include "cli/cache_show.h"
+#include "cli/cli.h"
+#include "model/key.h"
+#include "util/clock.h"
+
+#include <getopt.h>
+#include <string.h>
+#include <time.h>
+
+#define EXIT_MISSING   1
+#define FLUSH_MS       5000 /* how long another writer is waited for */
+#define FLUSH_RETRY_MS 50
+
+/* ---- list ---- */
+
+struct listing {
+    struct buf line;
+    bool json;
+};
+
+static bool list_one(void *ctx, const char *domain,
+                     const struct cache_entry_state *state,
+                     const struct mxset *set)
+{
+    struct listing *l = ctx;
+
+    show_line(domain, state, set, l->json, &l->line);
+    return cli_put_line(&l->line);
+}
+
+static int list(const struct probe_cache *c, bool json)
+{
+    struct listing l = {.json = json};
+
+    cache_list(c->view, clock_boot_ms(), list_one, &l);
+    buf_free(&l.line);
+    return 0;
+}
+
+/* ---- get ---- */
+
+/* false after a complaint. */
+static bool parse_domain(const char *text, struct key *key_r)
+{
+    key_parse(text, key_r);
+    if (key_r->kind != KEY_NONE)
+        return true;
+    cli_complain("%s: %s", text, key_r->why);
+    return false;
+}
+
+static int get_one(const struct probe_cache *c, const char *text, bool json)
+{
+    struct cache_entry_state st;
+    struct mxset set = {0};
+    struct buf out = {0};
+    struct key key;
+
+    if (!parse_domain(text, &key))
+        return EXIT_MISSING;
+    st = cache_get_domain(c->view, key.domain, clock_boot_ms(), &set);
+    show_all(c, key.domain, &st, &set, json, &out);
+    (void)cli_put_line(&out);
+    buf_free(&out);
+    mxset_free(&set);
+    return st.verdict == CACHE_MISS ? EXIT_MISSING : 0;
+}
+
+static int get(const struct probe_cache *c, bool json, int n, char **domains)
+{
+    int status = 0;
+
+    for (int i = 0; i < n; i++)
+        if (get_one(c, domains[i], json) != 0)
+            status = EXIT_MISSING;
+    return status;
+}
+
+/* ---- flush ---- */
+
+/* domain NULL: everything. Another process that writes is soon done. */
+static bool forget(struct cache *cache, const char *domain, bool *found_r)
+{
+    const struct timespec pause = {.tv_nsec = FLUSH_RETRY_MS * 1000000L};
+    uint64_t until_ms = clock_boot_ms() + FLUSH_MS;
+
+    while (!cache_forget(cache, domain, found_r)) {
+        if (clock_boot_ms() >= until_ms) {
+            cli_complain("another process is writing to the cache; try again");
+            return false;
+        }
+        nanosleep(&pause, NULL);
+    }
+    return true;
+}
+
+static int flush_all(struct cache *cache)
+{
+    bool found;
+
+    return forget(cache, NULL, &found) ? 0 : EXIT_DEFER;
+}
+
+static int flush(struct cache *cache, int n, char **domains)
+{
+    int status = EXIT_MISSING;
+
+    for (int i = 0; i < n; i++) {
+        struct key key;
+        bool found;
+
+        if (!parse_domain(domains[i], &key))
+            continue;
+        if (!forget(cache, key.domain, &found))
+            return EXIT_DEFER;
+        if (found)
+            status = 0;
+        else
+            cli_complain("%s: not in the cache", key.domain);
+    }
+    return status;
+}
+
+/* ---- arguments ---- */
+
+enum action { CACHE_STATS, CACHE_LIST, CACHE_GET, CACHE_FLUSH, CACHE_ACTIONS };
+
+static const struct {
+    const char *name, *purpose;
+    bool has_format, needs_domain, takes_domains;
+} actions[] = {
+    [CACHE_STATS] = {"stats", "describe", true, false, false},
+    [CACHE_LIST] = {"list", "list", true, false, false},
+    [CACHE_GET] = {"get", "look into", true, true, true},
+    [CACHE_FLUSH] = {"flush", "flush", false, false, true},
+};
+
+static int run(enum action action, const char *config, bool json, int n,
+               char **domains)
+{
+    struct probe_cache c;
+    int status;
+    struct mxhop *mx =
+        cli_open_cache(config, actions[action].purpose, &c, &status);
+
+    if (mx == NULL)
+        return status;
+    if (action == CACHE_STATS)
+        status = show_stats(&c, json);
+    else if (action == CACHE_LIST)
+        status = list(&c, json);
+    else if (action == CACHE_GET)
+        status = get(&c, json, n, domains);
+    else
+        status = n > 0 ? flush(c.cache, n, domains) : flush_all(c.cache);
+    mxhop_close(&mx);
+    return status;
+}
+
+static int run_action(enum action action, const char *config, int argc,
+                      char **argv)
+{
+    static const struct option options[] = {
+        {"format", required_argument, NULL, 'f'},
+        {0},
+    };
+    bool json = false;
+    int opt;
+
+    while ((opt = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+        if (opt != 'f' || !actions[action].has_format)
+            return cli_usage("cache", "unknown option");
+        if (!cli_read_format("cache", optarg, &json))
+            return EXIT_USAGE;
+    }
+    if (optind < argc && !actions[action].takes_domains)
+        return cli_usage("cache", "cache %s takes no arguments", argv[0]);
+    if (optind >= argc && actions[action].needs_domain)
+        return cli_usage("cache", "cache %s needs a domain", argv[0]);
+    return run(action, config, json, argc - optind, argv + optind);
+}
+
+int cmd_cache(const char *config, int argc, char **argv)
+{
+    for (int i = 0; argc > 1 && i < CACHE_ACTIONS; i++)
+        if (strcmp(argv[1], actions[i].name) == 0)
+            return run_action((enum action)i, config, argc - 1, argv + 1);
+    return cli_usage("cache", "cache needs stats, list, get or flush");
+}

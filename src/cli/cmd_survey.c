@@ -1,0 +1,249 @@
+/*
+ * survey - who receives the mail of a list of domains
+ *
+ * Counts domains by site (the whole MX set) and by provider: the registrable
+ * domain of the best mail host, by the Public Suffix List. Overrides do not
+ * count. Memory grows with the sites that there are, not with the domains.
+ */
+
+#include "cli/cli.h"
+#include "cli/many.h"
+#include "model/site.h"
+#include "util/json.h"
+#include "util/tally.h"
+
+#include <getopt.h>
+#include <libpsl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sysexits.h>
+
+#define LIMIT_DEFAULT 20
+
+struct survey {
+    bool json;
+    unsigned limit; /* rows of a table; 0: all */
+    struct tally sites, suffixes;
+    uint64_t outcomes[OUTCOMES];
+    struct buf text; /* the site at hand, then a line of output */
+    bool failed;     /* out of memory */
+};
+
+/* ---- counting ---- */
+
+/* A host that is itself a public suffix, or no name at all, counts as it
+   is. */
+static const char *suffix_of(const char *host)
+{
+    const char *suffix = psl_registrable_domain(psl_builtin(), host);
+
+    return suffix != NULL ? suffix : host;
+}
+
+/* The first line of a site has the best host; the first by name of equals. */
+static bool count_suffix(struct survey *s, const char *site)
+{
+    struct buf host = {0};
+    const char *name;
+    unsigned preference;
+    size_t len;
+    bool ok;
+
+    if (site_next(site, &preference, &name, &len) == NULL)
+        return true;
+    buf_add(&host, name, len);
+    ok = !host.failed && tally_add(&s->suffixes, suffix_of(host.data));
+    buf_free(&host);
+    return ok;
+}
+
+static void count(void *ctx, const struct bulk_answer *answer)
+{
+    struct survey *s = ctx;
+
+    s->outcomes[cli_outcome(answer->set)]++;
+    if (answer->set->outcome != MX_HOSTS || answer->set->n_mx == 0)
+        return;
+    buf_reset(&s->text);
+    site_text(answer->set, &s->text);
+    if (s->text.failed || !tally_add(&s->sites, s->text.data) ||
+        !count_suffix(s, s->text.data))
+        s->failed = true;
+}
+
+/* ---- printing ---- */
+
+static void add_site(const char *site, bool json, struct buf *out)
+{
+    const char *host, *sep = "";
+    unsigned preference;
+    size_t len;
+
+    while ((site = site_next(site, &preference, &host, &len)) != NULL) {
+        if (!json) {
+            buf_printf(out, "%s%u ", sep, preference);
+            cli_add_printable(out, host, len);
+        } else {
+            struct buf name = {0};
+
+            buf_add(&name, host, len);
+            buf_printf(out, "%s{\"host\":", sep);
+            json_string(name.failed ? "" : name.data, out);
+            buf_printf(out, ",\"preference\":%u}", preference);
+            buf_free(&name);
+        }
+        sep = json ? "," : ", ";
+    }
+}
+
+static void json_row(struct survey *s, const struct tally_entry *e, bool site)
+{
+    if (site) {
+        buf_puts(&s->text, "{\"site\":[");
+        add_site(e->text, true, &s->text);
+        buf_putc(&s->text, ']');
+    } else {
+        buf_puts(&s->text, "{\"suffix\":");
+        json_string(e->text, &s->text);
+    }
+    buf_printf(&s->text, ",\"domains\":%llu}", (unsigned long long)e->count);
+}
+
+/* hosted: of how many domains the percentages are. */
+static void text_row(struct survey *s, const struct tally_entry *e, bool site,
+                     uint64_t hosted)
+{
+    buf_printf(&s->text, "%10llu %5.1f %%  ", (unsigned long long)e->count,
+               100.0 * (double)e->count / (double)hosted);
+    if (site)
+        add_site(e->text, false, &s->text);
+    else
+        cli_add_printable(&s->text, e->text, strlen(e->text));
+}
+
+static bool print_table(struct survey *s, struct tally *t, bool site)
+{
+    uint64_t hosted =
+        s->outcomes[OUTCOME_HOSTS] + s->outcomes[OUTCOME_IMPLICIT];
+    size_t n = s->limit == 0 || t->n < s->limit ? t->n : s->limit;
+
+    tally_sort(t);
+    if (!s->json)
+        printf("%s%zu %s", site ? "\n" : "", t->n,
+               site ? "sites\n" : "providers\n");
+    for (size_t i = 0; i < n; i++) {
+        if (s->json)
+            json_row(s, t->slots[i], site);
+        else
+            text_row(s, t->slots[i], site, hosted);
+        if (!cli_put_line(&s->text))
+            return false;
+    }
+    return true;
+}
+
+static void print_total(const struct survey *s, const char *text,
+                        const char *word, uint64_t n)
+{
+    if (s->json)
+        printf("{\"outcome\":\"%s\",\"domains\":%llu}\n", word,
+               (unsigned long long)n);
+    else
+        printf("%10llu  %s\n", (unsigned long long)n, text);
+}
+
+static void print_totals(const struct survey *s, const struct many *m)
+{
+    if (!s->json)
+        printf("\n%llu domains%s\n", (unsigned long long)m->done,
+               m->signal != 0 ? ", interrupted" : "");
+    for (int i = 0; i < OUTCOMES; i++)
+        print_total(s, cli_outcome_text((enum cli_outcome)i),
+                    cli_outcome_word((enum cli_outcome)i), s->outcomes[i]);
+    print_total(s, "not a domain", "not-a-domain", m->refused);
+}
+
+static int print_survey(struct survey *s, const struct many *m)
+{
+    bool failed = s->failed;
+
+    buf_reset(&s->text);
+    if (!failed && print_table(s, &s->suffixes, false) &&
+        print_table(s, &s->sites, true))
+        print_totals(s, m);
+    if (failed)
+        cli_complain("out of memory");
+    return failed || s->text.failed ? EX_OSERR : 0;
+}
+
+/* ---- the command ---- */
+
+static int survey(const char *config, const char *file, unsigned jobs,
+                  struct survey *s)
+{
+    struct many m = {.ctx = s, .answered = count, .jobs = jobs};
+    int status = many_open(&m, file), printed;
+    struct mxhop *mx;
+
+    if (status != 0)
+        return status;
+    mx = cli_open_as_owner(config, &status);
+    if (mx != NULL) {
+        status = many_run(&m, mx);
+        mxhop_close(&mx);
+        printed = print_survey(s, &m);
+        status = status != 0 ? status : printed;
+    }
+    return many_end(&m, status);
+}
+
+static int with_tables(const char *config, const char *file, unsigned jobs,
+                       struct survey *s)
+{
+    uint64_t seed;
+    int status;
+
+    if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+        seed = 0;
+    s->sites = s->suffixes = TALLY_INIT(seed);
+    status = survey(config, file, jobs, s);
+    tally_free(&s->sites);
+    tally_free(&s->suffixes);
+    buf_free(&s->text);
+    return status;
+}
+
+int cmd_survey(const char *config, int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"format", required_argument, NULL, 'f'},
+        {"jobs", required_argument, NULL, 'j'},
+        {"limit", required_argument, NULL, 'l'},
+        {0},
+    };
+    struct survey s = {.limit = LIMIT_DEFAULT};
+    unsigned jobs = MANY_JOBS;
+    bool ok = true;
+    int opt;
+
+    while (ok && (opt = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+        if (opt == 'f')
+            ok = cli_read_format("survey", optarg, &s.json);
+        else if (opt == 'j')
+            ok = cli_read_number("survey", "jobs", optarg, 1, BULK_JOBS_MAX,
+                                 &jobs);
+        else if (opt == 'l')
+            ok = cli_read_number("survey", "limit", optarg, 0, UINT_MAX,
+                                 &s.limit);
+        else
+            return cli_usage("survey", "unknown option");
+    }
+    if (!ok)
+        return EXIT_USAGE;
+    if (optind != argc - 1)
+        return cli_usage("survey", "survey needs a file, or - for domains "
+                                   "from standard input");
+    return with_tables(config, argv[optind], jobs, &s);
+}

@@ -1,0 +1,164 @@
+/*
+ * identity - become the user whose cache it is
+ *
+ * A process that stays root does not use a cache that belongs to another user
+ * (DESIGN 6), and an administrator calls this command as root. So commands
+ * that use the shared cache give root up, for good, before they open it. What
+ * only root may read is read before, or the process stays root: an
+ * answer without cache is better than none.
+ *
+ * A directory that is missing is made by whoever opens the cache first; only
+ * root can make it in /run, so that is done before the change.
+ */
+
+#include "cli/cli.h"
+#include "store/cache.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+struct identity {
+    char name[LOGIN_NAME_MAX + 1];
+    uid_t uid;
+    gid_t gid;
+};
+
+static bool take_user(const struct passwd *pw, struct identity *who)
+{
+    size_t n = pw != NULL ? strlen(pw->pw_name) : 0;
+
+    if (pw == NULL || n >= sizeof(who->name))
+        return false;
+    memcpy(who->name, pw->pw_name, n + 1);
+    who->uid = pw->pw_uid;
+    who->gid = pw->pw_gid;
+    return true;
+}
+
+/* Whose the cache is, or should be. false: root's, or nobody knows. */
+static bool find_owner(const struct conf *conf, const char *dir,
+                       struct identity *who)
+{
+    struct stat st;
+    bool found;
+
+    if (conf->cache_owner[0] != '\0')
+        found = take_user(getpwnam(conf->cache_owner), who);
+    else if (lstat(dir, &st) == 0 && st.st_uid != 0)
+        found = take_user(getpwuid(st.st_uid), who);
+    else
+        found = take_user(getpwnam("postfix"), who);
+    return found && who->uid != 0;
+}
+
+/* What is wrong is said when the cache is opened. */
+static bool make_directory(const struct conf *conf, const char *dir,
+                           const struct identity *who)
+{
+    struct kv_lmdb_options options = {
+        .dir = dir,
+        .uid = who->uid,
+        .gid = who->gid,
+        .size_bytes = conf->cache_size_bytes,
+        .rank = cache_rank,
+    };
+    const char *note;
+    struct mxhop_error err;
+    struct stat st;
+    struct kv *kv;
+
+    if (lstat(dir, &st) == 0)
+        return true;
+    if (kv_lmdb_open(&kv, &options, &note, &err) != MXHOP_OK)
+        return false;
+    kv->ops->close(kv);
+    return true;
+}
+
+static bool can_read(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+/* Be that user for a moment: NULL, or why it is no good. *back_r: whether the
+   process is root again. */
+static const char *try_identity(const struct identity *who, const char *config,
+                                bool *back_r)
+{
+    gid_t groups[NGROUPS_MAX];
+    int n = getgroups(NGROUPS_MAX, groups);
+    const char *why = NULL;
+
+    *back_r = true;
+    if (n < 0 || initgroups(who->name, who->gid) != 0)
+        return strerror(errno);
+    if (setegid(who->gid) != 0 || seteuid(who->uid) != 0)
+        why = strerror(errno);
+    else if (!can_read(config))
+        why = "that user cannot read the configuration";
+    *back_r = seteuid(0) == 0 && setegid(getgid()) == 0 &&
+              setgroups((size_t)n, groups) == 0;
+    return why;
+}
+
+static bool become(const struct identity *who)
+{
+    uid_t r, e, s;
+
+    if (initgroups(who->name, who->gid) != 0 ||
+        setresgid(who->gid, who->gid, who->gid) != 0 ||
+        setresuid(who->uid, who->uid, who->uid) != 0)
+        return false;
+    if (getresuid(&r, &e, &s) != 0 || r != who->uid || e != who->uid ||
+        s != who->uid || setuid(0) == 0) {
+        errno = EPERM;
+        return false;
+    }
+    return true;
+}
+
+static int switch_to(const struct identity *who, const char *config)
+{
+    bool back;
+    const char *why = try_identity(who, config, &back);
+
+    if (why != NULL && back) {
+        cli_complain("warning: cannot become user %s, whose the cache is: %s; "
+                     "going on as root, without the shared cache",
+                     who->name, why);
+        return 0;
+    }
+    if (back && become(who))
+        return 0;
+    cli_complain("cannot become user %s: %s", who->name, strerror(errno));
+    return EX_OSERR;
+}
+
+int cli_become_owner(const char *config)
+{
+    struct identity who;
+    struct mxhop_error err;
+    char dir[PATH_MAX];
+    struct conf conf;
+    bool change;
+
+    if (geteuid() != 0)
+        return 0;
+    if (conf_load(&conf, config, NULL, &err) != MXHOP_OK)
+        return cli_fail(&err);
+    change = conf_cache_dir(&conf, config, dir, sizeof(dir)) &&
+             find_owner(&conf, dir, &who) && make_directory(&conf, dir, &who);
+    conf_free(&conf);
+    return change ? switch_to(&who, config) : 0;
+}

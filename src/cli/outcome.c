@@ -1,0 +1,67 @@
+/*
+ * outcome - what became of domains, and how it is printed
+ *
+ * Shared by the commands that print what DNS says of many domains. Names in
+ * it are chosen by strangers, and what a cache holds is not trusted.
+ */
+
+#include "cli/cli.h"
+#include "util/str.h"
+
+#include <stdio.h>
+
+static const struct {
+    const char *text, *word;
+} outcomes[] = {
+    [OUTCOME_HOSTS] = {"hosts", "hosts"},
+    [OUTCOME_IMPLICIT] = {"implicit MX", "implicit"},
+    [OUTCOME_NULL] = {"null MX", "null"},
+    [OUTCOME_NXDOMAIN] = {"no such domain", "nxdomain"},
+    [OUTCOME_FAILURE] = {"failed", "failure"},
+};
+
+enum cli_outcome cli_outcome(const struct mxset *set)
+{
+    switch (set->outcome) {
+    case MX_HOSTS:
+        return set->implicit ? OUTCOME_IMPLICIT : OUTCOME_HOSTS;
+    case MX_NULL:
+        return OUTCOME_NULL;
+    case MX_NXDOMAIN:
+        return OUTCOME_NXDOMAIN;
+    case MX_FAILURE:
+        break;
+    }
+    return OUTCOME_FAILURE;
+}
+
+const char *cli_outcome_text(enum cli_outcome outcome)
+{
+    return outcomes[outcome].text;
+}
+
+const char *cli_outcome_word(enum cli_outcome outcome)
+{
+    return outcomes[outcome].word;
+}
+
+void cli_add_printable(struct buf *out, const char *text, size_t len)
+{
+    size_t at = out->len;
+
+    buf_add(out, text, len);
+    if (!out->failed)
+        str_printable(out->data + at);
+}
+
+bool cli_put_line(struct buf *line)
+{
+    bool ok = !line->failed;
+
+    if (ok)
+        ok = puts(line->data) >= 0;
+    else
+        cli_complain("out of memory");
+    buf_reset(line);
+    return ok;
+}
