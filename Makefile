@@ -36,7 +36,7 @@ SANITIZE = $(filter -fsanitize=%,$(CFLAGS)) $(filter --coverage,$(CFLAGS))
 ALL_LDFLAGS = -pthread -Wl,-z,relro,-z,now $(SANITIZE) $(LDFLAGS)
 
 LIBS     := -lresolv $(shell $(PKG_CONFIG) --libs lmdb libidn2 2>/dev/null || echo -llmdb -lidn2)
-CLI_LIBS := -lldap -llber
+CLI_LIBS := -lldap -llber -lpsl
 
 # Data plane, in order of dependency (hacking.md); then the control plane.
 CORE    := route store dns wire conf model util
@@ -264,7 +264,8 @@ install: all man
 	    $(DESTDIR)$(PREFIX)/include/mxhop $(DESTDIR)$(mandir)/man1 \
 	    $(DESTDIR)$(mandir)/man5 $(DESTDIR)/etc/mxhop \
 	    $(DESTDIR)/var/lib/mxhop $(DESTDIR)$(POSTFIX_SHLIB) \
-	    $(DESTDIR)$(POSTFIX_META)/dynamicmaps.cf.d
+	    $(DESTDIR)$(POSTFIX_META)/dynamicmaps.cf.d \
+	    $(DESTDIR)$(libdir)/tmpfiles.d
 	install -m 0755 $(B)/bin/mxhop $(DESTDIR)$(PREFIX)/bin/
 	install -m 0644 $(B)/lib/libmxhop.so.$(SOVERSION) $(DESTDIR)$(libdir)/
 	ln -sf libmxhop.so.$(SOVERSION) $(DESTDIR)$(libdir)/libmxhop.so
@@ -275,6 +276,8 @@ install: all man
 	printf 'mxhop\tpostfix-mxhop.so\tdict_mxhop_open\n' >$(B)/dynamicmaps
 	install -m 0644 $(B)/dynamicmaps \
 	    $(DESTDIR)$(POSTFIX_META)/dynamicmaps.cf.d/mxhop
+	install -m 0644 contrib/tmpfiles.d/mxhop.conf \
+	    $(DESTDIR)$(libdir)/tmpfiles.d/
 	install -m 0644 docs/man/mxhop.1 $(DESTDIR)$(mandir)/man1/
 	install -m 0644 $(B)/man/mxhop.cf.5 docs/man/mxhop_table.5 \
 	    $(DESTDIR)$(mandir)/man5/

@@ -111,6 +111,7 @@ enum mxhop_status mxhop_lookup(struct mxhop *mx, const char *key,
     if (lookup_run(&l, mx, key, flags))
         *route_r = route_from_lookup(&l);
     lookup_free(&l);
+    learn_flush(mx);
     return *route_r != NULL ? MXHOP_OK : err_nomem(err);
 }
 

@@ -11,6 +11,7 @@
 #include "handle.h"
 #include "route/render.h"
 #include "util/buf.h"
+#include "util/clock.h"
 #include "util/err.h"
 
 #include <arpa/inet.h>
@@ -179,6 +180,10 @@ static void explain_outcome(const struct lookup *l, struct buf *out)
 static void explain_cache(const struct lookup *l, struct buf *out)
 {
     step(out, 5, "cache");
+    if (l->mx->cache != NULL && l->asked_dns)
+        buf_printf(out, "%s\n" INDENT, l->mx->cache_dir != NULL
+                                           ? l->mx->cache_dir
+                                           : "in the memory of this process");
     if (l->mx->cache == NULL)
         sentence(out, "none configured");
     else if (!l->asked_dns)
@@ -199,6 +204,39 @@ static void explain_cache(const struct lookup *l, struct buf *out)
                  l->cold ? "miss, not answered in time" : "miss, asked now");
 }
 
+/* As this process sees it, or as another one has lately reported it. */
+static void explain_server(const struct lookup *l, struct engine_server *s,
+                           struct buf *out)
+{
+    uint64_t now_ms = clock_boot_ms();
+    struct cache_server other = {0};
+
+    buf_printf(out, INDENT "name server %s: breaker %s", s->address,
+               breaker_state_name(s->state));
+    if (l->mx->view != NULL && s->state == BREAKER_CLOSED &&
+        cache_get_server(l->mx->view, s->address, &other) &&
+        other.state == BREAKER_OPEN && other.since_ms <= now_ms)
+        buf_printf(out, " here, open since %llu s in process %u",
+                   (unsigned long long)(now_ms - other.since_ms) / 1000,
+                   other.pid);
+    buf_putc(out, '\n');
+}
+
+static void explain_servers(const struct lookup *l, struct buf *out)
+{
+    struct engine_server s[DNS_SERVERS_MAX];
+    const struct mxhop *mx = l->mx;
+    size_t n = 0;
+
+    if (mx->worker != NULL)
+        n = worker_servers(mx->worker, s, DNS_SERVERS_MAX);
+    else if (mx->engine != NULL)
+        for (n = 0; n < engine_server_count(mx->engine); n++)
+            engine_server_get(mx->engine, n, &s[n]);
+    for (size_t i = 0; i < n; i++)
+        explain_server(l, &s[i], out);
+}
+
 static void explain_dns(const struct lookup *l, struct buf *out)
 {
     step(out, 4, "dns");
@@ -206,11 +244,13 @@ static void explain_dns(const struct lookup *l, struct buf *out)
         sentence(out, "not asked");
         return;
     }
-    if (l->cold) {
+    if (l->cold)
         sentence(out, "not known within %u ms", l->mx->budget_ms);
+    else
+        explain_outcome(l, out);
+    explain_servers(l, out);
+    if (l->cold)
         return;
-    }
-    explain_outcome(l, out);
     for (size_t i = 0; i < l->set.n_mx; i++)
         explain_mx(&l->set.mx[i], l->mx->rules.families, out);
 }

@@ -20,7 +20,7 @@ struct mxhop {
     struct conf conf;
     struct rules rules; /* points into conf and the host_* copies */
     struct mxhop_host host;
-    char *host_names, *host_reason;
+    char *host_names, *host_reason, *host_cache_owner;
     struct log log;
     enum answer_mode answer; /* with auto resolved */
     uint32_t budget_ms;
@@ -68,6 +68,8 @@ struct lookup {
     struct override override; /* dn NULL: none */
     char *matched;            /* the key or exchange it was found under */
     bool by_exchange;
+    int64_t exchange_edge_s; /* wall time from which on an exchange override
+                                may begin or cease to apply */
 
     bool asked_dns; /* the MX set was needed */
     bool cold;      /* and not known in time: `set` does not count */
@@ -86,17 +88,58 @@ struct lookup {
     uint32_t ttl_s;
 };
 
-/* ---- facts.c: what the cache and DNS say ---- */
+/* ---- cachefile.c: which cache a handle has ---- */
+
+/* Fills mx->cache and the views. What is wrong with a shared cache is logged,
+   and the cache is then in memory: only a lack of memory is an error. */
+enum mxhop_status handle_open_cache(struct mxhop *mx, const char *config,
+                                    struct mxhop_error *err);
+void handle_close_cache(struct mxhop *mx);
+/* Before the first lookup: a process that is still root lets go of a cache
+   that belongs to another user. */
+void handle_check_cache(struct mxhop *mx);
+
+/* ---- learn.c: what the thread that runs the resolver tells the cache ---- */
 
 extern const struct resolver_owner facts_owner_functions;
+struct worker_store learn_store(struct mxhop *mx);
+/* Something was put off: have it written, by the worker soon, or here. */
+void learn_flush(struct mxhop *mx);
+
+/* ---- ask.c: what the cache does not know ---- */
+
+/* A question to the DNS: about a name, or (known) its hosts' addresses. */
+struct ask {
+    const char *name;
+    const struct mxset *known; /* NULL: the MX set is asked for */
+    unsigned flags;            /* of worker_domain() */
+    bool wait;                 /* as DESIGN 6 rations it */
+};
+
+/* false: not known (now); *set_r is then empty. */
+bool ask_dns(struct lookup *l, const struct ask *q, struct mxset *set_r);
+/* Ask anew for a name that the cache has, in the background. Does nothing in a
+   process without worker. */
+void ask_refresh(struct mxhop *mx, const char *name);
+/* Name servers of a changed resolv.conf, looked for once a second. */
+void ask_reload_servers(struct mxhop *mx);
+
+/* ---- facts.c: what the cache and DNS say ---- */
 
 /* Fill l->set, cold, cache_state, entry. Waits as DESIGN 6 rations it. */
 void facts_domain(struct lookup *l);
 /* Fill l->facts for the hops of l->override. Hosts are never waited for.
    false: out of memory. */
 bool facts_hops(struct lookup *l);
-/* Name servers of a changed resolv.conf, looked for once a second. */
-void facts_reload_servers(struct mxhop *mx);
+/* Addresses of the hosts worth examining, from the cache. Returns whether none
+   is to be asked for; *usable_r whether enough is known of each: a host with
+   an address is one, whatever its other family says. */
+bool facts_addresses(const struct mxhop *mx, struct cache_view *view,
+                     struct mxset *set, bool *usable_r);
+/* A domain was answered from the cache: what that leaves to be done. */
+#define FACTS_PENDING_MAX 256
+void facts_used(struct mxhop *mx, const char *domain, bool refresh_due,
+                bool once);
 
 /* ---- lookup.c ---- */
 
@@ -108,8 +151,17 @@ void lookup_free(struct lookup *l);
 struct mxhop_route *route_from_lookup(const struct lookup *l);
 /* The override table, opened if need be; NULL with *err. */
 struct ovtable *handle_table(struct mxhop *mx, struct mxhop_error *err);
+/* Whether local_domains, or else the host, says that the MTA delivers it. */
+enum mxhop_local lookup_is_local(const struct mxhop *mx, const char *domain);
 /* Say so in the log when the table became unusable (why is in mx->table_err)
    or usable again: one line a change. */
 void handle_table_state(struct mxhop *mx, bool bad);
+/* With `answer = override` most domains need no DNS query. */
+bool lookup_only_overrides(const struct mxhop *mx, bool has_exchanges);
+
+/* ---- text.c: the hot path ---- */
+
+/* A hash of all that routes are made from besides MX set and overrides. */
+uint64_t text_rules_hash(const struct mxhop *mx);
 
 #endif

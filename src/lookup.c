@@ -42,17 +42,15 @@ static bool pass(struct lookup *l, const char *why)
 
 /* ---- local domains ---- */
 
-static enum mxhop_local is_local(const struct lookup *l)
+enum mxhop_local lookup_is_local(const struct mxhop *mx, const char *domain)
 {
-    const struct mxhop *mx = l->mx;
-
     if (mx->conf.local_domains[0] != '\0')
-        return match_host_list(mx->conf.local_domains, l->key.domain)
+        return match_host_list(mx->conf.local_domains, domain)
                    ? MXHOP_LOCAL_YES
                    : MXHOP_LOCAL_NO;
     if (mx->host.is_local == NULL)
         return MXHOP_LOCAL_NO;
-    return mx->host.is_local(mx->host.ctx, l->key.domain);
+    return mx->host.is_local(mx->host.ctx, domain);
 }
 
 /* ---- the override table ---- */
@@ -152,6 +150,19 @@ static enum mxhop_status find_by_key(struct lookup *l,
     return status;
 }
 
+/* Any entry under these keys may be the one to apply after its next edge. */
+static enum mxhop_status find_edge(struct lookup *l, struct ovtable_snap *snap,
+                                   const struct strlist *keys)
+{
+    enum mxhop_status status = MXHOP_OK;
+
+    for (size_t i = 0; i < keys->n && status == MXHOP_OK; i++)
+        status =
+            ovtable_next_edge(snap, OVTABLE_BY_EXCHANGE, keys->v[i], l->now_s,
+                              &l->exchange_edge_s, &l->table_err);
+    return status;
+}
+
 static enum mxhop_status find_by_exchange(struct lookup *l,
                                           struct ovtable_snap *snap)
 {
@@ -160,6 +171,8 @@ static enum mxhop_status find_by_exchange(struct lookup *l,
 
     if (match_exchanges(&l->set, &keys))
         status = find_first(l, snap, OVTABLE_BY_EXCHANGE, &keys);
+    if (status == MXHOP_OK)
+        status = find_edge(l, snap, &keys);
     strlist_free(&keys);
     return status;
 }
@@ -171,6 +184,14 @@ static uint32_t min_u32(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
+/* Of the MX set, what is left of it. */
+static uint32_t set_ttl_s(const struct lookup *l)
+{
+    if (l->entry.verdict == CACHE_FRESH || l->entry.verdict == CACHE_FAILING)
+        return l->entry.ttl_s;
+    return l->set.ttl_s;
+}
+
 /* The earliest of all TTLs, the window's end and the end of the time slot. */
 static uint32_t route_ttl_s(const struct lookup *l)
 {
@@ -180,10 +201,7 @@ static uint32_t route_ttl_s(const struct lookup *l)
     if (l->cold || l->cache_state == MXHOP_CACHE_STALE)
         return 0;
     if (l->asked_dns)
-        ttl_s = min_u32(ttl_s, l->entry.verdict == CACHE_FRESH ||
-                                       l->entry.verdict == CACHE_FAILING
-                                   ? l->entry.ttl_s
-                                   : l->set.ttl_s);
+        ttl_s = min_u32(ttl_s, set_ttl_s(l));
     for (size_t i = 0; i < l->decision.n_kept; i++) {
         const struct hostaddrs *a = l->decision.c[i].addrs;
 
@@ -232,11 +250,9 @@ static bool key_override(struct lookup *l, struct ovtable_snap *snap,
     return true;
 }
 
-/* With `answer = override` most domains need no DNS query. */
-static bool nothing_to_ask(const struct lookup *l)
+bool lookup_only_overrides(const struct mxhop *mx, bool has_exchanges)
 {
-    return l->override.dn == NULL && l->mx->answer == ANSWER_OVERRIDE &&
-           !(l->table == TABLE_OK && l->info.has_exchanges);
+    return mx->answer == ANSWER_OVERRIDE && !has_exchanges;
 }
 
 static bool only_overrides(struct lookup *l)
@@ -260,7 +276,9 @@ static bool route_domain(struct lookup *l, struct ovtable_snap *snap)
     }
     if (l->key.kind == KEY_RECIPIENT && l->override.dn == NULL)
         return pass(l, "no override for this recipient");
-    if (nothing_to_ask(l))
+    if (l->override.dn == NULL &&
+        lookup_only_overrides(l->mx,
+                              l->table == TABLE_OK && l->info.has_exchanges))
         return only_overrides(l);
     facts_domain(l);
     if (snap != NULL && l->override.dn == NULL && l->info.has_exchanges &&
@@ -273,8 +291,11 @@ static bool route_domain(struct lookup *l, struct ovtable_snap *snap)
         if (l->override.dn != NULL && !facts_hops(l))
             return false;
     }
-    if (l->override.dn == NULL && l->mx->answer == ANSWER_OVERRIDE)
+    if (l->override.dn == NULL && l->mx->answer == ANSWER_OVERRIDE) {
+        l->decision.slot_left_s = UINT32_MAX;
+        l->ttl_s = l->cold ? 0 : set_ttl_s(l);
         return only_overrides(l);
+    }
     /* A host without address at the end of a list would bounce mail (5.4.4)
        that the MTA's own routing defers or delivers. */
     if (l->override.dn == NULL && l->vague)
@@ -303,7 +324,7 @@ static bool run(struct lookup *l)
 {
     if (l->key.kind == KEY_NONE)
         return pass(l, l->key.why);
-    l->local = is_local(l);
+    l->local = lookup_is_local(l->mx, l->key.domain);
     if (l->local == MXHOP_LOCAL_YES)
         return pass(l, "the MTA delivers this domain itself");
     if (l->local == MXHOP_LOCAL_ERROR)
@@ -314,7 +335,11 @@ static bool run(struct lookup *l)
 bool lookup_run(struct lookup *l, struct mxhop *mx, const char *key,
                 unsigned flags)
 {
-    *l = (struct lookup){.mx = mx, .asked = key, .status = ""};
+    *l = (struct lookup){.mx = mx,
+                         .asked = key,
+                         .status = "",
+                         .exchange_edge_s = INT64_MAX};
+    handle_check_cache(mx);
     l->now_s = clock_wall_s();
     l->deadline_ms = clock_boot_ms() + mx->budget_ms;
     key_parse(key, &l->key);

@@ -11,7 +11,6 @@
 
 #include "handle.h"
 #include "route/render.h"
-#include "store/kv.h"
 #include "util/clock.h"
 #include "util/err.h"
 #include "util/hash.h"
@@ -26,6 +25,7 @@
 
 #define BUDGET_WORKER_MS 200u
 #define BUDGET_OWN_MS    2000u
+#define ASSUME_OPEN_MS   10000u
 
 /* ---- from configuration and host to rules ---- */
 
@@ -119,7 +119,8 @@ static enum mxhop_status take_host(struct mxhop *mx,
                                    struct mxhop_error *err)
 {
     if (!copy_text(&mx->host_names, host->own_names) ||
-        !copy_text(&mx->host_reason, host->visible_reason))
+        !copy_text(&mx->host_reason, host->visible_reason) ||
+        !copy_text(&mx->host_cache_owner, host->cache_owner))
         return err_nomem(err);
     mx->host = *host;
     return MXHOP_OK;
@@ -143,26 +144,20 @@ static void resolve_answer(struct mxhop *mx)
         log_info(&mx->log, "answer = override, because %s", mx->host_reason);
 }
 
-/* ---- cache and DNS ---- */
+/* ---- DNS ---- */
 
-static enum mxhop_status open_cache(struct mxhop *mx, struct mxhop_error *err)
+/* What another process saw a moment ago is worth a probe, no waiting. */
+static void assume_servers(struct mxhop *mx)
 {
-    const struct conf *c = &mx->conf;
-    const struct cache_policy policy = {
-        .ttl_min_s = c->ttl_min_s,
-        .ttl_max_s = c->ttl_max_s,
-        .negative_ttl_max_s = c->negative_ttl_max_s,
-        .stale_max_s = c->stale_max_s,
-    };
-    enum mxhop_status status;
-    struct kv *kv;
+    struct engine_server servers[DNS_SERVERS_MAX];
+    size_t n = worker_servers(mx->worker, servers, DNS_SERVERS_MAX);
+    struct cache_server s;
 
-    if (strcmp(c->cache, "none") == 0)
-        return MXHOP_OK;
-    status = kv_memory_open(&kv, c->cache_size_bytes, err);
-    if (status != MXHOP_OK)
-        return status;
-    return cache_open(&mx->cache, kv, &policy, err);
+    for (size_t i = 0; mx->view != NULL && i < n; i++)
+        if (cache_get_server(mx->view, servers[i].address, &s) &&
+            s.state == BREAKER_OPEN &&
+            clock_boot_ms() - s.reported_ms < ASSUME_OPEN_MS)
+            worker_assume_open(mx->worker, servers[i].address);
 }
 
 static enum mxhop_status open_dns(struct mxhop *mx, struct mxhop_error *err)
@@ -171,6 +166,7 @@ static enum mxhop_status open_dns(struct mxhop *mx, struct mxhop_error *err)
         .owner = facts_owner_functions,
         .families = mx->rules.families,
         .timeout_ms = mx->conf.dns_timeout_ms,
+        .store = learn_store(mx),
     };
     enum mxhop_status status;
 
@@ -180,8 +176,12 @@ static enum mxhop_status open_dns(struct mxhop *mx, struct mxhop_error *err)
     status = dns_servers_load(&w.servers, mx->conf.dns_servers, err);
     if (status != MXHOP_OK)
         return status;
-    if ((mx->host.flags & MXHOP_WORKER) != 0)
-        return worker_open(&mx->worker, &w, err);
+    if ((mx->host.flags & MXHOP_WORKER) != 0) {
+        status = worker_open(&mx->worker, &w, err);
+        if (status == MXHOP_OK)
+            assume_servers(mx);
+        return status;
+    }
     status = engine_open(&mx->engine, &w.servers, err);
     if (status != MXHOP_OK)
         return status;
@@ -229,7 +229,7 @@ static enum mxhop_status open_parts(struct mxhop *mx, const char *config,
     if (status == MXHOP_OK)
         status = make_rules(mx, host, err);
     if (status == MXHOP_OK)
-        status = open_cache(mx, err);
+        status = handle_open_cache(mx, config, err);
     if (status == MXHOP_OK)
         status = open_dns(mx, err);
     return status;
@@ -247,17 +247,18 @@ enum mxhop_status mxhop_open(struct mxhop **mx_r, const char *config,
     if (mx == NULL)
         return err_nomem(err);
     mx->config_fd = mx->table_dir_fd = -1;
+    mx->log = (struct log){forward_log, mx};
     status = open_parts(mx, config, host != NULL ? host : &nobody, err);
     if (status != MXHOP_OK) {
         mxhop_close(&mx);
         return status;
     }
-    mx->log = (struct log){forward_log, mx};
     mx->budget_ms = mx->conf.lookup_budget_ms;
     if (mx->budget_ms == 0)
         mx->budget_ms = mx->worker != NULL ? BUDGET_WORKER_MS : BUDGET_OWN_MS;
     ration_init(&mx->ration, mx->conf.wait_share_percent);
     resolve_answer(mx);
+    mx->rules_hash = text_rules_hash(mx);
     open_table(mx);
     *mx_r = mx;
     return MXHOP_OK;
@@ -273,13 +274,15 @@ void mxhop_close(struct mxhop **mx)
     worker_close(&m->worker); /* first: its thread uses the rest */
     resolver_close(&m->resolver);
     engine_close(&m->engine);
-    cache_close(&m->cache);
+    handle_close_cache(m);
     ovtable_close(&m->table);
     networks_free(&m->rules.own_addresses);
     networks_free(&m->rules.bogus);
     conf_free(&m->conf);
     free(m->host_names);
     free(m->host_reason);
+    free(m->host_cache_owner);
+    buf_free(&m->text);
     if (m->config_fd >= 0)
         close(m->config_fd);
     if (m->table_dir_fd >= 0)
@@ -321,21 +324,15 @@ enum mxhop_status mxhop_render(const struct mxhop *mx,
                                enum mxhop_format format, char **text_r,
                                struct mxhop_error *err)
 {
-    static bool (*const renderers[])(const struct mxhop_route *,
-                                     struct buf *) = {
-        [MXHOP_FORMAT_TEXT] = render_text,
-        [MXHOP_FORMAT_JSON] = render_json,
-        [MXHOP_FORMAT_POSTFIX] = render_postfix,
-        [MXHOP_FORMAT_EXIM] = render_exim,
-    };
+    render_fn *render = render_for(format);
     struct buf out = {0};
 
     (void)mx;
     *text_r = NULL;
-    if ((size_t)format >= sizeof(renderers) / sizeof(renderers[0]))
+    if (render == NULL)
         return err_set(err, MXHOP_ERR_ARGUMENT, "unknown format %d",
                        (int)format);
-    if (!renderers[format](route, &out)) {
+    if (!render(route, &out)) {
         bool failed = out.failed;
 
         buf_free(&out);

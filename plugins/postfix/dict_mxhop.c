@@ -15,9 +15,9 @@
  * defers what is asked of it and logs why. Either way Postfix is told which
  * file to watch, so that its daemons start afresh when the file changes.
  *
- * Ownership: struct dict_mxhop owns the library's handle, the host context that
- * the handle calls back, and the text of the last answer, which is valid until
- * the next lookup.
+ * Ownership: struct dict_mxhop owns the library's handle and the host context
+ * that the handle calls back. The text of an answer belongs to the handle and
+ * is valid until the next lookup, as Postfix expects.
  *
  * Diagnostics: through msg_info() and msg_warn(), prefixed mxhop:FILE:.
  */
@@ -38,7 +38,6 @@ struct dict_mxhop {
     char spare[DICT_SPARE]; /* what newer releases append to their struct */
     struct mxhop *mx;
     struct postfix_host *host;
-    char *text;       /* the last answer */
     bool failing;     /* the last lookup failed, and that was logged */
     bool looked;      /* look_again() is done */
     struct stat seen; /* stat_fd as it was when the table was opened */
@@ -141,24 +140,16 @@ static void note_failure(struct dict_mxhop *d, const char *reason)
 static const char *dict_mxhop_lookup(struct postfix_dict *dict, const char *key)
 {
     struct dict_mxhop *d = (struct dict_mxhop *)dict;
-    struct mxhop_route *route = NULL;
-    struct mxhop_error err = {0};
+    struct mxhop_error err;
     enum mxhop_status status;
+    const char *text;
 
     dict->error = DICT_ERR_NONE;
     look_again(d);
     ask_library(d);
-    free(d->text);
-    d->text = NULL;
-    status = mxhop_lookup(d->mx, key, 0, &route, &err);
-    if (status == MXHOP_OK)
-        status =
-            mxhop_render(d->mx, route, MXHOP_FORMAT_POSTFIX, &d->text, &err);
-    if (status != MXHOP_OK)
-        d->text = NULL;
-    mxhop_route_free(&route);
+    status = mxhop_text(d->mx, key, MXHOP_FORMAT_POSTFIX, &text, &err);
     note_failure(d, status != MXHOP_OK ? err.text : NULL);
-    return d->text;
+    return text;
 }
 
 static void dict_mxhop_close(struct postfix_dict *dict)
@@ -167,7 +158,6 @@ static void dict_mxhop_close(struct postfix_dict *dict)
 
     mxhop_close(&d->mx);
     host_free(d->host);
-    free(d->text);
     if (dict->stat_fd >= 0)
         close(dict->stat_fd);
     dict_free(dict);
@@ -214,7 +204,6 @@ static struct postfix_dict *make_table(const char *name, int dict_flags,
     set_owner(dict, config);
     d->mx = mx;
     d->host = host;
-    d->text = NULL;
     d->failing = false;
     d->asked = 0;
     set_watch(d, config);

@@ -30,7 +30,7 @@ enum { MYDESTINATION, VIRTUAL_ALIAS, VIRTUAL_MAILBOX, RELAY, N_LISTS };
 struct postfix_host {
     char *name; /* of the table */
     struct postfix_list *lists[N_LISTS];
-    char *own_name;
+    char *own_name, *mail_owner;
     char *own_addresses;
     char reason[512];
 };
@@ -137,6 +137,7 @@ static char *safe_patterns(const char *name, const char *param,
     return NULL;
 }
 
+/* An empty list stays NULL: asking Postfix costs time in each lookup. */
 static bool open_list(struct postfix_host *host, int i, const char *param,
                       const char *value, int flags, match_function *match)
 {
@@ -151,7 +152,8 @@ static bool open_list(struct postfix_host *host, int i, const char *param,
         return false;
     /* A missing table is not the end of postmap(1): we pass, and say so. */
     dict_allow_surrogate = 1;
-    host->lists[i] = match_list_init(param, flags, patterns, 1, match);
+    if (patterns[strspn(patterns, WORDS_IN_LIST)] != '\0')
+        host->lists[i] = match_list_init(param, flags, patterns, 1, match);
     dict_allow_surrogate = surrogates;
     free(patterns);
     return true;
@@ -179,6 +181,8 @@ static enum mxhop_local in_lists(struct postfix_host *host, const char *domain)
     int i;
 
     for (i = 0; i < N_LISTS; i++) {
+        if (host->lists[i] == NULL)
+            continue;
         if (match_list_match(host->lists[i], domain) != 0)
             return MXHOP_LOCAL_YES;
         if (host->lists[i]->error != 0)
@@ -270,9 +274,11 @@ struct postfix_host *host_create(const char *name, struct mxhop_host *api_r)
         return NULL;
     host->name = strdup(name);
     host->own_name = strdup(value_or("myhostname", NULL));
+    host->mail_owner = strdup(value_or("mail_owner", NULL));
     host->own_addresses = own_addresses();
     if (host->name == NULL || host->own_name == NULL ||
-        host->own_addresses == NULL || !open_lists(host)) {
+        host->mail_owner == NULL || host->own_addresses == NULL ||
+        !open_lists(host)) {
         host_free(host);
         return NULL;
     }
@@ -286,6 +292,7 @@ struct postfix_host *host_create(const char *name, struct mxhop_host *api_r)
         .own_names = host->own_name,
         .own_addresses = host->own_addresses,
         .address_families = address_families(),
+        .cache_owner = host->mail_owner,
     };
     return host;
 }
@@ -302,6 +309,7 @@ void host_free(struct postfix_host *host)
     }
     free(host->name);
     free(host->own_name);
+    free(host->mail_owner);
     free(host->own_addresses);
     free(host);
 }

@@ -15,7 +15,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -78,6 +80,24 @@ static enum mxhop_status read_all(int fd, const char *path, struct buf *text,
             return err_nomem(err);
     }
     return MXHOP_OK;
+}
+
+bool conf_cache_dir(const struct conf *c, const char *path, char *out,
+                    size_t cap)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash != NULL ? slash + 1 : path;
+    size_t len = strlen(name);
+    int n;
+
+    if (strcmp(c->cache, "memory") == 0 || strcmp(c->cache, "none") == 0)
+        return false;
+    if (len > 3 && strcmp(name + len - 3, ".cf") == 0)
+        len -= 3;
+    n = c->cache[0] != '\0'
+            ? snprintf(out, cap, "%s", c->cache)
+            : snprintf(out, cap, "/run/mxhop/%.*s", (int)len, name);
+    return n > 0 && (size_t)n < cap;
 }
 
 enum mxhop_status conf_load(struct conf *c_r, const char *path, int *fd_r,

@@ -24,10 +24,11 @@ struct conf {
     uint32_t lookup_budget_ms; /* 0: the host's default */
     uint32_t wait_share_percent;
     /* cache */
-    char *cache; /* "memory" or "none" */
+    char *cache; /* "memory", "none", a directory, or "" (conf_cache_dir) */
     uint64_t cache_size_bytes;
     char *cache_owner;
     uint32_t ttl_min_s, ttl_max_s, negative_ttl_max_s, stale_max_s;
+    uint32_t prefetch_percent;
     /* overrides */
     char *overrides; /* "" or "ldif:/path" */
     char *override_table;
@@ -62,6 +63,11 @@ enum mxhop_status conf_parse(struct conf *c_r, const char *name,
                              const char *text, size_t len,
                              struct mxhop_error *err);
 void conf_free(struct conf *c);
+
+/* The directory of the shared cache, for a configuration that was read from
+   `path`, into out of cap bytes; false: there is none (memory, none). */
+bool conf_cache_dir(const struct conf *c, const char *path, char *out,
+                    size_t cap);
 
 /* "name = value" lines, in the order of the table, as postconf(1) prints. */
 void conf_print(const struct conf *c, struct buf *out);

@@ -83,25 +83,49 @@ const struct param params[] = {
             ".Va on_cold\n"
             "at once, so that a flood of unknown domains does not hold up\n"
             "other mail."},
-    {AT(cache), TEXT(text_read_cache, "memory"),
-     .doc = "Where DNS answers are kept.\n"
+    {AT(cache), TEXT(text_read_cache, ""),
+     .doc = "Where DNS answers are kept:\n"
+            "the absolute path of a directory that all processes of the mail\n"
+            "system share.\n"
+            "It belongs to\n"
+            ".Va cache_owner ,\n"
+            "and nobody else may write to it.\n"
+            "It should be on a tmpfs: what is in it is good until the next\n"
+            "boot only.\n"
             ".Cm memory :\n"
             "in each process, for as long as it lives;\n"
             ".Cm none :\n"
-            "nowhere, each lookup asks again."},
+            "nowhere, each lookup asks again.\n"
+            "Empty:\n"
+            ".Pa /run/mxhop/NAME ,\n"
+            "where\n"
+            ".Ar NAME\n"
+            "is that of the configuration file, without directory and\n"
+            ".Ql .cf .\n"
+            "Where the directory cannot be used the log says why, and the\n"
+            "cache is as with\n"
+            ".Cm memory ."},
     {AS("cache_size", cache_size_bytes),
      NUMBER(PARAM_SIZE, "64M", MIB, 65536 * MIB),
      .doc = "How much the cache may hold.\n"
-            "When it is full, negative answers and those that nobody has\n"
-            "asked for lately are given up first.\n"
+            "When four fifths of that are in use, entries are given up:\n"
+            "negative answers first, then domains that were asked for only\n"
+            "once, then what was not refreshed for longest.\n"
+            "Its file can grow to twice the size.\n"
+            "All processes that share a cache should say the same.\n"
             "A number without a unit is in bytes; K, M and G (or KiB, MiB\n"
             "and GiB) are powers of 1024."},
     {AT(cache_owner), TEXT(text_read_label, ""),
      .doc = "The user as whom the MTA looks tables up.\n"
+            "The shared cache is this user's.\n"
             ".Ql mxhop refresh\n"
             "gives the lock file of the override table to the group of this\n"
             "user, so that lookups can take part in locking.\n"
-            "Empty:\n"
+            "Empty: inside Postfix what\n"
+            ".Va mail_owner\n"
+            "says; in\n"
+            ".Xr mxhop 1\n"
+            "the owner of the cache, else\n"
             ".Cm postfix ,\n"
             "where there is such a user."},
     {AS("ttl_min", ttl_min_s), NUMBER(PARAM_TIME_S, "30s", 0, DAYS),
@@ -127,6 +151,10 @@ const struct param params[] = {
             "said once.\n"
             "Mail keeps its routes through a DNS outage of that length.\n"
             "0: never."},
+    {AS("prefetch", prefetch_percent), NUMBER(PARAM_PERCENT, "10%", 0, 50),
+     .doc = "When an answer is asked for and less than this share of its time\n"
+            "to live is left, it is refreshed in the background.\n"
+            "0: only when it has expired."},
     {AT(overrides), TEXT(text_read_overrides, ""),
      .doc = "Where\n"
             ".Cm mxhop refresh\n"

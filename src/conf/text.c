@@ -102,10 +102,11 @@ enum mxhop_status text_read_path(const char *text, struct buf *out,
 enum mxhop_status text_read_cache(const char *text, struct buf *out,
                                   struct mxhop_error *err)
 {
-    if (strcmp(text, "memory") != 0 && strcmp(text, "none") != 0)
+    if (*text != '\0' && strcmp(text, "memory") != 0 &&
+        strcmp(text, "none") != 0 && !is_path(text))
         return bad(err, text, strlen(text),
-                   "memory or none (this version keeps the cache in memory "
-                   "only)");
+                   "the absolute path name of a directory, memory, none, or "
+                   "nothing");
     buf_puts(out, text);
     return MXHOP_OK;
 }

@@ -67,3 +67,17 @@ const char *guard_status(const char *status, char class_digit)
         return status;
     return class_digit == '5' ? "5.0.0" : "4.0.0";
 }
+
+render_fn *render_for(enum mxhop_format format)
+{
+    static render_fn *const renderers[] = {
+        [MXHOP_FORMAT_TEXT] = render_text,
+        [MXHOP_FORMAT_JSON] = render_json,
+        [MXHOP_FORMAT_POSTFIX] = render_postfix,
+        [MXHOP_FORMAT_EXIM] = render_exim,
+    };
+
+    if ((size_t)format >= sizeof(renderers) / sizeof(renderers[0]))
+        return NULL;
+    return renderers[format];
+}

@@ -11,10 +11,13 @@
  * (the MTA's "not found") and nothing was appended. Hosts were cleaned before:
  * a host that is not clean is left out all the same, as the last guard.
  */
-bool render_postfix(const struct mxhop_route *r, struct buf *out);
-bool render_exim(const struct mxhop_route *r, struct buf *out);
-bool render_json(const struct mxhop_route *r, struct buf *out);
-bool render_text(const struct mxhop_route *r, struct buf *out);
+typedef bool render_fn(const struct mxhop_route *r, struct buf *out);
+render_fn render_postfix, render_exim, render_json, render_text;
+render_fn *render_for(enum mxhop_format format); /* NULL: no such format */
+
+/* What a rendering of a route that is by_domain has behind that of the same
+   route without: nothing, in formats that know no queues. */
+void render_mark(enum mxhop_format format, const char *domain, struct buf *out);
 
 const char *render_disposition(enum mxhop_disposition d);
 const char *render_cache_state(enum mxhop_cache_state s);

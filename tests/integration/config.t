@@ -34,6 +34,7 @@ setup() {
 good_config() { # [LINE...]
 	printf '%s\n' 'overrides = ldif:/etc/mxhop/overrides.ldif' \
 		'lookup_budget = 2s' 'wait_share = 100%' "$@" >$CF
+	echo 'cache = memory' >>$CF
 }
 
 # --- what is said about a mistake ---

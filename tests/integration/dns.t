@@ -23,6 +23,7 @@ setup() {
 
 conf() { # LINE...
 	printf '%s\n' "$@" >/etc/mxhop/mxhop.cf
+	[[ $* == *'cache ='* ]] || echo 'cache = memory' >>/etc/mxhop/mxhop.cf
 }
 
 faulty_conf() { # LINE...
@@ -444,7 +445,7 @@ case_postfix_defers_through_an_outage() {
 	local d
 	printf 'nameserver 127.0.0.58\noptions timeout:1 attempts:1\n' >/etc/resolv.conf
 	start_faultdns outage 127.0.0.58:53 < <(outage_rules)
-	use_mxhop_plugin <<<'lookup_budget = 200ms'
+	use_mxhop_plugin <<<$'cache = memory\nlookup_budget = 200ms'
 	start_sink 192.0.2.30
 	start_postfix 'transport_maps = mxhop:/etc/mxhop/mxhop.cf'
 	send_mail "$ME" user@{servfail,refused,silent}.test

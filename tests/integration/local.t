@@ -16,6 +16,7 @@ setup() {
 	done
 	start_dns
 	use_mxhop_plugin <<-'END'
+		cache = memory
 		lookup_budget = 2s
 		wait_share = 100%
 	END
@@ -176,7 +177,7 @@ case_relay_transport_keeps_its_host() {
 }
 
 case_local_domains_of_our_own() {
-	printf '%s\n' 'local_domains = other.test .relayed.test' >/etc/mxhop/mxhop.cf
+	printf '%s\n' 'cache = memory' 'local_domains = other.test .relayed.test' >/etc/mxhop/mxhop.cf
 	assert_status 1 postmap -q other.test "$M"
 	assert_status 1 postmap -q sub.relayed.test "$M"
 	assert_eq "$(postmap -q relayed.test "$M")" ':[mx.relayed.test]'

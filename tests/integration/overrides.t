@@ -37,6 +37,7 @@ setup() {
 	start_dns
 	use_mxhop_plugin <<-'END'
 		overrides = ldif:/etc/mxhop/overrides.ldif
+		cache = memory
 		lookup_budget = 2s
 		wait_share = 100%
 		seed = tests

@@ -24,7 +24,7 @@ setup() {
 }
 
 configure() { # [LINE...]
-	printf '%s\n' "overrides = ldif:$LDIF" 'lookup_budget = 2s' \
+	printf '%s\n' "overrides = ldif:$LDIF" 'cache = memory' 'lookup_budget = 2s' \
 		'wait_share = 100%' "$@" >/etc/mxhop/mxhop.cf
 }
 

@@ -93,7 +93,7 @@ many_exchanges() {
 
 # Ties do not turn while a case looks, unless it says so.
 conf_file() { # LINE...
-	printf '%s\n' 'lookup_budget = 2s' 'wait_share = 100%' "$@"
+	printf '%s\n' 'cache = memory' 'lookup_budget = 2s' 'wait_share = 100%' "$@"
 	[[ $* == *rotate_interval* ]] || echo 'rotate_interval = 1d'
 	[[ $* == *seed* ]] || echo 'seed = one'
 }

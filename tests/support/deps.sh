@@ -12,11 +12,11 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 mta=${MXHOP_MTA:-$root/build/mta}
 
 build_packages=(gcc make pkg-config libc6-dev liblmdb-dev libidn2-dev
-	libldap-dev libxxhash-dev)
-test_packages=(check valgrind iproute2 util-linux procps)
+	libldap-dev libxxhash-dev libpsl-dev)
+test_packages=(check valgrind iproute2 util-linux procps strace)
 lint_packages=(clang-format-14 cppcheck mandoc shellcheck clang-14 clang
 	libclang-rt-14-dev)
-daemons=(postfix postfix-lmdb postfix-cdb nsd unbound bind9-dnsutils)
+daemons=(postfix postfix-lmdb postfix-cdb nsd unbound bind9-dnsutils dnsperf)
 
 installed() { # PACKAGE
 	[[ $(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null) == ii* ]]
@@ -88,9 +88,10 @@ download_closure() {
 }
 
 # A half unpacked tree must never be taken for a whole one: rename at the end.
+# Nor one of a shorter list: .complete holds what was asked for.
 unpack_daemons() {
-	local deb
-	[[ -e $mta/root/.complete ]] && return
+	local deb marker=$mta/root/.complete
+	[[ -e $marker && $(<"$marker") == "${daemons[*]}" ]] && return
 	is_debian || refuse "${daemons[@]}"
 	echo "unpacking ${daemons[*]} into $mta"
 	mkdir -p "$mta"
@@ -102,8 +103,8 @@ unpack_daemons() {
 	done
 	merge_usr "$new/root"
 	chmod 755 "$new/root"
-	touch "$new/root/.complete"
-	rm -rf "$mta/root"
+	echo "${daemons[*]}" >"$new/root/.complete"
+	[[ ! -e $mta/root ]] || mv "$mta/root" "$new/old"
 	mv "$new/root" "$mta/root"
 	rm -rf "$new"
 }

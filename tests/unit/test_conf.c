@@ -44,7 +44,7 @@ START_TEST(test_defaults)
     ck_assert_uint_eq(c.dns_timeout_ms, 10000);
     ck_assert_uint_eq(c.lookup_budget_ms, 0);
     ck_assert_uint_eq(c.wait_share_percent, 10);
-    ck_assert_str_eq(c.cache, "memory");
+    ck_assert_str_eq(c.cache, "");
     ck_assert(c.cache_size_bytes == 64 << 20);
     ck_assert_uint_eq(c.ttl_min_s, 30);
     ck_assert_uint_eq(c.ttl_max_s, 86400);
@@ -116,6 +116,9 @@ static const struct {
     {"cache_size = 64GiB", "cache_size", " 64G"},
     {"cache_size = 3MiB", "cache_size", " 3M"},
     {"cache = none", "cache", " none"},
+    {"cache = /run/mta/x", "cache", " /run/mta/x"},
+    {"cache =", "cache", ""},
+    {"prefetch = 0", "prefetch", " 0%"},
     {"address_families = IPv6, ipv4", "address_families", " ipv6 ipv4"},
     {"overrides = ldif:/etc/mxhop/o.ldif", "overrides",
      " ldif:/etc/mxhop/o.ldif"},
@@ -181,8 +184,8 @@ static const struct {
     {"wait_share = 10 %", "t.cf:1: wait_share: ", "a percentage"},
     {"cache_size = 64KB", "t.cf:1: cache_size: ", "1M to 64G"},
     {"cache_size = 1", "t.cf:1: cache_size: ", "1M to 64G"},
-    {"cache = /run/mxhop", "t.cf:1: cache: ", "memory only"},
-    {"cache =", "t.cf:1: cache: ", "memory or none"},
+    {"cache = run/mxhop", "t.cf:1: cache: ", "absolute path"},
+    {"prefetch = 60%", "t.cf:1: prefetch: ", "0% to 50%"},
     {"on_null_mx = defer",
      "t.cf:1: on_null_mx: \"defer\"; expected one of"
      " reject, pass",

@@ -51,7 +51,7 @@ static void configure(const char *more)
     char text[1024];
 
     snprintf(text, sizeof(text),
-             "dns_servers = 127.0.0.1:9\nlookup_budget = 100ms\n"
+             "dns_servers = 127.0.0.1:9\nlookup_budget = 100ms\ncache = memory\n"
              "overrides = ldif:%s\noverride_table = %s\n%s",
              ldif, table, more);
     write_file(config, text);
@@ -231,7 +231,7 @@ START_TEST(broken_configuration_names_the_place)
     configure("max_hopps = 3\n");
     ck_assert_int_eq(mxhop_open(&mx, config, &host, &err), MXHOP_ERR_CONFIG);
     ck_assert_ptr_null(mx);
-    ck_assert_ptr_nonnull(strstr(err.text, "mxhop.cf:5"));
+    ck_assert_ptr_nonnull(strstr(err.text, "mxhop.cf:6"));
     ck_assert_ptr_nonnull(strstr(err.text, "max_hops"));
 }
 END_TEST
@@ -335,7 +335,7 @@ static struct mxhop *open_in_mta(const char *budget)
     (void)minidns_servers;
     snprintf(text, sizeof(text),
              "dns_servers = 127.0.0.1:%u\ndns_timeout = 2s\n"
-             "wait_share = 100%%\nlookup_budget = %s\n",
+             "wait_share = 100%%\nlookup_budget = %s\ncache = memory\n",
              ntohs(dns.addr.sin_port), budget);
     write_file(config, text);
     in_mta.flags = MXHOP_WORKER;

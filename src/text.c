@@ -1,0 +1,244 @@
+/*
+ * text - the hot path: a cached answer without a system call, an allocation
+ * or a rendering
+ *
+ * The cache keeps, once for all domains with one MX set, the finished answer
+ * with everything that it was made from (DESIGN 6): a hash of configuration,
+ * rules, version of the override table and format must be the same, and it
+ * ends with the earliest of all TTLs, time slots and override windows. What is
+ * asked here, each time: is the domain local, and does an override stand under
+ * its name. Everything else goes the long way (lookup.c), and leaves a finished
+ * answer behind where the next lookup may use it.
+ *
+ * Answers that name the domain (reject and defer) and those of overridden
+ * domains are not kept: the long way takes some microseconds.
+ */
+
+#include "handle.h"
+#include "route/render.h"
+#include "util/clock.h"
+#include "util/err.h"
+#include "util/hash.h"
+
+#include <string.h>
+
+static void add_text(struct buf *out, const char *text)
+{
+    buf_puts(out, text != NULL ? text : "");
+    buf_putc(out, '\n');
+}
+
+/* The same text of configuration and host makes the same routes. */
+uint64_t text_rules_hash(const struct mxhop *mx)
+{
+    struct buf all = {0};
+    uint64_t hash = 0; /* without memory: no finished answers are used */
+
+    conf_print(&mx->conf, &all);
+    add_text(&all, MXHOP_VERSION);
+    add_text(&all, mx->host_names);
+    add_text(&all, mx->host.own_addresses);
+    buf_add(&all, &mx->rules.seed, sizeof(mx->rules.seed));
+    buf_add(&all, &mx->rules.families, sizeof(mx->rules.families));
+    buf_add(&all, &mx->answer, sizeof(mx->answer));
+    if (!all.failed)
+        hash = hash_bytes(0, all.data, all.len);
+    buf_free(&all);
+    return hash;
+}
+
+static uint64_t made_of(const struct mxhop *mx, uint64_t version,
+                        enum mxhop_format format)
+{
+    const uint64_t parts[] = {version, (uint64_t)format};
+
+    return hash_bytes(mx->rules_hash, parts, sizeof(parts));
+}
+
+/* ---- the short way ---- */
+
+/* Whether an override may stand under the key: as match_keys() lists them. */
+static bool has_override(struct ovtable_snap *snap, const struct key *key)
+{
+    if (key->kind == KEY_RECIPIENT)
+        return ovtable_has(snap, OVTABLE_BY_KEY, key->recipient);
+    if (ovtable_has(snap, OVTABLE_BY_KEY, key->domain) ||
+        ovtable_has(snap, OVTABLE_BY_KEY, "*"))
+        return true;
+    for (const char *p = strchr(key->domain, '.'); p != NULL;
+         p = strchr(p + 1, '.'))
+        if (ovtable_has(snap, OVTABLE_BY_KEY, p))
+            return true;
+    return false;
+}
+
+/* No override has a say but by exchange; false: go the long way. */
+static bool no_override(struct mxhop *mx, const struct key *key,
+                        struct ovtable_info *info_r)
+{
+    struct mxhop_error err;
+    struct ovtable_snap *snap;
+    bool clear;
+
+    *info_r = (struct ovtable_info){0};
+    if (mx->conf.overrides[0] == '\0')
+        return true;
+    if (mx->table == NULL || mx->table_bad ||
+        ovtable_begin(mx->table, &snap, &err) != MXHOP_OK)
+        return false;
+    clear = ovtable_info(snap, info_r, &err) == MXHOP_OK &&
+            !has_override(snap, key);
+    ovtable_end(&snap);
+    return clear;
+}
+
+/* true: *text_r is the answer. */
+static bool short_way(struct mxhop *mx, const struct key *key,
+                      enum mxhop_format format, const char **text_r)
+{
+    struct ovtable_info info;
+    struct cached_route route;
+
+    *text_r = NULL;
+    if (key->kind == KEY_NONE ||
+        lookup_is_local(mx, key->domain) != MXHOP_LOCAL_NO)
+        return true;
+    if (!no_override(mx, key, &info))
+        return false;
+    if (key->kind == KEY_RECIPIENT ||
+        lookup_only_overrides(mx, info.has_exchanges))
+        return true;
+    if (mx->view == NULL || mx->rules_hash == 0 ||
+        !cache_get_route(mx->view, key->domain,
+                         made_of(mx, info.version, format), clock_boot_ms(),
+                         clock_wall_s(), &route, &mx->text))
+        return false;
+    if (route.refresh_due || route.once)
+        facts_used(mx, key->domain, route.refresh_due, route.once);
+    if (!route.has_text)
+        return true;
+    if (route.by_domain)
+        render_mark(format, key->domain, &mx->text);
+    *text_r = mx->text.failed ? NULL : mx->text.data;
+    return *text_r != NULL;
+}
+
+/* ---- the long way, and what it leaves behind ---- */
+
+/* How long the addresses in a decision hold; 0: they are not all known. */
+static uint32_t addresses_ttl_s(const struct lookup *l)
+{
+    const struct decision *d = &l->decision;
+    uint32_t ttl_s = UINT32_MAX;
+
+    for (size_t i = 0; i < d->n; i++) {
+        const struct candidate *c = &d->c[i];
+        enum addr_state state =
+            c->addrs == NULL
+                ? ADDR_UNKNOWN
+                : hostaddrs_state(c->addrs, l->mx->rules.families);
+
+        if (c->is_address || c->drop == DROP_LIMIT)
+            continue;
+        if (state == ADDR_SOME || state == ADDR_NONE)
+            ttl_s = c->addrs->ttl_s < ttl_s ? c->addrs->ttl_s : ttl_s;
+        else if (c->drop == DROP_NO || c->drop == DROP_NOT_KNOWN)
+            return 0;
+    }
+    return ttl_s;
+}
+
+/* Whether the answer follows from the MX set (and overrides by exchange). */
+static bool is_of_site(const struct lookup *l)
+{
+    return l->asked_dns && !l->cold && !l->vague &&
+           l->cache_state != MXHOP_CACHE_STALE &&
+           l->set.outcome != MX_FAILURE &&
+           (l->override.dn == NULL || l->by_exchange) &&
+           (l->disposition == MXHOP_ROUTE || l->disposition == MXHOP_PASS);
+}
+
+static void keep(const struct lookup *l, const struct mxhop_route *route,
+                 enum mxhop_format format, const char *text)
+{
+    struct mxhop *mx = l->mx;
+    uint32_t addresses_s = addresses_ttl_s(l);
+    uint32_t ttl_s = addresses_s < l->ttl_s ? addresses_s : l->ttl_s;
+    struct cache_route r = {
+        .made_of = made_of(mx, l->info.version, format),
+        .expires_ms = clock_boot_ms() + (uint64_t)ttl_s * 1000,
+        .from_s = l->now_s,
+        .until_s = l->exchange_edge_s,
+        .text = text,
+        .by_domain = route->by_domain,
+    };
+
+    if (mx->cache == NULL || mx->rules_hash == 0 || ttl_s == 0 ||
+        !is_of_site(l))
+        return;
+    if (l->decision.slot_left_s != UINT32_MAX &&
+        l->now_s + l->decision.slot_left_s < r.until_s)
+        r.until_s = l->now_s + l->decision.slot_left_s;
+    cache_put_route(mx->cache, &l->set, &r);
+}
+
+/* The text without the mark of the domain is what a site shares. */
+static const char *render_and_keep(const struct lookup *l,
+                                   struct mxhop_route *route,
+                                   enum mxhop_format format)
+{
+    struct buf *out = &l->mx->text;
+    bool by_domain = route->by_domain, has_text;
+
+    buf_reset(out);
+    route->by_domain = false;
+    has_text = render_for(format)(route, out);
+    route->by_domain = by_domain;
+    if (!out->failed)
+        keep(l, route, format, has_text ? out->data : NULL);
+    if (!has_text)
+        return NULL;
+    if (by_domain)
+        render_mark(format, route->domain, out);
+    return out->data;
+}
+
+static enum mxhop_status long_way(struct mxhop *mx, const char *key,
+                                  enum mxhop_format format, const char **text_r,
+                                  struct mxhop_error *err)
+{
+    struct mxhop_route *route = NULL;
+    struct lookup l;
+
+    buf_free(&mx->text); /* a failure sticks to it */
+    if (lookup_run(&l, mx, key, 0))
+        route = route_from_lookup(&l);
+    if (route != NULL)
+        *text_r = render_and_keep(&l, route, format);
+    lookup_free(&l);
+    learn_flush(mx);
+    if (route == NULL || mx->text.failed) {
+        *text_r = NULL;
+        mxhop_route_free(&route);
+        return err_nomem(err);
+    }
+    mxhop_route_free(&route);
+    return MXHOP_OK;
+}
+
+enum mxhop_status mxhop_text(struct mxhop *mx, const char *key,
+                             enum mxhop_format format, const char **text_r,
+                             struct mxhop_error *err)
+{
+    struct key parsed;
+
+    *text_r = NULL;
+    if (render_for(format) == NULL)
+        return err_set(err, MXHOP_ERR_ARGUMENT, "unknown format %d",
+                       (int)format);
+    handle_check_cache(mx);
+    key_parse(key, &parsed);
+    if (short_way(mx, &parsed, format, text_r))
+        return MXHOP_OK;
+    return long_way(mx, key, format, text_r, err);
+}

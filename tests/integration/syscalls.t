@@ -1,0 +1,31 @@
+# shellcheck shell=bash disable=SC2154
+# syscalls.t: a cached answer costs no system call (DESIGN 1.2): many lookups
+# through the plugin make as many as in a static cdb: table that is mapped once.
+
+# shellcheck source=tests/bench/tables.sh
+. "$ROOT/tests/bench/tables.sh"
+
+KEYS=20000
+
+setup() {
+	tables_prepare "$KEYS" 2000
+	stop nsd # from here on only what is cached can be answered
+}
+
+case_answers_are_those_of_the_static_table() {
+	tables_ask "$MXHOP_TABLE" >"$TABLES/mxhop"
+	tables_ask "cdb:$TABLES/static" >"$TABLES/cdb"
+	cmp "$TABLES/mxhop" "$TABLES/cdb" || fail "they differ"
+	assert_eq "$(wc -l <"$TABLES/mxhop")" "$KEYS" answers
+}
+
+case_as_many_system_calls_as_cdb() {
+	local mxhop cdb difference
+	mxhop=$(tables_syscalls "$MXHOP_TABLE")
+	cdb=$(tables_syscalls "cdb:$TABLES/static")
+	difference=$((mxhop - cdb))
+	echo "mxhop $mxhop, cdb $cdb"
+	[[ $cdb -gt 100 ]] || fail "strace counted only $cdb calls"
+	[[ ${difference#-} -le 500 ]] ||
+		fail "$mxhop system calls with mxhop, $cdb with cdb"
+}

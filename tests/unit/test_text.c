@@ -1,0 +1,394 @@
+/*
+ * test_text - finished answers: the same as the long way gives, for nothing,
+ * and never past anything that they were made from
+ *
+ * A handle as inside Postfix, with a shared cache in a directory of its own
+ * and a name server in a thread that counts what it is asked.
+ */
+
+#include <check.h>
+#include <mxhop/mxhop.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include "source/compile.h"
+#include "support/failmalloc.h"
+#include "support/minidns.h"
+
+#define QUICK_MS 3000 /* what the worker does "soon" is done by then */
+
+static const struct minidns_row rows[] = {
+    {"a.example", 15, "mx 10 mx1.example mx 20 mx2.example"},
+    {"b.example", 15, "mx 20 mx2.example mx 10 mx1.example"},
+    {"short.example", 15, "ttl 1 mx 10 mx1.example"},
+    {"brief.example", 15, "mx 10 brief-mx.example"},
+    {"brief-mx.example", 1, "ttl 1 a 192.0.2.9"},
+    {"g1.example", 15, "mx 10 mx.google.com"},
+    {"g2.example", 15, "mx 10 mx.google.com"},
+    {"null.example", 15, "mx 0 ."},
+    {"gone.example", 15, "soa 60", .rcode = 3},
+    {"mx1.example", 1, "a 192.0.2.1"},
+    {"mx2.example", 1, "a 192.0.2.2"},
+    {"mx.google.com", 1, "a 192.0.2.3"},
+    {0},
+};
+
+static struct minidns dns;
+static char dir[64], config[96], ldif[96], table[96];
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+
+    ck_assert_ptr_nonnull(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static void configure(const char *more)
+{
+    char text[1024];
+
+    snprintf(text, sizeof(text),
+             "dns_servers = 127.0.0.1:%u\ndns_timeout = 2s\nttl_min = 0\n"
+             "wait_share = 100%%\nlookup_budget = 2s\naddress_families = ipv4\n"
+             "rotate_interval = 1d\ncache = %s/cache\n%s",
+             ntohs(dns.addr.sin_port), dir, more);
+    write_file(config, text);
+}
+
+static void set_up(void)
+{
+    strcpy(dir, "/tmp/test_textXXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    snprintf(config, sizeof(config), "%s/mxhop.cf", dir);
+    snprintf(ldif, sizeof(ldif), "%s/o.ldif", dir);
+    snprintf(table, sizeof(table), "%s/overrides", dir);
+    minidns_start(&dns, rows);
+    (void)minidns_servers;
+    configure("");
+}
+
+static void tear_down(void)
+{
+    char command[128];
+
+    minidns_stop(&dns);
+    snprintf(command, sizeof(command), "rm -r %s", dir);
+    ck_assert_int_eq(system(command), 0);
+}
+
+static struct mxhop *open_handle(void)
+{
+    static const struct mxhop_host in_mta = {.flags = MXHOP_WORKER,
+                                             .own_names = "mta.example"};
+    struct mxhop_error err;
+    struct mxhop *mx;
+
+    ck_assert_msg(mxhop_open(&mx, config, &in_mta, &err) == MXHOP_OK, "%s",
+                  err.text);
+    return mx;
+}
+
+static const char *text_of(struct mxhop *mx, const char *key)
+{
+    struct mxhop_error err;
+    const char *text;
+
+    ck_assert_int_eq(mxhop_text(mx, key, MXHOP_FORMAT_POSTFIX, &text, &err),
+                     MXHOP_OK);
+    return text != NULL ? text : "(none)";
+}
+
+/* Until the answer comes without a single allocation. */
+static bool becomes_free(struct mxhop *mx, const char *key, const char *want)
+{
+    uint64_t until_ms = clock_boot_ms() + QUICK_MS;
+    struct mxhop_error err;
+    const char *text;
+    bool hit;
+
+    text_of(mx, key); /* what grows has grown */
+    do {
+        usleep(5000);
+        failmalloc_at(1);
+        if (mxhop_text(mx, key, MXHOP_FORMAT_POSTFIX, &text, &err) != MXHOP_OK)
+            text = "(error)";
+        hit = failmalloc_hit();
+        failmalloc_at(0);
+        if (!hit && strcmp(text != NULL ? text : "(none)", want) == 0)
+            return true;
+    } while (clock_boot_ms() < until_ms);
+    return false;
+}
+
+static const struct {
+    const char *key, *want;
+} cases[] = {
+    {"a.example", ":[mx1.example], [mx2.example]"},
+    {"A.Example.", ":[mx1.example], [mx2.example]"},
+    {"user@a.example", "(none)"},
+    {".example", "(none)"},
+    {"*", "(none)"},
+    {"[192.0.2.1]", "(none)"},
+    {"gone.example", "(none)"},
+};
+
+START_TEST(costs_no_allocation)
+{
+    struct mxhop *mx = open_handle();
+
+    ck_assert_str_eq(text_of(mx, cases[_i].key), cases[_i].want);
+    ck_assert_msg(becomes_free(mx, cases[_i].key, cases[_i].want), "%s",
+                  cases[_i].key);
+    mxhop_close(&mx);
+}
+END_TEST
+
+/* One MX set: what one domain left behind serves the other, whatever the
+   order of the records. */
+START_TEST(a_site_shares_its_answer)
+{
+    struct mxhop *mx = open_handle();
+
+    ck_assert(becomes_free(mx, "a.example", ":[mx1.example], [mx2.example]"));
+    ck_assert(becomes_free(mx, "b.example", ":[mx1.example], [mx2.example]"));
+    ck_assert_uint_eq(minidns_count(&dns, "mx1.example 1"), 1);
+    mxhop_close(&mx);
+}
+END_TEST
+
+START_TEST(another_process_asks_nobody)
+{
+    struct mxhop *mx = open_handle(), *other;
+
+    ck_assert(becomes_free(mx, "a.example", ":[mx1.example], [mx2.example]"));
+    mxhop_close(&mx);
+    other = open_handle();
+    ck_assert_str_eq(text_of(other, "a.example"),
+                     ":[mx1.example], [mx2.example]");
+    ck_assert_uint_eq(minidns_count(&dns, "a.example 15"), 1);
+    mxhop_close(&other);
+}
+END_TEST
+
+/* Each in a queue of its own: the text without the mark is shared. */
+START_TEST(marks_differ_by_domain)
+{
+    struct mxhop *mx = open_handle();
+    char first[128], second[128];
+
+    snprintf(first, sizeof(first), "%s", text_of(mx, "g1.example"));
+    snprintf(second, sizeof(second), "%s", text_of(mx, "g2.example"));
+    ck_assert_int_eq(strncmp(first, ":[mx.google.com],", 17), 0);
+    ck_assert_str_ne(first, second);
+    ck_assert(becomes_free(mx, "g1.example", first));
+    ck_assert(becomes_free(mx, "g2.example", second));
+    mxhop_close(&mx);
+}
+END_TEST
+
+/* Rejections name the domain: not to be shared. */
+START_TEST(null_mx_is_rejected_each_time)
+{
+    struct mxhop *mx = open_handle();
+
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(strncmp(text_of(mx, "null.example"), "error:5.1.10", 12),
+                         0);
+        usleep(50000);
+    }
+    ck_assert_uint_eq(minidns_count(&dns, "null.example 15"), 1);
+    mxhop_close(&mx);
+}
+END_TEST
+
+/* Without prefetch and without stale answers the end of the TTL shows. */
+static void check_asked_again(const char *key, const char *question)
+{
+    struct mxhop *mx;
+    size_t before;
+
+    configure("prefetch = 0\nstale_max = 0\n");
+    mx = open_handle();
+    text_of(mx, key);
+    usleep(100000);
+    text_of(mx, key);
+    before = minidns_count(&dns, question);
+    usleep(2100000);
+    text_of(mx, key);
+    ck_assert_uint_gt(minidns_count(&dns, question), before);
+    mxhop_close(&mx);
+}
+
+START_TEST(ends_with_the_ttl_of_the_mx_set)
+{
+    check_asked_again("short.example", "short.example 15");
+}
+END_TEST
+
+START_TEST(ends_with_the_ttl_of_an_address)
+{
+    check_asked_again("brief.example", "brief-mx.example 1");
+}
+END_TEST
+
+START_TEST(belongs_to_its_configuration)
+{
+    struct mxhop *mx = open_handle();
+
+    ck_assert(becomes_free(mx, "a.example", ":[mx1.example], [mx2.example]"));
+    mxhop_close(&mx);
+    configure("max_hops = 1\n");
+    mx = open_handle();
+    ck_assert_str_eq(text_of(mx, "a.example"), ":[mx1.example]");
+    ck_assert(becomes_free(mx, "a.example", ":[mx1.example]"));
+    mxhop_close(&mx);
+    configure("");
+    mx = open_handle();
+    ck_assert_str_eq(text_of(mx, "a.example"),
+                     ":[mx1.example], [mx2.example]");
+    mxhop_close(&mx);
+}
+END_TEST
+
+/* ---- overrides ---- */
+
+static void refresh(const char *entry)
+{
+    char source[128], text[1024], when[2][32];
+    time_t now = time(NULL);
+    struct compile_options o = {.source = source,
+                                .table = table,
+                                .reader_gid = (gid_t)-1,
+                                .shrink_percent = 100,
+                                .now_s = now};
+    struct compile_result r;
+    struct mxhop_error err;
+
+    for (int i = 0; i < 2; i++) {
+        time_t t = now + 2 * (i + 1);
+
+        strftime(when[i], sizeof(when[i]), "%Y%m%d%H%M%SZ", gmtime(&t));
+    }
+    snprintf(source, sizeof(source), "ldif:%s", ldif);
+    snprintf(text, sizeof(text), entry, when[0], when[1]);
+    write_file(ldif, text);
+    ck_assert_msg(compile_overrides(&o, &r, &err) == MXHOP_OK, "%s", err.text);
+    ck_assert_uint_eq(r.skipped, 0);
+}
+
+#define ENTRY(rest) \
+    "dn: cn=o,dc=x\nobjectClass: mxhopOverride\ncn: o\n" rest "\n"
+#define OTHER ENTRY("mxhopKey: other.example\nmxhopHop: [o.example]\n")
+
+static struct mxhop *open_with_overrides(const char *entry)
+{
+    char more[512];
+
+    refresh(entry);
+    snprintf(more, sizeof(more), "overrides = ldif:%s\noverride_table = %s\n",
+             ldif, table);
+    configure(more);
+    return open_handle();
+}
+
+/* A refresh is by another process: this one has the table open. */
+static void refresh_elsewhere(const char *entry)
+{
+    int status = 1;
+    pid_t pid = fork();
+
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        refresh(entry);
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
+}
+
+static const char *const new_sets[] = {
+    ENTRY("mxhopKey: a.example\nmxhopHop: [r.example]\n"),
+    ENTRY("mxhopKey: .example\nmxhopHop: [r.example]\n"),
+    ENTRY("mxhopKey: *\nmxhopHop: [r.example]\n"),
+    ENTRY("mxhopExchange: mx1.example\nmxhopHop: [r.example]\n"),
+    ENTRY("mxhopExchange: .example\nmxhopHop: [r.example]\n"),
+};
+
+START_TEST(a_new_override_counts_at_once)
+{
+    struct mxhop *mx = open_with_overrides(OTHER);
+
+    ck_assert(becomes_free(mx, "a.example", ":[mx1.example], [mx2.example]"));
+    refresh_elsewhere(new_sets[_i]);
+    ck_assert_str_eq(text_of(mx, "a.example"), ":[r.example]");
+    refresh_elsewhere(OTHER);
+    ck_assert_str_eq(text_of(mx, "a.example"),
+                     ":[mx1.example], [mx2.example]");
+    mxhop_close(&mx);
+}
+END_TEST
+
+static bool answer_becomes(struct mxhop *mx, const char *want)
+{
+    uint64_t until_ms = clock_boot_ms() + 8000;
+
+    while (clock_boot_ms() < until_ms) {
+        if (strcmp(text_of(mx, "a.example"), want) == 0)
+            return true;
+        usleep(20000);
+    }
+    return false;
+}
+
+/* From two seconds on, for two: by key, and by exchange, where the finished
+   answer has to end with the window. */
+START_TEST(windows_open_and_close)
+{
+    struct mxhop *mx = open_with_overrides(
+        _i == 0 ? ENTRY("mxhopKey: a.example\nmxhopHop: 1 [192.0.2.5]\n"
+                        "mxhopNotBefore: %s\nmxhopNotAfter: %s\n")
+                : ENTRY("mxhopExchange: mx1.example\nmxhopHop: 1 [192.0.2.5]\n"
+                        "mxhopNotBefore: %s\nmxhopNotAfter: %s\n"));
+
+    ck_assert_str_eq(text_of(mx, "a.example"),
+                     ":[mx1.example], [mx2.example]");
+    ck_assert(answer_becomes(mx, ":[192.0.2.5]"));
+    ck_assert(answer_becomes(mx, ":[mx1.example], [mx2.example]"));
+    ck_assert_uint_eq(minidns_count(&dns, "a.example 15"), 1);
+    mxhop_close(&mx);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("text");
+    TCase *tc = tcase_create("finished answers");
+    SRunner *runner;
+    int failed;
+
+    tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_set_timeout(tc, 60);
+    tcase_add_loop_test(tc, costs_no_allocation, 0,
+                        sizeof(cases) / sizeof(cases[0]));
+    tcase_add_test(tc, a_site_shares_its_answer);
+    tcase_add_test(tc, another_process_asks_nobody);
+    tcase_add_test(tc, marks_differ_by_domain);
+    tcase_add_test(tc, null_mx_is_rejected_each_time);
+    tcase_add_test(tc, ends_with_the_ttl_of_the_mx_set);
+    tcase_add_test(tc, ends_with_the_ttl_of_an_address);
+    tcase_add_test(tc, belongs_to_its_configuration);
+    tcase_add_loop_test(tc, a_new_override_counts_at_once, 0,
+                        sizeof(new_sets) / sizeof(new_sets[0]));
+    tcase_add_loop_test(tc, windows_open_and_close, 0, 2);
+    suite_add_tcase(s, tc);
+    runner = srunner_create(s);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
