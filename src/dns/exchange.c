@@ -15,8 +15,8 @@
  *
  * An engine owns its queries and their sockets: at most half of the
  * descriptors that the process may have. Without a free one a query waits for
- * it, to its deadline at worst. Nothing is remembered about servers from one
- * query to the next.
+ * it, to its deadline at worst. What it remembers about servers from one query
+ * to the next are their circuit breakers (exchange_peer.c).
  */
 
 #include "dns/exchange_int.h"
@@ -63,7 +63,7 @@ enum mxhop_status engine_open(struct engine **e_r,
                        strerrordesc_np(errno));
     }
     e->sockets_max = sockets_allowed();
-    engine_set_servers(e, servers);
+    peers_set(e, servers);
     *e_r = e;
     return MXHOP_OK;
 }
@@ -78,20 +78,46 @@ void engine_close(struct engine **ep)
     for (size_t i = 0; i < e->heap.n; i++)
         query_free(e->heap.q[i]);
     free(e->heap.q);
+    peers_close(e);
     close(e->epoll_fd);
     free(e);
 }
 
 void engine_set_servers(struct engine *e, const struct dns_servers *servers)
 {
-    e->servers = *servers;
-    if (e->servers.n > DNS_SERVERS_MAX)
-        e->servers.n = DNS_SERVERS_MAX;
+    peers_set(e, servers);
 }
 
 bool engine_trusts_ad(const struct engine *e)
 {
     return e->servers.trust_ad;
+}
+
+size_t engine_server_count(const struct engine *e)
+{
+    return e->servers.n;
+}
+
+void engine_server_get(const struct engine *e, size_t i,
+                       struct engine_server *s_r)
+{
+    peer_describe(&e->peers[e->peer_at[i]], s_r);
+}
+
+void engine_watch_servers(struct engine *e,
+                          void (*fn)(void *ctx, const struct engine_server *s),
+                          void *ctx)
+{
+    e->watch_fn = fn;
+    e->watch_ctx = ctx;
+}
+
+bool engine_down(const struct engine *e)
+{
+    for (size_t i = 0; i < e->servers.n; i++)
+        if (e->peers[e->peer_at[i]].breaker.state != BREAKER_OPEN)
+            return false;
+    return e->servers.n > 0;
 }
 
 size_t engine_in_flight(const struct engine *e)
@@ -141,6 +167,8 @@ static int wait_ms(const struct engine *e, uint64_t until_ms)
 
     if (e->heap.n > 0 && e->heap.q[0]->due_ms < until_ms)
         until_ms = e->heap.q[0]->due_ms;
+    if (peers_next_ms(e) < until_ms)
+        until_ms = peers_next_ms(e);
     if (until_ms <= now_ms)
         return 0;
     return until_ms - now_ms > INT_MAX ? INT_MAX : (int)(until_ms - now_ms);
@@ -181,6 +209,9 @@ void engine_step(struct engine *e, uint64_t until_ms, int wake_fd)
                     events);
     for (int i = 0; i < n; i++)
         attempt_event(events[i].data.ptr);
+    /* Not before the events: who was not stepped for a while may find the
+       answer to a probe among them. */
+    peers_run(e, clock_boot_ms());
     run_timers(e);
     bury_dead(e);
 }

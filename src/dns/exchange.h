@@ -50,12 +50,15 @@ struct engine_server {
 size_t engine_server_count(const struct engine *e);
 void engine_server_get(const struct engine *e, size_t i,
                        struct engine_server *s_r);
-/* fn is called from engine_step() whenever a breaker changed its state. */
+/* fn is called from engine_step() whenever a breaker opened or closed again;
+   not when one that never opened was suspect, nor of engine_assume_open(). */
 void engine_watch_servers(struct engine *e,
                           void (*fn)(void *ctx, const struct engine_server *s),
                           void *ctx);
 /* What another process found out a moment ago: start with this server's
-   breaker open. Unknown addresses are ignored. */
+   breaker open. It is probed from the first step on. Unknown addresses are
+   ignored, and so is a server that was heard here in the last
+   BREAKER_QUIET_MS. */
 void engine_assume_open(struct engine *e, const char *address);
 /* All breakers are open: queries end at once, with EXCHANGE_DOWN. */
 bool engine_down(const struct engine *e);

@@ -24,12 +24,15 @@ enum fault {
     FAULT_CLOSED     /* TCP connection ended before the reply did */
 };
 
+union address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+/* A name server as one query sees it. */
 struct server {
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } addr;
+    union address addr;
     bool asked;
     bool plain;  /* dislikes OPT, so this query asks it without */
     bool failed; /* in this round */
@@ -51,18 +54,22 @@ struct attempt {
     uint16_t id;
     bool edns;
     uint8_t server;
+    uint64_t sent_ms;
+    uint64_t until_ms;     /* waited for until then; later it is silence */
     struct stream *stream; /* NULL: UDP */
 };
 
 struct query {
     struct engine *engine;
     struct question q; /* its id is that of the attempt being judged */
-    exchange_fn *fn;
+    exchange_fn *fn;   /* NULL: a probe, which has no timer and no end */
     void *ctx;
     uint64_t deadline_ms;
     uint64_t due_ms; /* next action; order of the heap */
     size_t heap_at;
     unsigned tries; /* attempts made; the kth is in slot k % ATTEMPTS_OPEN */
+    unsigned turns; /* of servers, those that were skipped included */
+    uint8_t first;  /* the server whose turn was the first */
     int shortage;   /* errno of the last local failure, 0: none */
     bool ad;
     bool done; /* called back, freed at the end of the step */
@@ -79,8 +86,22 @@ struct heap {
     size_t cap;
 };
 
+/* A name server as the engine sees it. */
+struct peer {
+    union address addr;
+    bool listed;            /* in the engine's list; else the place is free */
+    bool told_open;         /* what the watcher was told last */
+    uint64_t socketless_ms; /* no socket for a probe then; 0: there was one */
+    struct breaker breaker;
+    struct query probe;
+};
+
 struct engine {
     struct dns_servers servers;
+    struct peer peers[DNS_SERVERS_MAX];
+    uint8_t peer_at[DNS_SERVERS_MAX]; /* of the server in the list */
+    void (*watch_fn)(void *ctx, const struct engine_server *s);
+    void *watch_ctx;
     int epoll_fd;
     size_t n_sockets;
     size_t sockets_max;
@@ -98,19 +119,47 @@ void heap_moved(struct heap *h, struct query *q); /* its due_ms changed */
 
 /* exchange_query.c */
 struct query *query_new(struct engine *e, const char *name, uint16_t type);
+void query_init(struct query *q, struct engine *e, const char *name,
+                uint16_t type);
+void query_close(struct query *q); /* its sockets */
 void query_free(struct query *q);
 void query_due(struct query *q, uint64_t now_ms);
+/* A breaker opened: go on if it is that server that is being waited for. */
+void query_reconsider(struct query *q);
 /* A whole message came in on `a`. False: it was not ours, go on listening. */
 bool query_message(struct attempt *a, const uint8_t *msg, size_t len);
 /* The server of `a` failed, or (error) a socket call on it did. */
 void query_failed(struct attempt *a, enum fault fault, int detail);
 void query_socket_error(struct attempt *a, int error);
+struct attempt *query_attempt(struct query *q, unsigned k);
 /* Why a query without an answer has none. */
 void query_why(const struct query *q, char why[WHY_MAX]);
+void query_why_down(const struct query *q, char why[WHY_MAX]);
 
-/* exchange_socket.c: open returns 0 or an errno. */
+/* exchange_peer.c: the engine's servers. */
+void peers_set(struct engine *e, const struct dns_servers *servers);
+void peers_close(struct engine *e);
+/* What the timers of the breakers ask for, after what came in was handled. */
+void peers_run(struct engine *e, uint64_t now_ms);
+uint64_t peers_next_ms(const struct engine *e); /* UINT64_MAX: nothing to do */
+/* The state of the breaker of server i of a query; a server that left the
+   engine's list has none and counts as closed. */
+enum breaker_state peer_state(const struct query *q, size_t i);
+void peer_describe(const struct peer *p, struct engine_server *s_r);
+/* Something came for `a`; `a` went unanswered. */
+void peer_heard(const struct attempt *a);
+void peer_silent(const struct attempt *a);
+
+/* exchange_turn.c */
+uint8_t turn_next(struct query *q); /* not when all are down */
+bool turn_all_down(const struct query *q);
+bool turn_all_failed(const struct query *q); /* in this round */
+
+/* exchange_socket.c: open returns 0 or an errno. A shortage says something
+   about us and nothing about the server. */
 int attempt_open(struct attempt *a, bool tcp);
 void attempt_close(struct attempt *a);
+bool is_shortage(int error);
 int attempt_watch(struct attempt *a, int op, uint32_t events);
 void attempt_event(struct attempt *a);
 

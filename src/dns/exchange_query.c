@@ -1,12 +1,13 @@
 /*
  * exchange_query - the life of one query
  *
- * Attempt k goes to server k modulo their number; a pass over all servers is a
+ * Servers are asked in turns (exchange_turn.c); a pass over all of them is a
  * round, and the time an attempt is given grows with the round. A server that
  * failed (refusal, garbage, unreachable) makes the next attempt due at once;
- * when all have failed in one round the query ends. Silence is waited out
- * until the deadline. The sockets of the last attempts stay open, so that a
- * slow answer still counts after a retransmission.
+ * when all have failed in one round the query ends, and so it does when the
+ * breakers of all are open. Silence is waited out until the deadline. The
+ * sockets of the last attempts stay open, so that a slow answer still counts
+ * after a retransmission.
  *
  * There is no busy loop: a round in which not every server fails contains the
  * wait for one that is silent, and a shortage of our own (descriptors, memory)
@@ -33,28 +34,35 @@ static const uint16_t round_ms[] = {400, 800, 1600, 3000};
 /* TCP takes two round trips more and may carry 64 KiB. */
 #define TCP_MS 1500u
 
-struct query *query_new(struct engine *e, const char *name, uint16_t type)
+void query_init(struct query *q, struct engine *e, const char *name,
+                uint16_t type)
 {
-    struct query *q = calloc(1, sizeof(*q));
-
-    if (q == NULL)
-        return NULL;
+    memset(q, 0, sizeof(*q));
     q->engine = e;
     q->q.type = type;
     memcpy(q->q.name, name, strlen(name) + 1);
+    for (size_t i = 0; i < ATTEMPTS_OPEN; i++) {
+        q->attempt[i].query = q;
+        q->attempt[i].fd = -1;
+    }
+}
+
+struct query *query_new(struct engine *e, const char *name, uint16_t type)
+{
+    struct query *q = malloc(sizeof(*q));
+
+    if (q == NULL)
+        return NULL;
+    query_init(q, e, name, type);
     q->ad = e->servers.trust_ad;
     q->n_servers = (uint8_t)e->servers.n;
     for (size_t i = 0; i < e->servers.n; i++)
         memcpy(&q->server[i].addr, &e->servers.addr[i],
                sizeof(q->server[i].addr));
-    for (size_t i = 0; i < ATTEMPTS_OPEN; i++) {
-        q->attempt[i].query = q;
-        q->attempt[i].fd = -1;
-    }
     return q;
 }
 
-static void close_all(struct query *q)
+void query_close(struct query *q)
 {
     for (size_t i = 0; i < ATTEMPTS_OPEN; i++)
         attempt_close(&q->attempt[i]);
@@ -62,7 +70,7 @@ static void close_all(struct query *q)
 
 void query_free(struct query *q)
 {
-    close_all(q);
+    query_close(q);
     free(q);
 }
 
@@ -72,7 +80,9 @@ static void finish(struct query *q, enum exchange_outcome outcome,
     struct engine *e = q->engine;
     char why[WHY_MAX] = "";
 
-    if (outcome != EXCHANGE_ANSWER)
+    if (outcome == EXCHANGE_DOWN)
+        query_why_down(q, why);
+    else if (outcome != EXCHANGE_ANSWER)
         query_why(q, why);
     heap_remove(&e->heap, q);
     q->done = true;
@@ -80,7 +90,7 @@ static void finish(struct query *q, enum exchange_outcome outcome,
     e->dead = q;
     e->n_done++;
     q->fn(q->ctx, outcome, &q->q, msg, len, why);
-    close_all(q); /* only now: msg may be in a stream of it */
+    query_close(q); /* only now: msg may be in a stream of it */
 }
 
 static void set_due(struct query *q, uint64_t at_ms)
@@ -89,26 +99,14 @@ static void set_due(struct query *q, uint64_t at_ms)
     heap_moved(&q->engine->heap, q);
 }
 
-static struct attempt *slot(struct query *q, unsigned k)
+struct attempt *query_attempt(struct query *q, unsigned k)
 {
     return &q->attempt[k % ATTEMPTS_OPEN];
 }
 
 static bool is_newest(const struct attempt *a)
 {
-    return a == slot(a->query, a->query->tries - 1);
-}
-
-/* Errors that say something about us and nothing about the server. */
-static bool is_shortage(int error)
-{
-    static const int shortages[] = {EMFILE,  ENFILE, ENOMEM,
-                                    ENOBUFS, EAGAIN, ENOSPC};
-
-    for (size_t i = 0; i < sizeof(shortages) / sizeof(shortages[0]); i++)
-        if (shortages[i] == error)
-            return true;
-    return false;
+    return a == query_attempt(a->query, a->query->tries - 1);
 }
 
 static void run_short(struct query *q, int error)
@@ -120,8 +118,8 @@ static void run_short(struct query *q, int error)
 static bool close_oldest(struct query *q)
 {
     for (unsigned i = 0; i < ATTEMPTS_OPEN; i++)
-        if (slot(q, q->tries + i)->fd >= 0) {
-            attempt_close(slot(q, q->tries + i));
+        if (query_attempt(q, q->tries + i)->fd >= 0) {
+            attempt_close(query_attempt(q, q->tries + i));
             return true;
         }
     return false;
@@ -129,7 +127,7 @@ static bool close_oldest(struct query *q)
 
 static uint32_t patience_ms(const struct attempt *a)
 {
-    unsigned round = (a->query->tries - 1) / a->query->n_servers;
+    unsigned round = (a->query->turns - 1) / a->query->n_servers;
     uint32_t ms = round_ms[round < ROUNDS ? round : ROUNDS - 1];
 
     return a->stream != NULL && ms < TCP_MS ? TCP_MS : ms;
@@ -151,6 +149,7 @@ static bool send_attempt(struct attempt *a, bool tcp)
     struct query *q = a->query;
     int error;
 
+    a->sent_ms = clock_boot_ms();
     do {
         error = attempt_open(a, tcp);
     } while (is_shortage(error) && close_oldest(q));
@@ -164,41 +163,60 @@ static bool send_attempt(struct attempt *a, bool tcp)
     }
     q->server[a->server].asked = true;
     q->shortage = 0;
+    a->until_ms = a->sent_ms + patience_ms(a);
     if (is_newest(a))
-        set_due(q, clock_boot_ms() + patience_ms(a));
+        set_due(q, a->until_ms);
     return true;
 }
 
 static void next_attempt(struct query *q)
 {
-    struct attempt *a = slot(q, q->tries);
+    struct attempt *a = query_attempt(q, q->tries);
+    unsigned turns = q->turns;
 
     attempt_close(a);
-    a->server = (uint8_t)(q->tries % q->n_servers);
-    for (size_t i = 0; a->server == 0 && i < q->n_servers; i++)
-        q->server[i].failed = false; /* a new round */
+    a->server = turn_next(q);
     q->tries++;
     make_room(q);
-    if (!send_attempt(a, false))
-        q->tries--;
+    if (send_attempt(a, false))
+        return;
+    q->tries--;
+    q->turns = turns;
+}
+
+static void note_silence(struct query *q, uint64_t now_ms)
+{
+    const struct attempt *a;
+
+    if (q->tries == 0)
+        return;
+    a = query_attempt(q, q->tries - 1);
+    if (a->fd >= 0 && now_ms >= a->until_ms)
+        peer_silent(a);
 }
 
 void query_due(struct query *q, uint64_t now_ms)
 {
-    if (now_ms >= q->deadline_ms)
+    note_silence(q, now_ms);
+    if (turn_all_down(q))
+        finish(q, EXCHANGE_DOWN, NULL, 0);
+    else if (now_ms >= q->deadline_ms)
         finish(q, EXCHANGE_TIMEOUT, NULL, 0);
-    else if (q->n_servers == 0)
+    else if (turn_all_failed(q)) /* or there is none */
         finish(q, EXCHANGE_FAILED, NULL, 0);
     else
         next_attempt(q);
 }
 
-static bool all_failed(const struct query *q)
+void query_reconsider(struct query *q)
 {
-    for (size_t i = 0; i < q->n_servers; i++)
-        if (!q->server[i].failed)
-            return false;
-    return true;
+    const struct attempt *a;
+
+    if (q->tries == 0)
+        return; /* it is about to choose */
+    a = query_attempt(q, q->tries - 1);
+    if (peer_state(q, a->server) == BREAKER_OPEN)
+        set_due(q, 0);
 }
 
 void query_failed(struct attempt *a, enum fault fault, int detail)
@@ -206,11 +224,13 @@ void query_failed(struct attempt *a, enum fault fault, int detail)
     struct query *q = a->query;
     struct server *s = &q->server[a->server];
 
+    if (fault == FAULT_ERRNO)
+        peer_silent(a);
     attempt_close(a);
     s->failed = true;
     s->fault = fault;
     s->detail = detail;
-    if (all_failed(q))
+    if (turn_all_failed(q))
         finish(q, EXCHANGE_FAILED, NULL, 0);
     else if (is_newest(a))
         set_due(q, 0);
@@ -218,6 +238,10 @@ void query_failed(struct attempt *a, enum fault fault, int detail)
 
 void query_socket_error(struct attempt *a, int error)
 {
+    if (a->query->fn == NULL) {
+        attempt_close(a); /* the next probe comes in its time */
+        return;
+    }
     if (!is_shortage(error)) {
         query_failed(a, FAULT_ERRNO, error);
         return;
@@ -238,6 +262,8 @@ bool query_message(struct attempt *a, const uint8_t *msg, size_t len)
     bool tcp = a->stream != NULL;
     int rcode = 0;
 
+    if (q->fn == NULL)
+        return true; /* that something came is all that counts */
     q->q.id = a->id;
     switch (reply_judge(msg, len, &q->q, &rcode)) {
     case REPLY_ANSWER:

@@ -22,6 +22,17 @@
 /* Datagrams taken from one socket before the others get their turn. */
 #define UDP_BURST 16
 
+bool is_shortage(int error)
+{
+    static const int shortages[] = {EMFILE,  ENFILE, ENOMEM,
+                                    ENOBUFS, EAGAIN, ENOSPC};
+
+    for (size_t i = 0; i < sizeof(shortages) / sizeof(shortages[0]); i++)
+        if (shortages[i] == error)
+            return true;
+    return false;
+}
+
 int attempt_watch(struct attempt *a, int op, uint32_t events)
 {
     struct epoll_event ev = {.events = events, .data = {.ptr = a}};
@@ -119,6 +130,7 @@ static void udp_event(struct attempt *a)
             query_socket_error(a, errno);
             return;
         }
+        peer_heard(a); /* whatever it is */
         if (query_message(a, msg, (size_t)n))
             return;
     }

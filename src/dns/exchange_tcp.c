@@ -78,6 +78,7 @@ static void read_reply(struct attempt *a)
             query_failed(a, FAULT_CLOSED, 0);
             return;
         }
+        peer_heard(a);
         buf_add(&s->in, bytes, (size_t)n);
         if (s->in.failed) {
             query_socket_error(a, ENOMEM);

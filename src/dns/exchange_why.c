@@ -2,8 +2,8 @@
  * exchange_why - say for people why a query got no answer
  *
  * One phrase a server that was tried, in the order of the list, such as
- * "SERVFAIL from 127.0.0.1:53; no answer from 192.0.2.1:53". Printable ASCII,
- * cut to fit.
+ * "SERVFAIL from 127.0.0.1:53; no answer from 192.0.2.1:53". One that was not,
+ * because its breaker is open, is mentioned too. Printable ASCII, cut to fit.
  */
 
 #include "dns/exchange_int.h"
@@ -51,16 +51,44 @@ static void add(char why[WHY_MAX], const char *text)
     snprintf(why + len, WHY_MAX - len, "%s%s", len > 0 ? "; " : "", text);
 }
 
-static void add_server(char why[WHY_MAX], const struct server *s)
+static void server_text(const struct server *s, char where[64])
 {
     struct sockaddr_storage addr = {0};
-    char what[64], where[64], text[sizeof(what) + sizeof(where) + 8];
 
     memcpy(&addr, &s->addr, sizeof(s->addr));
     dns_server_text(&addr, where);
-    fault_text(s, what, sizeof(what));
-    snprintf(text, sizeof(text), "%s from %s", what, where);
+}
+
+static void add_server(char why[WHY_MAX], const struct query *q, size_t i)
+{
+    const struct server *s = &q->server[i];
+    char what[64], where[64], text[sizeof(what) + sizeof(where) + 32];
+
+    server_text(s, where);
+    if (s->asked || s->fault != FAULT_NONE) {
+        fault_text(s, what, sizeof(what));
+        snprintf(text, sizeof(text), "%s from %s", what, where);
+    } else if (peer_state(q, i) == BREAKER_OPEN) {
+        snprintf(text, sizeof(text), "circuit breaker open for %s", where);
+    } else {
+        return;
+    }
     add(why, text);
+}
+
+void query_why_down(const struct query *q, char why[WHY_MAX])
+{
+    char where[64];
+    size_t len;
+
+    snprintf(why, WHY_MAX, "no name server answers (circuit breaker open: ");
+    for (size_t i = 0; i < q->n_servers; i++) {
+        server_text(&q->server[i], where);
+        len = strlen(why);
+        snprintf(why + len, WHY_MAX - len, "%s%s", i > 0 ? ", " : "", where);
+    }
+    len = strlen(why);
+    snprintf(why + len, WHY_MAX - len, ")");
 }
 
 void query_why(const struct query *q, char why[WHY_MAX])
@@ -69,8 +97,7 @@ void query_why(const struct query *q, char why[WHY_MAX])
 
     why[0] = '\0';
     for (size_t i = 0; i < q->n_servers; i++)
-        if (q->server[i].asked || q->server[i].fault != FAULT_NONE)
-            add_server(why, &q->server[i]);
+        add_server(why, q, i);
     if (q->shortage != 0) {
         snprintf(text, sizeof(text), "no socket: %s", errno_text(q->shortage));
         add(why, text);

@@ -147,6 +147,23 @@ enum mxhop_status resolver_start_host(struct resolver *r, const char *host,
     return task_start(t);
 }
 
+static void hurry(struct task_list *list, resolved_fn *fn, const void *ctx,
+                  uint64_t deadline_ms)
+{
+    struct task *t;
+
+    for (t = TAILQ_FIRST(list); t != NULL; t = TAILQ_NEXT(t, link))
+        if (t->fn == fn && t->ctx == ctx && t->deadline_ms > deadline_ms)
+            t->deadline_ms = deadline_ms;
+}
+
+void resolver_hurry(struct resolver *r, resolved_fn *fn, const void *ctx,
+                    uint64_t deadline_ms)
+{
+    hurry(&r->fresh, fn, ctx, deadline_ms);
+    hurry(&r->live, fn, ctx, deadline_ms);
+}
+
 size_t resolver_tasks(const struct resolver *r)
 {
     return r->n_tasks;

@@ -7,10 +7,11 @@
  * it: it is asked again for then. A lookup lives until its queries are over,
  * even when nobody wants it any more.
  *
- * The owner learns only what DNS said: a family that was cut short, or for
- * which no query could be sent, is ADDR_UNKNOWN, and a host of which nothing
- * was learnt is not mentioned. Silence that lasted counts as a failure, or
- * everybody would ask, and wait, for a silent host again and again.
+ * The owner learns only what DNS said: a family that was cut short, for which
+ * no query could be sent or no server is to be reached, is ADDR_UNKNOWN, and a
+ * host of which nothing was learnt is not mentioned. Silence that lasted counts
+ * as a failure, or everybody would ask, and wait, for a silent host again and
+ * again.
  */
 
 #include "dns/resolve_int.h"
@@ -197,7 +198,7 @@ static void family_reply(void *ctx, enum exchange_outcome outcome,
         take_answer(ask, q, msg, len);
     else if (outcome == EXCHANGE_FAILED)
         l->addrs.state[ask->family] = ADDR_FAILED;
-    else
+    else if (outcome == EXCHANGE_TIMEOUT)
         take_silence(ask, q);
     if (l->pending == 0)
         lookup_end(l);

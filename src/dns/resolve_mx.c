@@ -4,7 +4,8 @@
  * Turns replies into the outcome of an MX set (the table of DESIGN 5), tells
  * the owner, and hands the task on to the addresses. Whatever is not a plain
  * answer is MX_FAILURE with a text for people, never "no MX": mail to a domain
- * whose servers are ill must wait, not go to its web server.
+ * whose servers are ill must wait, not go to its web server. Where no name
+ * server is to be reached the owner is told nothing.
  *
  * Replies that end in the middle of a CNAME chain are followed by asking for
  * its end, 16 times at most, and never for a name that the chain came from.
@@ -27,14 +28,27 @@ static void learned(struct task *t)
     hosts_begin(t);
 }
 
-static void fail(struct task *t, const char *why)
+static void set_failure(struct task *t, const char *why)
 {
     mxset_free(&t->set);
     t->set.outcome = MX_FAILURE;
     snprintf(t->failure, FAILURE_TEXT, "%s", why);
     t->set.failure = t->failure;
     t->failure = NULL;
+}
+
+static void fail(struct task *t, const char *why)
+{
+    set_failure(t, why);
     learned(t);
+}
+
+/* Nothing was learnt about the domain: it is to be asked for again as soon as
+   there is somebody to be asked. */
+static void fail_unasked(struct task *t, const char *why)
+{
+    set_failure(t, why);
+    hosts_begin(t);
 }
 
 /* Rounded up, as a little time passed between the caller's look at the clock
@@ -182,6 +196,8 @@ static void mx_reply(void *ctx, enum exchange_outcome outcome,
     }
     if (outcome == EXCHANGE_ANSWER)
         take_answer(t, q, msg, len);
+    else if (outcome == EXCHANGE_DOWN)
+        fail_unasked(t, why);
     else if (outcome == EXCHANGE_FAILED)
         fail(t, why != NULL ? why : "DNS failure");
     else

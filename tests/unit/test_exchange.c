@@ -43,9 +43,10 @@ enum act {
     DRIP,  /* the answer, an octet at a time */
     STALL, /* half of the answer */
     CLOSE,
+    BIG_ANSWER,
+    /* both */
     ALIEN_ID,
-    EMPTY, /* a message of no octets */
-    BIG_ANSWER
+    EMPTY /* a message of no octets */
 };
 
 struct conn {
@@ -58,10 +59,12 @@ struct conn {
 
 struct tserver {
     enum act udp, tcp;
+    enum act probe;     /* to `. NS`, which counts apart */
     int udp_fd, tcp_fd; /* -1: nobody listens */
     struct sockaddr_in addr;
     unsigned n_udp, n_tcp, n_edns; /* queries seen */
-    uint16_t ports[8];             /* where the first came from */
+    unsigned n_probes;
+    uint16_t ports[8]; /* where the first came from */
     uint16_t ids[8];
     struct conn conn[CONNS];
     uint8_t late[600];
@@ -214,10 +217,10 @@ static void send_reply(const struct tserver *s, enum act act,
     sendto(fd, out, n, 0, (const struct sockaddr *)to, sizeof(*to));
 }
 
-static void serve_datagram(struct tserver *s, const uint8_t *query, size_t len,
+static void serve_datagram(struct tserver *s, enum act act,
+                           const uint8_t *query, size_t len,
                            const struct sockaddr_in *from)
 {
-    enum act act = s->udp;
     struct sockaddr_in other = {.sin_family = AF_INET,
                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd;
@@ -235,6 +238,13 @@ static void serve_datagram(struct tserver *s, const uint8_t *query, size_t len,
         sendto(s->udp_fd, "", 0, 0, (const struct sockaddr *)from,
                sizeof(*from));
         break;
+    case ALIEN_ID:
+        send_reply(s, ANSWER, query, len, from, 1, -1);
+        return;
+    case EMPTY:
+        sendto(s->udp_fd, "", 0, 0, (const struct sockaddr *)from,
+               sizeof(*from));
+        return;
     case OTHER_PORT:
         fd = bound(SOCK_DGRAM, &other);
         send_reply(s, SERVFAIL, query, len, from, 0, fd);
@@ -272,13 +282,19 @@ static void serve_udp(struct tserver *s)
     while ((n = recvfrom(s->udp_fd, query, sizeof(query), 0,
                          (struct sockaddr *)&from, &from_len)) >= 0) {
         must(n >= 17);
+        if (query[12] == 0) {
+            s->n_probes++;
+            must(query[14] == 2 && query[11] == 0); /* NS, no OPT */
+            serve_datagram(s, s->probe, query, (size_t)n, &from);
+            continue;
+        }
         if (s->n_udp < 8) {
             s->ports[s->n_udp] = from.sin_port;
             memcpy(&s->ids[s->n_udp], query, 2);
         }
         s->n_udp++;
         s->n_edns += query[11] != 0;
-        serve_datagram(s, query, (size_t)n, &from);
+        serve_datagram(s, s->udp, query, (size_t)n, &from);
     }
 }
 
@@ -366,6 +382,17 @@ static bool sending(void)
     return false;
 }
 
+static void step(uint64_t until_ms)
+{
+    engine_step(engine, sending() ? clock_boot_ms() + 1 : until_ms, poll_fd);
+    for (size_t i = 0; i < n_servers; i++) {
+        if (servers[i].udp_fd >= 0)
+            serve_udp(&servers[i]);
+        if (servers[i].tcp_fd >= 0)
+            serve_tcp(&servers[i]);
+    }
+}
+
 /* Run everything until no query is in flight. */
 static void run(void)
 {
@@ -373,13 +400,7 @@ static void run(void)
 
     while (engine_in_flight(engine) > 0) {
         must(clock_boot_ms() < guard); /* else it hangs */
-        engine_step(engine, sending() ? clock_boot_ms() + 1 : guard, poll_fd);
-        for (size_t i = 0; i < n_servers; i++) {
-            if (servers[i].udp_fd >= 0)
-                serve_udp(&servers[i]);
-            if (servers[i].tcp_fd >= 0)
-                serve_tcp(&servers[i]);
-        }
+        step(guard);
     }
 }
 
@@ -1184,6 +1205,553 @@ START_TEST(allocations_fail)
 }
 END_TEST
 
+/* ---- circuit breakers ---- */
+
+/* What a watcher was told, a letter a call: o(pen), c(losed). */
+static char told[32];
+static size_t n_told;
+
+static void watcher(void *ctx, const struct engine_server *s)
+{
+    must(ctx == told);
+    must(n_told < sizeof(told) - 1);
+    told[n_told++] = s->state == BREAKER_OPEN     ? 'o'
+                     : s->state == BREAKER_CLOSED ? 'c'
+                                                  : '?';
+    told[n_told] = '\0';
+}
+
+static void watch_servers(void)
+{
+    memset(told, 0, sizeof(told));
+    n_told = 0;
+    engine_watch_servers(engine, watcher, told);
+}
+
+static struct engine_server server_at(size_t i)
+{
+    struct engine_server s;
+
+    engine_server_get(engine, i, &s);
+    return s;
+}
+
+static enum breaker_state state_at(size_t i)
+{
+    return server_at(i).state;
+}
+
+static void assume_open(size_t i)
+{
+    engine_assume_open(engine, server_at(i).address);
+    ck_assert_int_eq(state_at(i), BREAKER_OPEN);
+}
+
+/* Step until the breaker is in that state; false: it took too long. */
+static bool becomes(size_t i, enum breaker_state state)
+{
+    uint64_t guard = clock_boot_ms() + GUARD_MS;
+
+    while (state_at(i) != state) {
+        if (clock_boot_ms() >= guard)
+            return false;
+        step(guard);
+    }
+    return true;
+}
+
+static void run_for(uint32_t ms)
+{
+    uint64_t until = clock_boot_ms() + ms;
+
+    while (clock_boot_ms() < until)
+        step(until);
+}
+
+/* As if nothing had come from the server for that long. */
+static void was_heard_ago(size_t i, uint64_t ms)
+{
+    engine->peers[engine->peer_at[i]].breaker.heard_ms = clock_boot_ms() - ms;
+}
+
+static void was_silent(size_t i)
+{
+    breaker_silent(&engine->peers[engine->peer_at[i]].breaker, clock_boot_ms());
+}
+
+/* A server that is dead from the beginning. The queries in flight end when it
+   opens, later ones at once, and all of them when it is back again work. */
+START_TEST(dead_server_opens_and_closes)
+{
+    uint64_t begin;
+
+    start(1);
+    watch_servers();
+    servers[0].udp = NOTHING;
+    begin = clock_boot_ms();
+    for (int i = 0; i < 3; i++)
+        ask(GUARD_MS, keep, &result);
+    run();
+    ck_assert_uint_eq(result.calls, 3);
+    ck_assert_int_eq(result.outcome, EXCHANGE_DOWN);
+    ck_assert_uint_ge(clock_boot_ms(), begin + BREAKER_PROBE_WAIT_MS);
+    ck_assert_ptr_nonnull(strstr(result.why,
+                                 "no name server answers (circuit breaker "
+                                 "open: 127.0.0.1:"));
+    ck_assert_ptr_eq(strchr(result.why, ')'),
+                     result.why + strlen(result.why) - 1);
+    ck_assert_uint_ge(servers[0].n_probes, 1);
+    ck_assert_str_eq(told, "o");
+    ck_assert(engine_down(engine));
+
+    servers[0].n_udp = 0;
+    ask(GUARD_MS, keep, &result);
+    engine_step(engine, UINT64_MAX, -1);
+    ck_assert_uint_eq(result.calls, 4);
+    ck_assert_int_eq(result.outcome, EXCHANGE_DOWN);
+    ck_assert_uint_eq(servers[0].n_udp, 0);
+
+    servers[0].udp = servers[0].probe = ANSWER; /* with nobody asking */
+    ck_assert(becomes(0, BREAKER_CLOSED));
+    ck_assert(!engine_down(engine));
+    ck_assert_str_eq(told, "oc");
+    ask(5000, keep, &result);
+    run();
+    ck_assert_int_eq(result.outcome, EXCHANGE_ANSWER);
+    ck_assert_uint_eq(server_at(0).opened, 1);
+    stop();
+}
+END_TEST
+
+/* Nobody listens on its port: that is no sign of life either. */
+START_TEST(refusing_port_opens)
+{
+    start(1);
+    shut(&servers[0].udp_fd);
+    ask(5000, keep, &result);
+    run();
+    ck_assert_int_eq(result.outcome, EXCHANGE_FAILED);
+    ck_assert_int_eq(state_at(0), BREAKER_SUSPECT);
+    ck_assert(becomes(0, BREAKER_OPEN));
+    ask(5000, keep, &result);
+    run();
+    ck_assert_int_eq(result.outcome, EXCHANGE_DOWN);
+    stop();
+}
+END_TEST
+
+/* What a server may say to keep its breaker closed: to a query over UDP or
+   TCP, or to the probe alone. */
+static const struct {
+    enum act udp, tcp, probe;
+} signs_of_life[] = {{ANSWER, NOTHING, NOTHING},  {SERVFAIL, NOTHING, NOTHING},
+                     {REFUSED, NOTHING, NOTHING}, {LIE, NOTHING, NOTHING},
+                     {EMPTY, NOTHING, NOTHING},   {ALIEN_ID, NOTHING, NOTHING},
+                     {NOTHING, NOTHING, ANSWER},  {NOTHING, NOTHING, SERVFAIL},
+                     {NOTHING, NOTHING, LIE},     {NOTHING, NOTHING, EMPTY},
+                     {NOTHING, NOTHING, ALIEN_ID}};
+
+START_TEST(signs_of_life_keep_it_closed)
+{
+    start(1);
+    watch_servers();
+    was_silent(0);
+    ck_assert_int_eq(state_at(0), BREAKER_SUSPECT);
+    servers[0].udp = signs_of_life[_i].udp;
+    servers[0].tcp = signs_of_life[_i].tcp;
+    servers[0].probe = signs_of_life[_i].probe;
+    ask(GUARD_MS, keep, &result);
+    ck_assert(becomes(0, BREAKER_CLOSED));
+    ck_assert_str_eq(told, ""); /* it was never open */
+    stop();
+}
+END_TEST
+
+/* Half of an answer over TCP. */
+START_TEST(octets_over_tcp_are_a_sign_of_life)
+{
+    start(1);
+    servers[0].udp = TRUNCATE;
+    servers[0].tcp = STALL;
+    ask(GUARD_MS, keep, &result);
+    while (servers[0].n_tcp == 0)
+        step(UINT64_MAX);
+    servers[0].udp = NOTHING; /* from here on */
+    was_silent(0);
+    ck_assert_int_eq(state_at(0), BREAKER_SUSPECT);
+    ck_assert(becomes(0, BREAKER_CLOSED));
+    stop();
+}
+END_TEST
+
+/* The answers of one server say nothing about another. */
+START_TEST(dead_server_beside_a_living_one_opens)
+{
+    start(2);
+    servers[0].udp = NOTHING;
+    servers[1].udp = ANSWER;
+    ask(GUARD_MS, keep, &result);
+    run();
+    ck_assert_int_eq(result.outcome, EXCHANGE_ANSWER);
+    ck_assert_int_eq(state_at(0), BREAKER_SUSPECT);
+    ck_assert(becomes(0, BREAKER_OPEN));
+    ck_assert_int_eq(state_at(1), BREAKER_CLOSED);
+    ck_assert(!engine_down(engine));
+    stop();
+}
+END_TEST
+
+/* A thousand names whose servers are silent, and a resolver that answers
+   nothing but the probe: each is waited for, for nothing, but no other name
+   suffers. */
+START_TEST(silent_names_leave_it_closed)
+{
+    enum { N = 1000 };
+    static struct result silent; /* of all */
+    char name[32];
+
+    start(1);
+    watch_servers();
+    memset(&silent, 0, sizeof(silent));
+    servers[0].udp = NOTHING;
+    servers[0].probe = ANSWER;
+    for (int i = 0; i < N; i++) {
+        snprintf(name, sizeof(name), "n%d.example.com", i);
+        ck_assert_int_eq(engine_ask(engine, name, WIRE_TYPE_MX,
+                                    clock_boot_ms() + 1000 + (unsigned)i % 700,
+                                    keep, &silent),
+                         MXHOP_OK);
+    }
+    run();
+    ck_assert_uint_eq(silent.calls, N);
+    ck_assert_int_eq(silent.outcome, EXCHANGE_TIMEOUT);
+    ck_assert_str_eq(told, "");
+    ck_assert_uint_ge(servers[0].n_probes, 1);
+    ck_assert_uint_le(servers[0].n_probes, 10); /* not one a name */
+    servers[0].udp = ANSWER;
+    ask(5000, keep, &result);
+    run();
+    ck_assert_int_eq(result.outcome, EXCHANGE_ANSWER);
+    stop();
+}
+END_TEST
+
+/* What was heard in the last five seconds counts, though nothing, not even
+   the probe, is answered now. */
+START_TEST(recently_heard_stays_closed)
+{
+    start(1);
+    servers[0].udp = ANSWER;
+    ask(5000, keep, &result);
+    run();
+    servers[0].udp = NOTHING;
+    ask(1600, keep, &result);
+    run();
+    ck_assert_int_eq(result.outcome, EXCHANGE_TIMEOUT);
+    ck_assert_uint_ge(servers[0].n_probes, 2);
+    ck_assert_int_eq(state_at(0), BREAKER_SUSPECT);
+    was_heard_ago(0, BREAKER_QUIET_MS);
+    ck_assert(becomes(0, BREAKER_OPEN));
+    stop();
+}
+END_TEST
+
+/* The answer to a probe waits in its socket while nobody steps the engine. */
+START_TEST(answers_that_waited_count)
+{
+    struct timespec pause = {.tv_sec = 1, .tv_nsec = 200000000};
+
+    start(1);
+    watch_servers();
+    servers[0].udp = NOTHING;
+    servers[0].probe = ANSWER;
+    ask(500, keep, &result);
+    while (servers[0].n_probes == 0)
+        step(UINT64_MAX);
+    nanosleep(&pause, NULL); /* longer than a probe is waited for */
+    step(clock_boot_ms());
+    ck_assert_int_eq(state_at(0), BREAKER_CLOSED);
+    ck_assert_str_eq(told, "");
+    stop();
+}
+END_TEST
+
+/* A dead server at the head of the list costs the first query its patience,
+   later ones nothing; when it is back it is the first again. */
+START_TEST(dead_first_server_is_passed_over)
+{
+    start(2);
+    servers[0].udp = NOTHING;
+    servers[1].udp = ANSWER;
+    for (int i = 0; i < 10; i++) {
+        ask(5000, keep, &result);
+        run();
+        ck_assert_int_eq(result.outcome, EXCHANGE_ANSWER);
+    }
+    ck_assert_uint_eq(servers[0].n_udp, 1);
+    ck_assert_uint_eq(servers[1].n_udp, 10);
+    servers[0].udp = servers[0].probe = ANSWER;
+    ck_assert(becomes(0, BREAKER_CLOSED));
+    for (int i = 0; i < 10; i++) {
+        ask(5000, keep, &result);
+        run();
+    }
+    ck_assert_uint_eq(servers[0].n_udp, 11);
+    ck_assert_uint_eq(servers[1].n_udp, 10);
+    ck_assert_uint_eq(result.calls, 20);
+    stop();
+}
+END_TEST
+
+/* A server that is open is not asked, not waited for, and named. */
+static const struct {
+    const char *what;
+    size_t n;
+    bool open[3];
+    enum act udp[3];
+    enum exchange_outcome outcome;
+    unsigned n_udp[3];
+    const char *why[2];
+} open_cases[] = {
+    {"the first",
+     2,
+     {true, false},
+     {ANSWER, ANSWER},
+     EXCHANGE_ANSWER,
+     {0, 1},
+     {""}},
+    {"the second, the first is silent for a while",
+     2,
+     {false, true},
+     {ONCE_SILENT, ANSWER},
+     EXCHANGE_ANSWER,
+     {2, 0},
+     {""}},
+    {"the second, the first fails",
+     2,
+     {false, true},
+     {SERVFAIL, ANSWER},
+     EXCHANGE_FAILED,
+     {1, 0},
+     {"SERVFAIL from 127.0.0.1:", "; circuit breaker open for 127.0.0.1:"}},
+    {"two of three, the last is refusing",
+     3,
+     {true, true, false},
+     {ANSWER, ANSWER, REFUSED},
+     EXCHANGE_FAILED,
+     {0, 0, 1},
+     {"circuit breaker open for 127.0.0.1:", "REFUSED from 127.0.0.1:"}},
+    {"the middle one",
+     3,
+     {false, true, false},
+     {SERVFAIL, ANSWER, ANSWER},
+     EXCHANGE_ANSWER,
+     {1, 0, 1},
+     {""}},
+    {"all",
+     3,
+     {true, true, true},
+     {ANSWER, ANSWER, ANSWER},
+     EXCHANGE_DOWN,
+     {0, 0, 0},
+     {"no name server answers (circuit breaker open: 127.0.0.1:", ", 127.0."}},
+};
+
+START_TEST(open_servers_are_left_out)
+{
+    start(open_cases[_i].n);
+    for (size_t i = 0; i < n_servers; i++) {
+        servers[i].udp = open_cases[_i].udp[i];
+        if (open_cases[_i].open[i])
+            assume_open(i);
+    }
+    ask(5000, keep, &result);
+    run();
+    ck_assert_msg(result.outcome == open_cases[_i].outcome, "%s: %d %s",
+                  open_cases[_i].what, (int)result.outcome, result.why);
+    for (size_t i = 0; i < n_servers; i++)
+        ck_assert_msg(servers[i].n_udp == open_cases[_i].n_udp[i],
+                      "%s: server %zu saw %u", open_cases[_i].what, i,
+                      servers[i].n_udp);
+    for (size_t i = 0; i < 2 && open_cases[_i].why[i] != NULL; i++)
+        ck_assert_msg(strstr(result.why, open_cases[_i].why[i]) != NULL,
+                      "%s: %s", open_cases[_i].what, result.why);
+    stop();
+}
+END_TEST
+
+/* Several hundred queries wait for a server when its breaker opens: some have
+   nobody else to ask, some go on to the next server at once. */
+START_TEST(opening_frees_all_who_wait)
+{
+    enum { N = 300 };
+
+    start(2);
+    servers[0].udp = servers[1].udp = NOTHING;
+    for (int i = 0; i < N; i++)
+        ask(GUARD_MS - (unsigned)i * 7919u % 10000, keep, &result);
+    step(clock_boot_ms());
+    assume_open(0);
+    while (servers[1].n_udp < N) /* before they lost patience with the first */
+        step(clock_boot_ms());
+    ck_assert_uint_eq(servers[0].n_udp, N);
+    ck_assert_uint_eq(result.calls, 0);
+    assume_open(1);
+    step(clock_boot_ms());
+    ck_assert_uint_eq(result.calls, N);
+    ck_assert_int_eq(result.outcome, EXCHANGE_DOWN);
+    ck_assert_uint_eq(engine_in_flight(engine), 0);
+    stop();
+}
+END_TEST
+
+/* What another process found is neither news nor for ever. */
+START_TEST(assumed_open_is_probed_at_once)
+{
+    start(1);
+    watch_servers();
+    servers[0].probe = ANSWER;
+    engine_assume_open(engine, "192.0.2.1");
+    engine_assume_open(engine, "");
+    ck_assert_int_eq(state_at(0), BREAKER_CLOSED);
+    assume_open(0);
+    ck_assert(engine_down(engine));
+    ck_assert(becomes(0, BREAKER_CLOSED));
+    ck_assert_str_eq(told, "c");
+    stop();
+}
+END_TEST
+
+/* A breaker belongs to an address, wherever in the list that is. */
+START_TEST(breakers_stay_with_their_addresses)
+{
+    struct dns_servers l, other;
+    struct mxhop_error err;
+    struct engine_server s;
+
+    start(3);
+    assume_open(1);
+    l = list();
+    other = l;
+    other.n = 2;
+    other.addr[0] = l.addr[2];
+    other.addr[1] = l.addr[1];
+    engine_set_servers(engine, &other);
+    ck_assert_uint_eq(engine_server_count(engine), 2);
+    ck_assert_int_eq(state_at(0), BREAKER_CLOSED);
+    ck_assert_int_eq(state_at(1), BREAKER_OPEN);
+
+    other.addr[1] = l.addr[0]; /* it leaves, and comes back */
+    engine_set_servers(engine, &other);
+    engine_set_servers(engine, &l);
+    for (size_t i = 0; i < 3; i++)
+        ck_assert_int_eq(state_at(i), BREAKER_CLOSED);
+
+    ck_assert_int_eq(dns_servers_load(&l,
+                                      "192.0.2.1 192.0.2.1:54 [2001:db8::1] "
+                                      "[2001:db8::1]:54 [2001:db8::2]:53 "
+                                      "192.0.2.1:53",
+                                      &err),
+                     MXHOP_OK);
+    engine_set_servers(engine, &l);
+    engine_assume_open(engine, "[2001:db8::1]:54");
+    engine_server_get(engine, 0, &s);
+    ck_assert_str_eq(s.address, "192.0.2.1");
+    engine_server_get(engine, 1, &s);
+    ck_assert_str_eq(s.address, "192.0.2.1:54");
+    engine_server_get(engine, 2, &s);
+    ck_assert_str_eq(s.address, "[2001:db8::1]");
+    for (size_t i = 0; i < l.n; i++)
+        ck_assert_int_eq(state_at(i), i == 3 ? BREAKER_OPEN : BREAKER_CLOSED);
+    engine_assume_open(engine, "192.0.2.1"); /* listed twice */
+    ck_assert_int_eq(state_at(0), BREAKER_OPEN);
+    ck_assert_int_eq(state_at(5), BREAKER_OPEN);
+    ck_assert(!engine_down(engine));
+    stop();
+}
+END_TEST
+
+/* The list changes while queries and probes are in flight. */
+START_TEST(a_server_that_left_has_no_breaker)
+{
+    struct dns_servers l;
+    int before;
+
+    start(2);
+    l = list();
+    l.n = 1;
+    engine_set_servers(engine, &l);
+    servers[0].udp = NOTHING;
+    ask(1000, keep, &result);
+    ck_assert(becomes(0, BREAKER_SUSPECT));
+    while (servers[0].n_probes == 0)
+        step(UINT64_MAX);
+    before = open_descriptors();
+    l.addr[0] = l.addr[1];
+    engine_set_servers(engine, &l);
+    ck_assert_int_eq(open_descriptors(), before - 1); /* the probe's */
+    run();
+    ck_assert_int_eq(result.outcome, EXCHANGE_TIMEOUT);
+    ck_assert_int_eq(state_at(0), BREAKER_CLOSED);
+    ck_assert_uint_eq(servers[1].n_probes, 0);
+    stop();
+}
+END_TEST
+
+/* Without a descriptor there is no probe: nothing is known, nothing opens,
+   and nothing is busy. */
+START_TEST(no_descriptor_for_the_probe)
+{
+    struct rlimit old;
+    double before;
+
+    start(1);
+    servers[0].udp = NOTHING;
+    ask(10000, keep, &result);
+    step(clock_boot_ms());
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+    leave_descriptors(0);
+    before = cpu_ms();
+    run_for(1600);
+    ck_assert(cpu_ms() - before < 300);
+    ck_assert_int_eq(state_at(0), BREAKER_SUSPECT);
+    ck_assert_uint_eq(servers[0].n_probes, 0);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+    ck_assert(becomes(0, BREAKER_OPEN));
+    ck_assert_uint_ge(servers[0].n_probes, 1);
+    stop();
+}
+END_TEST
+
+/* Probes are nobody's business: a step ends in time, nothing is in flight. */
+START_TEST(probes_do_not_hold_a_step)
+{
+    uint64_t begin;
+
+    start(1);
+    assume_open(0);
+    ck_assert_uint_eq(engine_in_flight(engine), 0);
+    begin = clock_boot_ms();
+    engine_step(engine, begin, -1);
+    ck_assert_uint_lt(clock_boot_ms(), begin + GUARD_MS);
+    run_for(1500);
+    ck_assert_uint_eq(engine_in_flight(engine), 0);
+    ck_assert_uint_ge(servers[0].n_probes, 2);
+    ck_assert_uint_le(servers[0].n_probes, 3);
+    stop(); /* with a probe in flight */
+}
+END_TEST
+
+START_TEST(no_servers_are_not_down)
+{
+    start(0);
+    ck_assert_uint_eq(engine_server_count(engine), 0);
+    ck_assert(!engine_down(engine));
+    engine_assume_open(engine, "127.0.0.1");
+    stop();
+}
+END_TEST
+
 START_TEST(closing_nothing)
 {
     struct engine *none = NULL;
@@ -1220,6 +1788,25 @@ int main(void)
     tcase_add_test(t, descriptors_run_out);
     tcase_add_test(t, one_descriptor_for_two_servers);
     tcase_add_test(t, allocations_fail);
+    tcase_add_test(t, dead_server_opens_and_closes);
+    tcase_add_test(t, refusing_port_opens);
+    tcase_add_loop_test(t, signs_of_life_keep_it_closed, 0,
+                        sizeof(signs_of_life) / sizeof(signs_of_life[0]));
+    tcase_add_test(t, octets_over_tcp_are_a_sign_of_life);
+    tcase_add_test(t, dead_server_beside_a_living_one_opens);
+    tcase_add_test(t, silent_names_leave_it_closed);
+    tcase_add_test(t, recently_heard_stays_closed);
+    tcase_add_test(t, answers_that_waited_count);
+    tcase_add_test(t, dead_first_server_is_passed_over);
+    tcase_add_loop_test(t, open_servers_are_left_out, 0,
+                        sizeof(open_cases) / sizeof(open_cases[0]));
+    tcase_add_test(t, opening_frees_all_who_wait);
+    tcase_add_test(t, assumed_open_is_probed_at_once);
+    tcase_add_test(t, breakers_stay_with_their_addresses);
+    tcase_add_test(t, a_server_that_left_has_no_breaker);
+    tcase_add_test(t, no_descriptor_for_the_probe);
+    tcase_add_test(t, probes_do_not_hold_a_step);
+    tcase_add_test(t, no_servers_are_not_down);
     tcase_add_test(t, closing_nothing);
     suite_add_tcase(s, t);
     r = srunner_create(s);

@@ -485,6 +485,130 @@ START_TEST(test_deadline)
 }
 END_TEST
 
+static void hurry(const char *domain, uint64_t deadline_ms)
+{
+    resolver_hurry(fx.resolver, resolved, domain, deadline_ms);
+}
+
+/* The name is the ctx of its task: hurrying one lets the others be. */
+START_TEST(test_hurry)
+{
+    static const char *const silent[] = {"silent.example", "dead.example"};
+    char other;
+
+    for (int i = 0; i < 2; i++) {
+        forget();
+        for (int k = 0; k < 2; k++)
+            ck_assert_int_eq(
+                resolver_start_domain(fx.resolver, silent[k], NULL,
+                                      clock_boot_ms() + DEADLINE_MS, resolved,
+                                      (void *)(uintptr_t)silent[k]),
+                MXHOP_OK);
+        while (minidns_count(&fx.dns, "silent.example 15") == 0 ||
+               minidns_count(&fx.dns, "dumb.example 1") == 0)
+            resolver_step(fx.resolver, clock_boot_ms() + 5, -1);
+        hurry(silent[i], UINT64_MAX); /* never later */
+        hurry("somebody else", 0);
+        hurry(&other, 0);
+        hurry(silent[i], clock_boot_ms());
+        resolver_step(fx.resolver, clock_boot_ms(), -1);
+        ck_assert_uint_eq(fx.n_results, 1);
+        ck_assert_ptr_nonnull(
+            strstr(fx.result.data, i == 0 ? "failure: no answer within "
+                                          : "dumb.example=failed,failed"));
+        hurry(silent[i], clock_boot_ms()); /* it has ended */
+        run_tasks();
+        ck_assert_uint_eq(fx.n_results, 2);
+    }
+}
+END_TEST
+
+/* One that has not even begun. */
+START_TEST(test_hurry_fresh)
+{
+    uint64_t start_ms = clock_boot_ms();
+
+    start("silent.example", NULL, 60000);
+    resolver_hurry(fx.resolver, resolved, NULL, start_ms + 50);
+    run_tasks();
+    ck_assert_uint_ge(fx.ended_ms, start_ms + 50);
+    ck_assert_uint_lt(fx.ended_ms, start_ms + 30000);
+}
+END_TEST
+
+/* What it shares goes on for the other. */
+START_TEST(test_hurry_shared)
+{
+    start("shared2.example", NULL, DEADLINE_MS);
+    ck_assert_int_eq(resolver_start_domain(fx.resolver, "shared.example", NULL,
+                                           clock_boot_ms() + DEADLINE_MS,
+                                           resolved, &fx),
+                     MXHOP_OK);
+    while (minidns_count(&fx.dns, "slow.example 1") == 0 ||
+           minidns_count(&fx.dns, "shared.example 15") == 0)
+        resolver_step(fx.resolver, clock_boot_ms() + 5, -1);
+    resolver_hurry(fx.resolver, resolved, NULL, clock_boot_ms());
+    run_tasks();
+    ck_assert_uint_eq(fx.n_results, 2);
+    ck_assert_ptr_nonnull(strstr(fx.result.data, "=failed,"));
+    ck_assert_ptr_nonnull(strstr(fx.result.data, "=192.0.2.9,2001:db8::9"));
+    ck_assert_uint_eq(minidns_count(&fx.dns, "slow.example 1"), 1);
+}
+END_TEST
+
+static void assume_down(void)
+{
+    struct engine_server s;
+
+    close_resolver(); /* what was heard before would be better news */
+    ck_assert_int_eq(open_resolver(BOTH), MXHOP_OK);
+    engine_server_get(fx.engine, 0, &s);
+    engine_assume_open(fx.engine, s.address);
+    ck_assert(engine_down(fx.engine));
+}
+
+/* Nobody to be asked: a failure at once, but none that anybody remembers. */
+START_TEST(test_down)
+{
+    struct mxset known = {.ttl_s = 9};
+
+    assume_down();
+    start("two.example", NULL, 60000);
+    ck_assert_int_eq(resolver_start_host(fx.resolver, "mx1.example",
+                                         clock_boot_ms() + 60000, resolved,
+                                         NULL),
+                     MXHOP_OK);
+    run_tasks();
+    ck_assert_uint_eq(fx.n_results, 2);
+    ck_assert_ptr_nonnull(strstr(fx.result.data,
+                                 "failure: no name server answers (circuit "
+                                 "breaker open: 127.0.0.1:"));
+    ck_assert_uint_eq(fx.told.len, 0);
+    ck_assert_uint_eq(minidns_count(&fx.dns, "two.example 15"), 0);
+
+    forget();
+    assume_down();
+    ck_assert(mxset_add(&known, "mx1.example", 3));
+    ck_assert(mxset_add(&known, "mx2.example", 4));
+    known.mx[0].addrs.state[FAMILY_V4] = ADDR_SOME;
+    known.mx[0].addrs.n[FAMILY_V4] = 1;
+    start("two.example", &known, 60000);
+    run_tasks();
+    ck_assert_str_eq(fx.result.data, "hosts ttl=9 3 mx1.example=0.0.0.0,failed "
+                                     "4 mx2.example=failed,failed\n");
+    ck_assert_uint_eq(fx.told.len, 0);
+    mxset_free(&known);
+
+    forget();
+    while (engine_down(fx.engine)) /* until the probe is answered */
+        resolver_step(fx.resolver, clock_boot_ms() + 5000, -1);
+    start("two.example", NULL, DEADLINE_MS);
+    run_tasks();
+    ck_assert_ptr_nonnull(strstr(fx.result.data, "mx1.example=192.0.2.1+"));
+    ck_assert_ptr_nonnull(strstr(fx.told.data, "<two.example hosts"));
+}
+END_TEST
+
 /* Closing with everything in flight, tasks and late queries. */
 START_TEST(test_close_in_flight)
 {
@@ -592,6 +716,10 @@ int main(void)
     tcase_add_test(t, test_shared_host);
     tcase_add_test(t, test_host_task);
     tcase_add_test(t, test_deadline);
+    tcase_add_test(t, test_hurry);
+    tcase_add_test(t, test_hurry_fresh);
+    tcase_add_test(t, test_hurry_shared);
+    tcase_add_test(t, test_down);
     tcase_add_test(t, test_close_in_flight);
     tcase_add_test(t, test_memory);
     suite_add_tcase(s, t);
