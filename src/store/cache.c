@@ -6,36 +6,50 @@
  * sees bytes. Says of each what it is worth now:
  *
  *   - an answer counts for its TTL, clamped: [ttl_min, ttl_max], or at most
- *     negative_ttl_max where it came from an SOA record;
+ *     negative_ttl_max where it came from an SOA record; near its end it is to
+ *     be refreshed (prefetch);
  *   - then it is stale (RFC 8767) for stale_max, "no address" of a host for
  *     negative_ttl_max, unless a newer answer replaces it; a failure is none.
  *     Null MX and NXDOMAIN are never used stale: they may bounce mail;
  *   - a failure forbids the next attempt for 5 s, doubling to 300 s while
  *     failures go on (RFC 9520); the first answer ends the row.
  *
- * Thread-safe: one mutex, taken in the six functions of the interface only.
- * Owns the backend. A record that is damaged, does not decode for want of
- * memory, or has times from the future (another boot) is a miss.
+ * What is worth keeping: strangers choose names, so what has no answer goes
+ * first, then what was asked for once. An MX set is kept once for all domains
+ * that have it, a finished answer once for all of those; domains, sets and
+ * hosts that are asked for again, or that another domain refers to, are used.
+ * A finished answer is made again in no time: it goes before others as good.
+ *
+ * A record that is damaged, is another name's, or has times from the future
+ * (another boot) is a miss.
+ *
+ *     cache_read.c     what a lookup asks, through a view
+ *     cache_queue.c    what is to be written, until somebody may wait
+ *     cache_write.c    the writing of it; cache_site.c for MX sets
+ *     cache_flush.c    transactions: flush, claim
+ *     cache_list.c     walks over everything; cache_forget.c
+ *     cache_record.c   the arithmetic; codec_cache.c, codec_site.c the bytes
+ *
+ * Owns the backend. Threads: a view is one thread's, all else is anybody's;
+ * two mutexes, one of which is held only for a few instructions.
  */
 
-#include "store/cache.h"
-#include "store/cache_record.h"
-#include "store/codec.h"
-#include "store/kv.h"
+#include "store/cache_int.h"
 #include "util/err.h"
+#include "util/hash.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define FAILURE_TEXT_MAX 256
-
-struct cache {
-    pthread_mutex_t lock;
-    struct kv *kv;
-    struct cache_policy policy;
-    unsigned char value[KV_VALUE_MAX]; /* scratch, under the lock */
-};
+static bool init_locks(struct cache *c)
+{
+    if (pthread_mutex_init(&c->lock, NULL) != 0)
+        return false;
+    if (pthread_mutex_init(&c->flushing, NULL) == 0)
+        return true;
+    pthread_mutex_destroy(&c->lock);
+    return false;
+}
 
 enum mxhop_status cache_open(struct cache **c_r, struct kv *kv,
                              const struct cache_policy *policy,
@@ -44,13 +58,15 @@ enum mxhop_status cache_open(struct cache **c_r, struct kv *kv,
     struct cache *c = calloc(1, sizeof(*c));
 
     *c_r = NULL;
-    if (c == NULL || pthread_mutex_init(&c->lock, NULL) != 0) {
+    if (c == NULL || !init_locks(c)) {
         free(c);
         kv->ops->close(kv);
         return err_nomem(err);
     }
     c->kv = kv;
     c->policy = *policy;
+    STAILQ_INIT(&c->queue);
+    atomic_init(&c->waiting, 0);
     *c_r = c;
     return MXHOP_OK;
 }
@@ -59,245 +75,111 @@ void cache_close(struct cache **c)
 {
     if (*c == NULL)
         return;
+    queue_free(&(*c)->queue);
     (*c)->kv->ops->close((*c)->kv);
     pthread_mutex_destroy(&(*c)->lock);
+    pthread_mutex_destroy(&(*c)->flushing);
     free(*c);
     *c = NULL;
 }
 
-/* ---- keys ---- */
-
-struct cache_key {
-    size_t len; /* 0: too long to be kept */
-    char bytes[KV_KEY_MAX];
-};
-
-static struct cache_key make_key(char type, const char *name)
+struct cache_view *cache_view_open(struct cache *c)
 {
-    struct cache_key key = {0};
-    size_t n = strlen(name);
+    struct cache_view *v = calloc(1, sizeof(*v));
 
-    if (n == 0 || n >= KV_KEY_MAX)
-        return key;
-    key.bytes[0] = type;
-    memcpy(key.bytes + 1, name, n);
-    key.len = n + 1;
-    return key;
+    if (v == NULL)
+        return NULL;
+    v->cache = c;
+    v->kv = c->kv->ops->view_open(c->kv);
+    if (v->kv != NULL)
+        return v;
+    free(v);
+    return NULL;
 }
 
-/* ---- domains; callers hold the lock ---- */
-
-/* CODEC_BAD: nothing usable is known. Unless CODEC_OK *r_r is empty. */
-static enum codec_status load_domain(struct cache *c,
-                                     const struct cache_key *key,
-                                     uint64_t now_ms, struct domain_record *r_r)
+void cache_view_close(struct cache_view **v)
 {
-    enum codec_status status;
-    size_t n = 0;
-
-    memset(r_r, 0, sizeof(*r_r));
-    if (key->len > 0)
-        n = c->kv->ops->get(c->kv, key->bytes, key->len, c->value,
-                            sizeof(c->value));
-    if (n == 0 || n > sizeof(c->value))
-        return CODEC_BAD;
-    status = domain_record_decode(c->value, n, r_r);
-    if (status != CODEC_OK)
-        return status;
-    if (record_plausible(r_r->written_ms, r_r->refresh_ms, now_ms) &&
-        failure_plausible(&r_r->failure, r_r->written_ms) &&
-        (!r_r->has_answer ||
-         answer_plausible(r_r->stored_ms, r_r->expires_ms, r_r->written_ms)))
-        return CODEC_OK;
-    domain_record_free(r_r);
-    return CODEC_BAD;
-}
-
-static void store_domain(struct cache *c, const struct cache_key *key,
-                         const struct domain_record *r)
-{
-    bool positive = r->has_answer && r->answer.outcome != MX_NXDOMAIN;
-    struct buf b = {0};
-
-    if (domain_record_encode(&b, r, KV_VALUE_MAX) && b.len <= KV_VALUE_MAX)
-        c->kv->ops->put(c->kv, key->bytes, key->len, b.data, b.len,
-                        positive ? KV_POSITIVE : KV_NEGATIVE);
-    buf_free(&b);
-}
-
-/* Null MX and NXDOMAIN may be rejected, and only what DNS says now may bounce
-   mail: the domain may have got mail hosts since. */
-static uint32_t domain_stale_max_s(const struct cache *c,
-                                   const struct mxset *set)
-{
-    return set->outcome == MX_HOSTS ? stale_limit_s(&c->policy, false) : 0;
-}
-
-/* *set_r takes what the verdict is about out of the record. */
-static struct cache_entry_state judge_domain(const struct cache *c,
-                                             struct domain_record *r,
-                                             uint64_t now_ms,
-                                             struct mxset *set_r)
-{
-    struct timing t = {r->has_answer, r->stored_ms,
-                       r->expires_ms, r->refresh_ms,
-                       r->failure,    domain_stale_max_s(c, &r->answer)};
-    struct cache_entry_state state = timing_judge(&t, now_ms);
-
-    if (state.verdict == CACHE_FRESH || state.verdict == CACHE_STALE) {
-        *set_r = r->answer;
-        memset(&r->answer, 0, sizeof(r->answer));
-    } else if (state.verdict == CACHE_FAILING) {
-        set_r->outcome = MX_FAILURE;
-        set_r->ttl_s = state.ttl_s;
-        set_r->failure = r->failure_text;
-        r->failure_text = NULL;
-    }
-    return state;
-}
-
-struct cache_entry_state cache_get_domain(struct cache *c, const char *domain,
-                                          uint64_t now_ms, struct mxset *set_r)
-{
-    struct cache_key key = make_key('d', domain);
-    struct cache_entry_state state = {0};
-    struct domain_record r;
-
-    memset(set_r, 0, sizeof(*set_r));
-    pthread_mutex_lock(&c->lock);
-    if (load_domain(c, &key, now_ms, &r) == CODEC_OK) {
-        state = judge_domain(c, &r, now_ms, set_r);
-        domain_record_free(&r);
-    }
-    pthread_mutex_unlock(&c->lock);
-    return state;
-}
-
-static void put_failure(struct cache *c, const struct cache_key *key,
-                        uint64_t now_ms, const char *text)
-{
-    struct domain_record r;
-
-    if (load_domain(c, key, now_ms, &r) == CODEC_MEMORY)
-        return; /* there may be an answer: not to be lost */
-    r.written_ms = now_ms;
-    failure_note(&r.failure, now_ms);
-    free(r.failure_text);
-    r.failure_text = text != NULL ? strndup(text, FAILURE_TEXT_MAX) : NULL;
-    store_domain(c, key, &r);
-    domain_record_free(&r);
-}
-
-static void put_answer(struct cache *c, const struct cache_key *key,
-                       uint64_t now_ms, const struct mxset *set)
-{
-    bool negative = set->outcome == MX_NXDOMAIN || set->implicit;
-    struct domain_record r = {0};
-
-    r.written_ms = r.stored_ms = now_ms;
-    r.has_answer = true;
-    r.answer = *set; /* borrowed: encoded here and now, never freed */
-    r.answer.ttl_s = clamp_ttl_s(&c->policy, set->ttl_s, negative);
-    r.expires_ms = now_ms + (uint64_t)r.answer.ttl_s * 1000;
-    store_domain(c, key, &r);
-}
-
-void cache_put_domain(struct cache *c, const char *domain, uint64_t now_ms,
-                      const struct mxset *set)
-{
-    struct cache_key key = make_key('d', domain);
-
-    if (key.len == 0)
+    if (*v == NULL)
         return;
-    pthread_mutex_lock(&c->lock);
-    if (set->outcome == MX_FAILURE)
-        put_failure(c, &key, now_ms, set->failure);
-    else if ((set->outcome == MX_HOSTS) == (set->n_mx > 0))
-        put_answer(c, &key, now_ms, set);
-    pthread_mutex_unlock(&c->lock);
+    (*v)->cache->kv->ops->view_close((*v)->kv);
+    free(*v);
+    *v = NULL;
 }
 
-void cache_note_refresh(struct cache *c, const char *domain, uint64_t now_ms)
+uint64_t cache_rank(uint64_t key, struct kv_value value)
 {
-    struct cache_key key = make_key('d', domain);
-    struct domain_record r;
+    bool remade = kv_kind_of(key) == KV_ROUTE;
+    struct record_head h;
 
-    pthread_mutex_lock(&c->lock);
-    if (load_domain(c, &key, now_ms, &r) == CODEC_OK) {
-        r.written_ms = now_ms;
-        r.refresh_ms = now_ms + CACHE_STALE_REFRESH_S * 1000;
-        store_domain(c, &key, &r);
-        domain_record_free(&r);
-    }
-    pthread_mutex_unlock(&c->lock);
+    if (!record_head_decode(value.data, value.len, &h))
+        return 0;
+    if (kv_kind_of(key) == KV_SERVER)
+        return UINT64_MAX;
+    return (uint64_t)h.worth << 41 | (uint64_t)!remade << 40 | h.time_ms;
 }
 
-/* ---- hosts; callers hold the lock ---- */
+/* ---- keys, and what is found under them ---- */
 
-static bool load_host(struct cache *c, const struct cache_key *key,
-                      uint64_t now_ms, struct host_record *r_r)
+bool name_chars(const char *name, struct chars *name_r)
 {
-    size_t n = 0;
+    *name_r = (struct chars){name, strlen(name)};
+    return name_r->len > 0 && name_r->len <= RECORD_NAME_MAX;
+}
 
-    memset(r_r, 0, sizeof(*r_r));
-    if (key->len > 0)
-        n = c->kv->ops->get(c->kv, key->bytes, key->len, c->value,
-                            sizeof(c->value));
-    if (n == 0 || n > sizeof(c->value) ||
-        host_record_decode(c->value, n, r_r) != CODEC_OK)
+uint64_t name_key(const struct cache *c, enum kv_kind kind, struct chars name)
+{
+    return kv_key(kind, hash_bytes(c->kv->seed, name.at, name.len));
+}
+
+uint64_t route_key(const struct cache *c, struct site_id site, uint64_t made_of)
+{
+    uint64_t of[] = {site.hash, site.check, made_of};
+
+    return kv_key(KV_ROUTE, hash_bytes(c->kv->seed, of, sizeof(of)));
+}
+
+static bool same_chars(struct chars a, struct chars b)
+{
+    return a.len == b.len && memcmp(a.at, b.at, a.len) == 0;
+}
+
+bool domain_accept(struct kv_value value, struct chars name, uint64_t now_ms,
+                   struct domain_record *r_r)
+{
+    return domain_record_decode(value.data, value.len, r_r) &&
+           same_chars(r_r->name, name) && domain_plausible(r_r, now_ms);
+}
+
+bool host_accept(struct kv_value value, struct chars name, uint64_t now_ms,
+                 struct host_record *r_r)
+{
+    return host_record_decode(value.data, value.len, r_r) &&
+           same_chars(r_r->name, name) && host_plausible(r_r, now_ms);
+}
+
+bool site_accept(const struct cache *c, struct kv_value value,
+                 struct site_id id, struct site_record *r_r)
+{
+    struct site_id found;
+
+    if (!site_record_decode(value.data, value.len, r_r))
         return false;
-    if (host_plausible(r_r, now_ms))
-        return true;
-    memset(r_r, 0, sizeof(*r_r));
-    return false;
+    found = site_content_id(c->kv->seed, r_r->content, r_r->content_len);
+    return found.hash == id.hash && found.check == id.check;
 }
 
-static void store_host(struct cache *c, const struct cache_key *key,
-                       const struct host_record *r)
+bool server_accept(struct kv_value value, struct cache_server *s_r)
 {
-    bool positive = r->family[FAMILY_V4].state == ADDR_SOME ||
-                    r->family[FAMILY_V6].state == ADDR_SOME;
-    struct buf b = {0};
+    struct server_record r;
 
-    if (host_record_encode(&b, r))
-        c->kv->ops->put(c->kv, key->bytes, key->len, b.data, b.len,
-                        positive ? KV_POSITIVE : KV_NEGATIVE);
-    buf_free(&b);
-}
-
-/* A caller that is told that a refresh is due asks for it: unlike for domains
-   that is noted here, so that others are not told for 30 s. */
-struct cache_entry_state cache_get_host(struct cache *c, const char *host,
-                                        unsigned families, uint64_t now_ms,
-                                        struct hostaddrs *addrs_r)
-{
-    struct cache_key key = make_key('h', host);
-    struct cache_entry_state state;
-    struct host_record r;
-
-    pthread_mutex_lock(&c->lock);
-    load_host(c, &key, now_ms, &r); /* empty, if there is none: a miss */
-    state = host_judge(&c->policy, &r, families, now_ms, addrs_r);
-    if (state.refresh_due) {
-        r.written_ms = now_ms;
-        r.refresh_ms = now_ms + CACHE_STALE_REFRESH_S * 1000;
-        store_host(c, &key, &r);
-    }
-    pthread_mutex_unlock(&c->lock);
-    return state;
-}
-
-void cache_put_host(struct cache *c, const char *host, uint64_t now_ms,
-                    const struct hostaddrs *addrs)
-{
-    struct cache_key key = make_key('h', host);
-    struct host_record r;
-
-    if (key.len == 0)
-        return;
-    pthread_mutex_lock(&c->lock);
-    load_host(c, &key, now_ms, &r);
-    host_update(&c->policy, &r, addrs, now_ms);
-    store_host(c, &key, &r);
-    pthread_mutex_unlock(&c->lock);
+    if (!server_record_decode(value.data, value.len, &r) ||
+        r.address.len >= sizeof(s_r->address))
+        return false;
+    *s_r = (struct cache_server){.state = r.state,
+                                 .since_ms = r.since_ms,
+                                 .reported_ms = r.reported_ms,
+                                 .pid = r.pid,
+                                 .opened = r.opened};
+    memcpy(s_r->address, r.address.at, r.address.len);
+    return true;
 }

@@ -11,34 +11,24 @@
 #define CACHE_CLOCK_SLACK_MS 10000
 
 /* Whether the times of a record fit together and are not from the future. */
-bool record_plausible(uint64_t written_ms, uint64_t refresh_ms,
-                      uint64_t now_ms);
-bool failure_plausible(const struct failure_note *f, uint64_t written_ms);
-bool answer_plausible(uint64_t stored_ms, uint64_t expires_ms,
-                      uint64_t written_ms);
+bool domain_plausible(const struct domain_record *r, uint64_t now_ms);
 bool host_plausible(const struct host_record *r, uint64_t now_ms);
 
 uint32_t clamp_ttl_s(const struct cache_policy *p, uint32_t ttl_s,
                      bool negative);
-uint32_t stale_limit_s(const struct cache_policy *p, bool negative);
 void failure_note(struct failure_note *f, uint64_t now_ms);
 
-struct timing {
-    bool has_answer;
-    uint64_t stored_ms, expires_ms, refresh_ms;
-    struct failure_note failure;
-    uint32_t stale_max_s;
-};
-
-struct cache_entry_state timing_judge(const struct timing *t, uint64_t now_ms);
-
+struct cache_entry_state domain_judge(const struct cache_policy *p,
+                                      const struct domain_record *r,
+                                      uint64_t now_ms);
 /* Fills *addrs_r with what is known of the families in the mask; those that
    are not known, and all others, are ADDR_UNKNOWN. */
 struct cache_entry_state host_judge(const struct cache_policy *p,
                                     const struct host_record *r,
                                     unsigned families, uint64_t now_ms,
                                     struct hostaddrs *addrs_r);
-/* Note the outcome of an address lookup, family by family. */
+/* Note the outcome of an address lookup, family by family; r is the record as
+   it was, or has only a name. */
 void host_update(const struct cache_policy *p, struct host_record *r,
                  const struct hostaddrs *addrs, uint64_t now_ms);
 

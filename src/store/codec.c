@@ -8,7 +8,7 @@
  * that were given, and no length is believed before it was compared with
  * what is left: a record may come from a damaged or hostile file.
  *
- * The records themselves are in codec_cache.c and codec_table.c.
+ * The records themselves are in codec_cache.c, codec_site.c and codec_table.c.
  */
 
 #include "store/codec.h"
@@ -38,6 +38,23 @@ void enc_u16(struct buf *b, uint16_t v)
 void enc_u32(struct buf *b, uint32_t v)
 {
     enc_le(b, v, 4);
+}
+
+static void enc_most(struct buf *b, uint64_t v, size_t n)
+{
+    uint64_t most = UINT64_MAX >> (64 - 8 * n);
+
+    enc_le(b, v < most ? v : most, n);
+}
+
+void enc_u40(struct buf *b, uint64_t v)
+{
+    enc_most(b, v, 5);
+}
+
+void enc_u48(struct buf *b, uint64_t v)
+{
+    enc_most(b, v, 6);
 }
 
 void enc_u64(struct buf *b, uint64_t v)
@@ -83,8 +100,7 @@ size_t dec_left(const struct dec *d)
     return (size_t)(d->end - d->at);
 }
 
-/* The next n octets, or NULL. */
-static const unsigned char *take(struct dec *d, size_t n)
+const unsigned char *dec_take(struct dec *d, size_t n)
 {
     const unsigned char *at = d->at;
 
@@ -100,7 +116,7 @@ static const unsigned char *take(struct dec *d, size_t n)
 
 static uint64_t dec_le(struct dec *d, size_t n)
 {
-    const unsigned char *p = take(d, n);
+    const unsigned char *p = dec_take(d, n);
     uint64_t v = 0;
 
     if (p == NULL)
@@ -134,6 +150,16 @@ uint32_t dec_u32(struct dec *d)
     return (uint32_t)dec_le(d, 4);
 }
 
+uint64_t dec_u40(struct dec *d)
+{
+    return dec_le(d, 5);
+}
+
+uint64_t dec_u48(struct dec *d)
+{
+    return dec_le(d, 6);
+}
+
 uint64_t dec_u64(struct dec *d)
 {
     return dec_le(d, 8);
@@ -141,7 +167,7 @@ uint64_t dec_u64(struct dec *d)
 
 void dec_bytes(struct dec *d, void *out, size_t n)
 {
-    const unsigned char *p = take(d, n);
+    const unsigned char *p = dec_take(d, n);
 
     if (p != NULL && n > 0)
         memcpy(out, p, n);
@@ -153,7 +179,7 @@ static const unsigned char *take_str(struct dec *d, size_t *n_r)
     const unsigned char *p;
 
     *n_r = dec_u32(d);
-    p = take(d, *n_r);
+    p = dec_take(d, *n_r);
     if (p != NULL && *n_r > 0 && memchr(p, '\0', *n_r) != NULL) {
         dec_bad(d);
         return NULL;

@@ -24,6 +24,8 @@ enum codec_status {
 void enc_u8(struct buf *b, uint8_t v);
 void enc_u16(struct buf *b, uint16_t v);
 void enc_u32(struct buf *b, uint32_t v);
+void enc_u40(struct buf *b, uint64_t v); /* more than fits: the most */
+void enc_u48(struct buf *b, uint64_t v); /* the same */
 void enc_u64(struct buf *b, uint64_t v);
 void enc_str(struct buf *b, const char *s);     /* u32 length, no NUL */
 void enc_opt_str(struct buf *b, const char *s); /* u8 present, then enc_str */
@@ -42,8 +44,12 @@ uint8_t dec_u8(struct dec *d);
 bool dec_bool(struct dec *d); /* an octet that is neither 0 nor 1 is bad */
 uint16_t dec_u16(struct dec *d);
 uint32_t dec_u32(struct dec *d);
+uint64_t dec_u40(struct dec *d);
+uint64_t dec_u48(struct dec *d);
 uint64_t dec_u64(struct dec *d);
 void dec_bytes(struct dec *d, void *out, size_t n);
+/* The next n octets where they are; NULL on failure. */
+const unsigned char *dec_take(struct dec *d, size_t n);
 char *dec_str(struct dec *d);     /* the caller's to free; NULL on failure */
 char *dec_opt_str(struct dec *d); /* NULL also where none is present */
 /* Into out of cap bytes with the NUL; what does not fit is bad. */
@@ -51,41 +57,86 @@ void dec_str_into(struct dec *d, char *out, size_t cap);
 /* The status so far; left-over bytes are bad. */
 enum codec_status dec_end(struct dec *d);
 
-/* ---- records of the DNS cache; times are clock_boot_ms() ---- */
+/*
+ * ---- records of the DNS cache; times are clock_boot_ms() ----
+ *
+ * All begin with the same eight octets: version (which tells the kind, too),
+ * worth, a time in 40 bits (34 years of uptime), flags. What a record is for
+ * stands in it, to be compared: keys are hashes. Names and texts of a decoded
+ * record point into the bytes that it was decoded from. Decoding: false for
+ * what is not such a record, cut, or with junk in it.
+ */
 
-/* An attempt that failed, and when the next one may be made. */
+#define RECORD_NAME_MAX 255 /* octets of a domain's or host's name */
+#define RECORD_TEXT_MAX 255 /* octets of a failure's text */
+
+/* How much a record is worth keeping; the higher, the more. */
+enum record_worth {
+    WORTH_NEGATIVE, /* no answer, no such domain, no address */
+    WORTH_ONCE,     /* not asked for again since it was learnt */
+    WORTH_USED
+};
+
+struct record_head {
+    uint8_t version, worth, flags;
+    uint64_t time_ms; /* written; of a route: when it expires */
+};
+
+/* Of a record of any kind. */
+bool record_head_decode(const void *bytes, size_t len,
+                        struct record_head *head_r);
+/* Change the worth of an encoded record. */
+void record_set_worth(void *bytes, uint8_t worth);
+
+struct chars {
+    const char *at; /* no NUL in it, nor after it */
+    size_t len;
+};
+
+/* Attempts that failed, and when the next one may be made. */
 struct failure_note {
-    uint32_t count;    /* in a row; 0: the last attempt succeeded */
+    uint8_t count;     /* in a row, at most 255; 0: the last one succeeded */
     uint64_t retry_ms; /* not before */
 };
 
-struct domain_record {
-    uint64_t written_ms; /* no time in the record that is past is later */
-    uint64_t refresh_ms; /* somebody was asked to refresh: not before */
-    struct failure_note failure;
-    char *failure_text; /* NULL if count is 0 */
-    bool has_answer;
-    uint64_t stored_ms, expires_ms; /* of the answer */
-    struct mxset answer;            /* never MX_FAILURE; no addresses */
+/* An MX set as bytes: outcome, flags, exchanges by preference and name. The
+   hashes of these bytes stand for the set in other records. */
+struct site_id {
+    uint64_t hash;
+    uint32_t check;
 };
 
-/* false: out of memory (in b). Hosts that do not fit into max bytes are left
-   out, the least preferred first. */
-bool domain_record_encode(struct buf *b, const struct domain_record *r,
-                          size_t max);
-enum codec_status domain_record_decode(const void *bytes, size_t len,
-                                       struct domain_record *r_r);
-void domain_record_free(struct domain_record *r);
+struct domain_record {
+    struct chars name;
+    uint8_t worth;       /* enum record_worth */
+    uint64_t written_ms; /* no time in the record that is past is later */
+    uint64_t refresh_ms; /* somebody was asked to refresh: not before */
+    bool claim;          /* until refresh_ms a process asks for it, cold */
+    struct failure_note failure;
+    struct chars failure_text; /* empty if the count is 0 */
+    bool has_answer;
+    bool has_hosts; /* the answer is MX_HOSTS */
+    uint64_t stored_ms;
+    uint32_t ttl_s;
+    struct site_id site;
+};
+
+bool domain_record_encode(struct buf *b, const struct domain_record *r);
+bool domain_record_decode(const void *bytes, size_t len,
+                          struct domain_record *r_r);
 
 struct host_family {
     struct failure_note failure;
-    uint64_t stored_ms, expires_ms;
+    uint64_t stored_ms;
+    uint32_t ttl_s;
     uint8_t state; /* ADDR_UNKNOWN: no answer; ADDR_SOME; ADDR_NONE */
     uint8_t n;
     bool secure;
 };
 
 struct host_record {
+    struct chars name;
+    uint8_t worth;
     uint64_t written_ms, refresh_ms;
     struct host_family family[FAMILIES];
     struct in_addr v4[ADDRS_MAX];
@@ -93,8 +144,55 @@ struct host_record {
 };
 
 bool host_record_encode(struct buf *b, const struct host_record *r);
-enum codec_status host_record_decode(const void *bytes, size_t len,
-                                     struct host_record *r_r);
+bool host_record_decode(const void *bytes, size_t len, struct host_record *r_r);
+
+/* The bytes of a set, at most max of them: hosts that do not fit are left
+   out, the least preferred first. false: out of memory, or there is no room
+   for any. */
+bool site_content_encode(struct buf *b, const struct mxset *set, size_t max);
+struct site_id site_content_id(uint64_t seed, const void *content, size_t len);
+/* ttl_s and failure are not part of it. On anything but CODEC_OK *set_r is
+   empty. */
+enum codec_status site_content_decode(const void *content, size_t len,
+                                      struct mxset *set_r);
+/* Its exchanges, one after the other: start with at = 0. false: no more. */
+bool site_content_next(const void *content, size_t len, size_t *at,
+                       struct chars *host_r);
+
+struct site_record {
+    uint8_t worth;
+    uint64_t written_ms;
+    const unsigned char *content;
+    size_t content_len;
+};
+#define SITE_RECORD_HEAD 7 /* octets before the content */
+
+bool site_record_encode(struct buf *b, const struct site_record *r);
+bool site_record_decode(const void *bytes, size_t len, struct site_record *r_r);
+
+struct route_record {
+    uint8_t worth;
+    uint32_t check; /* of the site */
+    uint64_t made_of, expires_ms;
+    int64_t from_s, until_s; /* written as within 0 .. 2^48-1 */
+    bool has_text, by_domain;
+    struct chars text;
+};
+
+bool route_record_encode(struct buf *b, const struct route_record *r);
+bool route_record_decode(const void *bytes, size_t len,
+                         struct route_record *r_r);
+
+struct server_record {
+    uint64_t since_ms, reported_ms;
+    uint32_t pid, opened;
+    uint8_t state;
+    struct chars address;
+};
+
+bool server_record_encode(struct buf *b, const struct server_record *r);
+bool server_record_decode(const void *bytes, size_t len,
+                          struct server_record *r_r);
 
 /* ---- records of the override table ---- */
 

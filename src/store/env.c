@@ -58,9 +58,19 @@ bool env_is_file(const struct env *e, const struct stat *st)
     return e->dev == st->st_dev && e->ino == st->st_ino;
 }
 
+void env_registry_lock(void)
+{
+    pthread_mutex_lock(&registry.lock);
+}
+
+void env_registry_unlock(void)
+{
+    pthread_mutex_unlock(&registry.lock);
+}
+
 /* ---- making and unmaking one ---- */
 
-static void env_free(struct env *e)
+void env_free(struct env *e)
 {
     if (e->lmdb != NULL)
         mdb_env_close(e->lmdb);
@@ -69,11 +79,12 @@ static void env_free(struct env *e)
     if (e->fd >= 0)
         close(e->fd);
     pthread_mutex_destroy(&e->lock);
+    pthread_mutex_destroy(&e->write);
     free(e->path);
     free(e);
 }
 
-static struct env *env_new(const char *path, const struct stat *st)
+struct env *env_new(const char *path, const struct stat *st)
 {
     struct env *e = calloc(1, sizeof(*e));
     void *own;
@@ -85,6 +96,7 @@ static struct env *env_new(const char *path, const struct stat *st)
     e->dev = st->st_dev;
     e->ino = st->st_ino;
     pthread_mutex_init(&e->lock, NULL); /* never fails with glibc */
+    pthread_mutex_init(&e->write, NULL);
     e->path = strdup(path);
     own = mmap(NULL, page_size(), PROT_READ | PROT_WRITE,
                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -100,8 +112,7 @@ static struct env *env_new(const char *path, const struct stat *st)
     return e;
 }
 
-/* Under the registry's lock. What a parent process opened does not count. */
-static struct env *registry_find(const struct stat *st)
+struct env *env_registry_find(const struct stat *st)
 {
     struct env *e = registry.first;
 
@@ -111,14 +122,13 @@ static struct env *registry_find(const struct stat *st)
     return e;
 }
 
-static void registry_add(struct env *e)
+void env_registry_add(struct env *e)
 {
     e->next = registry.first;
     registry.first = e;
 }
 
-/* The file that LMDB opened by name must be the one that was checked. */
-static bool same_file(const struct env *e)
+bool env_same_file(const struct env *e)
 {
     struct stat st;
     int fd;
@@ -127,7 +137,7 @@ static bool same_file(const struct env *e)
            st.st_dev == e->dev && st.st_ino == e->ino;
 }
 
-static int lmdb_open(struct env *e, unsigned flags)
+int env_lmdb_open(struct env *e, unsigned flags, mode_t mode)
 {
     int rc = mdb_env_set_maxdbs(e->lmdb, ENV_MAX_DBS);
 
@@ -135,7 +145,7 @@ static int lmdb_open(struct env *e, unsigned flags)
         rc = mdb_env_set_maxreaders(e->lmdb, ENV_MAX_READERS);
     if (rc == 0)
         rc = mdb_env_open(e->lmdb, e->path, MDB_NOSUBDIR | MDB_NOTLS | flags,
-                          0644);
+                          mode);
     if (rc == 0)
         rc = mdb_reader_check(e->lmdb, NULL);
     return rc;
@@ -151,14 +161,14 @@ static int lmdb_open(struct env *e, unsigned flags)
  */
 static int lmdb_open_reader(struct env *e)
 {
-    int rc = lmdb_open(e, MDB_RDONLY);
+    int rc = env_lmdb_open(e, MDB_RDONLY, 0644);
 
     if (rc != EACCES)
         return rc;
     mdb_env_close(e->lmdb);
     e->lmdb = NULL;
     rc = mdb_env_create(&e->lmdb);
-    return rc != 0 ? rc : lmdb_open(e, MDB_RDONLY | MDB_NOLOCK);
+    return rc != 0 ? rc : env_lmdb_open(e, MDB_RDONLY | MDB_NOLOCK, 0644);
 }
 
 static enum mxhop_status open_dbs(struct env *e, const char *const *names,
@@ -198,7 +208,7 @@ static enum mxhop_status open_new(struct env **e_r, const char *path,
     rc = lmdb_open_reader(e);
     if (rc != 0)
         status = env_reader_error(err, path, "opening", rc);
-    else if (!same_file(e))
+    else if (!env_same_file(e))
         status = err_set(err, MXHOP_ERR_TABLE,
                          "%s: was replaced while it was opened", path);
     else
@@ -207,7 +217,7 @@ static enum mxhop_status open_new(struct env **e_r, const char *path,
         env_free(e);
         return status;
     }
-    registry_add(e);
+    env_registry_add(e);
     *e_r = e;
     return MXHOP_OK;
 }
@@ -221,23 +231,27 @@ enum mxhop_status env_open(struct env **e_r, const char *path,
     int fd;
 
     *e_r = NULL;
-    pthread_mutex_lock(&registry.lock);
+    env_registry_lock();
     fd = env_file_check(path, &st, err);
     if (fd < 0) {
-        pthread_mutex_unlock(&registry.lock);
+        env_registry_unlock();
         return MXHOP_ERR_TABLE;
     }
-    *e_r = registry_find(&st);
+    *e_r = env_registry_find(&st);
     if (*e_r == NULL) {
         status = open_new(e_r, path, &st, names, n, err);
-    } else if ((*e_r)->writer) {
+    } else if ((*e_r)->use == ENV_WRITER) {
         *e_r = NULL;
         status = err_set(err, MXHOP_ERR_TABLE,
                          "%s: this process is writing it; try again", path);
+    } else if ((*e_r)->use == ENV_CACHE) {
+        *e_r = NULL;
+        status = err_set(err, MXHOP_ERR_TABLE,
+                         "%s: is the DNS cache, not an override table", path);
     } else {
         (*e_r)->refs++;
     }
-    pthread_mutex_unlock(&registry.lock);
+    env_registry_unlock();
     close(fd);
     return status;
 }
@@ -251,14 +265,14 @@ void env_close(struct env **ep)
     *ep = NULL;
     if (*e->own == 0)
         return; /* the parent's: not ours to close */
-    pthread_mutex_lock(&registry.lock);
+    env_registry_lock();
     if (--e->refs == 0) {
         while (*p != e)
             p = &(*p)->next;
         *p = e->next;
         env_free(e);
     }
-    pthread_mutex_unlock(&registry.lock);
+    env_registry_unlock();
 }
 
 /* ---- the writer ---- */
@@ -275,7 +289,7 @@ static enum mxhop_status open_for_writing(struct env **e_r, const char *path,
 
     if (fstat(fd, &st) < 0)
         status = err_set(err, MXHOP_ERR_IO, "%s: %s", path, strerror(errno));
-    else if (registry_find(&st) != NULL)
+    else if (env_registry_find(&st) != NULL)
         status = err_set(err, MXHOP_ERR_ARGUMENT,
                          "%s: this process has it open for reading", path);
     else
@@ -287,20 +301,20 @@ static enum mxhop_status open_for_writing(struct env **e_r, const char *path,
         return status;
     }
     e->fd = fd;
-    e->writer = true;
+    e->use = ENV_WRITER;
     rc = created ? mdb_env_set_mapsize(e->lmdb, ENV_MAP_FIRST) : 0;
     if (rc == 0)
-        rc = lmdb_open(e, 0);
+        rc = env_lmdb_open(e, 0, 0644);
     if (rc != 0)
         status = env_error(err, path, "opening", rc);
-    else if (!same_file(e))
+    else if (!env_same_file(e))
         status = err_set(err, MXHOP_ERR_IO,
                          "%s: was replaced while it was opened", path);
     if (status != MXHOP_OK) {
         env_free(e);
         return status;
     }
-    registry_add(e);
+    env_registry_add(e);
     *e_r = e;
     return MXHOP_OK;
 }
@@ -316,8 +330,8 @@ enum mxhop_status env_open_writer(struct env **e_r, const char *path, gid_t gid,
     status = env_file_prepare(path, &fd, &created, err);
     if (status != MXHOP_OK)
         return status;
-    pthread_mutex_lock(&registry.lock);
+    env_registry_lock();
     status = open_for_writing(e_r, path, gid, fd, created, err);
-    pthread_mutex_unlock(&registry.lock);
+    env_registry_unlock();
     return status;
 }

@@ -55,10 +55,32 @@ void env_drop_txn(struct env *e, MDB_txn **txn); /* give up a reset one */
 enum mxhop_status env_error(struct mxhop_error *err, const char *path,
                             const char *what, int rc);
 
+/* ---- env_cache.c: the DNS cache ---- */
+
+#define ENV_CACHE_DATA  "cache.mdb"
+#define ENV_CACHE_LOCK  "cache.mdb-lock" /* named by LMDB */
+#define ENV_CACHE_STATE "cache.state"
+
+/*
+ * Open or make the cache in the directory `dir` (store/kv.h: kv_lmdb_open()),
+ * with a map of map_bytes. Its one database is env_dbi(e, 0), with keys of 8
+ * octets in the order of uint64_t. *note_r: static text, or NULL if nothing
+ * was thrown away.
+ */
+enum mxhop_status env_open_cache(struct env **e_r, const char *dir, uid_t uid,
+                                 gid_t gid, size_t map_bytes,
+                                 const char **note_r, struct mxhop_error *err);
+uint64_t env_seed(const struct env *e);
+
 /* ---- env_file.c: what is checked and prepared before LMDB sees a file ---- */
 
 #define ENV_REMEDY_REFRESH "run `mxhop refresh`"
 
+#define ENV_LOCK_MIN       4096
+#define ENV_LOCK_BYTES     (64 * (ENV_MAX_READERS + 64)) /* 64 octets a reader */
+
+/* NULL, or what is wrong with a data file of that size: "is cut short". */
+const char *env_file_wrong(int fd, size_t size);
 /* An open descriptor of a plausible data file, or -1 with err. */
 int env_file_check(const char *path, struct stat *st_r,
                    struct mxhop_error *err);

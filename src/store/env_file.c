@@ -35,8 +35,6 @@
 #define PAGE_META    0x08u
 #define PAGE_MIN     256u
 #define PAGE_MAX     65536u
-#define LOCK_MIN     4096
-#define LOCK_BYTES   (64 * (ENV_MAX_READERS + 64)) /* 64 octets a reader */
 #define NO_ROOT      SIZE_MAX
 #define LOCK_TRIES   50 /* of a tenth of a second */
 
@@ -85,7 +83,7 @@ static const char *check_meta(int fd, off_t at, size_t size,
     return NULL;
 }
 
-static const char *check_header(int fd, size_t size)
+const char *env_file_wrong(int fd, size_t size)
 {
     struct meta_page m;
     const char *wrong = check_meta(fd, 0, size, &m);
@@ -121,7 +119,7 @@ static enum mxhop_status check_lock(const char *path, uid_t owner,
         return err_set(err, MXHOP_ERR_TABLE, "%s: %s; " ENV_REMEDY_REFRESH,
                        lock, strerror(errno));
     if (!S_ISREG(st.st_mode) || st.st_nlink != 1 || st.st_uid != owner ||
-        st.st_size < LOCK_MIN)
+        st.st_size < ENV_LOCK_MIN)
         return err_set(
             err, MXHOP_ERR_TABLE,
             "%s: is not a lock file; remove it and " ENV_REMEDY_REFRESH, lock);
@@ -144,7 +142,7 @@ static enum mxhop_status check_data(const char *path, int fd, struct stat *st_r,
     if (st_r->st_size == 0)
         return err_set(err, MXHOP_ERR_TABLE,
                        "%s: is empty; " ENV_REMEDY_REFRESH, path);
-    wrong = check_header(fd, (size_t)st_r->st_size);
+    wrong = env_file_wrong(fd, (size_t)st_r->st_size);
     if (wrong != NULL)
         return err_set(err, MXHOP_ERR_TABLE,
                        "%s: %s; remove it and " ENV_REMEDY_REFRESH, path,
@@ -279,7 +277,7 @@ static enum mxhop_status check_writable(const char *path, int fd, bool locked,
     if (fstat(fd, &st) < 0)
         return io_error(err, path);
     *created_r = st.st_size == 0;
-    wrong = *created_r ? NULL : check_header(fd, (size_t)st.st_size);
+    wrong = *created_r ? NULL : env_file_wrong(fd, (size_t)st.st_size);
     if (!locked && (*created_r || wrong != NULL))
         return err_set(err, MXHOP_ERR_IO,
                        "%s: another process has locked it; `fuser %s` tells "
@@ -339,7 +337,7 @@ enum mxhop_status env_file_prepare_lock(const char *path, gid_t gid,
         fchown(fd, (uid_t)-1, gid) < 0 && (errno != EPERM || geteuid() == 0))
         status = io_error(err, lock);
     else if (st.st_size == 0)
-        rc = posix_fallocate(fd, 0, LOCK_BYTES);
+        rc = posix_fallocate(fd, 0, ENV_LOCK_BYTES);
     if (rc != 0)
         status = err_set(err, MXHOP_ERR_IO, "%s: %s", lock, strerror(rc));
     close(fd);

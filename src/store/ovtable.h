@@ -58,6 +58,17 @@ enum mxhop_status ovtable_find(struct ovtable_snap *s, enum ovtable_index by,
                                const char *key, int64_t now_s,
                                struct override *o_r, struct mxhop_error *err);
 
+/* Whether entries stand under a key, active or not; also true where that
+   cannot be read. Allocates nothing. */
+bool ovtable_has(struct ovtable_snap *s, enum ovtable_index by,
+                 const char *key);
+/* The next second after now_s in which an entry under `key` may become active
+   or cease to be, if that is before *edge_s, into *edge_s. */
+enum mxhop_status ovtable_next_edge(struct ovtable_snap *s,
+                                    enum ovtable_index by, const char *key,
+                                    int64_t now_s, int64_t *edge_s,
+                                    struct mxhop_error *err);
+
 /* Call fn for every entry in order of DN, until it returns false. */
 enum mxhop_status ovtable_walk(struct ovtable_snap *s,
                                bool (*fn)(void *ctx, const struct override *o),

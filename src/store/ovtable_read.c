@@ -167,23 +167,77 @@ static enum mxhop_status read_entry(struct ovtable_snap *s,
                    override_decode(v.mv_data, v.mv_size, o_r));
 }
 
+/* The ids of the entries under a key; none: ids_r->mv_size is 0. */
+static enum mxhop_status find_ids(struct ovtable_snap *s,
+                                  enum ovtable_index by, const char *key,
+                                  MDB_val *ids_r, struct mxhop_error *err)
+{
+    size_t len = strlen(key);
+    int rc;
+
+    *ids_r = (MDB_val){0};
+    if (len == 0 || len > OVTABLE_KEY_MAX)
+        return MXHOP_OK; /* no such key can be in the table */
+    rc = get(s, by == OVTABLE_BY_KEY ? OVTABLE_DB_KEY : OVTABLE_DB_EXCHANGE,
+             key, len, ids_r);
+    if (rc == MDB_NOTFOUND) {
+        *ids_r = (MDB_val){0};
+        return MXHOP_OK;
+    }
+    if (rc != 0 || ids_r->mv_size == 0 || ids_r->mv_size % OVTABLE_ID_LEN != 0)
+        return damaged(s, err, "an index");
+    return MXHOP_OK;
+}
+
+bool ovtable_has(struct ovtable_snap *s, enum ovtable_index by, const char *key)
+{
+    MDB_val ids;
+
+    return find_ids(s, by, key, &ids, NULL) != MXHOP_OK || ids.mv_size > 0;
+}
+
+static void note_edge(int64_t at_s, int64_t now_s, int64_t *edge_s)
+{
+    if (at_s > now_s && at_s < *edge_s)
+        *edge_s = at_s;
+}
+
+enum mxhop_status ovtable_next_edge(struct ovtable_snap *s,
+                                    enum ovtable_index by, const char *key,
+                                    int64_t now_s, int64_t *edge_s,
+                                    struct mxhop_error *err)
+{
+    MDB_val ids;
+    enum mxhop_status status = find_ids(s, by, key, &ids, err);
+
+    for (size_t at = 0; at < ids.mv_size && status == MXHOP_OK;
+         at += OVTABLE_ID_LEN) {
+        struct override o;
+
+        status =
+            read_entry(s, (const unsigned char *)ids.mv_data + at, &o, err);
+        if (status != MXHOP_OK)
+            break;
+        if (o.enabled) {
+            note_edge(o.not_before_s, now_s, edge_s);
+            if (o.not_after_s != 0) /* its last second belongs to it */
+                note_edge(o.not_after_s + 1, now_s, edge_s);
+        }
+        override_free(&o);
+    }
+    return status;
+}
+
 enum mxhop_status ovtable_find(struct ovtable_snap *s, enum ovtable_index by,
                                const char *key, int64_t now_s,
                                struct override *o_r, struct mxhop_error *err)
 {
-    size_t len = strlen(key);
     MDB_val ids;
-    int rc;
+    enum mxhop_status found = find_ids(s, by, key, &ids, err);
 
     memset(o_r, 0, sizeof(*o_r));
-    if (len == 0 || len > OVTABLE_KEY_MAX)
-        return MXHOP_OK; /* no such key can be in the table */
-    rc = get(s, by == OVTABLE_BY_KEY ? OVTABLE_DB_KEY : OVTABLE_DB_EXCHANGE,
-             key, len, &ids);
-    if (rc == MDB_NOTFOUND)
-        return MXHOP_OK;
-    if (rc != 0 || ids.mv_size == 0 || ids.mv_size % OVTABLE_ID_LEN != 0)
-        return damaged(s, err, "an index");
+    if (found != MXHOP_OK)
+        return found;
     for (size_t at = 0; at < ids.mv_size; at += OVTABLE_ID_LEN) {
         enum mxhop_status status =
             read_entry(s, (const unsigned char *)ids.mv_data + at, o_r, err);

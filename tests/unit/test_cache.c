@@ -1,72 +1,9 @@
-/* The policy of the DNS cache: TTLs, stale, failures, per family. */
+/* The policy of the DNS cache: TTLs, stale, failures, prefetch, per family;
+   claims. */
 
-#include <check.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include "store/cache.h"
-#include "store/kv.h"
-#include "support/failmalloc.h"
+#include "cache_fixture.h"
 
-#define T0 1000000u /* ms */
-
-static const struct cache_policy policy = {
-    .ttl_min_s = 30,
-    .ttl_max_s = 86400,
-    .negative_ttl_max_s = 900,
-    .stale_max_s = 259200,
-};
-
-static struct cache *cache;
-static struct kv *backend;
-
-static void setup(void)
-{
-    struct mxhop_error err;
-
-    ck_assert_int_eq(kv_memory_open(&backend, 1 << 20, &err), MXHOP_OK);
-    ck_assert_int_eq(cache_open(&cache, backend, &policy, &err), MXHOP_OK);
-}
-
-static void teardown(void)
-{
-    cache_close(&cache);
-    ck_assert_ptr_null(cache);
-}
-
-static void put(enum mx_outcome outcome, bool implicit, uint32_t ttl_s,
-                uint64_t now_ms)
-{
-    struct mxset s = {.outcome = outcome,
-                      .implicit = implicit,
-                      .ttl_s = ttl_s,
-                      .secure = true};
-
-    if (outcome == MX_HOSTS)
-        ck_assert(mxset_add(&s, "mx.example.com", 10));
-    if (outcome == MX_FAILURE)
-        s.failure = strdup("SERVFAIL");
-    cache_put_domain(cache, "example.com", now_ms, &s);
-    mxset_free(&s);
-}
-
-static struct cache_entry_state get(uint64_t now_ms, enum mx_outcome *o)
-{
-    struct mxset s;
-    struct cache_entry_state st =
-        cache_get_domain(cache, "example.com", now_ms, &s);
-
-    if (o != NULL)
-        *o = s.outcome;
-    if (st.verdict == CACHE_MISS)
-        ck_assert(s.mx == NULL && s.failure == NULL);
-    else if (s.outcome == MX_HOSTS)
-        ck_assert_str_eq(s.mx[0].host, "mx.example.com");
-    else if (s.outcome == MX_FAILURE)
-        ck_assert_str_eq(s.failure, "SERVFAIL");
-    mxset_free(&s);
-    return st;
-}
+/* ---- what an answer is worth, and for how long ---- */
 
 static const struct {
     enum mx_outcome outcome;
@@ -98,6 +35,7 @@ START_TEST(life)
     ck_assert_uint_eq(st.ttl_s, lives[_i].fresh_s);
     ck_assert(!st.refresh_due);
     ck_assert_int_eq(get(end - 1, NULL).verdict, CACHE_FRESH);
+    ck_assert(!get(end - 1, NULL).refresh_due);
     if (over > end) {
         st = get(end, &o);
         ck_assert_int_eq(st.verdict, CACHE_STALE);
@@ -107,7 +45,34 @@ START_TEST(life)
         ck_assert_int_eq(st.verdict, CACHE_STALE);
         ck_assert_uint_eq(st.stale_s, lives[_i].stale_s - 1);
     }
-    ck_assert_int_eq(get(over, NULL).verdict, CACHE_MISS);
+    st = get(over, NULL);
+    ck_assert_int_eq(st.verdict, CACHE_MISS);
+    ck_assert(!st.failed_before && !st.claimed && !st.once);
+}
+END_TEST
+
+START_TEST(set_is_kept_whole)
+{
+    struct mxset s = {.outcome = MX_HOSTS, .ttl_s = 60, .dot_ignored = true};
+    struct mxset got;
+
+    ck_assert(mxset_add(&s, "b.example.com", 20));
+    ck_assert(mxset_add(&s, "c.example.com", 10));
+    ck_assert(mxset_add(&s, "a.example.com", 20));
+    cache_put_domain(cache, EXAMPLE, T0, &s);
+    flush();
+    ck_assert_int_eq(cache_get_domain(view, EXAMPLE, T0, &got).verdict,
+                     CACHE_FRESH);
+    ck_assert(got.dot_ignored && !got.secure && !got.implicit);
+    ck_assert_uint_eq(got.ttl_s, 60);
+    ck_assert_uint_eq(got.n_mx, 3);
+    ck_assert_str_eq(got.mx[0].host, "c.example.com");
+    ck_assert_uint_eq(got.mx[0].preference, 10);
+    ck_assert_str_eq(got.mx[1].host, "a.example.com");
+    ck_assert_str_eq(got.mx[2].host, "b.example.com");
+    ck_assert_int_eq(got.mx[0].addrs.state[FAMILY_V4], ADDR_UNKNOWN);
+    mxset_free(&got);
+    mxset_free(&s);
 }
 END_TEST
 
@@ -118,7 +83,7 @@ START_TEST(failures_back_off)
     struct cache_entry_state st;
     enum mx_outcome o;
 
-    for (size_t i = 0; i < sizeof(waits) / sizeof(waits[0]); i++) {
+    for (size_t i = 0; i < COUNT(waits); i++) {
         put(MX_FAILURE, false, 0, now);
         st = get(now, &o);
         ck_assert_int_eq(st.verdict, CACHE_FAILING);
@@ -126,13 +91,26 @@ START_TEST(failures_back_off)
         ck_assert_uint_eq(st.ttl_s, waits[i]);
         now += waits[i] * 1000ull;
         ck_assert_int_eq(get(now - 1, NULL).verdict, CACHE_FAILING);
-        ck_assert_int_eq(get(now, NULL).verdict, CACHE_MISS);
+        st = get(now, NULL);
+        ck_assert_int_eq(st.verdict, CACHE_MISS);
+        ck_assert(st.failed_before);
     }
     put(MX_HOSTS, false, 60, now);
     ck_assert_int_eq(get(now, NULL).verdict, CACHE_FRESH);
     now += (60 + policy.stale_max_s) * 1000ull;
+    ck_assert(!get(now, NULL).failed_before);
     put(MX_FAILURE, false, 0, now);
     ck_assert_uint_eq(get(now, NULL).ttl_s, 5);
+}
+END_TEST
+
+START_TEST(endless_failures)
+{
+    uint64_t now = T0;
+
+    for (int i = 0; i < 300; i++, now += 300000)
+        put(MX_FAILURE, false, 0, now);
+    ck_assert_uint_eq(get(now - 300000, NULL).ttl_s, 300);
 }
 END_TEST
 
@@ -148,6 +126,7 @@ START_TEST(failure_beside_answer)
     st = get(end, NULL);
     ck_assert_int_eq(st.verdict, CACHE_STALE);
     ck_assert(!st.refresh_due);
+    ck_assert(st.failed_before);
     ck_assert_uint_eq(st.ttl_s, 10);
     ck_assert(get(end + 10000, NULL).refresh_due);
     put(MX_NXDOMAIN, false, 60, end + 10000); /* an answer replaces */
@@ -160,163 +139,233 @@ START_TEST(refresh_noted)
     uint64_t end = T0 + 60000;
     struct cache_entry_state st;
 
-    cache_note_refresh(cache, "example.com", T0);
+    cache_note_refresh(cache, EXAMPLE, T0);
+    flush();
     ck_assert_int_eq(get(T0, NULL).verdict, CACHE_MISS);
+    ck_assert(!get(T0, NULL).claimed);
     put(MX_HOSTS, false, 60, T0);
     ck_assert(get(end, NULL).refresh_due);
-    cache_note_refresh(cache, "example.com", end);
+    cache_note_refresh(cache, EXAMPLE, end);
+    ck_assert(get(end + 1, NULL).refresh_due); /* not yet written */
+    flush();
     st = get(end + 1, NULL);
     ck_assert(!st.refresh_due);
     ck_assert_uint_eq(st.ttl_s, 30);
+    put(MX_FAILURE, false, 0, end + 2000); /* does not bring it forward */
+    ck_assert(!get(end + 29999, NULL).refresh_due);
     ck_assert(get(end + 30000, NULL).refresh_due);
 }
 END_TEST
 
-START_TEST(other_boot_and_damage)
+START_TEST(prefetch)
 {
-    put(MX_HOSTS, false, 60, T0);
-    ck_assert_int_eq(get(T0 - 5000, NULL).verdict, CACHE_FRESH);
-    ck_assert_int_eq(get(T0 - 20000, NULL).verdict, CACHE_MISS);
-    backend->ops->put(backend, "dexample.com", 12, "junk", 4, KV_POSITIVE);
-    ck_assert_int_eq(get(T0, NULL).verdict, CACHE_MISS);
-    put(MX_HOSTS, false, 60, T0);
-    ck_assert_int_eq(get(T0, NULL).verdict, CACHE_FRESH);
+    uint64_t near = T0 + 270001;
+
+    reopen_with_prefetch();
+    put(MX_HOSTS, false, 300, T0);
+    ck_assert(!get(T0 + 270000, NULL).refresh_due);
+    ck_assert_int_eq(get(near, NULL).verdict, CACHE_FRESH);
+    ck_assert(get(near, NULL).refresh_due);
+    cache_note_refresh(cache, EXAMPLE, near);
+    flush();
+    ck_assert_int_eq(get(near, NULL).verdict, CACHE_FRESH);
+    ck_assert(!get(T0 + 299999, NULL).refresh_due);
+    ck_assert_int_eq(get(T0 + 300000, NULL).verdict, CACHE_STALE);
+    ck_assert(!get(near + 29999, NULL).refresh_due);
+    ck_assert(get(near + 30000, NULL).refresh_due);
+    put(MX_HOSTS, false, 1, T0); /* of the clamped TTL */
+    ck_assert(!get(T0 + 27000, NULL).refresh_due);
+    put(MX_FAILURE, false, 0, T0 + 27001);
+    ck_assert(!get(T0 + 27002, NULL).refresh_due);
 }
 END_TEST
 
-START_TEST(names_too_long)
-{
-    char name[2000];
-    struct mxset s = {.outcome = MX_NULL, .ttl_s = 60}, got;
-    struct hostaddrs a = {0};
-
-    memset(name, 'a', sizeof(name));
-    name[sizeof(name) - 1] = '\0';
-    cache_put_domain(cache, name, T0, &s);
-    cache_put_host(cache, name, T0, &a);
-    cache_note_refresh(cache, name, T0);
-    ck_assert_int_eq(cache_get_domain(cache, name, T0, &got).verdict,
-                     CACHE_MISS);
-    ck_assert_int_eq(cache_get_host(cache, name, 3, T0, &a).verdict,
-                     CACHE_MISS);
-}
-END_TEST
-
-static struct hostaddrs addrs(enum addr_state v4, enum addr_state v6)
-{
-    struct hostaddrs a = {.secure = true, .ttl_s = 60};
-
-    a.state[FAMILY_V4] = (uint8_t)v4;
-    a.state[FAMILY_V6] = (uint8_t)v6;
-    a.n[FAMILY_V4] = v4 == ADDR_SOME;
-    a.n[FAMILY_V6] = v6 == ADDR_SOME;
-    a.v4[0].s_addr = 0x010200c0;
-    a.v6[0].s6_addr[15] = 1;
-    return a;
-}
-
-#define BOTH (FAMILY_BIT(FAMILY_V4) | FAMILY_BIT(FAMILY_V6))
+/* ---- hosts ---- */
 
 START_TEST(hosts_by_family)
 {
-    struct hostaddrs a = addrs(ADDR_SOME, ADDR_UNKNOWN), got;
+    struct hostaddrs got;
     struct cache_entry_state st;
 
-    cache_put_host(cache, "mx", T0, &a);
-    st = cache_get_host(cache, "mx", FAMILY_BIT(FAMILY_V4), T0, &got);
+    put_host("mx", ADDR_SOME, ADDR_UNKNOWN, T0);
+    st = cache_get_host(view, "mx", FAMILY_BIT(FAMILY_V4), T0, &got);
     ck_assert_int_eq(st.verdict, CACHE_FRESH);
-    ck_assert_uint_eq(got.v4[0].s_addr, 0x010200c0);
+    ck_assert_uint_eq(got.v4[0].s_addr, V4_ONE);
     ck_assert(got.secure);
-    ck_assert_int_eq(cache_get_host(cache, "mx", BOTH, T0, &got).verdict,
+    ck_assert_int_eq(cache_get_host(view, "mx", BOTH, T0, &got).verdict,
                      CACHE_MISS);
     ck_assert_int_eq(got.state[FAMILY_V4], ADDR_SOME);
     ck_assert_int_eq(got.state[FAMILY_V6], ADDR_UNKNOWN);
-    a = addrs(ADDR_UNKNOWN, ADDR_FAILED);
-    cache_put_host(cache, "mx", T0, &a);
-    ck_assert_int_eq(cache_get_host(cache, "mx", BOTH, T0, &got).verdict,
+    put_host("mx", ADDR_UNKNOWN, ADDR_FAILED, T0);
+    ck_assert_int_eq(cache_get_host(view, "mx", BOTH, T0, &got).verdict,
                      CACHE_FAILING);
     ck_assert_int_eq(got.state[FAMILY_V6], ADDR_FAILED);
     ck_assert_int_eq(hostaddrs_state(&got, BOTH), ADDR_SOME);
-    a = addrs(ADDR_FAILED, ADDR_NONE); /* v4 stays */
-    cache_put_host(cache, "mx", T0 + 5000, &a);
-    ck_assert_int_eq(cache_get_host(cache, "mx", BOTH, T0 + 5000, &got).verdict,
+    put_host("mx", ADDR_FAILED, ADDR_NONE, T0 + 5000); /* v4 stays */
+    ck_assert_int_eq(cache_get_host(view, "mx", BOTH, T0 + 5000, &got).verdict,
                      CACHE_FRESH);
     ck_assert_int_eq(got.state[FAMILY_V4], ADDR_SOME);
     ck_assert_int_eq(got.state[FAMILY_V6], ADDR_NONE);
-    st = cache_get_host(cache, "mx", BOTH, T0 + 60000, &got);
+    st = cache_get_host(view, "mx", BOTH, T0 + 60000, &got);
     ck_assert_int_eq(st.verdict, CACHE_STALE);
     ck_assert(st.refresh_due);
-    st = cache_get_host(cache, "mx", BOTH, T0 + 60001, &got);
+    st = cache_get_host(view, "mx", BOTH, T0 + 60000, &got);
+    ck_assert(st.refresh_due); /* reading notes nothing */
+    cache_note_host_refresh(cache, "mx", T0 + 60000);
+    flush();
+    st = cache_get_host(view, "mx", BOTH, T0 + 60001, &got);
     ck_assert_int_eq(st.verdict, CACHE_STALE);
     ck_assert(!st.refresh_due);
-    ck_assert_int_eq(cache_get_host(cache, "mx", 0, T0, &got).verdict,
+    ck_assert_int_eq(cache_get_host(view, "mx", 0, T0, &got).verdict,
                      CACHE_MISS);
 }
 END_TEST
 
-START_TEST(no_memory)
+START_TEST(host_with_many_addresses)
 {
-    struct mxset fail = {.outcome = MX_FAILURE, .failure = (char *)"SERVFAIL"};
+    struct hostaddrs a = addrs(ADDR_SOME, ADDR_SOME), got;
 
-    for (unsigned n = 1;; n++) {
-        struct cache_entry_state st;
-        struct hostaddrs a = addrs(ADDR_SOME, ADDR_NONE);
-        struct mxset s;
-        bool hit;
-
-        put(MX_HOSTS, false, 60, T0);
-        failmalloc_at(n);
-        cache_put_domain(cache, "example.com", T0, &fail);
-        cache_put_host(cache, "mx", T0, &a);
-        st = cache_get_domain(cache, "example.com", T0, &s);
-        cache_get_host(cache, "mx", BOTH, T0, &a);
-        mxset_free(&s);
-        hit = failmalloc_hit();
-        failmalloc_at(0);
-        ck_assert(st.verdict == CACHE_FRESH || st.verdict == CACHE_MISS);
-        ck_assert_int_eq(get(T0, NULL).verdict, CACHE_FRESH);
-        if (!hit)
-            break;
+    for (int i = 0; i < ADDRS_MAX; i++) {
+        a.v4[i].s_addr = (uint32_t)i;
+        a.v6[i].s6_addr[15] = (uint8_t)i;
     }
+    a.n[FAMILY_V4] = ADDRS_MAX + 4; /* more than there is room for */
+    a.n[FAMILY_V6] = ADDRS_MAX;
+    cache_put_host(cache, "mx", T0, &a);
+    flush();
+    cache_get_host(view, "mx", BOTH, T0, &got);
+    ck_assert_uint_eq(got.n[FAMILY_V4], ADDRS_MAX);
+    ck_assert_mem_eq(got.v4, a.v4, sizeof(a.v4));
+    ck_assert_mem_eq(got.v6, a.v6, sizeof(a.v6));
 }
 END_TEST
 
-START_TEST(open_no_memory)
+START_TEST(host_prefetch)
 {
-    struct mxhop_error err;
-    struct cache *c;
-    struct kv *kv;
-    enum mxhop_status s;
+    struct cache_entry_state st;
+    struct hostaddrs got;
 
-    ck_assert_int_eq(kv_memory_open(&kv, 1 << 20, &err), MXHOP_OK);
-    failmalloc_at(1);
-    s = cache_open(&c, kv, &policy, &err);
-    failmalloc_at(0);
-    ck_assert_int_eq(s, MXHOP_ERR_MEMORY);
-    ck_assert_ptr_null(c);
+    reopen_with_prefetch();
+    cache_note_host_refresh(cache, "mx", T0); /* of nothing */
+    put_host("mx", ADDR_SOME, ADDR_NONE, T0);
+    st = cache_get_host(view, "mx", BOTH, T0 + 54000, &got);
+    ck_assert(!st.refresh_due);
+    st = cache_get_host(view, "mx", BOTH, T0 + 54001, &got);
+    ck_assert_int_eq(st.verdict, CACHE_FRESH);
+    ck_assert(st.refresh_due);
+    cache_note_host_refresh(cache, "mx", T0 + 54001);
+    flush();
+    st = cache_get_host(view, "mx", BOTH, T0 + 54002, &got);
+    ck_assert_int_eq(st.verdict, CACHE_FRESH);
+    ck_assert(!st.refresh_due);
+}
+END_TEST
+
+/* ---- claims ---- */
+
+static bool claim(uint64_t now_ms)
+{
+    const char *name = EXAMPLE;
+    bool granted = false;
+
+    cache_claim(cache, &name, 1, now_ms, &granted);
+    return granted;
+}
+
+START_TEST(claim_of_a_cold_name)
+{
+    struct cache_entry_state st;
+
+    ck_assert(claim(T0));
+    st = get(T0 + 1, NULL);
+    ck_assert_int_eq(st.verdict, CACHE_MISS);
+    ck_assert(st.claimed && !st.once && !st.failed_before);
+    ck_assert(!claim(T0 + 1999));
+    ck_assert(!get(T0 + 2000, NULL).claimed); /* whoever it was is gone */
+    ck_assert(claim(T0 + 2000));
+    put(MX_HOSTS, false, 60, T0 + 2100); /* ends it */
+    ck_assert_int_eq(get(T0 + 2100, NULL).verdict, CACHE_FRESH);
+    ck_assert(!claim(T0 + 2100));
+    ck_assert_int_eq(get(T0 + 2100, NULL).verdict, CACHE_FRESH);
+}
+END_TEST
+
+START_TEST(claim_ended_by_failure)
+{
+    ck_assert(claim(T0));
+    put(MX_FAILURE, false, 0, T0 + 100);
+    ck_assert_int_eq(get(T0 + 100, NULL).verdict, CACHE_FAILING);
+    ck_assert(!claim(T0 + 100)); /* known by now: it fails */
+    ck_assert(!get(T0 + 5100, NULL).claimed);
+    ck_assert(claim(T0 + 5100));
+    ck_assert(get(T0 + 5101, NULL).claimed);
+    ck_assert(get(T0 + 5101, NULL).failed_before);
+    put(MX_FAILURE, false, 0, T0 + 5200); /* the row goes on */
+    ck_assert_uint_eq(get(T0 + 5200, NULL).ttl_s, 10);
+}
+END_TEST
+
+START_TEST(claim_of_what_is_known)
+{
+    uint64_t end = T0 + 60000;
+
+    put(MX_HOSTS, false, 60, T0);
+    ck_assert(claim(end)); /* stale and due */
+    ck_assert(!claim(end + 1));
+    ck_assert_int_eq(get(end + 1, NULL).verdict, CACHE_STALE);
+    ck_assert(!get(end + 1, NULL).refresh_due);
+    ck_assert(claim(end + 30000));
+    put(MX_NULL, false, 60, end + 30000);
+    ck_assert(claim(end + 90000)); /* never stale: as good as cold */
+    ck_assert(get(end + 90001, NULL).claimed);
+}
+END_TEST
+
+START_TEST(claims_of_many)
+{
+    static const char *const names[] = {"a.example", "b.example", "c.example",
+                                        "d.example"};
+    bool granted[4];
+
+    put_name("b.example", MX_HOSTS, 60, T0);
+    cache_claim(cache, names + 2, 1, T0, granted);
+    cache_claim(cache, names, 4, T0 + 1, granted);
+    ck_assert(granted[0] && !granted[1] && !granted[2] && granted[3]);
+    cache_claim(cache, names, 0, T0 + 1, granted);
+}
+END_TEST
+
+START_TEST(claims_without_others)
+{
+    fake->refuse_write = true;
+    ck_assert(claim(T0) && claim(T0));
+    fake->refuse_write = false;
+    ck_assert(!get(T0, NULL).claimed);
+    fake->kv.shared = false; /* there is nobody else */
+    ck_assert(claim(T0) && claim(T0));
+    ck_assert(!get(T0, NULL).claimed);
 }
 END_TEST
 
 int main(void)
 {
     Suite *s = suite_create("cache");
-    TCase *t = tcase_create("cache");
-    SRunner *r = srunner_create(s);
-    int failed;
+    TCase *t = cache_case(s);
 
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_loop_test(t, life, 0, sizeof(lives) / sizeof(lives[0]));
+    tcase_add_loop_test(t, life, 0, COUNT(lives));
+    tcase_add_test(t, set_is_kept_whole);
     tcase_add_test(t, failures_back_off);
+    tcase_add_test(t, endless_failures);
     tcase_add_test(t, failure_beside_answer);
     tcase_add_test(t, refresh_noted);
-    tcase_add_test(t, other_boot_and_damage);
-    tcase_add_test(t, names_too_long);
+    tcase_add_test(t, prefetch);
     tcase_add_test(t, hosts_by_family);
-    tcase_add_test(t, no_memory);
-    tcase_add_test(t, open_no_memory);
-    suite_add_tcase(s, t);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    tcase_add_test(t, host_with_many_addresses);
+    tcase_add_test(t, host_prefetch);
+    tcase_add_test(t, claim_of_a_cold_name);
+    tcase_add_test(t, claim_ended_by_failure);
+    tcase_add_test(t, claim_of_what_is_known);
+    tcase_add_test(t, claims_of_many);
+    tcase_add_test(t, claims_without_others);
+    return run_tests(s);
 }

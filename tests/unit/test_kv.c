@@ -1,53 +1,147 @@
-/* The memory backend: bounded, forgets the right things, survives no memory. */
+/* Both backends of the DNS cache: what they have in common. */
 
 #include <check.h>
+#include <dirent.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include "store/kv.h"
 #include "support/failmalloc.h"
+#include "util/hash.h"
 
-static struct kv *open_kv(size_t max)
+enum backend { MEMORY, LMDB, BACKENDS };
+
+static char dir[64];
+
+static void setup(void)
 {
-    struct mxhop_error err;
+    strcpy(dir, "/tmp/mxhop-kv-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+}
+
+static void teardown(void)
+{
+    static const char *const names[] = {"cache.mdb", "cache.mdb-lock",
+                                        "cache.state"};
+    char path[128];
+
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof(path), "%s/c/%s", dir, names[i]);
+        unlink(path);
+    }
+    snprintf(path, sizeof(path), "%s/c", dir);
+    rmdir(path);
+    rmdir(dir);
+}
+
+/* The first octet of a value is its rank. */
+static uint64_t first_octet(uint64_t key, struct kv_value value)
+{
+    (void)key;
+    return value.data[0];
+}
+
+static enum mxhop_status try_open(enum backend b, struct kv **kv_r,
+                                  size_t bytes, struct mxhop_error *err)
+{
+    char path[80];
+    const char *note;
+    struct kv_lmdb_options o = {.dir = path,
+                                .uid = geteuid(),
+                                .gid = getegid(),
+                                .size_bytes = bytes,
+                                .rank = first_octet};
+
+    snprintf(path, sizeof(path), "%s/c", dir);
+    return b == MEMORY ? kv_memory_open(kv_r, bytes, first_octet, err)
+                       : kv_lmdb_open(kv_r, &o, &note, err);
+}
+
+static struct kv *open_kv(enum backend b, size_t bytes)
+{
+    struct mxhop_error err = {0};
     struct kv *kv;
 
-    ck_assert_int_eq(kv_memory_open(&kv, max, &err), MXHOP_OK);
+    ck_assert_msg(try_open(b, &kv, bytes, &err) == MXHOP_OK, "%s", err.text);
+    ck_assert(kv->shared == (b == LMDB));
     return kv;
 }
 
-static void put(struct kv *kv, const char *key, const char *value,
-                enum kv_worth worth)
+static uint64_t key_of(enum kv_kind kind, uint64_t n)
 {
-    kv->ops->put(kv, key, strlen(key), value, strlen(value), worth);
+    return kv_key(kind, hash_bytes(4711, &n, sizeof(n)));
 }
 
-static size_t get(struct kv *kv, const char *key, char *out, size_t cap)
+static void put(struct kv *kv, uint64_t key, const char *value)
 {
-    size_t n = kv->ops->get(kv, key, strlen(key), out, cap - 1);
+    kv->ops->put(kv, key, value, strlen(value));
+}
 
-    out[n < cap ? n : 0] = '\0';
-    return n;
+static void put_one(struct kv *kv, uint64_t key, const char *value)
+{
+    ck_assert(kv->ops->write_begin(kv, 1000));
+    put(kv, key, value);
+    ck_assert(kv->ops->commit(kv));
+}
+
+static const char *text(bool found, struct kv_value v)
+{
+    static char out[64];
+
+    snprintf(out, sizeof(out), "%.*s", found ? (int)v.len : 1,
+             found ? (const char *)v.data : "-");
+    return out;
+}
+
+/* In a transaction of its own; "-": not there. */
+static const char *get(struct kv *kv, uint64_t key)
+{
+    struct kv_view *v = kv->ops->view_open(kv);
+    struct kv_value value;
+    const char *t;
+
+    ck_assert_ptr_nonnull(v);
+    ck_assert(kv->ops->begin(v));
+    t = text(kv->ops->get(v, key, &value), value);
+    kv->ops->end(v);
+    kv->ops->view_close(v);
+    return t;
+}
+
+static const char *write_get(struct kv *kv, uint64_t key)
+{
+    struct kv_value value;
+
+    return text(kv->ops->write_get(kv, key, &value), value);
 }
 
 START_TEST(put_get_del)
 {
-    struct kv *kv = open_kv(65536);
-    char v[16];
+    struct kv *kv = open_kv(_i, 1 << 20);
+    uint64_t a = key_of(KV_DOMAIN, 1), b = key_of(KV_SITE, 1);
 
-    ck_assert_uint_eq(get(kv, "a", v, sizeof(v)), 0);
-    put(kv, "a", "one", KV_POSITIVE);
-    put(kv, "b", "two", KV_NEGATIVE);
-    put(kv, "a", "three", KV_NEGATIVE);
-    ck_assert_uint_eq(get(kv, "a", v, sizeof(v)), 5);
-    ck_assert_str_eq(v, "three");
-    memset(v, 'x', sizeof(v));
-    ck_assert_uint_eq(kv->ops->get(kv, "a", 1, v, 4), 5);
-    ck_assert_int_eq(v[0], 'x');
-    kv->ops->del(kv, "a", 1);
-    kv->ops->del(kv, "none", 4);
-    ck_assert_uint_eq(get(kv, "a", v, sizeof(v)), 0);
-    ck_assert_uint_eq(get(kv, "b", v, sizeof(v)), 3);
+    ck_assert_str_eq(get(kv, a), "-");
+    ck_assert(kv->ops->write_begin(kv, 0));
+    put(kv, a, "one");
+    put(kv, b, "two");
+    ck_assert_str_eq(write_get(kv, a), "one");
+    put(kv, a, "three");
+    ck_assert_str_eq(write_get(kv, a), "three");
+    ck_assert_str_eq(write_get(kv, b), "two");
+    ck_assert(kv->ops->commit(kv));
+    ck_assert_str_eq(get(kv, a), "three");
+    ck_assert_str_eq(get(kv, b), "two");
+    ck_assert(kv->ops->write_begin(kv, 0));
+    kv->ops->del(kv, a);
+    kv->ops->del(kv, key_of(KV_HOST, 1));
+    ck_assert_str_eq(write_get(kv, a), "-");
+    ck_assert(kv->ops->commit(kv));
+    ck_assert_str_eq(get(kv, a), "-");
+    ck_assert_str_eq(get(kv, b), "two");
     kv->ops->close(kv);
 }
 END_TEST
@@ -55,59 +149,277 @@ END_TEST
 START_TEST(limits)
 {
     static char big[KV_VALUE_MAX + 1];
-    struct mxhop_error err;
-    struct kv *kv = open_kv(8192);
-    char v[16];
+    struct kv *kv = open_kv(_i, 1 << 20);
+    uint64_t k = key_of(KV_DOMAIN, 1);
+    struct kv_view *v;
+    struct kv_value value;
 
-    kv->ops->put(kv, big, KV_KEY_MAX + 1, "x", 1, KV_POSITIVE);
-    kv->ops->put(kv, "k", 1, big, sizeof(big), KV_POSITIVE);
-    kv->ops->put(kv, "k", 1, big, 9000, KV_POSITIVE);
-    kv->ops->put(kv, "k", 1, "", 0, KV_POSITIVE);
-    ck_assert_uint_eq(get(kv, "k", v, sizeof(v)), 0);
-    put(kv, "k", "old", KV_POSITIVE);
-    kv->ops->put(kv, "k", 1, big, 9000, KV_POSITIVE);
-    ck_assert_uint_eq(get(kv, "k", v, sizeof(v)), 3);
+    memset(big, 'b', sizeof(big));
+    ck_assert(kv->ops->write_begin(kv, 0));
+    put(kv, k, "old");
+    kv->ops->put(kv, k, big, sizeof(big));
+    kv->ops->put(kv, k, "", 0);
+    ck_assert_str_eq(write_get(kv, k), "old");
+    kv->ops->put(kv, k, big, KV_VALUE_MAX);
+    ck_assert(kv->ops->commit(kv));
+    v = kv->ops->view_open(kv);
+    ck_assert(kv->ops->begin(v));
+    ck_assert(kv->ops->get(v, k, &value));
+    ck_assert_uint_eq(value.len, KV_VALUE_MAX);
+    ck_assert_mem_eq(value.data, big, KV_VALUE_MAX);
+    kv->ops->end(v);
+    kv->ops->view_close(v);
     kv->ops->close(kv);
-    ck_assert_int_eq(kv_memory_open(&kv, 100, &err), MXHOP_ERR_ARGUMENT);
-    ck_assert_ptr_null(kv);
 }
 END_TEST
 
-START_TEST(bounded_and_useful)
-{
-    enum { MAX = 200000, HOT = 50, COLD = 20000 };
-    size_t before = mallinfo2().uordblks, kept = 0;
-    struct kv *kv = open_kv(MAX);
-    char key[32], v[128], value[100];
+struct seen {
+    uint64_t keys[8];
+    size_t n, max;
+};
 
-    memset(value, 'v', sizeof(value));
+static bool see(void *ctx, uint64_t key, struct kv_value value)
+{
+    struct seen *s = ctx;
+
+    ck_assert_uint_eq(value.len, 1);
+    s->keys[s->n++] = key;
+    return s->n < s->max;
+}
+
+START_TEST(walk_in_order)
+{
+    static const uint64_t keys[] = {0, 1, 256, UINT64_MAX - 1, UINT64_MAX};
+    struct kv *kv = open_kv(_i, 1 << 20);
+    struct kv_view *v = kv->ops->view_open(kv);
+    struct seen s = {.max = 8};
+
+    ck_assert(kv->ops->begin(v));
+    kv->ops->walk(v, 0, see, &s);
+    ck_assert_uint_eq(s.n, 0);
+    kv->ops->end(v);
+    ck_assert(kv->ops->write_begin(kv, 0));
+    for (int i = 4; i >= 0; i--)
+        put(kv, keys[i], "x");
+    ck_assert(kv->ops->commit(kv));
+    ck_assert(kv->ops->begin(v));
+    kv->ops->walk(v, 0, see, &s);
+    ck_assert_uint_eq(s.n, 5);
+    ck_assert_mem_eq(s.keys, keys, sizeof(keys));
+    s = (struct seen){.max = 2};
+    kv->ops->walk(v, 2, see, &s);
+    ck_assert_uint_eq(s.n, 2);
+    ck_assert_mem_eq(s.keys, keys + 2, 2 * sizeof(*keys));
+    kv->ops->end(v);
+    put_one(kv, 7, "x");
+    s = (struct seen){.max = 1};
+    ck_assert(kv->ops->begin(v));
+    kv->ops->walk(v, 2, see, &s);
+    kv->ops->end(v);
+    ck_assert_uint_eq(s.keys[0], 7);
+    kv->ops->view_close(v);
+    kv->ops->close(kv);
+}
+END_TEST
+
+START_TEST(clear_and_stats)
+{
+    struct kv *kv = open_kv(_i, 1 << 20);
+    struct kv_view *v = kv->ops->view_open(kv);
+    struct kv_stats none, some, after;
+
+    ck_assert(kv->ops->begin(v));
+    kv->ops->stats(v, &none);
+    kv->ops->end(v);
+    ck_assert(kv->ops->write_begin(kv, 0));
+    for (uint64_t i = 0; i < 500; i++)
+        put(kv, key_of(i % KV_KINDS, i), "a value of some length");
+    ck_assert(kv->ops->commit(kv));
+    ck_assert(kv->ops->begin(v));
+    kv->ops->stats(v, &some);
+    kv->ops->end(v);
+    ck_assert(kv->ops->write_begin(kv, 0));
+    kv->ops->clear(kv);
+    put(kv, 1, "new");
+    ck_assert(kv->ops->commit(kv));
+    ck_assert_str_eq(get(kv, 1), "new");
+    ck_assert_str_eq(get(kv, key_of(0, 0)), "-");
+    ck_assert(kv->ops->begin(v));
+    kv->ops->stats(v, &after);
+    kv->ops->end(v);
+    ck_assert_uint_eq(none.entries, 0);
+    ck_assert_uint_eq(some.entries, 500);
+    ck_assert_uint_eq(after.entries, 1);
+    ck_assert_uint_eq(some.size_bytes, 1 << 20);
+    ck_assert_uint_ge(some.used_bytes, none.used_bytes + 500 * 22);
+    ck_assert_uint_lt(after.used_bytes, some.used_bytes);
+    ck_assert_uint_eq(some.readers, _i == LMDB ? 1 : 0);
+    kv->ops->view_close(v);
+    kv->ops->close(kv);
+}
+END_TEST
+
+/* A flood of low rank does not drive out what ranks higher, nor servers. */
+START_TEST(evicts_low_ranks)
+{
+    enum { SIZE = 1 << 20, GOOD = 300, FLOOD = 60000 };
+    struct kv *kv = open_kv(_i, SIZE);
+    char value[100];
+    unsigned good = 0, bad = 0;
+    struct kv_stats stats;
+    struct kv_view *v;
+
+    memset(value, '9', sizeof(value));
     value[99] = '\0';
-    for (int i = 0; i < HOT; i++) {
-        snprintf(key, sizeof(key), "hot%d", i);
-        put(kv, key, value, KV_POSITIVE);
+    ck_assert(kv->ops->write_begin(kv, 0));
+    for (uint64_t i = 0; i < GOOD; i++)
+        put(kv, key_of(i % KV_SERVER, i), value);
+    value[0] = '0';
+    for (uint64_t i = 0; i < 5; i++)
+        put(kv, key_of(KV_SERVER, i), value);
+    ck_assert(kv->ops->commit(kv));
+    value[0] = '1';
+    for (uint64_t i = 0; i < FLOOD; i++) {
+        if (i % 100 == 0)
+            ck_assert(kv->ops->write_begin(kv, 0));
+        put(kv, key_of(i % 2, GOOD + i), value);
+        if (i % 100 == 99)
+            ck_assert(kv->ops->commit(kv));
     }
-    for (int i = 0; i < COLD; i++) {
-        snprintf(key, sizeof(key), "cold%d", i);
-        put(kv, key, value, KV_NEGATIVE);
-        ck_assert_uint_le(mallinfo2().uordblks - before, MAX + 4096);
+    for (uint64_t i = 0; i < GOOD; i++)
+        good += *get(kv, key_of(i % KV_SERVER, i)) == '9';
+    for (uint64_t i = 0; i < 5; i++)
+        ck_assert(*get(kv, key_of(KV_SERVER, i)) == '0');
+    for (uint64_t i = 0; i < FLOOD; i++)
+        bad += *get(kv, key_of(i % 2, GOOD + i)) == '1';
+    ck_assert_uint_ge(good, GOOD * 99 / 100);
+    ck_assert_uint_gt(bad, 1000);
+    v = kv->ops->view_open(kv);
+    ck_assert(kv->ops->begin(v));
+    kv->ops->stats(v, &stats);
+    kv->ops->end(v);
+    kv->ops->view_close(v);
+    ck_assert_uint_eq(stats.entries, good + bad + 5);
+    ck_assert_uint_le(stats.used_bytes, SIZE);
+    ck_assert_uint_ge(stats.used_bytes, SIZE / 2);
+    kv->ops->close(kv);
+}
+END_TEST
+
+/* One batch that is larger than everything. */
+START_TEST(large_batch)
+{
+    enum { SIZE = 1 << 20, N = 40000 };
+    struct kv *kv = open_kv(_i, SIZE);
+    char value[100];
+    unsigned kept = 0;
+
+    memset(value, '5', sizeof(value));
+    value[99] = '\0';
+    for (int round = 0; round < 3; round++) {
+        ck_assert(kv->ops->write_begin(kv, 0));
+        for (uint64_t i = 0; i < N; i++)
+            put(kv, key_of(KV_DOMAIN, i), value);
+        ck_assert(kv->ops->commit(kv));
     }
-    for (int i = 0; i < HOT; i++) {
-        snprintf(key, sizeof(key), "hot%d", i);
-        kept += get(kv, key, v, sizeof(v)) > 0;
+    for (uint64_t i = 0; i < N; i++)
+        kept += *get(kv, key_of(KV_DOMAIN, i)) == '5';
+    ck_assert_uint_gt(kept, 1000);
+    ck_assert_uint_lt(kept, 10000);
+    kv->ops->close(kv);
+}
+END_TEST
+
+/* Threads that read and threads that take turns at writing. */
+
+struct crew {
+    struct kv *kv;
+    unsigned begun;
+};
+
+static void *write_some(void *ctx)
+{
+    struct crew *c = ctx;
+    char value[32];
+
+    for (int i = 0; i < 200; i++) {
+        if (!c->kv->ops->write_begin(c->kv, 10000))
+            return "not begun";
+        snprintf(value, sizeof(value), "%d-%d", c->begun, c->begun);
+        c->begun++; /* only one writes */
+        for (uint64_t k = 0; k < 10; k++)
+            put(c->kv, key_of(KV_DOMAIN, k), value);
+        if (!c->kv->ops->commit(c->kv))
+            return "not committed";
     }
-    ck_assert_uint_eq(kept, HOT);
-    /* Among equals, what is used stays. */
-    for (int i = 0; i < COLD; i++) {
-        snprintf(key, sizeof(key), "new%d", i);
-        put(kv, key, value, KV_POSITIVE);
-        snprintf(key, sizeof(key), "hot%d", i % HOT);
-        get(kv, key, v, sizeof(v));
+    return NULL;
+}
+
+static void *read_some(void *ctx)
+{
+    struct kv *kv = ((struct crew *)ctx)->kv;
+    struct kv_view *v = kv->ops->view_open(kv);
+    struct kv_value value;
+    char *wrong = NULL;
+
+    for (uint64_t i = 0; i < 20000 && wrong == NULL; i++) {
+        char got[32];
+        int a, b;
+
+        if (!kv->ops->begin(v))
+            wrong = "nothing to read";
+        else if (kv->ops->get(v, key_of(KV_DOMAIN, i % 10), &value)) {
+            snprintf(got, sizeof(got), "%.*s", (int)value.len,
+                     (const char *)value.data);
+            if (sscanf(got, "%d-%d", &a, &b) != 2 || a != b)
+                wrong = "torn value";
+        }
+        kv->ops->end(v);
     }
-    for (int i = kept = 0; i < HOT; i++) {
-        snprintf(key, sizeof(key), "hot%d", i);
-        kept += get(kv, key, v, sizeof(v)) > 0;
-    }
-    ck_assert_uint_ge(kept, HOT * 8 / 10);
+    kv->ops->view_close(v);
+    return wrong;
+}
+
+START_TEST(threads)
+{
+    /* Large: a reader that has to wait for a processor holds old pages. */
+    struct crew c = {.kv = open_kv(_i, 16 << 20)};
+    pthread_t t[4];
+    void *wrong[4];
+
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(
+            pthread_create(&t[i], NULL, i < 2 ? write_some : read_some, &c), 0);
+    for (int i = 0; i < 4; i++)
+        pthread_join(t[i], &wrong[i]);
+    for (int i = 0; i < 4; i++)
+        ck_assert_msg(wrong[i] == NULL, "%s", (char *)wrong[i]);
+    ck_assert_uint_eq(c.begun, 400);
+    ck_assert_str_eq(get(c.kv, key_of(KV_DOMAIN, 3)), "399-399");
+    c.kv->ops->close(c.kv);
+}
+END_TEST
+
+static void *begin_while_other_writes(void *kv)
+{
+    return ((struct kv *)kv)->ops->write_begin(kv, 20) ? kv : NULL;
+}
+
+START_TEST(one_writer)
+{
+    struct kv *kv = open_kv(_i, 1 << 20);
+    uint64_t k = key_of(KV_DOMAIN, 1);
+    pthread_t t;
+    void *begun;
+
+    ck_assert(kv->ops->write_begin(kv, 0));
+    put(kv, k, "x");
+    ck_assert_int_eq(pthread_create(&t, NULL, begin_while_other_writes, kv), 0);
+    pthread_join(t, &begun);
+    ck_assert_ptr_null(begun);
+    get(kv, k); /* reading goes on */
+    ck_assert(kv->ops->commit(kv));
+    ck_assert_str_eq(get(kv, k), "x");
     kv->ops->close(kv);
 }
 END_TEST
@@ -115,22 +427,30 @@ END_TEST
 START_TEST(no_memory)
 {
     for (unsigned n = 1;; n++) {
-        struct mxhop_error err;
-        char key[16], v[16];
-        struct kv *kv;
+        struct mxhop_error err = {0};
+        struct kv_value value;
+        struct kv_view *v = NULL;
         bool hit, good = true;
+        struct kv *kv;
+        char text_of[16];
 
         failmalloc_at(n);
-        if (kv_memory_open(&kv, 1 << 20, &err) == MXHOP_OK) {
-            for (int i = 0; i < 200; i++) {
-                snprintf(key, sizeof(key), "k%d", i);
-                put(kv, key, key, KV_POSITIVE);
+        if (try_open(_i, &kv, 1 << 20, &err) == MXHOP_OK) {
+            good = kv->ops->write_begin(kv, 0);
+            for (uint64_t i = 0; good && i < 200; i++) {
+                snprintf(text_of, sizeof(text_of), "%d", (int)i);
+                put(kv, key_of(KV_DOMAIN, i), text_of);
             }
-            for (int i = 0; i < 200; i++) {
-                snprintf(key, sizeof(key), "k%d", i);
-                if (get(kv, key, v, sizeof(v)) > 0)
-                    good = good && strcmp(v, key) == 0;
+            good = good && kv->ops->commit(kv);
+            v = kv->ops->view_open(kv);
+            if (v != NULL && kv->ops->begin(v)) {
+                for (uint64_t i = 0; i < 200; i++)
+                    if (kv->ops->get(v, key_of(KV_DOMAIN, i), &value))
+                        good = good && atoi(text(true, value)) == (int)i;
+                kv->ops->end(v);
             }
+            if (v != NULL)
+                kv->ops->view_close(v);
             kv->ops->close(kv);
         } else {
             good = err.code == MXHOP_ERR_MEMORY;
@@ -144,18 +464,84 @@ START_TEST(no_memory)
 }
 END_TEST
 
+/* ---- of the memory backend only ---- */
+
+START_TEST(memory_is_bounded)
+{
+    enum { MAX = 200000, N = 20000, SLACK = 8192 /* freed, yet counted */ };
+    size_t before = mallinfo2().uordblks;
+    struct kv *kv = open_kv(MEMORY, MAX);
+    char value[100];
+    struct kv_stats stats;
+    struct kv_view *v;
+
+    memset(value, 'v', sizeof(value));
+    value[99] = '\0';
+    ck_assert(kv->ops->write_begin(kv, 0));
+    for (uint64_t i = 0; i < N; i++) {
+        value[i % 99] = '\0'; /* of all lengths */
+        put(kv, key_of(i % KV_KINDS, i), value);
+        value[i % 99] = 'v';
+        ck_assert_uint_le(mallinfo2().uordblks - before, MAX + SLACK);
+    }
+    ck_assert(kv->ops->commit(kv));
+    v = kv->ops->view_open(kv);
+    ck_assert(kv->ops->begin(v));
+    kv->ops->stats(v, &stats);
+    kv->ops->end(v);
+    kv->ops->view_close(v);
+    ck_assert_uint_le(stats.used_bytes, MAX);
+    ck_assert_uint_gt(stats.entries, 200);
+    kv->ops->close(kv);
+}
+END_TEST
+
+START_TEST(memory_needs_room)
+{
+    struct mxhop_error err;
+    struct kv *kv;
+    char big[9000];
+
+    ck_assert_int_eq(kv_memory_open(&kv, 100, first_octet, &err),
+                     MXHOP_ERR_ARGUMENT);
+    ck_assert_ptr_null(kv);
+    kv = open_kv(MEMORY, 8192);
+    memset(big, 'b', sizeof(big));
+    put_one(kv, 1, "old");
+    ck_assert(kv->ops->write_begin(kv, 0));
+    kv->ops->put(kv, 1, big, sizeof(big));
+    /* Nothing but servers: none of them goes, new ones are dropped. */
+    for (uint64_t i = 0; i < 500; i++)
+        kv->ops->put(kv, key_of(KV_SERVER, i), "0server", 7);
+    ck_assert(kv->ops->commit(kv));
+    ck_assert_str_eq(get(kv, key_of(KV_SERVER, 0)), "0server");
+    ck_assert_str_eq(get(kv, key_of(KV_SERVER, 499)), "-");
+    kv->ops->close(kv);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("kv");
-    TCase *t = tcase_create("memory");
+    TCase *t = tcase_create("both"), *m = tcase_create("memory");
     SRunner *r = srunner_create(s);
     int failed;
 
-    tcase_add_test(t, put_get_del);
-    tcase_add_test(t, limits);
-    tcase_add_test(t, bounded_and_useful);
-    tcase_add_test(t, no_memory);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_set_timeout(t, 60);
+    tcase_add_loop_test(t, put_get_del, 0, BACKENDS);
+    tcase_add_loop_test(t, limits, 0, BACKENDS);
+    tcase_add_loop_test(t, walk_in_order, 0, BACKENDS);
+    tcase_add_loop_test(t, clear_and_stats, 0, BACKENDS);
+    tcase_add_loop_test(t, evicts_low_ranks, 0, BACKENDS);
+    tcase_add_loop_test(t, large_batch, 0, BACKENDS);
+    tcase_add_loop_test(t, threads, 0, BACKENDS);
+    tcase_add_loop_test(t, one_writer, 0, BACKENDS);
+    tcase_add_loop_test(t, no_memory, 0, BACKENDS);
     suite_add_tcase(s, t);
+    tcase_add_test(m, memory_is_bounded);
+    tcase_add_test(m, memory_needs_room);
+    suite_add_tcase(s, m);
     srunner_run_all(r, CK_NORMAL);
     failed = srunner_ntests_failed(r);
     srunner_free(r);

@@ -1,0 +1,55 @@
+/* What a shared cache consists of. For kv_lmdb*.c only. */
+
+#ifndef STORE_KV_LMDB_INT_H
+#define STORE_KV_LMDB_INT_H
+
+#include "store/env_impl.h"
+#include "store/kv.h"
+
+struct kv_lmdb {
+    struct kv kv;
+    struct env *env;
+    kv_rank_fn *rank;
+    uint64_t size_bytes;
+    uint64_t random;
+    /* Between write_begin() and commit(): */
+    MDB_txn *txn;       /* NULL: it failed and is gone */
+    int rc;             /* what it failed of, or 0 */
+    uint64_t puts;      /* in this transaction, */
+    uint64_t dirty;     /* and pages that it wrote, about */
+    uint64_t dirty_max; /* in one transaction */
+};
+
+/* Whether this is the child of the process that opened it. */
+static inline bool kv_lmdb_inherited(const struct kv_lmdb *k)
+{
+    return *k->env->own == 0;
+}
+
+bool kv_lmdb_find(MDB_txn *txn, MDB_dbi dbi, uint64_t key,
+                  struct kv_value *value_r);
+
+/* ---- kv_lmdb_write.c ---- */
+
+bool kv_lmdb_write_begin(struct kv *kv, uint32_t wait_ms);
+bool kv_lmdb_write_get(struct kv *kv, uint64_t key, struct kv_value *value_r);
+void kv_lmdb_put(struct kv *kv, uint64_t key, const void *value, size_t len);
+void kv_lmdb_del(struct kv *kv, uint64_t key);
+void kv_lmdb_clear(struct kv *kv);
+bool kv_lmdb_commit(struct kv *kv);
+
+/* ---- kv_lmdb_evict.c ---- */
+
+/* Octets in pages that hold something, in the view of txn. */
+uint64_t kv_lmdb_live(MDB_txn *txn, MDB_dbi dbi);
+
+/*
+ * Drop n entries, each the lowest in rank of a handful, but none of
+ * KV_SERVER; fewer if live octets fall to keep_bytes before. *random is the
+ * state of a generator. 0 or an error of LMDB, after which the transaction
+ * can only be aborted.
+ */
+int kv_lmdb_evict(MDB_txn *txn, MDB_dbi dbi, kv_rank_fn *rank, uint64_t n,
+                  uint64_t keep_bytes, uint64_t *random);
+
+#endif
