@@ -7,6 +7,10 @@
  * the sum covers at least ten seconds wherever in a second `now` falls: the
  * error is always on the side of waiting less.
  *
+ * What was waited for names never seen before is counted twice: with the rest,
+ * and apart, against half of the share. Each gets half of what is left of that
+ * half, so one silent name does not leave the next without any.
+ *
  * The struct belongs to the caller, holds no pointers and allocates nothing.
  * One waiter at a time: between ration_allow() and ration_spend() nobody else
  * may wait on the same ration.
@@ -24,33 +28,56 @@ void ration_init(struct ration *r, uint32_t share_percent)
     r->share_percent = share_percent < 100 ? share_percent : 100;
 }
 
-uint32_t ration_allow(const struct ration *r, uint64_t now_ms, uint32_t want_ms)
+/* What is left at now_ms of so much, if so much was waited in the slots. */
+static uint32_t left_ms(const struct ration *r, uint64_t now_ms, uint32_t of_ms,
+                        const uint32_t *waited_ms)
 {
     uint64_t slot = now_ms / SLOT_MS;
-    uint64_t left = RATION_SPAN_MS / 100 * r->share_percent;
 
-    if (r->share_percent >= 100)
-        return want_ms;
     for (unsigned i = 0; i <= RATION_SLOTS; i++) {
         if (r->slot_no[i] + RATION_SLOTS < slot)
             continue;
-        if (r->waited_ms[i] >= left)
+        if (waited_ms[i] >= of_ms)
             return 0;
-        left -= r->waited_ms[i];
+        of_ms -= waited_ms[i];
     }
-    return want_ms < left ? want_ms : (uint32_t)left;
+    return of_ms;
 }
 
-void ration_spend(struct ration *r, uint64_t now_ms, uint32_t waited_ms)
+static uint32_t least(uint32_t a_ms, uint32_t b_ms)
+{
+    return a_ms < b_ms ? a_ms : b_ms;
+}
+
+uint32_t ration_allow(const struct ration *r, uint64_t now_ms, uint32_t want_ms,
+                      bool first_seen)
+{
+    uint32_t share_ms = RATION_SPAN_MS / 100 * r->share_percent;
+
+    if (r->share_percent >= 100)
+        return want_ms;
+    want_ms = least(want_ms, left_ms(r, now_ms, share_ms, r->waited_ms));
+    if (!first_seen)
+        return want_ms;
+    return least(want_ms, left_ms(r, now_ms, share_ms / 2, r->first_ms) / 2);
+}
+
+static void add(uint32_t *sum_ms, uint32_t more_ms)
+{
+    *sum_ms += least(more_ms, UINT32_MAX - *sum_ms);
+}
+
+void ration_spend(struct ration *r, uint64_t now_ms, uint32_t waited_ms,
+                  bool first_seen)
 {
     uint64_t slot = now_ms / SLOT_MS;
     unsigned i = (unsigned)(slot % (RATION_SLOTS + 1));
 
     if (r->slot_no[i] != slot) {
         r->slot_no[i] = slot;
-        r->waited_ms[i] = 0;
+        r->waited_ms[i] = r->first_ms[i] = 0;
     }
-    if (waited_ms > UINT32_MAX - r->waited_ms[i])
-        waited_ms = UINT32_MAX - r->waited_ms[i];
-    r->waited_ms[i] += waited_ms;
+    add(&r->waited_ms[i], waited_ms);
+    if (first_seen)
+        add(&r->first_ms[i], waited_ms);
 }

@@ -21,7 +21,9 @@ struct worker;
  */
 struct worker_store {
     void *ctx;
-    /* Of n domains about to be asked for: which are ours to ask. */
+    /* Of n domains about to be asked for: which are ours to ask. A domain
+       that another process did not learn within WORKER_PEEK_FOR_MS is put to
+       it once more, and asked for whatever it says. */
     void (*claim)(void *ctx, const char *const *domains, size_t n,
                   bool *granted);
     /* A domain that another process is asking for: whether it is known by

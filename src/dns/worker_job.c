@@ -2,11 +2,16 @@
  * worker_job - the names a worker was asked for
  *
  * A name is in the table from when it is asked for until its answer is there,
- * so that whoever asks meanwhile joins. Up to WORKER_QUEUE_MAX names wait in
- * the queue, and all jobs together hold WORKER_KNOWN_MAX exchanges of given MX
+ * so that whoever asks meanwhile joins. Up to WORKER_QUEUE_MAX names wait to be
+ * started, and all jobs together hold WORKER_KNOWN_MAX exchanges of given MX
  * sets: a stranger's set has a thousand of them. A job belongs to the table,
  * then to those who wait for it: the last one frees it, or job_done() if there
  * is none.
+ *
+ * Names that failed before have a queue of their own, so that finding the next
+ * name that may run costs the same however many of them may not. A number
+ * keeps the order across the two: it grows at the end, and falls below all
+ * others for a name that goes to the head.
  *
  * All functions are called with the worker's lock held.
  */
@@ -32,16 +37,16 @@ struct job *job_find(struct worker *w, const char *name, bool is_host)
     return job;
 }
 
-struct job *job_add(struct worker *w, const char *name, bool is_host,
-                    const struct mxset *known)
+static struct job_queue *queue_of(struct job *job)
+{
+    return job->failed_before ? &job->worker->failed : &job->worker->queue;
+}
+
+static struct job *job_new(const char *name, const struct mxset *known)
 {
     size_t size = strlen(name) + 1;
-    struct job *job;
+    struct job *job = calloc(1, sizeof(*job) + size);
 
-    if (w->n_queued >= WORKER_QUEUE_MAX ||
-        (known != NULL && known->n_mx > WORKER_KNOWN_MAX - w->n_known))
-        return NULL;
-    job = calloc(1, sizeof(*job) + size);
     if (job == NULL)
         return NULL;
     if (known != NULL && !mxset_copy(&job->known, known)) {
@@ -49,26 +54,67 @@ struct job *job_add(struct worker *w, const char *name, bool is_host,
         return NULL;
     }
     memcpy(job->name, name, size);
-    job->worker = w;
-    job->is_host = is_host;
-    job->has_known = known != NULL;
-    w->n_known += job->known.n_mx;
-    LIST_INSERT_HEAD(bucket(w, name), job, table_link);
-    TAILQ_INSERT_TAIL(&w->queue, job, queue_link);
-    w->n_queued++;
     return job;
 }
 
-struct job *job_next(struct worker *w)
+struct job *job_add(struct worker *w, const char *name, bool is_host,
+                    const struct mxset *known, unsigned flags)
 {
-    struct job *job = TAILQ_FIRST(&w->queue);
+    struct job *job;
 
+    if (w->n_waiting >= WORKER_QUEUE_MAX ||
+        (known != NULL && known->n_mx > WORKER_KNOWN_MAX - w->n_known))
+        return NULL;
+    job = job_new(name, known);
     if (job == NULL)
         return NULL;
-    TAILQ_REMOVE(&w->queue, job, queue_link);
-    w->n_queued--;
-    job->state = JOB_RUNNING;
+    job->worker = w;
+    job->is_host = is_host;
+    job->has_known = known != NULL;
+    job->failed_before = (flags & WORKER_FAILED_BEFORE) != 0;
+    job->to_claim = !is_host && known == NULL && (flags & WORKER_REFRESH) == 0;
+    w->n_known += job->known.n_mx;
+    LIST_INSERT_HEAD(bucket(w, name), job, table_link);
+    job->counted = true;
+    w->n_waiting++;
+    job_put_back(job);
     return job;
+}
+
+void job_put_back(struct job *job)
+{
+    job->state = JOB_QUEUED;
+    job->order = ++job->worker->order_last;
+    TAILQ_INSERT_TAIL(queue_of(job), job, link);
+}
+
+void job_hasten(struct job *job)
+{
+    if (job->state != JOB_QUEUED)
+        return;
+    TAILQ_REMOVE(queue_of(job), job, link);
+    job->order = --job->worker->order_first;
+    TAILQ_INSERT_HEAD(queue_of(job), job, link);
+}
+
+struct job *job_next(struct worker *w, bool failed_too)
+{
+    struct job *job = TAILQ_FIRST(&w->queue);
+    struct job *failed = failed_too ? TAILQ_FIRST(&w->failed) : NULL;
+
+    if (job == NULL || (failed != NULL && failed->order < job->order))
+        job = failed;
+    if (job == NULL)
+        return NULL;
+    TAILQ_REMOVE(queue_of(job), job, link);
+    job->state = JOB_TAKEN;
+    return job;
+}
+
+void job_started(struct job *job)
+{
+    job->worker->n_waiting -= job->counted;
+    job->counted = false;
 }
 
 void job_free(struct job *job)
@@ -78,17 +124,13 @@ void job_free(struct job *job)
     free(job);
 }
 
-void job_done(struct job *job, struct mxset *result)
+void job_done(struct job *job)
 {
+    job_started(job); /* unless somebody else found its answer */
     LIST_REMOVE(job, table_link);
     job->worker->n_known -= job->known.n_mx;
     mxset_free(&job->known); /* who waits wants the result only */
     job->state = JOB_DONE;
-    if (result != NULL) {
-        job->result = *result;
-        *result = (struct mxset){0};
-        job->answered = true;
-    }
     if (job->waiters == 0)
         job_free(job);
     else
@@ -104,6 +146,4 @@ void jobs_free(struct worker *w)
             LIST_REMOVE(job, table_link);
             job_free(job);
         }
-    TAILQ_INIT(&w->queue);
-    w->n_queued = w->n_known = 0;
 }

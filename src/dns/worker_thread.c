@@ -1,10 +1,11 @@
 /*
  * worker_thread - the thread of a worker
  *
- * Takes names from the queue, at most WORKER_TASKS_MAX at a time, runs the
- * resolver on them, and goes on until it is told to stop. All signals are
- * blocked in it: they are for the host's thread. An eventfd wakes it from the
- * resolver's step, so that it never sleeps through a request or a stop.
+ * Begins a round (worker_round.c), runs the resolver, writes what was learnt
+ * (worker_store.c), reports what ended, and goes on until it is told to stop.
+ * All signals are blocked in it: they are for the host's thread. An eventfd
+ * wakes it from the resolver's step, so that it never sleeps through a request
+ * or a stop; without one, and without work, it does not wake up.
  *
  * The thread owns engine and resolver while it runs. They are made before it
  * starts and freed after it has ended, both on the caller's thread, so that
@@ -18,10 +19,8 @@
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-#include "util/clock.h"
 
 #define STACK_BYTES (256 * 1024)
-#define IDLE_MS     60000
 
 void worker_wake(struct worker *w)
 {
@@ -40,66 +39,40 @@ static void drain_wakes(const struct worker *w)
         return; /* nobody woke us */
 }
 
-static void finish(struct job *job, struct mxset *result)
+static void take_servers(struct worker *w)
 {
-    struct worker *w = job->worker;
-
-    w->n_running--;
-    pthread_mutex_lock(&w->lock);
-    job_done(job, result);
-    pthread_mutex_unlock(&w->lock);
-}
-
-static void resolved(void *ctx, const char *name, struct mxset *set)
-{
-    (void)name;
-    finish(ctx, set);
-}
-
-static void start_job(struct worker *w, struct job *job)
-{
-    uint64_t deadline_ms = clock_boot_ms() + w->options.timeout_ms;
-    enum mxhop_status status;
-
-    w->n_running++;
-    if (job->is_host)
-        status = resolver_start_host(w->resolver, job->name, deadline_ms,
-                                     resolved, job);
-    else
-        status = resolver_start_domain(w->resolver, job->name,
-                                       job->has_known ? &job->known : NULL,
-                                       deadline_ms, resolved, job);
-    if (status != MXHOP_OK)
-        finish(job, NULL);
-}
-
-static struct job *take_job(struct worker *w)
-{
-    struct job *job = NULL;
+    struct dns_servers servers;
+    bool changed;
 
     pthread_mutex_lock(&w->lock);
-    if (w->new_servers)
-        engine_set_servers(w->engine, &w->options.servers);
+    servers = w->options.servers;
+    changed = w->new_servers;
     w->new_servers = false;
-    if (w->n_running < WORKER_TASKS_MAX)
-        job = job_next(w);
     pthread_mutex_unlock(&w->lock);
-    return job;
+    if (!changed)
+        return;
+    engine_set_servers(w->engine, &servers);
+    pthread_mutex_lock(&w->lock);
+    store_note_servers(w, w->engine);
+    pthread_mutex_unlock(&w->lock);
 }
 
 static void *run(void *arg)
 {
     struct worker *w = arg;
-    struct job *job;
 
     for (;;) {
         drain_wakes(w); /* before looking what they were for */
         if (atomic_load(&w->stop))
             break;
-        while ((job = take_job(w)) != NULL)
-            start_job(w, job);
-        resolver_step(w->resolver, clock_boot_ms() + IDLE_MS, w->wake_fd);
+        take_servers(w);
+        round_begin(w);
+        resolver_step(w->resolver, round_until_ms(w), w->wake_fd);
+        atomic_store(&w->down, engine_down(w->engine));
+        store_flush(w, false);
+        round_report(w);
     }
+    store_flush(w, true);
     atomic_store(&w->ended, true);
     return NULL;
 }
@@ -130,16 +103,23 @@ static void close_parts(struct worker *w)
     w->wake_fd = -1;
 }
 
-bool worker_start(struct worker *w)
+static bool open_parts(struct worker *w)
 {
-    const struct worker_options *o = &w->options;
+    const struct resolver_owner owner = store_owner(w);
 
     w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (w->wake_fd >= 0 &&
-        engine_open(&w->engine, &o->servers, NULL) == MXHOP_OK &&
-        resolver_open(&w->resolver, w->engine, &o->owner, o->families, NULL) ==
-            MXHOP_OK &&
-        create_thread(w)) {
+    if (w->wake_fd < 0 ||
+        engine_open(&w->engine, &w->options.servers, NULL) != MXHOP_OK)
+        return false;
+    w->new_servers = false;
+    store_watch_servers(w);
+    return resolver_open(&w->resolver, w->engine, &owner, w->options.families,
+                         NULL) == MXHOP_OK;
+}
+
+bool worker_start(struct worker *w)
+{
+    if (open_parts(w) && create_thread(w)) {
         w->pid = getpid();
         exit_enrol(w);
         return true;

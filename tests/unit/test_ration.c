@@ -31,8 +31,9 @@ START_TEST(allows_what_is_left)
 
     ration_init(&r, cases[_i].share);
     if (cases[_i].spent_ms > 0)
-        ration_spend(&r, cases[_i].spent_at_ms, cases[_i].spent_ms);
-    ck_assert_uint_eq(ration_allow(&r, cases[_i].now_ms, cases[_i].want_ms),
+        ration_spend(&r, cases[_i].spent_at_ms, cases[_i].spent_ms, false);
+    ck_assert_uint_eq(ration_allow(&r, cases[_i].now_ms, cases[_i].want_ms,
+                                   false),
                       cases[_i].allowed_ms);
 }
 END_TEST
@@ -42,39 +43,96 @@ START_TEST(spending_adds_up_without_overflow)
     struct ration r;
 
     ration_init(&r, 10);
-    ration_spend(&r, 70000, UINT32_MAX);
-    ration_spend(&r, 70001, UINT32_MAX);
-    ck_assert_uint_eq(ration_allow(&r, 70002, 1), 0);
+    ration_spend(&r, 70000, UINT32_MAX, true);
+    ration_spend(&r, 70001, UINT32_MAX, true);
+    ck_assert_uint_eq(ration_allow(&r, 70002, 1, false), 0);
+    ck_assert_uint_eq(ration_allow(&r, 70002, 1, true), 0);
 }
 END_TEST
 
-/* A greedy caller, with lookups of changing lengths, never gets more than its
-   share of any window, and gets a good part of it. */
+/* At 50,000 ms, after waits at 45,000 ms; the share is 10 %. */
+static const struct {
+    uint32_t spent_ms, spent_first_ms, want_ms, allowed_first_ms, allowed_ms;
+} first_cases[] = {
+    {0, 0, 5000, 250, 1000},  /* half of the half */
+    {0, 0, 200, 200, 200},    /* no more than wanted */
+    {0, 250, 5000, 125, 750}, /* half of what is left of it */
+    {0, 499, 5000, 0, 501},
+    {0, 500, 5000, 0, 500},   /* the half is used up; others have theirs */
+    {0, 800, 5000, 0, 200},   /* overdrawn */
+    {400, 0, 5000, 250, 600}, /* others' waits leave it alone */
+    {700, 100, 5000, 200, 200},
+    {900, 0, 5000, 100, 100}, /* but together they have the share */
+    {1000, 0, 5000, 0, 0},
+};
+
+START_TEST(first_seen_names_wait_least)
+{
+    struct ration r;
+
+    ration_init(&r, 10);
+    ration_spend(&r, 45000, first_cases[_i].spent_ms, false);
+    ration_spend(&r, 45000, first_cases[_i].spent_first_ms, true);
+    ck_assert_uint_eq(ration_allow(&r, 50000, first_cases[_i].want_ms, true),
+                      first_cases[_i].allowed_first_ms);
+    ck_assert_uint_eq(ration_allow(&r, 50000, first_cases[_i].want_ms, false),
+                      first_cases[_i].allowed_ms);
+    ck_assert_uint_eq(ration_allow(&r, 56000, 5000, true), 250); /* over */
+    ration_init(&r, 100);
+    ration_spend(&r, 45000, 9000, true);
+    ck_assert_uint_eq(ration_allow(&r, 50000, 200, true), 200);
+}
+END_TEST
+
+/* Greedy callers, with lookups of changing lengths, never get more than their
+   share of any window, and get a good part of it: strangers half of the share,
+   alone or among others. */
+static const struct {
+    unsigned first_every; /* which lookups are for first-seen names */
+    uint32_t at_most_ms, at_least_ms, first_at_most_ms;
+} greedy[] = {
+    {1000000, 1000, 500, 0},
+    {1, 500, 400, 500},
+    {2, 1000, 500, 500},
+};
+
+/* The most in any span of what is marked so (or with any mark). */
+static uint32_t most_in_span(const uint8_t *waiting, size_t n, int mark)
+{
+    uint32_t sum = 0, most = 0;
+
+    for (size_t t = 0; t < n; t++) {
+        sum += mark == 0 ? waiting[t] != 0 : waiting[t] == mark;
+        if (t >= RATION_SPAN_MS)
+            sum -= mark == 0 ? waiting[t - RATION_SPAN_MS] != 0
+                             : waiting[t - RATION_SPAN_MS] == mark;
+        most = sum > most ? sum : most;
+    }
+    return most;
+}
+
 START_TEST(no_window_exceeds_the_share)
 {
     enum { END_MS = 120000 };
     static uint8_t waiting[END_MS + 1000];
     struct ration r;
-    uint32_t sum = 0, most = 0;
 
     ration_init(&r, 10);
-    for (uint64_t now = 0; now < END_MS;) {
-        uint32_t got = ration_allow(&r, now, (uint32_t)(37 + now % 181));
+    for (uint64_t now = 0, i = 1; now < END_MS; i++) {
+        bool first = i % greedy[_i].first_every == 0;
+        uint32_t got = ration_allow(&r, now, (uint32_t)(37 + now % 181), first);
 
-        for (uint32_t i = 0; i < got; i++)
-            waiting[now + i] = 1;
+        for (uint32_t t = 0; t < got; t++)
+            waiting[now + t] = first ? 2 : 1;
         now += got;
         if (got > 0)
-            ration_spend(&r, now, got);
+            ration_spend(&r, now, got, first);
         now += 1 + now % 7;
     }
-    for (size_t t = 0; t < END_MS; t++) {
-        sum += waiting[t];
-        sum -= t >= RATION_SPAN_MS ? waiting[t - RATION_SPAN_MS] : 0;
-        most = sum > most ? sum : most;
-    }
-    ck_assert_uint_le(most, RATION_SPAN_MS / 10);
-    ck_assert_uint_ge(most, RATION_SPAN_MS / 20);
+    ck_assert_uint_le(most_in_span(waiting, END_MS, 0), greedy[_i].at_most_ms);
+    ck_assert_uint_ge(most_in_span(waiting, END_MS, 0), greedy[_i].at_least_ms);
+    ck_assert_uint_le(most_in_span(waiting, END_MS, 2),
+                      greedy[_i].first_at_most_ms);
 }
 END_TEST
 
@@ -88,7 +146,10 @@ int main(void)
     tcase_add_loop_test(t, allows_what_is_left, 0,
                         sizeof(cases) / sizeof(cases[0]));
     tcase_add_test(t, spending_adds_up_without_overflow);
-    tcase_add_test(t, no_window_exceeds_the_share);
+    tcase_add_loop_test(t, first_seen_names_wait_least, 0,
+                        sizeof(first_cases) / sizeof(first_cases[0]));
+    tcase_add_loop_test(t, no_window_exceeds_the_share, 0,
+                        sizeof(greedy) / sizeof(greedy[0]));
     suite_add_tcase(s, t);
     r = srunner_create(s);
     srunner_run_all(r, CK_ENV);
