@@ -70,8 +70,8 @@ static bool ask_worker(struct lookup *l, const struct ask *q,
     struct mxhop *mx = l->mx;
     uint64_t start_ms = clock_boot_ms();
     uint32_t allowed_ms = may_wait_ms(l, q);
-    enum worker_verdict verdict = worker_domain(
-        mx->worker, q->name, q->known, q->flags, allowed_ms, set_r);
+    enum worker_verdict verdict = worker_domain(mx->worker, q->name, q->known,
+                                                q->flags, allowed_ms, set_r);
     uint64_t end_ms = clock_boot_ms();
 
     if (allowed_ms > 0)

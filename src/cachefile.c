@@ -16,29 +16,31 @@
 #include "store/kv.h"
 #include "util/err.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#define PASSWD_MAX 4096 /* octets of a line of passwd(5) */
+
 static enum mxhop_status owner_ids(const char *name, struct kv_lmdb_options *o,
                                    struct mxhop_error *err)
 {
-    const struct passwd *pw;
+    char strings[PASSWD_MAX];
+    struct passwd pw, *found;
+    int rc;
 
     o->uid = geteuid();
     o->gid = getegid();
     if (name == NULL || name[0] == '\0')
         return MXHOP_OK;
-    errno = 0;
-    pw = getpwnam(name);
-    if (pw == NULL)
+    rc = getpwnam_r(name, &pw, strings, sizeof(strings), &found);
+    if (found == NULL)
         return err_set(err, MXHOP_ERR_CONFIG, "cache_owner: %s: %s", name,
-                       errno != 0 ? strerrordesc_np(errno) : "no such user");
-    o->uid = pw->pw_uid;
-    o->gid = pw->pw_gid;
+                       rc != 0 ? strerrordesc_np(rc) : "no such user");
+    o->uid = pw.pw_uid;
+    o->gid = pw.pw_gid;
     return MXHOP_OK;
 }
 

@@ -181,9 +181,9 @@ static void explain_cache(const struct lookup *l, struct buf *out)
 {
     step(out, 5, "cache");
     if (l->mx->cache != NULL && l->asked_dns)
-        buf_printf(out, "%s\n" INDENT, l->mx->cache_dir != NULL
-                                           ? l->mx->cache_dir
-                                           : "in the memory of this process");
+        buf_printf(out, "%s\n" INDENT,
+                   l->mx->cache_dir != NULL ? l->mx->cache_dir
+                                            : "in the memory of this process");
     if (l->mx->cache == NULL)
         sentence(out, "none configured");
     else if (!l->asked_dns)

@@ -130,6 +130,21 @@ static enum mxhop_cache_state from_fresh(struct lookup *l, const char *name,
     return MXHOP_CACHE_HIT;
 }
 
+/* That somebody asked again has to be in the cache before a flood of names is,
+   whoever lets that in; and each writing costs a system call here. */
+static void write_touches(struct mxhop *mx)
+{
+    uint64_t now_ms = clock_boot_ms();
+
+    if (mx->touched_ms == 0)
+        mx->touched_ms = now_ms;
+    if (cache_pending(mx->cache) <= FACTS_PENDING_MAX &&
+        now_ms < mx->touched_ms + FACTS_PENDING_MS)
+        return;
+    mx->touched_ms = 0;
+    worker_flush_soon(mx->worker);
+}
+
 /* What a lookup that was answered from the cache leaves to be done. */
 void facts_used(struct mxhop *mx, const char *domain, bool refresh_due,
                 bool once)
@@ -138,9 +153,8 @@ void facts_used(struct mxhop *mx, const char *domain, bool refresh_due,
         cache_touch(mx->cache, domain);
     if (refresh_due)
         ask_refresh(mx, domain);
-    else if (once && mx->worker != NULL &&
-             cache_pending(mx->cache) > FACTS_PENDING_MAX)
-        worker_flush_soon(mx->worker);
+    else if (once && mx->worker != NULL)
+        write_touches(mx);
 }
 
 static bool facts_of(struct lookup *l, const char *name, bool wait,

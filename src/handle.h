@@ -35,6 +35,7 @@ struct mxhop {
     bool cache_checked; /* that we are not root: at the first lookup */
     char *cache_dir;    /* NULL: cache = memory or none, or it failed */
     struct cache_policy policy;
+    uint64_t touched_ms; /* the first touch since they were written last; 0 */
     uint64_t rules_hash; /* of all that routes are made from */
     struct buf text;     /* the last answer of mxhop_text() */
     struct worker *worker;
@@ -137,7 +138,8 @@ bool facts_hops(struct lookup *l);
 bool facts_addresses(const struct mxhop *mx, struct cache_view *view,
                      struct mxset *set, bool *usable_r);
 /* A domain was answered from the cache: what that leaves to be done. */
-#define FACTS_PENDING_MAX 256
+#define FACTS_PENDING_MAX 256  /* touches are written when more wait, */
+#define FACTS_PENDING_MS  2000 /* or one that has waited for so long */
 void facts_used(struct mxhop *mx, const char *domain, bool refresh_due,
                 bool once);
 

@@ -45,9 +45,8 @@ static bool pass(struct lookup *l, const char *why)
 enum mxhop_local lookup_is_local(const struct mxhop *mx, const char *domain)
 {
     if (mx->conf.local_domains[0] != '\0')
-        return match_host_list(mx->conf.local_domains, domain)
-                   ? MXHOP_LOCAL_YES
-                   : MXHOP_LOCAL_NO;
+        return match_host_list(mx->conf.local_domains, domain) ? MXHOP_LOCAL_YES
+                                                               : MXHOP_LOCAL_NO;
     if (mx->host.is_local == NULL)
         return MXHOP_LOCAL_NO;
     return mx->host.is_local(mx->host.ctx, domain);
@@ -335,10 +334,8 @@ static bool run(struct lookup *l)
 bool lookup_run(struct lookup *l, struct mxhop *mx, const char *key,
                 unsigned flags)
 {
-    *l = (struct lookup){.mx = mx,
-                         .asked = key,
-                         .status = "",
-                         .exchange_edge_s = INT64_MAX};
+    *l = (struct lookup){
+        .mx = mx, .asked = key, .status = "", .exchange_edge_s = INT64_MAX};
     handle_check_cache(mx);
     l->now_s = clock_wall_s();
     l->deadline_ms = clock_boot_ms() + mx->budget_ms;

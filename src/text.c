@@ -134,9 +134,8 @@ static uint32_t addresses_ttl_s(const struct lookup *l)
     for (size_t i = 0; i < d->n; i++) {
         const struct candidate *c = &d->c[i];
         enum addr_state state =
-            c->addrs == NULL
-                ? ADDR_UNKNOWN
-                : hostaddrs_state(c->addrs, l->mx->rules.families);
+            c->addrs == NULL ? ADDR_UNKNOWN
+                             : hostaddrs_state(c->addrs, l->mx->rules.families);
 
         if (c->is_address || c->drop == DROP_LIMIT)
             continue;

@@ -24,12 +24,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { MYDESTINATION, VIRTUAL_ALIAS, VIRTUAL_MAILBOX, RELAY, N_LISTS };
 
+/* Names alone are compared here: Postfix copies and folds for each list. */
+struct local_list {
+    struct postfix_list *list; /* NULL: none, or */
+    char *names;               /* each ends with a NUL, the last with two */
+};
+
 struct postfix_host {
     char *name; /* of the table */
-    struct postfix_list *lists[N_LISTS];
+    struct local_list lists[N_LISTS];
     char *own_name, *mail_owner;
     char *own_addresses;
     char reason[512];
@@ -137,7 +144,30 @@ static char *safe_patterns(const char *name, const char *param,
     return NULL;
 }
 
-/* An empty list stays NULL: asking Postfix costs time in each lookup. */
+/* The words of a list of nothing but ASCII names, each with a NUL behind it;
+   NULL if there is more in it (or no memory). */
+static char *only_names(const char *patterns)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
+                                "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                "0123456789.-_" WORDS_IN_LIST;
+    char *names, *end;
+
+    if (patterns[strspn(patterns, plain)] != '\0')
+        return NULL;
+    names = end = calloc(1, strlen(patterns) + 2);
+    if (names == NULL)
+        return NULL;
+    for (const char *p = patterns; *p != '\0';) {
+        size_t len = strcspn(p, WORDS_IN_LIST);
+
+        memcpy(end, p, len);
+        end += len + (len > 0);
+        p += len + strspn(p + len, WORDS_IN_LIST);
+    }
+    return names;
+}
+
 static bool open_list(struct postfix_host *host, int i, const char *param,
                       const char *value, int flags, match_function *match)
 {
@@ -150,11 +180,15 @@ static bool open_list(struct postfix_host *host, int i, const char *param,
     free(copy);
     if (patterns == NULL)
         return false;
-    /* A missing table is not the end of postmap(1): we pass, and say so. */
-    dict_allow_surrogate = 1;
-    if (patterns[strspn(patterns, WORDS_IN_LIST)] != '\0')
-        host->lists[i] = match_list_init(param, flags, patterns, 1, match);
-    dict_allow_surrogate = surrogates;
+    if (match == match_string ||
+        patterns[strspn(patterns, WORDS_IN_LIST)] == '\0')
+        host->lists[i].names = only_names(patterns);
+    if (host->lists[i].names == NULL) {
+        /* A missing table is not the end of postmap(1): we pass, and say so. */
+        dict_allow_surrogate = 1;
+        host->lists[i].list = match_list_init(param, flags, patterns, 1, match);
+        dict_allow_surrogate = surrogates;
+    }
     free(patterns);
     return true;
 }
@@ -176,16 +210,25 @@ static bool open_lists(struct postfix_host *host)
                      match_hostname);
 }
 
+static bool is_among(const char *names, const char *domain)
+{
+    for (; *names != '\0'; names += strlen(names) + 1)
+        if (strcasecmp(names, domain) == 0)
+            return true;
+    return false;
+}
+
 static enum mxhop_local in_lists(struct postfix_host *host, const char *domain)
 {
     int i;
 
     for (i = 0; i < N_LISTS; i++) {
-        if (host->lists[i] == NULL)
-            continue;
-        if (match_list_match(host->lists[i], domain) != 0)
+        const struct local_list *l = &host->lists[i];
+
+        if (l->names != NULL ? is_among(l->names, domain)
+                             : match_list_match(l->list, domain) != 0)
             return MXHOP_LOCAL_YES;
-        if (host->lists[i]->error != 0)
+        if (l->list != NULL && l->list->error != 0)
             return MXHOP_LOCAL_ERROR;
     }
     return MXHOP_LOCAL_NO;
@@ -304,8 +347,9 @@ void host_free(struct postfix_host *host)
     if (host == NULL)
         return;
     for (i = 0; i < N_LISTS; i++) {
-        if (host->lists[i] != NULL)
-            match_list_free(host->lists[i]);
+        if (host->lists[i].list != NULL)
+            match_list_free(host->lists[i].list);
+        free(host->lists[i].names);
     }
     free(host->name);
     free(host->own_name);

@@ -33,11 +33,23 @@ static char lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
-static bool is_name_char(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '_';
-}
+/* What stands for an octet in a normal form; 0: it cannot be in a name. One
+   access instead of several comparisons: each lookup comes through here. */
+static const char name_char[256] = {
+    ['-'] = '-', ['.'] = '.', ['_'] = '_', ['0'] = '0', ['1'] = '1',
+    ['2'] = '2', ['3'] = '3', ['4'] = '4', ['5'] = '5', ['6'] = '6',
+    ['7'] = '7', ['8'] = '8', ['9'] = '9', ['A'] = 'a', ['B'] = 'b',
+    ['C'] = 'c', ['D'] = 'd', ['E'] = 'e', ['F'] = 'f', ['G'] = 'g',
+    ['H'] = 'h', ['I'] = 'i', ['J'] = 'j', ['K'] = 'k', ['L'] = 'l',
+    ['M'] = 'm', ['N'] = 'n', ['O'] = 'o', ['P'] = 'p', ['Q'] = 'q',
+    ['R'] = 'r', ['S'] = 's', ['T'] = 't', ['U'] = 'u', ['V'] = 'v',
+    ['W'] = 'w', ['X'] = 'x', ['Y'] = 'y', ['Z'] = 'z', ['a'] = 'a',
+    ['b'] = 'b', ['c'] = 'c', ['d'] = 'd', ['e'] = 'e', ['f'] = 'f',
+    ['g'] = 'g', ['h'] = 'h', ['i'] = 'i', ['j'] = 'j', ['k'] = 'k',
+    ['l'] = 'l', ['m'] = 'm', ['n'] = 'n', ['o'] = 'o', ['p'] = 'p',
+    ['q'] = 'q', ['r'] = 'r', ['s'] = 's', ['t'] = 't', ['u'] = 'u',
+    ['v'] = 'v', ['w'] = 'w', ['x'] = 'x', ['y'] = 'y', ['z'] = 'z',
+};
 
 /* The last label is digits only: inet_aton(3) and friends may take it. */
 static bool ends_in_number(const char *name)
@@ -58,12 +70,12 @@ static const char *normalise_ascii(const char *in, size_t n, char *out)
     if (n > NAME_MAX_TEXT)
         return "domain name longer than 253 octets";
     for (size_t i = 0; i < n; i++) {
-        char c = lower(in[i]);
+        char c = name_char[(unsigned char)in[i]];
 
         if (c == '.' ? label == 0 : label == LABEL_MAX)
             return c == '.' ? "empty label in domain name"
                             : "label longer than 63 octets in domain name";
-        if (c != '.' && !is_name_char(c))
+        if (c == 0)
             return "domain name with a character other than letters, digits, "
                    "'-', '_' and '.'";
         label = c == '.' ? 0 : label + 1;

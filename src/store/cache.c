@@ -91,8 +91,10 @@ struct cache_view *cache_view_open(struct cache *c)
         return NULL;
     v->cache = c;
     v->kv = c->kv->ops->view_open(c->kv);
-    if (v->kv != NULL)
+    if (v->kv != NULL) {
+        v->memo = memo_open();
         return v;
+    }
     free(v);
     return NULL;
 }
@@ -102,6 +104,7 @@ void cache_view_close(struct cache_view **v)
     if (*v == NULL)
         return;
     (*v)->cache->kv->ops->view_close((*v)->kv);
+    memo_close((*v)->memo);
     free(*v);
     *v = NULL;
 }

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 #include "store/cache.h"
+#include "store/cache_memo.h"
 #include "store/cache_record.h"
 #include "store/codec.h"
 
@@ -66,6 +67,7 @@ struct cache {
 struct cache_view {
     struct cache *cache;
     struct kv_view *kv;
+    struct memo *memo; /* may be NULL */
 };
 
 /* ---- cache.c ---- */

@@ -133,17 +133,29 @@ struct cache_entry_state cache_get_host(struct cache_view *v, const char *host,
 
 /* ---- finished answers ---- */
 
-static bool find_route(struct cache_view *v, const struct domain_record *d,
+static bool route_holds(const struct route_record *r, struct site_id site,
+                        uint64_t made_of, uint64_t now_ms, int64_t now_s)
+{
+    return r->check == site.check && r->made_of == made_of &&
+           r->expires_ms > now_ms && r->from_s <= now_s && now_s < r->until_s;
+}
+
+static bool find_route(struct cache_view *v, struct site_id site,
                        uint64_t made_of, uint64_t now_ms, int64_t now_s,
                        struct route_record *r_r)
 {
+    uint64_t key = route_key(v->cache, site, made_of);
     struct kv_value value;
 
-    return find(v, route_key(v->cache, d->site, made_of), &value) &&
-           route_record_decode(value.data, value.len, r_r) &&
-           r_r->check == d->site.check && r_r->made_of == made_of &&
-           r_r->expires_ms > now_ms && r_r->from_s <= now_s &&
-           now_s < r_r->until_s;
+    if (memo_get(v->memo, key, now_ms, r_r) &&
+        route_holds(r_r, site, made_of, now_ms, now_s))
+        return true;
+    if (!find(v, key, &value) ||
+        !route_record_decode(value.data, value.len, r_r) ||
+        !route_holds(r_r, site, made_of, now_ms, now_s))
+        return false;
+    memo_put(v->memo, key, now_ms, r_r);
+    return true;
 }
 
 static bool read_route(struct cache_view *v, const char *domain,
@@ -158,7 +170,7 @@ static bool read_route(struct cache_view *v, const char *domain,
         return false;
     state = domain_judge(&v->cache->policy, &d, now_ms);
     if (state.verdict != CACHE_FRESH ||
-        !find_route(v, &d, made_of, now_ms, now_s, &r))
+        !find_route(v, d.site, made_of, now_ms, now_s, &r))
         return false;
     *route_r = (struct cached_route){.has_text = r.has_text,
                                      .by_domain = r.by_domain,

@@ -168,9 +168,9 @@ static enum mxhop_status read_entry(struct ovtable_snap *s,
 }
 
 /* The ids of the entries under a key; none: ids_r->mv_size is 0. */
-static enum mxhop_status find_ids(struct ovtable_snap *s,
-                                  enum ovtable_index by, const char *key,
-                                  MDB_val *ids_r, struct mxhop_error *err)
+static enum mxhop_status find_ids(struct ovtable_snap *s, enum ovtable_index by,
+                                  const char *key, MDB_val *ids_r,
+                                  struct mxhop_error *err)
 {
     size_t len = strlen(key);
     int rc;

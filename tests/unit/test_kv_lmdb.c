@@ -437,22 +437,6 @@ static void other_boot(void)
     close(fd);
 }
 
-/* What was restored from a copy, say. */
-static void copied_data(void)
-{
-    static unsigned char bytes[2 * SIZE];
-    int from = open(path_of(DATA), O_RDONLY), to;
-    ssize_t n = read(from, bytes, sizeof(bytes));
-    char x[80];
-
-    snprintf(x, sizeof(x), "%s/x", top);
-    to = open(x, O_RDWR | O_CREAT | O_EXCL, 0600);
-    ck_assert(n > 0 && write(to, bytes, (size_t)n) == n);
-    ck_assert_int_eq(rename(x, path_of(DATA)), 0);
-    close(from);
-    close(to);
-}
-
 static void damaged_seed(void)
 {
     overwrite(STATE, 57, "??", 2);
@@ -513,7 +497,6 @@ static const struct {
     {other_version, false, "data of another version was thrown away"},
     {other_boot, false, "data of an earlier boot was thrown away"},
     {damaged_seed, false, "data with a damaged state was thrown away"},
-    {copied_data, false, "data from elsewhere was thrown away"},
     {cut_state, false, "data with a damaged state was thrown away"},
     {no_state, false, "data without its state was thrown away"},
     {no_data, false, NULL},

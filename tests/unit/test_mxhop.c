@@ -50,10 +50,11 @@ static void configure(const char *more)
 {
     char text[1024];
 
-    snprintf(text, sizeof(text),
-             "dns_servers = 127.0.0.1:9\nlookup_budget = 100ms\ncache = memory\n"
-             "overrides = ldif:%s\noverride_table = %s\n%s",
-             ldif, table, more);
+    snprintf(
+        text, sizeof(text),
+        "dns_servers = 127.0.0.1:9\nlookup_budget = 100ms\ncache = memory\n"
+        "overrides = ldif:%s\noverride_table = %s\n%s",
+        ldif, table, more);
     write_file(config, text);
 }
 

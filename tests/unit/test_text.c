@@ -197,8 +197,8 @@ START_TEST(null_mx_is_rejected_each_time)
     struct mxhop *mx = open_handle();
 
     for (int i = 0; i < 3; i++) {
-        ck_assert_int_eq(strncmp(text_of(mx, "null.example"), "error:5.1.10", 12),
-                         0);
+        ck_assert_int_eq(
+            strncmp(text_of(mx, "null.example"), "error:5.1.10", 12), 0);
         usleep(50000);
     }
     ck_assert_uint_eq(minidns_count(&dns, "null.example 15"), 1);
@@ -249,8 +249,7 @@ START_TEST(belongs_to_its_configuration)
     mxhop_close(&mx);
     configure("");
     mx = open_handle();
-    ck_assert_str_eq(text_of(mx, "a.example"),
-                     ":[mx1.example], [mx2.example]");
+    ck_assert_str_eq(text_of(mx, "a.example"), ":[mx1.example], [mx2.example]");
     mxhop_close(&mx);
 }
 END_TEST
@@ -327,8 +326,7 @@ START_TEST(a_new_override_counts_at_once)
     refresh_elsewhere(new_sets[_i]);
     ck_assert_str_eq(text_of(mx, "a.example"), ":[r.example]");
     refresh_elsewhere(OTHER);
-    ck_assert_str_eq(text_of(mx, "a.example"),
-                     ":[mx1.example], [mx2.example]");
+    ck_assert_str_eq(text_of(mx, "a.example"), ":[mx1.example], [mx2.example]");
     mxhop_close(&mx);
 }
 END_TEST
@@ -355,8 +353,7 @@ START_TEST(windows_open_and_close)
                 : ENTRY("mxhopExchange: mx1.example\nmxhopHop: 1 [192.0.2.5]\n"
                         "mxhopNotBefore: %s\nmxhopNotAfter: %s\n"));
 
-    ck_assert_str_eq(text_of(mx, "a.example"),
-                     ":[mx1.example], [mx2.example]");
+    ck_assert_str_eq(text_of(mx, "a.example"), ":[mx1.example], [mx2.example]");
     ck_assert(answer_becomes(mx, ":[192.0.2.5]"));
     ck_assert(answer_becomes(mx, ":[mx1.example], [mx2.example]"));
     ck_assert_uint_eq(minidns_count(&dns, "a.example 15"), 1);
