@@ -181,7 +181,8 @@ C_FILES := $(wildcard src/*.[ch] src/*/*.[ch] include/mxhop/*.h \
 	plugins/*/*.[ch] tests/*/*.[ch] docs/man/*.c)
 SH_FILES := .ci/run tests/integration/run tests/support/deps.sh \
 	tests/support/ground tests/support/run-unit tests/support/run-fuzz tests/support/includes \
-	tests/support/coverage $(wildcard contrib/demo/demo tests/bench/bench)
+	tests/support/coverage $(wildcard contrib/demo/demo) \
+	$(filter-out %.c,$(wildcard tests/bench/*))
 
 .PHONY: lint format format-check includes man-lint coverage
 lint:
@@ -233,10 +234,22 @@ demo:
 	$(MAKE) all
 	contrib/demo/demo $(DOMAIN)
 
+# BENCH="hot warm" runs only those; each can also be run alone.
+BENCH ?=
+BENCH_PROGRAMS := $(patsubst tests/bench/%.c,$(B)/tests/bench/%,\
+	$(wildcard tests/bench/*.c)) $(B)/tests/bench/faultdns
+.PHONY: bench-programs
+bench-programs: all $(BENCH_PROGRAMS)
+
 bench:
 	tests/support/deps.sh bench
-	$(MAKE) all $(B)/tests/bench/lookup-bench
-	tests/bench/bench
+	$(MAKE) bench-programs
+	MXHOP_BUILD=$(CURDIR)/$(B) tests/bench/bench $(BENCH)
+
+$(B)/tests/bench/faultdns: tests/support/faultdns.c
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $<
 
 $(B)/tests/bench/%: tests/bench/%.c $(B)/lib/libmxhop.a
 	@mkdir -p $(@D)

@@ -85,7 +85,8 @@ static int get(const struct probe_cache *c, bool json, int n, char **domains)
 
 /* ---- flush ---- */
 
-/* domain NULL: everything. Another process that writes is soon done. */
+/* domain NULL: everything. Another process that writes is soon done; one that
+   was stopped is not. */
 static bool forget(struct cache *cache, const char *domain, bool *found_r)
 {
     const struct timespec pause = {.tv_nsec = FLUSH_RETRY_MS * 1000000L};
@@ -93,7 +94,9 @@ static bool forget(struct cache *cache, const char *domain, bool *found_r)
 
     while (!cache_forget(cache, domain, found_r)) {
         if (clock_boot_ms() >= until_ms) {
-            cli_complain("another process is writing to the cache; try again");
+            cli_complain("the cache cannot be written: another process is "
+                         "writing, its file system is full, or a process that "
+                         "was stopped holds on to old pages; try again");
             return false;
         }
         nanosleep(&pause, NULL);

@@ -109,7 +109,7 @@ static void own_addresses(struct buf *out)
 struct mxhop *cli_open(const char *config, int *status_r)
 {
     struct mxhop_host host = {.log = log_line};
-    char name[HOST_NAME_MAX + 1] = "";
+    char name[HOST_NAME_MAX + 1] = "", owner[LOGIN_NAME_MAX + 1];
     struct buf addresses = {0};
     struct mxhop_error err;
     struct mxhop *mx;
@@ -118,6 +118,8 @@ struct mxhop *cli_open(const char *config, int *status_r)
     host.own_addresses = addresses.data;
     if (gethostname(name, sizeof(name) - 1) == 0)
         host.own_names = name;
+    if (cli_cache_owner(config, owner))
+        host.cache_owner = owner;
     if (mxhop_open(&mx, config, &host, &err) != MXHOP_OK)
         *status_r = cli_fail(&err); /* mx is NULL then */
     buf_free(&addresses);

@@ -7,6 +7,10 @@
  * only root may read is read before, or the process stays root: an
  * answer without cache is better than none.
  *
+ * A command that stays root to the end (it reads overrides, which nobody else
+ * may be able to) uses no cache of another user, but must not take its place
+ * with one of root's either: the library is told whose it is.
+ *
  * A directory that is missing is made by whoever opens the cache first; only
  * root can make it in /run, so that is done before the change.
  */
@@ -143,6 +147,24 @@ static int switch_to(const struct identity *who, const char *config)
         return 0;
     cli_complain("cannot become user %s: %s", who->name, strerror(errno));
     return EX_OSERR;
+}
+
+bool cli_cache_owner(const char *config, char *name_r)
+{
+    struct identity who;
+    struct mxhop_error err;
+    char dir[PATH_MAX];
+    struct conf conf;
+    bool found;
+
+    if (geteuid() != 0 || conf_load(&conf, config, NULL, &err) != MXHOP_OK)
+        return false;
+    found = conf_cache_dir(&conf, config, dir, sizeof(dir)) &&
+            find_owner(&conf, dir, &who);
+    conf_free(&conf);
+    if (found)
+        memcpy(name_r, who.name, sizeof(who.name));
+    return found;
 }
 
 int cli_become_owner(const char *config)

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PAIRS    8192 /* power of two */
+#define PAIRS    16384 /* power of two */
 #define TEXT_MAX 72
 
 struct slot {

@@ -100,6 +100,9 @@ unpack_daemons() {
 	mkdir -p "$new/root/usr"
 	for deb in "$new"/*.deb; do
 		dpkg -x "$deb" "$new/root"
+		# shellcheck disable=SC2016 # words of dpkg-deb
+		dpkg-deb -W --showformat='${Package} ${Version}\n' "$deb" \
+			>>"$new/root/.versions"
 	done
 	merge_usr "$new/root"
 	chmod 755 "$new/root"

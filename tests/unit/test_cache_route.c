@@ -100,6 +100,42 @@ START_TEST(route_near_the_end)
 }
 END_TEST
 
+/* What was read a moment ago is read from memory, but not for long: else
+   `mxhop cache flush` would not show. */
+START_TEST(route_is_remembered_for_some_seconds)
+{
+    struct mxset s = make_set(MX_HOSTS, 60, "mx.example.com");
+    struct cached_route r;
+    struct buf b = {0};
+    bool found;
+
+    put(MX_HOSTS, false, 60, T0);
+    put_route("text", &s, MADE_OF);
+    ck_assert(cache_get_route(view, EXAMPLE, MADE_OF, T0, 1500, &r, &b));
+    ck_assert(cache_forget(cache, EXAMPLE, &found));
+    ck_assert(found);
+    ck_assert(!cache_get_route(view, EXAMPLE, MADE_OF, T0, 1500, &r, &b));
+    put(MX_HOSTS, false, 60, T0);
+    ck_assert(cache_get_route(view, EXAMPLE, MADE_OF, T0, 1500, &r, &b));
+    ck_assert_str_eq(b.data, "text");
+    /* It ends with the answer, and belongs to what it was made of. */
+    ck_assert(!cache_get_route(view, EXAMPLE, MADE_OF, T0, 2000, &r, &b));
+    ck_assert(!cache_get_route(view, EXAMPLE, MADE_OF, T0, 999, &r, &b));
+    ck_assert(!cache_get_route(view, EXAMPLE, MADE_OF + 1, T0, 1500, &r, &b));
+    ck_assert(
+        !cache_get_route(view, EXAMPLE, MADE_OF, T0 + 5000, 1500, &r, &b));
+    mxset_free(&s);
+    buf_free(&b);
+}
+END_TEST
+
+static void renew_view(void)
+{
+    cache_view_close(&view);
+    view = cache_view_open(cache);
+    ck_assert_ptr_nonnull(view);
+}
+
 /* Whatever is damaged in it: no answer, or the text as it was. */
 START_TEST(route_damaged)
 {
@@ -121,6 +157,7 @@ START_TEST(route_damaged)
         if (cache_get_route(view, EXAMPLE, MADE_OF, T0, 1500, &r, &b))
             ck_assert_str_eq(b.data, "text");
         e->value[i] ^= 0xff;
+        renew_view(); /* it remembers */
     }
     e->value[len - 1] = '\0';
     ck_assert(!cache_get_route(view, EXAMPLE, MADE_OF, T0, 1500, &r, &b));
@@ -228,6 +265,7 @@ int main(void)
     tcase_add_loop_test(t, route, 0, COUNT(routes));
     tcase_add_test(t, route_is_the_sites);
     tcase_add_test(t, route_near_the_end);
+    tcase_add_test(t, route_is_remembered_for_some_seconds);
     tcase_add_test(t, route_damaged);
     tcase_add_test(t, hot_path_allocates_nothing);
     tcase_add_test(t, threads);

@@ -1,0 +1,139 @@
+/*
+ * fill-bench - put many domains into a shared cache, without the DNS
+ *
+ *     fill-bench CACHE SIZE_MIB DOMAINS SETS
+ *
+ * Fills the cache in the directory CACHE, as its owner, as if all had just been
+ * asked for, and once more: domains d<n>.bench.test that share SETS MX sets of
+ * one to three hosts m<s>.bench.test, each host with an IPv4 address and every
+ * other one with an IPv6 address too. All is good for a day. Ends with an error
+ * if anything was dropped.
+ */
+
+#include "store/cache.h"
+#include "util/clock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DAY_S    86400
+#define BATCH    500  /* entries between two flushes */
+#define PATIENCE 1000 /* ms; nobody else writes */
+
+static void die(const char *what)
+{
+    fprintf(stderr, "fill-bench: %s\n", what);
+    exit(1);
+}
+
+static struct cache *open_cache(const char *dir, uint64_t size_bytes)
+{
+    const struct cache_policy policy = {
+        .ttl_max_s = DAY_S, .negative_ttl_max_s = 900, .stale_max_s = DAY_S};
+    const struct kv_lmdb_options options = {.dir = dir,
+                                            .uid = geteuid(),
+                                            .gid = getegid(),
+                                            .size_bytes = size_bytes,
+                                            .rank = cache_rank};
+    struct mxhop_error err;
+    const char *note;
+    struct cache *cache;
+    struct kv *kv;
+
+    if (kv_lmdb_open(&kv, &options, &note, &err) != MXHOP_OK ||
+        cache_open(&cache, kv, &policy, &err) != MXHOP_OK)
+        die(err.text);
+    return cache;
+}
+
+static void flush(struct cache *cache)
+{
+    if (!cache_flush(cache, PATIENCE))
+        die("not written");
+}
+
+static bool ends_batch(unsigned long i, unsigned long n)
+{
+    return (i + 1) % BATCH == 0 || i + 1 == n;
+}
+
+static const char *domain_name(unsigned long i)
+{
+    static char domain[64];
+
+    snprintf(domain, sizeof(domain), "d%lu.bench.test", i);
+    return domain;
+}
+
+/* The batch that ends with domain i: the second time it is asked for. */
+static void touch_batch(struct cache *cache, unsigned long i)
+{
+    for (unsigned long k = i - i % BATCH; k <= i; k++)
+        cache_touch(cache, domain_name(k));
+    flush(cache);
+}
+
+static void put_hosts(struct cache *cache, unsigned long sets)
+{
+    struct hostaddrs addrs;
+    char host[64];
+
+    for (unsigned long s = 0; s < sets; s++) {
+        memset(&addrs, 0, sizeof(addrs));
+        addrs.ttl_s = DAY_S;
+        addrs.state[FAMILY_V4] = ADDR_SOME;
+        addrs.n[FAMILY_V4] = 1;
+        addrs.v4[0].s_addr = htonl((192u << 24) | (uint32_t)(s & 0xffffff));
+        addrs.state[FAMILY_V6] = s % 2 == 0 ? ADDR_SOME : ADDR_NONE;
+        addrs.n[FAMILY_V6] = s % 2 == 0;
+        memcpy(&addrs.v6[0], &s, sizeof(s));
+        snprintf(host, sizeof(host), "m%lu.bench.test", s);
+        cache_put_host(cache, host, clock_boot_ms(), &addrs);
+        if (ends_batch(s, sets))
+            flush(cache);
+    }
+}
+
+static void put_domains(struct cache *cache, unsigned long n,
+                        unsigned long sets)
+{
+    char host[64];
+    unsigned long s;
+
+    for (unsigned long i = 0; i < n; i++) {
+        struct mxset set = {.outcome = MX_HOSTS, .ttl_s = DAY_S};
+
+        s = i % sets;
+        for (unsigned long h = 0; h <= s % 3; h++) {
+            snprintf(host, sizeof(host), "m%lu.bench.test", (s + h) % sets);
+            if (!mxset_add(&set, host, (uint16_t)(10 * (h + 1))))
+                die("out of memory");
+        }
+        cache_put_domain(cache, domain_name(i), clock_boot_ms(), &set);
+        mxset_free(&set);
+        if (!ends_batch(i, n))
+            continue;
+        flush(cache);
+        touch_batch(cache, i);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    unsigned long domains, sets;
+    struct cache *cache;
+
+    if (argc != 5)
+        die("usage: fill-bench CACHE SIZE_MIB DOMAINS SETS");
+    domains = strtoul(argv[3], NULL, 10);
+    sets = strtoul(argv[4], NULL, 10);
+    if (sets == 0)
+        die("SETS is not a number");
+    cache = open_cache(argv[1], strtoull(argv[2], NULL, 10) << 20);
+    put_hosts(cache, sets);
+    put_domains(cache, domains, sets);
+    cache_close(&cache);
+    return 0;
+}
