@@ -52,7 +52,9 @@
  * later the old rules stay. Ends on a signal.
  */
 
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>

@@ -103,7 +103,8 @@ static const char *text_of(struct mxhop *mx, const char *key)
     return text != NULL ? text : "(none)";
 }
 
-/* Until the answer comes without a single allocation. */
+/* Until the answer comes without a single allocation. The worker, which writes
+   what a lookup leaves behind some milliseconds later, needs its memory. */
 static bool becomes_free(struct mxhop *mx, const char *key, const char *want)
 {
     uint64_t until_ms = clock_boot_ms() + QUICK_MS;
@@ -111,9 +112,9 @@ static bool becomes_free(struct mxhop *mx, const char *key, const char *want)
     const char *text;
     bool hit;
 
-    text_of(mx, key); /* what grows has grown */
     do {
-        usleep(5000);
+        text_of(mx, key);
+        usleep(50000);
         failmalloc_at(1);
         if (mxhop_text(mx, key, MXHOP_FORMAT_POSTFIX, &text, &err) != MXHOP_OK)
             text = "(error)";
