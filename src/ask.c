@@ -93,10 +93,11 @@ void ask_refresh(struct mxhop *mx, const char *name)
 {
     struct mxset unused;
 
-    if (mx->worker == NULL)
+    /* While nobody is to be reached it stays due, and costs nothing. That it
+       was asked for is noted by store_claim(), once for all processes. */
+    if (mx->worker == NULL || worker_down(mx->worker))
         return;
     ask_reload_servers(mx);
-    cache_note_refresh(mx->cache, name, clock_boot_ms());
     (void)worker_domain(mx->worker, name, NULL, WORKER_REFRESH, 0, &unused);
 }
 

@@ -78,8 +78,11 @@ static void store_claim(void *ctx, const char *const *domains, size_t n,
         cache_claim(mx->cache, domains, n, clock_boot_ms(), granted);
         return;
     }
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         granted[i] = true;
+        if (mx->cache != NULL) /* of others nothing is noted */
+            cache_note_refresh(mx->cache, domains[i], clock_boot_ms());
+    }
 }
 
 static bool store_peek(void *ctx, const char *domain, struct mxset *set_r)

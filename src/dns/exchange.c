@@ -13,6 +13,8 @@
  * that callbacks come from there alone. A step handles each timer that is due
  * and one batch of events, then returns, even if callbacks keep asking.
  *
+ * A forked child may use the engine and close it; each goes on by itself.
+ *
  * An engine owns its queries and their sockets: at most half of the
  * descriptors that the process may have. Without a free one a query waits for
  * it, to its deadline at worst. What it remembers about servers from one query
@@ -33,6 +35,12 @@
 #include "util/err.h"
 
 #define EVENTS_BATCH 64
+
+/* How many queries may be in flight before tasks are to spare sockets. */
+static size_t comfortable(const struct engine *e)
+{
+    return e->sockets_max / 4;
+}
 
 static size_t sockets_allowed(void)
 {
@@ -62,10 +70,30 @@ enum mxhop_status engine_open(struct engine **e_r,
         return err_set(err, MXHOP_ERR_IO, "epoll_create1: %s",
                        strerrordesc_np(errno));
     }
+    e->pid = getpid();
     e->sockets_max = sockets_allowed();
     peers_set(e, servers);
     *e_r = e;
     return MXHOP_OK;
+}
+
+/* A child has its parent's sockets, and one epoll set with it: what either did
+   to that set would be done to the other. So it goes on with a set of its own,
+   and asks anew what was in flight. */
+static void check_fork(struct engine *e)
+{
+    pid_t pid = getpid();
+
+    if (e->pid == pid)
+        return;
+    e->pid = pid;
+    close(e->epoll_fd);
+    e->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    peers_forget_sockets(e);
+    for (size_t i = 0; i < e->heap.n; i++) {
+        query_close(e->heap.q[i]);
+        query_reask(e->heap.q[i]);
+    }
 }
 
 void engine_close(struct engine **ep)
@@ -75,16 +103,19 @@ void engine_close(struct engine **ep)
     if (e == NULL)
         return;
     *ep = NULL;
+    check_fork(e);
     for (size_t i = 0; i < e->heap.n; i++)
         query_free(e->heap.q[i]);
     free(e->heap.q);
     peers_close(e);
-    close(e->epoll_fd);
+    if (e->epoll_fd >= 0)
+        close(e->epoll_fd);
     free(e);
 }
 
 void engine_set_servers(struct engine *e, const struct dns_servers *servers)
 {
+    check_fork(e);
     peers_set(e, servers);
 }
 
@@ -123,6 +154,19 @@ bool engine_down(const struct engine *e)
 size_t engine_in_flight(const struct engine *e)
 {
     return e->heap.n;
+}
+
+bool engine_is_crowded(const struct engine *e)
+{
+    return e->heap.n >= comfortable(e);
+}
+
+/* What moves back in the heap meanwhile was looked at already. */
+void engine_hurry(struct engine *e, const void *ctx, uint64_t deadline_ms)
+{
+    for (size_t i = 0; i < e->heap.n; i++)
+        if (e->heap.q[i]->ctx == ctx)
+            query_hurry(e->heap.q[i], deadline_ms);
 }
 
 enum mxhop_status engine_ask(struct engine *e, const char *name, uint16_t type,
@@ -203,6 +247,7 @@ void engine_step(struct engine *e, uint64_t until_ms, int wake_fd)
     uint64_t n_done = e->n_done;
     int n;
 
+    check_fork(e);
     run_timers(e);
     /* The caller may have new work or be content: what ended is news. */
     n = take_events(e, wake_fd, e->n_done != n_done ? 0 : wait_ms(e, until_ms),

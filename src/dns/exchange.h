@@ -19,8 +19,10 @@ enum exchange_outcome {
     EXCHANGE_ANSWER,  /* msg is a whole reply: REPLY_ANSWER */
     EXCHANGE_FAILED,  /* every server refused or failed: `why` says how */
     EXCHANGE_TIMEOUT, /* the deadline passed */
-    EXCHANGE_DOWN     /* the breakers of all servers are open: says nothing
+    EXCHANGE_DOWN,    /* the breakers of all servers are open: says nothing
                          about the name */
+    EXCHANGE_UNASKED  /* no server got the question (no socket, no time, all
+                         unreachable): says nothing about the name */
 };
 
 /* Called once for each engine_ask() that returned MXHOP_OK, from
@@ -69,7 +71,13 @@ bool engine_down(const struct engine *e);
 enum mxhop_status engine_ask(struct engine *e, const char *name, uint16_t type,
                              uint64_t deadline_ms, exchange_fn *fn, void *ctx);
 
+/* Let what was asked for ctx end at deadline_ms, if that is earlier. */
+void engine_hurry(struct engine *e, const void *ctx, uint64_t deadline_ms);
+
 size_t engine_in_flight(const struct engine *e);
+/* So many queries in flight that those to come may have to wait for a socket:
+   ask for no more at once than must be. */
+bool engine_is_crowded(const struct engine *e);
 
 /*
  * Wait until something happens or until_ms (clock_boot_ms()) or wake_fd (or

@@ -4,6 +4,7 @@
 #define DNS_EXCHANGE_INT_H
 
 #include <netinet/in.h>
+#include <sys/types.h>
 #include "dns/exchange.h"
 #include "util/buf.h"
 
@@ -34,6 +35,7 @@ union address {
 struct server {
     union address addr;
     bool asked;
+    bool spoke;  /* replied, whatever came of it */
     bool plain;  /* dislikes OPT, so this query asks it without */
     bool failed; /* in this round */
     enum fault fault;
@@ -102,7 +104,8 @@ struct engine {
     uint8_t peer_at[DNS_SERVERS_MAX]; /* of the server in the list */
     void (*watch_fn)(void *ctx, const struct engine_server *s);
     void *watch_ctx;
-    int epoll_fd;
+    int epoll_fd; /* -1: none to be had after a fork */
+    pid_t pid;    /* of the process that it belongs to */
     size_t n_sockets;
     size_t sockets_max;
     uint64_t n_done; /* callbacks made */
@@ -124,6 +127,8 @@ void query_init(struct query *q, struct engine *e, const char *name,
 void query_close(struct query *q); /* its sockets */
 void query_free(struct query *q);
 void query_due(struct query *q, uint64_t now_ms);
+void query_hurry(struct query *q, uint64_t deadline_ms);
+void query_reask(struct query *q); /* its sockets are gone */
 /* A breaker opened: go on if it is that server that is being waited for. */
 void query_reconsider(struct query *q);
 /* A whole message came in on `a`. False: it was not ours, go on listening. */
@@ -139,6 +144,7 @@ void query_why_down(const struct query *q, char why[WHY_MAX]);
 /* exchange_peer.c: the engine's servers. */
 void peers_set(struct engine *e, const struct dns_servers *servers);
 void peers_close(struct engine *e);
+void peers_forget_sockets(struct engine *e);
 /* What the timers of the breakers ask for, after what came in was handled. */
 void peers_run(struct engine *e, uint64_t now_ms);
 uint64_t peers_next_ms(const struct engine *e); /* UINT64_MAX: nothing to do */

@@ -131,6 +131,15 @@ void peers_close(struct engine *e)
             peer_drop(&e->peers[i]);
 }
 
+void peers_forget_sockets(struct engine *e)
+{
+    for (size_t i = 0; i < DNS_SERVERS_MAX; i++)
+        if (e->peers[i].listed) {
+            query_close(&e->peers[i].probe);
+            e->peers[i].breaker.probing = false; /* nobody listens */
+        }
+}
+
 /* ---- what happens to a server ---- */
 
 void peer_heard(const struct attempt *a)

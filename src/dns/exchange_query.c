@@ -195,17 +195,47 @@ static void note_silence(struct query *q, uint64_t now_ms)
         peer_silent(a);
 }
 
+/* Whether nothing that happened has to do with the name. */
+static bool is_unasked(const struct query *q)
+{
+    for (size_t i = 0; i < q->n_servers; i++) {
+        const struct server *s = &q->server[i];
+
+        if (s->spoke || (s->asked && s->fault != FAULT_ERRNO))
+            return false;
+    }
+    return true;
+}
+
+static void give_up(struct query *q, enum exchange_outcome outcome)
+{
+    finish(q, is_unasked(q) ? EXCHANGE_UNASKED : outcome, NULL, 0);
+}
+
 void query_due(struct query *q, uint64_t now_ms)
 {
     note_silence(q, now_ms);
     if (turn_all_down(q))
         finish(q, EXCHANGE_DOWN, NULL, 0);
     else if (now_ms >= q->deadline_ms)
-        finish(q, EXCHANGE_TIMEOUT, NULL, 0);
+        give_up(q, EXCHANGE_TIMEOUT);
     else if (turn_all_failed(q)) /* or there is none */
-        finish(q, EXCHANGE_FAILED, NULL, 0);
+        give_up(q, EXCHANGE_FAILED);
     else
         next_attempt(q);
+}
+
+void query_hurry(struct query *q, uint64_t deadline_ms)
+{
+    if (deadline_ms >= q->deadline_ms)
+        return;
+    q->deadline_ms = deadline_ms;
+    set_due(q, q->due_ms);
+}
+
+void query_reask(struct query *q)
+{
+    set_due(q, 0);
 }
 
 void query_reconsider(struct query *q)
@@ -231,7 +261,7 @@ void query_failed(struct attempt *a, enum fault fault, int detail)
     s->fault = fault;
     s->detail = detail;
     if (turn_all_failed(q))
-        finish(q, EXCHANGE_FAILED, NULL, 0);
+        give_up(q, EXCHANGE_FAILED);
     else if (is_newest(a))
         set_due(q, 0);
 }
@@ -265,6 +295,8 @@ bool query_message(struct attempt *a, const uint8_t *msg, size_t len)
     if (q->fn == NULL)
         return true; /* that something came is all that counts */
     q->q.id = a->id;
+    if (len > 0)
+        q->server[a->server].spoke = true;
     switch (reply_judge(msg, len, &q->q, &rcode)) {
     case REPLY_ANSWER:
         finish(q, EXCHANGE_ANSWER, msg, len);

@@ -106,7 +106,10 @@ int attempt_open(struct attempt *a, bool tcp)
 void attempt_close(struct attempt *a)
 {
     if (a->fd >= 0) {
-        close(a->fd); /* leaves the epoll set by that */
+        /* Closing is not enough to leave the set: a forked child may have it
+           open, too. */
+        (void)epoll_ctl(a->query->engine->epoll_fd, EPOLL_CTL_DEL, a->fd, NULL);
+        close(a->fd);
         a->fd = -1;
         a->query->engine->n_sockets--;
     }

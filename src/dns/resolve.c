@@ -11,9 +11,10 @@
  * work, ends what is past its deadline, and last calls back for what ended.
  * So a callback may start tasks; it must not close the resolver.
  *
- * The engine cannot be told to forget a query. A task that ends before its MX
- * question does is kept as a zombie for it, and a lookup lives until its
- * queries are over; it still tells the owner what it learnt. After
+ * A query ends with the last task that wants it, but calls back once more: a
+ * task that ends before its MX question does is kept as a zombie for it, and a
+ * lookup lives until its queries are over; it still tells the owner what it
+ * learnt. After
  * resolver_close() the engine must not be stepped any more: close it.
  *
  * The resolver owns its tasks and lookups. Out of memory: a task cannot be
@@ -153,8 +154,10 @@ static void hurry(struct task_list *list, resolved_fn *fn, const void *ctx,
     struct task *t;
 
     for (t = TAILQ_FIRST(list); t != NULL; t = TAILQ_NEXT(t, link))
-        if (t->fn == fn && t->ctx == ctx && t->deadline_ms > deadline_ms)
+        if (t->fn == fn && t->ctx == ctx && t->deadline_ms > deadline_ms) {
             t->deadline_ms = deadline_ms;
+            engine_hurry(t->resolver->engine, t, deadline_ms); /* for MX */
+        }
 }
 
 void resolver_hurry(struct resolver *r, resolved_fn *fn, const void *ctx,

@@ -59,8 +59,8 @@ typedef void resolved_fn(void *ctx, const char *name, struct mxset *set);
  * At deadline_ms the task ends with what it has: an MX answer still missing
  * is MX_FAILURE, an address still missing ADDR_FAILED (in the result;
  * host_learned is told only if it was waited for long enough to mean it).
- * Where no name server is to be reached (EXCHANGE_DOWN) the result is the
- * same, at once, and the owner learns nothing.
+ * Where no name server could be asked (EXCHANGE_DOWN, _UNASKED) the result is
+ * the same, at once, and the owner learns nothing.
  */
 enum mxhop_status resolver_start_domain(struct resolver *r, const char *domain,
                                         const struct mxset *known,
@@ -71,7 +71,8 @@ enum mxhop_status resolver_start_host(struct resolver *r, const char *host,
                                       uint64_t deadline_ms, resolved_fn *fn,
                                       void *ctx);
 /* Let the task that was started with (fn, ctx) end at deadline_ms, if that is
-   earlier than its own; questions that it shares with others go on. */
+   earlier than its own. Its questions end with it, but for those that it shares
+   with others. */
 void resolver_hurry(struct resolver *r, resolved_fn *fn, const void *ctx,
                     uint64_t deadline_ms);
 size_t resolver_tasks(const struct resolver *r); /* started, not ended */

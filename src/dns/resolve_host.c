@@ -105,6 +105,12 @@ static void attach(struct waiter *w)
         deliver_failure(w);
 }
 
+/* Strangers' domains with many silent hosts must not take all sockets. */
+static unsigned in_flight_max(const struct resolver *r)
+{
+    return engine_is_crowded(r->engine) ? r->n_families : RESOLVE_IN_FLIGHT_MAX;
+}
+
 /* Ask for as many hosts as may be in flight; end the task after the last. */
 void hosts_pump(struct task *t)
 {
@@ -113,7 +119,7 @@ void hosts_pump(struct task *t)
     if (t->state != TASK_HOSTS)
         return;
     while (t->next < t->n_waiters &&
-           t->in_flight + r->n_families <= RESOLVE_IN_FLIGHT_MAX)
+           t->in_flight + r->n_families <= in_flight_max(r))
         attach(&t->waiters[t->next++]);
     if (t->next == t->n_waiters && t->waiting == 0)
         task_end(t);
@@ -171,7 +177,7 @@ void hosts_expire(struct task *t)
         if (w->lookup == NULL)
             continue;
         hosts_deliver(w, &w->lookup->addrs);
-        lookup_leave(w);
+        lookup_abandon(w);
     }
     task_end(t);
 }

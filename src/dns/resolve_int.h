@@ -110,5 +110,8 @@ void hosts_deliver(const struct waiter *w, const struct hostaddrs *found);
    nothing can be asked. */
 bool lookup_join(struct waiter *w, const char *host);
 void lookup_leave(struct waiter *w);
+/* The same, of a task whose time is over: if nobody else wants the answer, its
+   questions end, too. */
+void lookup_abandon(struct waiter *w);
 
 #endif

@@ -5,7 +5,7 @@
  * want it: many domains share few hosts. Its queries count for the task that
  * started it. What joins a lookup may have a later deadline than what started
  * it: it is asked again for then. A lookup lives until its queries are over,
- * even when nobody wants it any more.
+ * which end when the time of all who wanted it is over.
  *
  * The owner learns only what DNS said: a family that was cut short, for which
  * no query could be sent or no server is to be reached, is ADDR_UNKNOWN, and a
@@ -109,6 +109,20 @@ void lookup_leave(struct waiter *w)
         w->lookup->starter = NULL;
     w->lookup = NULL;
     w->task->waiting--;
+}
+
+void lookup_abandon(struct waiter *w)
+{
+    struct lookup *l = w->lookup;
+    uint64_t until_ms = l->deadline_ms;
+
+    l->deadline_ms = w->task->deadline_ms;
+    lookup_leave(w);
+    for (w = LIST_FIRST(&l->waiters); w != NULL; w = LIST_NEXT(w, link))
+        if (w->task->deadline_ms > l->deadline_ms)
+            l->deadline_ms = w->task->deadline_ms;
+    for (unsigned f = 0; f < FAMILIES && l->deadline_ms < until_ms; f++)
+        engine_hurry(l->resolver->engine, &l->ask[f], l->deadline_ms);
 }
 
 static void tell_owner(const struct lookup *l)

@@ -81,9 +81,9 @@ static void ask(struct task *t, const char *name)
     if (status == MXHOP_ERR_SYNTAX)
         fail(t, "the name cannot be asked for in the DNS");
     else if (status == MXHOP_ERR_MEMORY)
-        fail(t, "out of memory");
+        fail_unasked(t, "out of memory");
     else
-        fail(t, "no socket for a DNS query");
+        fail_unasked(t, "no socket for a DNS query");
 }
 
 void mx_begin(struct task *t)
@@ -196,7 +196,7 @@ static void mx_reply(void *ctx, enum exchange_outcome outcome,
     }
     if (outcome == EXCHANGE_ANSWER)
         take_answer(t, q, msg, len);
-    else if (outcome == EXCHANGE_DOWN)
+    else if (outcome == EXCHANGE_DOWN || outcome == EXCHANGE_UNASKED)
         fail_unasked(t, why);
     else if (outcome == EXCHANGE_FAILED)
         fail(t, why != NULL ? why : "DNS failure");

@@ -159,7 +159,8 @@ enum worker_verdict worker_domain(struct worker *w, const char *domain,
     if (is_orphan(w))
         return WORKER_REFUSED;
     pthread_mutex_lock(&w->lock);
-    job = enter(w, domain, false, known, flags);
+    job = enter(w, domain, false, known,
+                wait_ms > 0 ? flags | WORKER_WAITED : flags);
     if (job != NULL)
         verdict = wait_ms == 0 ? WORKER_LATE : wait_for(w, job, wait_ms, set_r);
     pthread_mutex_unlock(&w->lock);

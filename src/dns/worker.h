@@ -10,7 +10,7 @@
 
 struct worker;
 
-#define WORKER_QUEUE_MAX 1024  /* names waiting; more are refused */
+#define WORKER_QUEUE_MAX 1024  /* names waiting; see worker_domain() */
 #define WORKER_TASKS_MAX 128   /* names being resolved at a time */
 #define WORKER_KNOWN_MAX 16384 /* exchanges in known sets; more are refused */
 
@@ -23,7 +23,9 @@ struct worker_store {
     void *ctx;
     /* Of n domains about to be asked for: which are ours to ask. A domain
        that another process did not learn within WORKER_PEEK_FOR_MS is put to
-       it once more, and asked for whatever it says. */
+       it once more, and asked for whatever it says; one to be refreshed is
+       left to the other process. Not called while no server is to be reached:
+       then nothing is asked. */
     void (*claim)(void *ctx, const char *const *domains, size_t n,
                   bool *granted);
     /* A domain that another process is asking for: whether it is known by
@@ -60,7 +62,7 @@ enum worker_verdict {
 };
 
 #define WORKER_FAILED_BEFORE 0x1u /* the last attempt at this name failed */
-#define WORKER_REFRESH       0x2u /* it is known; nobody else was told to ask */
+#define WORKER_REFRESH       0x2u /* it is known, and near its end or past it */
 
 /*
  * Ask for a domain and wait for it at most wait_ms (0: do not wait). known as
@@ -68,7 +70,8 @@ enum worker_verdict {
  * joined, not asked twice. Names that somebody waits for come first. Names
  * that failed before get at most half of the tasks; when all tasks are taken
  * and others queue, the oldest that has been silent for WORKER_SLOW_MS is
- * given up. WORKER_REFRESH names are not put to the store's claim().
+ * given up. When the queue is full a name that somebody waits for, or to be
+ * refreshed, takes the place of one for which neither is true.
  */
 #define WORKER_SLOW_MS 1000
 enum worker_verdict worker_domain(struct worker *w, const char *domain,

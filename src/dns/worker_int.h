@@ -10,6 +10,7 @@
 #include "dns/worker.h"
 
 #define JOB_BUCKETS         256
+#define WORKER_WAITED       0x80u /* a flag as in worker.h: somebody waits */
 #define WORKER_FAILED_MAX   (WORKER_TASKS_MAX / 2)
 #define WORKER_FLUSH_GAP_MS 20 /* between flushes that nothing learnt needs */
 
@@ -28,9 +29,10 @@ struct job {
     bool is_host;
     bool has_known;
     bool failed_before;
-    bool to_claim; /* others may be asking for it */
-    bool counted;  /* in n_waiting */
-    bool answered; /* result is an answer */
+    bool to_claim;   /* others may be asking for it */
+    bool is_refresh; /* the answer is not needed here */
+    bool counted;    /* in n_waiting */
+    bool answered;   /* result is an answer */
     unsigned waiters;
     int64_t order; /* JOB_QUEUED: the least is next */
     struct mxset known;

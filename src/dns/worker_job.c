@@ -57,12 +57,41 @@ static struct job *job_new(const char *name, const struct mxset *known)
     return job;
 }
 
+static struct job *least_needed(struct job_queue *queue)
+{
+    struct job *job = TAILQ_LAST(queue, job_queue);
+
+    while (job != NULL &&
+           (job->waiters > 0 || job->is_refresh || job->has_known))
+        job = TAILQ_PREV(job, job_queue, link);
+    return job;
+}
+
+/* For a name that is needed one has to go that nobody waits for and nobody had
+   an answer for yet: strangers fill the queue with such. The last of those
+   that failed before, or else of the others. */
+static bool make_place(struct worker *w, unsigned flags)
+{
+    struct job *job;
+
+    if ((flags & (WORKER_WAITED | WORKER_REFRESH)) == 0)
+        return false;
+    job = least_needed(&w->failed);
+    if (job == NULL)
+        job = least_needed(&w->queue);
+    if (job == NULL)
+        return false;
+    TAILQ_REMOVE(queue_of(job), job, link);
+    job_done(job);
+    return true;
+}
+
 struct job *job_add(struct worker *w, const char *name, bool is_host,
                     const struct mxset *known, unsigned flags)
 {
     struct job *job;
 
-    if (w->n_waiting >= WORKER_QUEUE_MAX ||
+    if ((w->n_waiting >= WORKER_QUEUE_MAX && !make_place(w, flags)) ||
         (known != NULL && known->n_mx > WORKER_KNOWN_MAX - w->n_known))
         return NULL;
     job = job_new(name, known);
@@ -72,7 +101,8 @@ struct job *job_add(struct worker *w, const char *name, bool is_host,
     job->is_host = is_host;
     job->has_known = known != NULL;
     job->failed_before = (flags & WORKER_FAILED_BEFORE) != 0;
-    job->to_claim = !is_host && known == NULL && (flags & WORKER_REFRESH) == 0;
+    job->to_claim = !is_host && known == NULL;
+    job->is_refresh = (flags & WORKER_REFRESH) != 0;
     w->n_known += job->known.n_mx;
     LIST_INSERT_HEAD(bucket(w, name), job, table_link);
     job->counted = true;

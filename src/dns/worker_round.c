@@ -6,7 +6,8 @@
  * call. What is another's is set aside: it needs no task but is looked up every
  * WORKER_PEEK_MS, and once that was in vain for WORKER_PEEK_FOR_MS it goes back
  * to the queue and is asked for here. It is claimed again then, to tell others,
- * but whatever the store says: a name waits for other processes only once.
+ * but whatever the store says: a name waits for other processes only once. A
+ * name to be refreshed does not wait at all: the other process sees to it.
  *
  * Strangers choose names whose servers are silent. So names that failed before
  * get WORKER_FAILED_MAX tasks, and when no task is free for a name in the queue
@@ -78,6 +79,13 @@ static void set_aside(struct worker *w, struct job *job)
     TAILQ_INSERT_TAIL(&w->elsewhere, job, link);
 }
 
+/* Nobody is asked while no server is to be reached, so nobody else has to keep
+   from asking: what is claimed could not be asked for when one is back. */
+static bool may_claim(const struct worker *w)
+{
+    return w->options.store.claim != NULL && !engine_down(w->engine);
+}
+
 /* The running job that has to make room for one in the queue, or NULL. */
 static struct job *in_the_way(const struct worker *w)
 {
@@ -119,12 +127,13 @@ static void claim(struct worker *w, struct job *const *batch, size_t n)
     for (size_t i = 0; i < n; i++)
         if (batch[i]->to_claim)
             names[n_names++] = batch[i]->name;
-    if (store->claim != NULL && n_names > 0)
+    if (may_claim(w) && n_names > 0)
         store->claim(store->ctx, names, n_names, granted);
+    w->learnt = w->learnt || n_names > 0; /* the store may have put it off */
     for (size_t i = 0; i < n; i++) {
         struct job *job = batch[i];
 
-        job->ours = store->claim == NULL || !job->to_claim || granted[at];
+        job->ours = !may_claim(w) || !job->to_claim || granted[at];
         job->ours |= job->left_alone;
         at += job->to_claim;
     }
@@ -141,10 +150,14 @@ static void start_queued(struct worker *w)
         for (size_t i = 0; i < n; i++)
             if (batch[i]->ours)
                 job_started(batch[i]);
+            else if (batch[i]->waiters > 0)
+                batch[i]->is_refresh = false;
         pthread_mutex_unlock(&w->lock);
         for (size_t i = 0; i < n; i++)
             if (batch[i]->ours)
                 start(w, batch[i]);
+            else if (batch[i]->is_refresh)
+                finish(batch[i], NULL); /* somebody else sees to it */
             else
                 set_aside(w, batch[i]);
     }

@@ -69,6 +69,8 @@ void failure_note(struct failure_note *f, uint64_t now_ms)
 {
     uint64_t wait_s = CACHE_FAILURE_FIRST_S;
 
+    if (f->count > 0 && now_ms < f->retry_ms)
+        return; /* somebody asked at the same time: it is the same failure */
     for (uint32_t i = 0; i < f->count && wait_s < CACHE_FAILURE_MAX_S; i++)
         wait_s *= 2;
     if (wait_s > CACHE_FAILURE_MAX_S)

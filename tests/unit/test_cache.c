@@ -104,6 +104,17 @@ START_TEST(failures_back_off)
 }
 END_TEST
 
+/* Processes that ask for a silent name at the same time fail together: that is
+   one failure, or it would cost them five minutes at once. */
+START_TEST(failures_at_the_same_time)
+{
+    for (uint64_t ms = 0; ms < 8; ms++)
+        put(MX_FAILURE, false, 0, T0 + ms);
+    ck_assert_int_eq(get(T0 + 4999, NULL).verdict, CACHE_FAILING);
+    ck_assert_int_eq(get(T0 + 5100, NULL).verdict, CACHE_MISS);
+}
+END_TEST
+
 START_TEST(endless_failures)
 {
     uint64_t now = T0;
@@ -355,6 +366,7 @@ int main(void)
     tcase_add_loop_test(t, life, 0, COUNT(lives));
     tcase_add_test(t, set_is_kept_whole);
     tcase_add_test(t, failures_back_off);
+    tcase_add_test(t, failures_at_the_same_time);
     tcase_add_test(t, endless_failures);
     tcase_add_test(t, failure_beside_answer);
     tcase_add_test(t, refresh_noted);

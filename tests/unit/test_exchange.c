@@ -14,6 +14,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include "dns/exchange.h"
@@ -714,7 +715,7 @@ static const struct {
      1,
      {ANSWER},
      {0},
-     EXCHANGE_TIMEOUT,
+     EXCHANGE_UNASKED,
      {"no time left"},
      {0},
      {0},
@@ -763,7 +764,7 @@ START_TEST(dead_port)
     shut(&servers[0].udp_fd);
     ask(5000, keep, &result);
     run();
-    ck_assert_int_eq(result.outcome, EXCHANGE_FAILED);
+    ck_assert_int_eq(result.outcome, EXCHANGE_UNASKED);
     ck_assert_ptr_nonnull(strstr(result.why, "refused from 127.0.0.1:"));
     stop();
 }
@@ -812,7 +813,7 @@ START_TEST(unreachable_at_once)
     engine_set_servers(engine, &l);
     ask(5000, keep, &result);
     run();
-    ck_assert_int_eq(result.outcome, EXCHANGE_FAILED);
+    ck_assert_int_eq(result.outcome, EXCHANGE_UNASKED);
     ck_assert_ptr_nonnull(strstr(result.why, "from 255.255.255.255:"));
     stop();
 }
@@ -824,7 +825,7 @@ START_TEST(no_servers)
     ask(5000, keep, &result);
     ck_assert_uint_eq(result.calls, 0); /* from engine_step() only */
     run();
-    ck_assert_int_eq(result.outcome, EXCHANGE_FAILED);
+    ck_assert_int_eq(result.outcome, EXCHANGE_UNASKED);
     ck_assert_str_eq(result.why, "no name server configured");
     stop();
 }
@@ -931,7 +932,7 @@ static void not_early(void *ctx, enum exchange_outcome outcome,
                       const char *why)
 {
     (void)q, (void)msg, (void)len, (void)why;
-    ck_assert_int_eq(outcome, EXCHANGE_TIMEOUT);
+    ck_assert(outcome == EXCHANGE_TIMEOUT || outcome == EXCHANGE_UNASKED);
     ck_assert_uint_le(*(uint64_t *)ctx, clock_boot_ms());
     n_ended++;
 }
@@ -1108,6 +1109,96 @@ START_TEST(step_returns_in_time)
 }
 END_TEST
 
+START_TEST(hurried)
+{
+    struct result other = {0};
+    uint64_t start_ms = clock_boot_ms();
+
+    start(1);
+    ask(GUARD_MS, keep, &result);
+    ask(1000, keep, &other);
+    step(clock_boot_ms() + 20);
+    engine_hurry(engine, &result, UINT64_MAX); /* never later */
+    engine_hurry(engine, &result, clock_boot_ms());
+    engine_step(engine, clock_boot_ms(), -1);
+    ck_assert_uint_eq(result.calls, 1);
+    ck_assert_int_eq(result.outcome, EXCHANGE_TIMEOUT);
+    ck_assert_uint_eq(other.calls, 0);
+    run();
+    ck_assert_uint_ge(clock_boot_ms(), start_ms + 1000);
+    ck_assert_uint_eq(other.calls, 1);
+    stop();
+}
+END_TEST
+
+/* ---- fork ---- */
+
+static void wait_for_child(pid_t pid)
+{
+    int status;
+
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert(WIFEXITED(status));
+    ck_assert_int_eq(WEXITSTATUS(status), 0);
+}
+
+/* Exim forks with the table open. What the child has of the parent's sockets
+   keeps them alive; the parent must not hear of those it closed. */
+START_TEST(child_keeps_sockets)
+{
+    uint64_t until_ms;
+    pid_t pid;
+
+    start(1);
+    servers[0].udp = LATE;
+    ask(100, keep, &result);
+    while (servers[0].n_udp == 0)
+        step(clock_boot_ms() + 50);
+    pid = fork();
+    if (pid == 0) {
+        usleep(800000);
+        _exit(0);
+    }
+    run();
+    ck_assert_int_eq(result.outcome, EXCHANGE_TIMEOUT);
+    sendto(servers[0].udp_fd, "late", 4, 0,
+           (struct sockaddr *)&servers[0].late_from,
+           sizeof(servers[0].late_from));
+    until_ms = clock_boot_ms() + 100;
+    engine_step(engine, until_ms, -1);
+    ck_assert_uint_ge(clock_boot_ms(), until_ms);
+    wait_for_child(pid);
+    stop();
+}
+END_TEST
+
+/* Each goes on by itself. */
+START_TEST(child_asks_too)
+{
+    struct result of_child = {0};
+    pid_t pid;
+
+    start(1);
+    servers[0].udp = ANSWER;
+    ask(5000, keep, &result);
+    engine_step(engine, clock_boot_ms(), -1);
+    pid = fork();
+    if (pid == 0) {
+        ask(5000, keep, &of_child);
+        while (of_child.calls == 0 || result.calls == 0)
+            step(clock_boot_ms() + 50);
+        engine_close(&engine);
+        _exit(of_child.outcome != EXCHANGE_ANSWER ||
+              result.outcome != EXCHANGE_ANSWER);
+    }
+    wait_for_child(pid);
+    run();
+    ck_assert_uint_eq(result.calls, 1);
+    ck_assert_int_eq(result.outcome, EXCHANGE_ANSWER);
+    stop();
+}
+END_TEST
+
 /* ---- shortages ---- */
 
 /* Leave the process so many free descriptors. */
@@ -1135,7 +1226,7 @@ START_TEST(descriptors_run_out)
     before = cpu_ms();
     ask(300, keep, &result);
     run();
-    ck_assert_int_eq(result.outcome, EXCHANGE_TIMEOUT);
+    ck_assert_int_eq(result.outcome, EXCHANGE_UNASKED);
     ck_assert_str_eq(result.why, "no socket: Too many open files");
     ck_assert(cpu_ms() - before < 150);
 
@@ -1330,7 +1421,7 @@ START_TEST(refusing_port_opens)
     shut(&servers[0].udp_fd);
     ask(5000, keep, &result);
     run();
-    ck_assert_int_eq(result.outcome, EXCHANGE_FAILED);
+    ck_assert_int_eq(result.outcome, EXCHANGE_UNASKED);
     ck_assert_int_eq(state_at(0), BREAKER_SUSPECT);
     ck_assert(becomes(0, BREAKER_OPEN));
     ask(5000, keep, &result);
@@ -1785,6 +1876,9 @@ int main(void)
     tcase_add_test(t, a_step_ends_though_callbacks_go_on);
     tcase_add_loop_test(t, waiting_costs_nothing, 0, 2);
     tcase_add_test(t, step_returns_in_time);
+    tcase_add_test(t, child_keeps_sockets);
+    tcase_add_test(t, child_asks_too);
+    tcase_add_test(t, hurried);
     tcase_add_test(t, descriptors_run_out);
     tcase_add_test(t, one_descriptor_for_two_servers);
     tcase_add_test(t, allocations_fail);

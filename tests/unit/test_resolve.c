@@ -1,6 +1,7 @@
 /* dns/resolve: against a name server in a thread of this program. */
 
 #include <check.h>
+#include <sys/resource.h>
 #include "dns/resolve.h"
 #include "support/failmalloc.h"
 #include "support/minidns.h"
@@ -547,12 +548,61 @@ START_TEST(test_hurry_shared)
     while (minidns_count(&fx.dns, "slow.example 1") == 0 ||
            minidns_count(&fx.dns, "shared.example 15") == 0)
         resolver_step(fx.resolver, clock_boot_ms() + 5, -1);
+    for (int i = 0; i < 20; i++) /* until the other has joined */
+        resolver_step(fx.resolver, clock_boot_ms() + 5, -1);
     resolver_hurry(fx.resolver, resolved, NULL, clock_boot_ms());
     run_tasks();
     ck_assert_uint_eq(fx.n_results, 2);
     ck_assert_ptr_nonnull(strstr(fx.result.data, "=failed,"));
     ck_assert_ptr_nonnull(strstr(fx.result.data, "=192.0.2.9,2001:db8::9"));
     ck_assert_uint_eq(minidns_count(&fx.dns, "slow.example 1"), 1);
+}
+END_TEST
+
+/* Their questions end with them: sockets are for others. */
+START_TEST(test_hurried_leave_nothing)
+{
+    uint64_t start_ms = clock_boot_ms();
+
+    start("silent.example", NULL, 60000);
+    start("dead.example", NULL, 60000);
+    while (clock_boot_ms() < start_ms + 1100)
+        resolver_step(fx.resolver, start_ms + 1100, -1);
+    resolver_hurry(fx.resolver, resolved, NULL, clock_boot_ms());
+    resolver_step(fx.resolver, clock_boot_ms(), -1);
+    resolver_step(fx.resolver, clock_boot_ms(), -1);
+    ck_assert_uint_eq(fx.n_results, 2);
+    ck_assert_uint_eq(engine_in_flight(fx.engine), 0);
+    ck_assert_ptr_nonnull(strstr(fx.told.data, "<silent.example failure>"));
+    ck_assert_ptr_nonnull(strstr(fx.told.data, "[dumb.example"));
+}
+END_TEST
+
+/* That we cannot ask is nothing to remember about a name. */
+START_TEST(test_not_asked)
+{
+    struct dns_servers nobody = minidns_servers(&fx.dns);
+    struct rlimit old, none;
+
+    ((struct sockaddr_in *)&nobody.addr[0])->sin_port = htons(9);
+    engine_set_servers(fx.engine, &nobody);
+    start("two.example", NULL, DEADLINE_MS);
+    run_tasks();
+    ck_assert_ptr_nonnull(strstr(fx.result.data, "failure: "));
+    ck_assert_ptr_nonnull(strstr(fx.result.data, " from 127.0.0.1:9"));
+    ck_assert_uint_eq(fx.told.len, 0);
+
+    forget();
+    nobody = minidns_servers(&fx.dns);
+    engine_set_servers(fx.engine, &nobody);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+    none = (struct rlimit){.rlim_cur = 3, .rlim_max = old.rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    start("two.example", NULL, 100);
+    run_tasks();
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+    ck_assert_ptr_nonnull(strstr(fx.result.data, "failure: "));
+    ck_assert_uint_eq(fx.told.len, 0);
 }
 END_TEST
 
@@ -719,6 +769,8 @@ int main(void)
     tcase_add_test(t, test_hurry);
     tcase_add_test(t, test_hurry_fresh);
     tcase_add_test(t, test_hurry_shared);
+    tcase_add_test(t, test_hurried_leave_nothing);
+    tcase_add_test(t, test_not_asked);
     tcase_add_test(t, test_down);
     tcase_add_test(t, test_close_in_flight);
     tcase_add_test(t, test_memory);

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include "dns/worker_int.h"
 #include "support/failmalloc.h"
@@ -26,6 +27,11 @@ static struct minidns_row rows[SILENT + 8] = {
     {"silent0.example", WIRE_TYPE_AAAA, NULL, .delay_ms = MINIDNS_SILENT},
     {0},
 };
+
+/* Domains of strangers, each with as many silent hosts as it may ask for. */
+#define GREEDY       24
+#define GREEDY_HOSTS 16
+static struct minidns_row greedy_rows[GREEDY * (1 + 2 * GREEDY_HOSTS) + 8];
 
 static struct minidns dns;
 static struct worker *worker;
@@ -353,6 +359,31 @@ START_TEST(test_queue_full)
 }
 END_TEST
 
+static void hold_thread(void);
+static void release_thread(void);
+
+/* Strangers' names fill the queue, and somebody waits. */
+START_TEST(test_queue_full_of_strangers)
+{
+    unsigned late = 0;
+    char name[32];
+
+    hold_thread();
+    for (int i = 0; i < WORKER_QUEUE_MAX + 1; i++) {
+        snprintf(name, sizeof(name), "n%d.example", i);
+        late += ask(name, 0, 0) == WORKER_LATE;
+    }
+    ck_assert_uint_eq(late, WORKER_QUEUE_MAX);
+    ck_assert_int_eq(ask("quick.example", WORKER_REFRESH, 0), WORKER_LATE);
+    ck_assert_int_eq(ask("null.example", 0, 10), WORKER_LATE);
+    ck_assert_uint_eq(worker->n_waiting, WORKER_QUEUE_MAX);
+    release_thread();
+    ck_assert_int_eq(ask("null.example", 0, LONG), WORKER_DONE);
+    mxset_free(&set);
+    ck_assert_int_eq(ask("quick.example", 0, LONG), WORKER_DONE);
+}
+END_TEST
+
 /* The thread cannot take anything: it is held up by an owner that sleeps. */
 static atomic_bool hold, held;
 
@@ -402,7 +433,7 @@ START_TEST(test_refusal)
         snprintf(name, sizeof(name), "n%d.example", i);
         ck_assert_int_eq(ask(name, 0, 0), WORKER_LATE);
     }
-    ck_assert_int_eq(ask("x.example", 0, LONG), WORKER_REFUSED);
+    ck_assert_int_eq(ask("x.example", 0, 0), WORKER_REFUSED);
     ck_assert_int_eq(ask("n1.example", 0, 1), WORKER_LATE); /* joins */
     hold = false;
 }
@@ -609,8 +640,6 @@ START_TEST(test_claims)
                      WORKER_DONE);
     mxset_free(&set);
     mxset_free(&known);
-    ck_assert_int_eq(ask("theirs2.example", WORKER_REFRESH, LONG), WORKER_DONE);
-    mxset_free(&set);
     worker_host(worker, "theirs3.example");
     ck_assert(becomes(&hosts_learned, 2));
     ck_assert_uint_eq(n_claimed(NULL), 0);
@@ -618,6 +647,21 @@ START_TEST(test_claims)
                      WORKER_DONE);
     ck_assert_uint_eq(n_claimed(NULL), 1);
     ck_assert_uint_eq(n_claimed("quick.example"), 1);
+    ck_assert_uint_eq(store.peeks, 0);
+}
+END_TEST
+
+/* One process refreshes a name; the others need not even look. */
+START_TEST(test_refresh_is_claimed)
+{
+    ck_assert_int_eq(ask("theirs.example", WORKER_REFRESH, 0), WORKER_LATE);
+    ck_assert_int_eq(ask("quick.example", WORKER_REFRESH, LONG), WORKER_DONE);
+    mxset_free(&set);
+    ck_assert_int_eq(ask("null.example", 0, LONG), WORKER_DONE);
+    ck_assert_uint_eq(n_claimed("theirs.example"), 1);
+    ck_assert_uint_eq(n_claimed("quick.example"), 1);
+    ck_assert_uint_eq(minidns_count(&dns, "theirs.example 15"), 0);
+    ck_assert_uint_eq(minidns_count(&dns, "quick.example 15"), 1);
     ck_assert_uint_eq(store.peeks, 0);
 }
 END_TEST
@@ -707,7 +751,7 @@ START_TEST(test_many_asked_elsewhere)
     mxset_free(&set);
     ck_assert_uint_eq(minidns_count(&dns, "theirs1.example 15"), 0);
     ck_assert_uint_eq(queue_theirs(WORKER_QUEUE_MAX + 50), WORKER_QUEUE_MAX);
-    ck_assert_int_eq(ask("slow.example", 0, LONG), WORKER_REFUSED);
+    ck_assert_int_eq(ask("slow.example", 0, 0), WORKER_REFUSED);
     store.known = true;
     for (int i = 0; i < LONG && n_waiting() > 0; i++)
         usleep(1000);
@@ -761,6 +805,55 @@ START_TEST(test_silent_names_make_room)
     /* As many as had to, no more. */
     ck_assert_uint_ge(mx_learned_failure, 72);
     ck_assert_uint_le(mx_learned_failure, 73);
+}
+END_TEST
+
+static void fill_greedy_rows(void)
+{
+    static char domain[GREEDY][32], mx[GREEDY][640];
+    static char host[GREEDY * GREEDY_HOSTS][24];
+    struct minidns_row *row = greedy_rows;
+
+    for (int d = 0, h = 0; d < GREEDY; d++) {
+        size_t len = 0;
+
+        snprintf(domain[d], sizeof(domain[d]), "greedy%d.example", d);
+        *row++ = (struct minidns_row){domain[d], MX, mx[d]};
+        for (int i = 0; i < GREEDY_HOSTS; i++, h++) {
+            snprintf(host[h], sizeof(host[h]), "h%d.example", h);
+            len += (size_t)snprintf(mx[d] + len, sizeof(mx[d]) - len,
+                                    "mx 1 %s ", host[h]);
+            *row++ = (struct minidns_row){host[h], WIRE_TYPE_A, NULL,
+                                          .delay_ms = MINIDNS_SILENT};
+            *row++ = (struct minidns_row){host[h], WIRE_TYPE_AAAA, NULL,
+                                          .delay_ms = MINIDNS_SILENT};
+        }
+    }
+    memcpy(row, rows, 6 * sizeof(*row));
+}
+
+/* An engine has at most half of 1,024 descriptors. */
+START_TEST(test_silent_hosts_leave_sockets)
+{
+    struct rlimit old, limit;
+    char name[32];
+
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+    limit = (struct rlimit){.rlim_cur = 1024, .rlim_max = old.rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    fill_greedy_rows();
+    worker_close(&worker);
+    minidns_stop(&dns);
+    minidns_start(&dns, greedy_rows);
+    ck_assert_int_eq(open_worker(60000), MXHOP_OK);
+    for (int i = 0; i < GREEDY; i++) {
+        snprintf(name, sizeof(name), "greedy%d.example", i);
+        ck_assert_int_eq(ask(name, 0, 0), WORKER_LATE);
+    }
+    usleep(1000000); /* until the silent ones have asked again */
+    ck_assert_int_eq(ask("quick.example", 0, LONG), WORKER_DONE);
+    ck_assert_int_eq(set.outcome, MX_HOSTS);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
 }
 END_TEST
 
@@ -874,6 +967,7 @@ START_TEST(test_down_says_nothing_about_a_name)
     ck_assert_int_eq(set.outcome, MX_FAILURE);
     ck_assert_uint_eq(mx_learned_failure, 0);
     ck_assert(worker_down(worker));
+    ck_assert_uint_eq(n_claimed(NULL), 0); /* it is to be asked any time */
 }
 END_TEST
 
@@ -1060,6 +1154,7 @@ int main(void)
     tcase_add_test(t, test_single_flight);
     tcase_add_test(t, test_host);
     tcase_add_test(t, test_queue_full);
+    tcase_add_test(t, test_queue_full_of_strangers);
     tcase_add_test(t, test_known_sets_are_bounded);
     tcase_add_test(t, test_refusal);
     tcase_add_test(t, test_failure);
@@ -1070,6 +1165,7 @@ int main(void)
     tcase_add_test(t, test_flush_soon);
     tcase_add_test(t, test_flush_soon_is_rationed);
     tcase_add_test(t, test_claims);
+    tcase_add_test(t, test_refresh_is_claimed);
     tcase_add_test(t, test_claims_in_one_batch);
     tcase_add_test(t, test_another_process_asks);
     tcase_add_test(t, test_another_process_gives_up);
@@ -1077,6 +1173,7 @@ int main(void)
     tcase_add_test(t, test_many_asked_elsewhere);
     tcase_add_test(t, test_order);
     tcase_add_test(t, test_silent_names_make_room);
+    tcase_add_test(t, test_silent_hosts_leave_sockets);
     tcase_add_test(t, test_failed_names_have_half);
     tcase_add_test(t, test_failed_names_make_room_for_their_like);
     tcase_add_test(t, test_failed_names_get_their_turn);
