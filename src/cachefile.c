@@ -5,15 +5,17 @@
  * used after it, and belongs to the user that lookups are run as: a daemon is
  * root when it opens its tables and that user when it is asked (DESIGN 6). A
  * process that is root still when it is first asked lets go of it: root does
- * not read what another user may have written.
+ * not read what another user may have written, so nothing is read before.
  *
  * Where there is no shared cache to be had, the log says why, and the cache is
  * in the memory of this process: the worker needs some place for what it
- * learns, and mail goes on.
+ * learns, and mail goes on. That another user's cache is not for an ordinary
+ * user who asks is no fault, and no warning.
  */
 
 #include "handle.h"
 #include "store/kv.h"
+#include "util/clock.h"
 #include "util/err.h"
 
 #include <limits.h>
@@ -22,7 +24,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PASSWD_MAX 4096 /* octets of a line of passwd(5) */
+#define PASSWD_MAX     4096 /* octets of a line of passwd(5) */
+#define ASSUME_OPEN_MS 10000u
 
 static enum mxhop_status owner_ids(const char *name, struct kv_lmdb_options *o,
                                    struct mxhop_error *err)
@@ -85,6 +88,11 @@ static enum mxhop_status use_shared(struct mxhop *mx, const char *dir,
     const char *note = NULL;
     struct kv *kv;
 
+    if (status == MXHOP_OK && geteuid() != 0 && geteuid() != o.uid)
+        status = err_set(err, MXHOP_ERR_ARGUMENT,
+                         "the cache %s is for uid %lu, and this process has "
+                         "uid %lu",
+                         dir, (unsigned long)o.uid, (unsigned long)geteuid());
     if (status == MXHOP_OK)
         status = kv_lmdb_open(&kv, &o, &note, err);
     if (status != MXHOP_OK)
@@ -122,7 +130,11 @@ enum mxhop_status handle_open_cache(struct mxhop *mx, const char *config,
         return use_memory(mx, err);
     if (use_shared(mx, dir, &why) == MXHOP_OK)
         return MXHOP_OK;
-    log_warn(&mx->log, "%s; the cache is kept in memory, not shared", why.text);
+    if (why.code == MXHOP_ERR_ARGUMENT)
+        log_info(&mx->log, "%s; the cache is kept in memory", why.text);
+    else
+        log_warn(&mx->log, "%s; the cache is kept in memory, not shared",
+                 why.text);
     return use_memory(mx, err);
 }
 
@@ -135,6 +147,22 @@ void handle_close_cache(struct mxhop *mx)
     mx->cache_dir = NULL;
 }
 
+/* What another process saw a moment ago is worth a probe, no waiting. */
+static void assume_servers(struct mxhop *mx)
+{
+    struct engine_server servers[DNS_SERVERS_MAX];
+    size_t n = mx->worker != NULL && mx->view != NULL
+                   ? worker_servers(mx->worker, servers, DNS_SERVERS_MAX)
+                   : 0;
+    struct cache_server s;
+
+    for (size_t i = 0; i < n; i++)
+        if (cache_get_server(mx->view, servers[i].address, &s) &&
+            s.state == BREAKER_OPEN &&
+            clock_boot_ms() - s.reported_ms < ASSUME_OPEN_MS)
+            worker_assume_open(mx->worker, servers[i].address);
+}
+
 void handle_check_cache(struct mxhop *mx)
 {
     struct mxhop_error err;
@@ -142,8 +170,9 @@ void handle_check_cache(struct mxhop *mx)
     if (mx->cache_checked)
         return;
     mx->cache_checked = true;
-    if (mx->cache_dir == NULL || mx->cache_uid == 0 || geteuid() != 0)
-        return;
-    handle_close_cache(mx);
-    (void)use_memory(mx, &err); /* without one every lookup is a miss */
+    if (mx->cache_dir != NULL && mx->cache_uid != 0 && geteuid() == 0) {
+        handle_close_cache(mx);
+        (void)use_memory(mx, &err); /* without one every lookup is a miss */
+    }
+    assume_servers(mx);
 }

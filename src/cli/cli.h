@@ -52,8 +52,8 @@ struct mxhop *cli_open(const char *config, int *status_r);
 struct mxhop *cli_open_as_owner(const char *config, int *status_r);
 /* identity.c: the change alone; an exit status. */
 int cli_become_owner(const char *config);
-/* Of LOGIN_NAME_MAX + 1 octets: that user, where we are root and there is one.
-   Else false. */
+/* Of LOGIN_NAME_MAX + 1 octets: that user, where it is not the one that we are
+   and there is one. Else false. */
 bool cli_cache_owner(const char *config, char *name_r);
 
 /* text or json; false after a complaint. */

@@ -149,6 +149,15 @@ static int switch_to(const struct identity *who, const char *config)
     return EX_OSERR;
 }
 
+/* A directory of one's own is nobody else's, and one to be made neither. */
+static bool is_of_another(const char *dir)
+{
+    struct stat st;
+
+    return geteuid() == 0 ||
+           (lstat(dir, &st) == 0 && st.st_uid != 0 && st.st_uid != geteuid());
+}
+
 bool cli_cache_owner(const char *config, char *name_r)
 {
     struct identity who;
@@ -157,10 +166,10 @@ bool cli_cache_owner(const char *config, char *name_r)
     struct conf conf;
     bool found;
 
-    if (geteuid() != 0 || conf_load(&conf, config, NULL, &err) != MXHOP_OK)
+    if (conf_load(&conf, config, NULL, &err) != MXHOP_OK)
         return false;
     found = conf_cache_dir(&conf, config, dir, sizeof(dir)) &&
-            find_owner(&conf, dir, &who);
+            is_of_another(dir) && find_owner(&conf, dir, &who);
     conf_free(&conf);
     if (found)
         memcpy(name_r, who.name, sizeof(who.name));

@@ -713,8 +713,8 @@ case_stopped_readers() {
 	done
 	# Perhaps no page is free any more that they may not read: nothing is kept.
 	for i in {1..12}; do
-		head -n $((i * 400)) "$KEYS" | xargs mxhop cache flush 2>/dev/null || true
-		assert_status 0 mxhop warm "$KEYS"
+		seq -f "r$i-%.0f.example.test" 1000 >"$SCRATCH/more"
+		assert_status 0 mxhop warm "$SCRATCH/more"
 		look "$(fresh)"
 	done
 	if ! OUTPUT=$(mxhop cache flush 2>&1); then
@@ -725,6 +725,7 @@ case_stopped_readers() {
 	assert_all_goes_on
 	assert_all_answers
 	kill -KILL "${readers[@]}"
+	assert_status 0 mxhop cache flush
 	assert_warms
 	assert_cache_is shared
 	refute_match "$SAID" mxhop:
@@ -869,6 +870,17 @@ case_commands_that_stay_root() {
 	refute_match "$OUTPUT" mxhop:
 	assert_postfix_shares
 	refute_log 'mxhop.cf:'
+}
+
+# Who is neither root nor Postfix is told so, and answered.
+case_an_ordinary_user() {
+	new_cache
+	assert_cache_is shared
+	assert_status 0 setpriv --reuid=alice --regid=alice --clear-groups -- \
+		mxhop lookup --format postfix d1.many.test
+	refute_match "$OUTPUT" 'warning'
+	assert_match "$OUTPUT" "the cache $C is for uid .*kept in memory"
+	assert_match "$OUTPUT" ':\[m1\.many\.test\]$'
 }
 
 # proxymap(8) is never root.
