@@ -49,7 +49,8 @@ struct mxhop {
     struct ovtable *table;
     struct stat table_seen; /* the file when the handle was opened, or zero */
     uint64_t table_tried_ms;
-    bool table_bad; /* said so in the log */
+    bool table_bad;       /* said so in the log */
+    uint64_t bad_version; /* of the set with the damaged record; 0: none */
     struct mxhop_error table_err;
 };
 
@@ -97,7 +98,8 @@ enum mxhop_status handle_open_cache(struct mxhop *mx, const char *config,
                                     struct mxhop_error *err);
 void handle_close_cache(struct mxhop *mx);
 /* Before the first lookup: a process that is still root lets go of a cache
-   that belongs to another user. */
+   that belongs to another user. Then the worker is told what others saw of the
+   name servers. */
 void handle_check_cache(struct mxhop *mx);
 
 /* ---- learn.c: what the thread that runs the resolver tells the cache ---- */

@@ -109,6 +109,7 @@ static bool table_failed(struct lookup *l)
 
     l->table = TABLE_BAD;
     mx->table_err = l->table_err;
+    mx->bad_version = l->info.version; /* it is until another set is there */
     handle_table_state(mx, true);
     if (mx->rules.on_override_failure == CHOICE_DEFER)
         return settle(l, MXHOP_DEFER, "4.3.5",
@@ -313,7 +314,8 @@ static bool with_table(struct lookup *l)
     if (snap == NULL)
         return table_failed(l);
     l->table = TABLE_OK;
-    handle_table_state(l->mx, false);
+    if (l->info.version != l->mx->bad_version)
+        handle_table_state(l->mx, false);
     ok = route_domain(l, snap);
     ovtable_end(&snap);
     return ok;

@@ -25,7 +25,6 @@
 
 #define BUDGET_WORKER_MS 200u
 #define BUDGET_OWN_MS    2000u
-#define ASSUME_OPEN_MS   10000u
 
 /* ---- from configuration and host to rules ---- */
 
@@ -146,20 +145,6 @@ static void resolve_answer(struct mxhop *mx)
 
 /* ---- DNS ---- */
 
-/* What another process saw a moment ago is worth a probe, no waiting. */
-static void assume_servers(struct mxhop *mx)
-{
-    struct engine_server servers[DNS_SERVERS_MAX];
-    size_t n = worker_servers(mx->worker, servers, DNS_SERVERS_MAX);
-    struct cache_server s;
-
-    for (size_t i = 0; mx->view != NULL && i < n; i++)
-        if (cache_get_server(mx->view, servers[i].address, &s) &&
-            s.state == BREAKER_OPEN &&
-            clock_boot_ms() - s.reported_ms < ASSUME_OPEN_MS)
-            worker_assume_open(mx->worker, servers[i].address);
-}
-
 static enum mxhop_status open_dns(struct mxhop *mx, struct mxhop_error *err)
 {
     struct worker_options w = {
@@ -176,12 +161,8 @@ static enum mxhop_status open_dns(struct mxhop *mx, struct mxhop_error *err)
     status = dns_servers_load(&w.servers, mx->conf.dns_servers, err);
     if (status != MXHOP_OK)
         return status;
-    if ((mx->host.flags & MXHOP_WORKER) != 0) {
-        status = worker_open(&mx->worker, &w, err);
-        if (status == MXHOP_OK)
-            assume_servers(mx);
-        return status;
-    }
+    if ((mx->host.flags & MXHOP_WORKER) != 0)
+        return worker_open(&mx->worker, &w, err);
     status = engine_open(&mx->engine, &w.servers, err);
     if (status != MXHOP_OK)
         return status;

@@ -47,12 +47,21 @@ uint64_t text_rules_hash(const struct mxhop *mx)
     return hash;
 }
 
-static uint64_t made_of(const struct mxhop *mx, uint64_t version,
+/* A table that is made anew counts its versions from one again, so the time of
+   its last refresh belongs to it. */
+static uint64_t made_of(const struct mxhop *mx, const struct ovtable_info *info,
                         enum mxhop_format format)
 {
-    const uint64_t parts[] = {version, (uint64_t)format};
+    const uint64_t parts[] = {info->version, (uint64_t)info->compiled_s,
+                              (uint64_t)format};
 
     return hash_bytes(mx->rules_hash, parts, sizeof(parts));
+}
+
+/* The others name what was asked, and have words for everything. */
+static bool is_for_mta(enum mxhop_format format)
+{
+    return format == MXHOP_FORMAT_POSTFIX || format == MXHOP_FORMAT_EXIM;
 }
 
 /* ---- the short way ---- */
@@ -92,14 +101,18 @@ static bool no_override(struct mxhop *mx, const struct key *key,
     return clear;
 }
 
-/* true: *text_r is the answer. */
+/* true: *text_r is the answer. *keep_r: a finished one was looked for. */
 static bool short_way(struct mxhop *mx, const struct key *key,
-                      enum mxhop_format format, const char **text_r)
+                      enum mxhop_format format, const char **text_r,
+                      bool *keep_r)
 {
     struct ovtable_info info;
     struct cached_route route;
 
     *text_r = NULL;
+    *keep_r = false;
+    if (!is_for_mta(format))
+        return false;
     if (key->kind == KEY_NONE ||
         lookup_is_local(mx, key->domain) != MXHOP_LOCAL_NO)
         return true;
@@ -108,10 +121,11 @@ static bool short_way(struct mxhop *mx, const struct key *key,
     if (key->kind == KEY_RECIPIENT ||
         lookup_only_overrides(mx, info.has_exchanges))
         return true;
-    if (mx->view == NULL || mx->rules_hash == 0 ||
-        !cache_get_route(mx->view, key->domain,
-                         made_of(mx, info.version, format), clock_boot_ms(),
-                         clock_wall_s(), &route, &mx->text))
+    if (mx->view == NULL || mx->rules_hash == 0)
+        return false;
+    *keep_r = true;
+    if (!cache_get_route(mx->view, key->domain, made_of(mx, &info, format),
+                         clock_boot_ms(), clock_wall_s(), &route, &mx->text))
         return false;
     if (route.refresh_due || route.once)
         facts_used(mx, key->domain, route.refresh_due, route.once);
@@ -125,7 +139,13 @@ static bool short_way(struct mxhop *mx, const struct key *key,
 
 /* ---- the long way, and what it leaves behind ---- */
 
-/* How long the addresses in a decision hold; 0: they are not all known. */
+static uint32_t min_u32(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How long the addresses in a decision hold; 0: they are not all known. What
+   DNS said just now is not clamped yet. */
 static uint32_t addresses_ttl_s(const struct lookup *l)
 {
     const struct decision *d = &l->decision;
@@ -140,11 +160,22 @@ static uint32_t addresses_ttl_s(const struct lookup *l)
         if (c->is_address || c->drop == DROP_LIMIT)
             continue;
         if (state == ADDR_SOME || state == ADDR_NONE)
-            ttl_s = c->addrs->ttl_s < ttl_s ? c->addrs->ttl_s : ttl_s;
+            ttl_s = min_u32(ttl_s, c->addrs->ttl_s);
         else if (c->drop == DROP_NO || c->drop == DROP_NOT_KNOWN)
             return 0;
+        if (state == ADDR_NONE)
+            ttl_s = min_u32(ttl_s, l->mx->conf.negative_ttl_max_s);
     }
     return ttl_s;
+}
+
+/* Another name's MX set in it has a TTL, or a failure, of its own. */
+static bool has_spliced(const struct override *o)
+{
+    for (size_t i = 0; i < o->n_hops; i++)
+        if (o->hops[i].kind == HOP_MX)
+            return true;
+    return false;
 }
 
 /* Whether the answer follows from the MX set (and overrides by exchange). */
@@ -153,7 +184,8 @@ static bool is_of_site(const struct lookup *l)
     return l->asked_dns && !l->cold && !l->vague &&
            l->cache_state != MXHOP_CACHE_STALE &&
            l->set.outcome != MX_FAILURE &&
-           (l->override.dn == NULL || l->by_exchange) &&
+           (l->override.dn == NULL ||
+            (l->by_exchange && !has_spliced(&l->override))) &&
            (l->disposition == MXHOP_ROUTE || l->disposition == MXHOP_PASS);
 }
 
@@ -161,10 +193,9 @@ static void keep(const struct lookup *l, const struct mxhop_route *route,
                  enum mxhop_format format, const char *text)
 {
     struct mxhop *mx = l->mx;
-    uint32_t addresses_s = addresses_ttl_s(l);
-    uint32_t ttl_s = addresses_s < l->ttl_s ? addresses_s : l->ttl_s;
+    uint32_t ttl_s = min_u32(addresses_ttl_s(l), l->ttl_s);
     struct cache_route r = {
-        .made_of = made_of(mx, l->info.version, format),
+        .made_of = made_of(mx, &l->info, format),
         .expires_ms = clock_boot_ms() + (uint64_t)ttl_s * 1000,
         .from_s = l->now_s,
         .until_s = l->exchange_edge_s,
@@ -172,8 +203,7 @@ static void keep(const struct lookup *l, const struct mxhop_route *route,
         .by_domain = route->by_domain,
     };
 
-    if (mx->cache == NULL || mx->rules_hash == 0 || ttl_s == 0 ||
-        !is_of_site(l))
+    if (ttl_s == 0 || !is_of_site(l))
         return;
     if (l->decision.slot_left_s != UINT32_MAX &&
         l->now_s + l->decision.slot_left_s < r.until_s)
@@ -184,7 +214,7 @@ static void keep(const struct lookup *l, const struct mxhop_route *route,
 /* The text without the mark of the domain is what a site shares. */
 static const char *render_and_keep(const struct lookup *l,
                                    struct mxhop_route *route,
-                                   enum mxhop_format format)
+                                   enum mxhop_format format, bool may_keep)
 {
     struct buf *out = &l->mx->text;
     bool by_domain = route->by_domain, has_text;
@@ -193,7 +223,7 @@ static const char *render_and_keep(const struct lookup *l,
     route->by_domain = false;
     has_text = render_for(format)(route, out);
     route->by_domain = by_domain;
-    if (!out->failed)
+    if (!out->failed && may_keep)
         keep(l, route, format, has_text ? out->data : NULL);
     if (!has_text)
         return NULL;
@@ -203,8 +233,8 @@ static const char *render_and_keep(const struct lookup *l,
 }
 
 static enum mxhop_status long_way(struct mxhop *mx, const char *key,
-                                  enum mxhop_format format, const char **text_r,
-                                  struct mxhop_error *err)
+                                  enum mxhop_format format, bool may_keep,
+                                  const char **text_r, struct mxhop_error *err)
 {
     struct mxhop_route *route = NULL;
     struct lookup l;
@@ -213,7 +243,7 @@ static enum mxhop_status long_way(struct mxhop *mx, const char *key,
     if (lookup_run(&l, mx, key, 0))
         route = route_from_lookup(&l);
     if (route != NULL)
-        *text_r = render_and_keep(&l, route, format);
+        *text_r = render_and_keep(&l, route, format, may_keep);
     lookup_free(&l);
     learn_flush(mx);
     if (route == NULL || mx->text.failed) {
@@ -230,6 +260,7 @@ enum mxhop_status mxhop_text(struct mxhop *mx, const char *key,
                              struct mxhop_error *err)
 {
     struct key parsed;
+    bool may_keep;
 
     *text_r = NULL;
     if (render_for(format) == NULL)
@@ -237,7 +268,7 @@ enum mxhop_status mxhop_text(struct mxhop *mx, const char *key,
                        (int)format);
     handle_check_cache(mx);
     key_parse(key, &parsed);
-    if (short_way(mx, &parsed, format, text_r))
+    if (short_way(mx, &parsed, format, text_r, &may_keep))
         return MXHOP_OK;
-    return long_way(mx, key, format, text_r, err);
+    return long_way(mx, key, format, may_keep, text_r, err);
 }

@@ -6,12 +6,14 @@
  */
 
 #include <check.h>
+#include <lmdb.h>
 #include <mxhop/mxhop.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "source/compile.h"
+#include "store/ovtable_db.h"
 #include "support/failmalloc.h"
 #include "support/minidns.h"
 
@@ -190,6 +192,45 @@ START_TEST(missing_table_defers_says_so_once_and_recovers)
     check_answer(mx, "r.example", 0, MXHOP_FORMAT_POSTFIX,
                  "relay:[a.example], [192.0.2.1]:2525");
     ck_assert_ptr_nonnull(strstr(said, "is usable"));
+    mxhop_close(&mx);
+}
+END_TEST
+
+/* All entries, so that one lookup in two meets damage. */
+static void spoil_entries(void)
+{
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi dbi;
+
+    ck_assert_int_eq(mdb_env_create(&env), 0);
+    mdb_env_set_maxdbs(env, OVTABLE_DBS);
+    ck_assert_int_eq(mdb_env_open(env, table, MDB_NOSUBDIR, 0644), 0);
+    ck_assert_int_eq(mdb_txn_begin(env, NULL, 0, &txn), 0);
+    ck_assert_int_eq(
+        mdb_dbi_open(txn, ovtable_db_names[OVTABLE_DB_ENTRY], 0, &dbi), 0);
+    ck_assert_int_eq(mdb_drop(txn, dbi, 0), 0);
+    ck_assert_int_eq(mdb_txn_commit(txn), 0);
+    mdb_env_close(env);
+}
+
+START_TEST(damaged_entries_are_mentioned_once)
+{
+    struct mxhop *mx;
+
+    refresh();
+    spoil_entries();
+    mx = open_handle();
+    check_answer(mx, "r.example", 0, MXHOP_FORMAT_POSTFIX,
+                 "retry:4.3.5 Routing overrides are not available");
+    ck_assert_ptr_nonnull(strstr(said, "is damaged"));
+    said[0] = '\0';
+    for (int i = 0; i < 3; i++) {
+        check_answer(mx, "elsewhere.example", 0, MXHOP_FORMAT_POSTFIX, NULL);
+        check_answer(mx, "r.example", 0, MXHOP_FORMAT_POSTFIX,
+                     "retry:4.3.5 Routing overrides are not available");
+    }
+    ck_assert_str_eq(said, "");
     mxhop_close(&mx);
 }
 END_TEST
@@ -422,6 +463,7 @@ int main(void)
     tcase_add_loop_test(tc, postfix_answers, 0,
                         sizeof(answers) / sizeof(answers[0]));
     tcase_add_test(tc, missing_table_defers_says_so_once_and_recovers);
+    tcase_add_test(tc, damaged_entries_are_mentioned_once);
     tcase_add_test(tc, missing_table_may_pass);
     tcase_add_test(tc, answer_override_names_the_reason_once);
     tcase_add_test(tc, broken_configuration_names_the_place);

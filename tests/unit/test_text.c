@@ -8,13 +8,18 @@
 
 #include <check.h>
 #include <mxhop/mxhop.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include "dns/breaker.h"
 #include "source/compile.h"
+#include "store/cache.h"
+#include "store/kv.h"
 #include "support/failmalloc.h"
 #include "support/minidns.h"
 
@@ -33,6 +38,11 @@ static const struct minidns_row rows[] = {
     {"mx1.example", 1, "a 192.0.2.1"},
     {"mx2.example", 1, "a 192.0.2.2"},
     {"mx.google.com", 1, "a 192.0.2.3"},
+    {"half.example", 15, "mx 10 mx1.example mx 20 bare.example"},
+    {"bare.example", 15, "mx 10 bare.example"},
+    {"bare.example", 1, "soa 3600"},
+    {"spliced.example", 15, "ttl 1 mx 10 mx2.example"},
+    {"closed.example", 15, "ttl 1 mx 0 ."},
     {0},
 };
 
@@ -237,6 +247,52 @@ START_TEST(ends_with_the_ttl_of_an_address)
 }
 END_TEST
 
+/* However long the zone says that there is none. */
+START_TEST(ends_with_the_lack_of_an_address)
+{
+    struct mxhop *mx;
+
+    configure("negative_ttl_max = 1s\nstale_max = 0\n");
+    mx = open_handle();
+    ck_assert_str_eq(text_of(mx, "half.example"), ":[mx1.example]");
+    usleep(2100000);
+    text_of(mx, "half.example");
+    usleep(200000);
+    ck_assert_uint_eq(minidns_count(&dns, "bare.example 1"), 2);
+    mxhop_close(&mx);
+}
+END_TEST
+
+/* Formats that name what was asked are nobody else's answer. */
+START_TEST(people_read_what_they_asked)
+{
+    static const enum mxhop_format formats[] = {MXHOP_FORMAT_TEXT,
+                                                MXHOP_FORMAT_JSON};
+    static const char *const keys[] = {"a.example", "b.example", "a.example",
+                                       "user@b.example", "*"};
+    struct mxhop *mx = open_handle();
+    struct mxhop_error err;
+    struct mxhop_route *route;
+    const char *text;
+    char *want;
+
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        text_of(mx, keys[i]);
+        usleep(100000);
+        ck_assert_int_eq(mxhop_text(mx, keys[i], formats[_i], &text, &err),
+                         MXHOP_OK);
+        ck_assert_ptr_nonnull(text);
+        ck_assert_int_eq(mxhop_lookup(mx, keys[i], 0, &route, &err), MXHOP_OK);
+        ck_assert_int_eq(mxhop_render(mx, route, formats[_i], &want, &err),
+                         MXHOP_OK);
+        ck_assert_str_eq(text, want);
+        free(want);
+        mxhop_route_free(&route);
+    }
+    mxhop_close(&mx);
+}
+END_TEST
+
 START_TEST(belongs_to_its_configuration)
 {
     struct mxhop *mx = open_handle();
@@ -362,6 +418,132 @@ START_TEST(windows_open_and_close)
 }
 END_TEST
 
+/* A table that was removed and made anew counts from one again. */
+START_TEST(belongs_to_its_override_table)
+{
+    struct mxhop *mx = open_with_overrides(
+        ENTRY("mxhopExchange: mx1.example\nmxhopHop: [192.0.2.7]\n"));
+
+    ck_assert(becomes_free(mx, "a.example", ":[192.0.2.7]"));
+    mxhop_close(&mx);
+    ck_assert_int_eq(unlink(table), 0);
+    usleep(1100000);
+    mx = open_with_overrides(
+        ENTRY("mxhopExchange: mx1.example\nmxhopHop: [192.0.2.8]\n"));
+    ck_assert_str_eq(text_of(mx, "a.example"), ":[192.0.2.8]");
+    mxhop_close(&mx);
+}
+END_TEST
+
+static const struct {
+    const char *entry, *question;
+} splices[] = {
+    {ENTRY("mxhopExchange: mx1.example\nmxhopHop: 1 spliced.example\n"),
+     "spliced.example 15"},
+    {ENTRY("mxhopExchange: mx1.example\nmxhopHop: 1 closed.example\n"
+           "mxhopHop: 2 [192.0.2.7]\n"),
+     "closed.example 15"},
+};
+
+/* What an override by exchange has spliced in ends, too. */
+START_TEST(ends_with_a_spliced_set)
+{
+    struct mxhop *mx = open_with_overrides(splices[_i].entry);
+    size_t before;
+
+    for (int i = 0; i < 3; i++) {
+        text_of(mx, "a.example");
+        usleep(100000);
+    }
+    before = minidns_count(&dns, splices[_i].question);
+    ck_assert_uint_ge(before, 1);
+    usleep(2000000);
+    text_of(mx, "a.example");
+    usleep(200000);
+    ck_assert_uint_gt(minidns_count(&dns, splices[_i].question), before);
+    mxhop_close(&mx);
+}
+END_TEST
+
+static struct timespec changed_at(void)
+{
+    char path[128];
+    struct stat st;
+
+    snprintf(path, sizeof(path), "%s/cache/cache.mdb", dir);
+    ck_assert_int_eq(stat(path, &st), 0);
+    return st.st_mtim;
+}
+
+/* An override that is for later sends lookups the long way: no reason to write
+   an answer that nobody will read. */
+START_TEST(nothing_is_written_for_nobody)
+{
+    struct mxhop *mx =
+        open_with_overrides(ENTRY("mxhopKey: *\nmxhopHop: [o.example]\n"
+                                  "mxhopNotBefore: 20990101000000Z\n"));
+    struct timespec before, after;
+
+    for (int i = 0; i < 4; i++) {
+        text_of(mx, "a.example");
+        usleep(200000);
+    }
+    before = changed_at();
+    for (int i = 0; i < 4; i++) {
+        text_of(mx, "a.example");
+        usleep(100000);
+    }
+    after = changed_at();
+    ck_assert_int_eq(before.tv_sec, after.tv_sec);
+    ck_assert_int_eq(before.tv_nsec, after.tv_nsec);
+    mxhop_close(&mx);
+}
+END_TEST
+
+/* As another process saw it a moment ago. */
+static void report_open_server(void)
+{
+    struct passwd *nobody = getpwnam("nobody");
+    char path[128];
+    struct kv_lmdb_options o = {
+        .dir = path, .size_bytes = 64 << 20, .rank = cache_rank};
+    struct cache_policy policy = {0};
+    struct cache_server s = {.state = BREAKER_OPEN, .opened = 1};
+    struct mxhop_error err;
+    struct cache *cache;
+    const char *note;
+    struct kv *kv;
+
+    ck_assert_ptr_nonnull(nobody);
+    ck_assert_int_eq(chmod(dir, 0755), 0);
+    o.uid = nobody->pw_uid;
+    o.gid = nobody->pw_gid;
+    snprintf(path, sizeof(path), "%s/cache", dir);
+    snprintf(s.address, sizeof(s.address), "127.0.0.1:%u",
+             ntohs(dns.addr.sin_port));
+    s.reported_ms = clock_boot_ms();
+    ck_assert_int_eq(kv_lmdb_open(&kv, &o, &note, &err), MXHOP_OK);
+    ck_assert_int_eq(cache_open(&cache, kv, &policy, &err), MXHOP_OK);
+    cache_put_server(cache, &s);
+    ck_assert(cache_flush(cache, 1000));
+    cache_close(&cache);
+}
+
+/* Not even while it opens the handle: what it reads later is its own. */
+START_TEST(root_reads_nobody_elses_cache)
+{
+    struct mxhop *mx;
+
+    if (geteuid() != 0)
+        return;
+    report_open_server();
+    configure("cache_owner = nobody\n");
+    mx = open_handle();
+    ck_assert_str_eq(text_of(mx, "a.example"), ":[mx1.example], [mx2.example]");
+    mxhop_close(&mx);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("text");
@@ -379,10 +561,16 @@ int main(void)
     tcase_add_test(tc, null_mx_is_rejected_each_time);
     tcase_add_test(tc, ends_with_the_ttl_of_the_mx_set);
     tcase_add_test(tc, ends_with_the_ttl_of_an_address);
+    tcase_add_test(tc, ends_with_the_lack_of_an_address);
+    tcase_add_loop_test(tc, people_read_what_they_asked, 0, 2);
     tcase_add_test(tc, belongs_to_its_configuration);
+    tcase_add_test(tc, belongs_to_its_override_table);
+    tcase_add_loop_test(tc, ends_with_a_spliced_set, 0, 2);
+    tcase_add_test(tc, nothing_is_written_for_nobody);
     tcase_add_loop_test(tc, a_new_override_counts_at_once, 0,
                         sizeof(new_sets) / sizeof(new_sets[0]));
     tcase_add_loop_test(tc, windows_open_and_close, 0, 2);
+    tcase_add_test(tc, root_reads_nobody_elses_cache);
     suite_add_tcase(s, tc);
     runner = srunner_create(s);
     srunner_run_all(runner, CK_NORMAL);
