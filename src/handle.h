@@ -34,6 +34,8 @@ struct mxhop {
     uid_t cache_uid;                /* whose the shared cache is */
     bool cache_checked; /* that we are not root: at the first lookup */
     char *cache_dir;    /* NULL: cache = memory or none, or it failed */
+    _Atomic uint64_t unwritten_ms; /* nothing could be written since; or 0 */
+    bool unwritten_said;
     struct cache_policy policy;
     uint64_t touched_ms; /* the first touch since they were written last; 0 */
     uint64_t rules_hash; /* of all that routes are made from */
@@ -108,6 +110,9 @@ extern const struct resolver_owner facts_owner_functions;
 struct worker_store learn_store(struct mxhop *mx);
 /* Something was put off: have it written, by the worker soon, or here. */
 void learn_flush(struct mxhop *mx);
+/* Say in the log, once, that the cache has not taken anything for some time,
+   or that it does again. On the host's thread. */
+void learn_report(struct mxhop *mx);
 
 /* ---- ask.c: what the cache does not know ---- */
 

@@ -10,10 +10,12 @@
 #include "handle.h"
 #include "util/clock.h"
 
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
-#define WRITE_WAIT_MS 20 /* for another process that writes */
+#define WRITE_WAIT_MS         20    /* for another process that writes */
+#define UNWRITTEN_PATIENCE_MS 10000 /* a write that was missed is no fault */
 
 /* The view of the thread that runs the resolver. */
 static struct cache_view *resolver_view(const struct mxhop *mx)
@@ -103,12 +105,24 @@ static bool store_peek(void *ctx, const char *domain, struct mxset *set_r)
     return false;
 }
 
+/* On any thread: the log is the host's thread's (learn_report). */
+static void flush(struct mxhop *mx)
+{
+    uint64_t never = 0;
+
+    if (cache_flush(mx->cache, WRITE_WAIT_MS))
+        atomic_store(&mx->unwritten_ms, 0);
+    else
+        atomic_compare_exchange_strong(&mx->unwritten_ms, &never,
+                                       clock_boot_ms());
+}
+
 static void store_flush(void *ctx)
 {
-    const struct mxhop *mx = ctx;
+    struct mxhop *mx = ctx;
 
     if (mx->cache != NULL)
-        cache_flush(mx->cache, WRITE_WAIT_MS);
+        flush(mx);
 }
 
 static void server_changed(void *ctx, const struct engine_server *s)
@@ -145,5 +159,24 @@ void learn_flush(struct mxhop *mx)
     if (mx->worker != NULL)
         worker_flush_soon(mx->worker);
     else
-        cache_flush(mx->cache, WRITE_WAIT_MS);
+        flush(mx);
+}
+
+void learn_report(struct mxhop *mx)
+{
+    uint64_t since_ms = atomic_load(&mx->unwritten_ms);
+    bool bad =
+        since_ms != 0 && clock_boot_ms() > since_ms + UNWRITTEN_PATIENCE_MS;
+
+    if (mx->cache_dir == NULL || bad == mx->unwritten_said ||
+        (mx->unwritten_said && since_ms != 0))
+        return;
+    mx->unwritten_said = bad;
+    if (bad)
+        log_warn(&mx->log,
+                 "cache %s cannot be written: it is full, or a process that "
+                 "uses it is stopped; what is learnt is asked for again",
+                 mx->cache_dir);
+    else
+        log_info(&mx->log, "cache %s is written again", mx->cache_dir);
 }

@@ -339,6 +339,7 @@ bool lookup_run(struct lookup *l, struct mxhop *mx, const char *key,
     *l = (struct lookup){
         .mx = mx, .asked = key, .status = "", .exchange_edge_s = INT64_MAX};
     handle_check_cache(mx);
+    learn_report(mx);
     l->now_s = clock_wall_s();
     l->deadline_ms = clock_boot_ms() + mx->budget_ms;
     key_parse(key, &l->key);

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PAIRS    16384 /* power of two */
+#define PAIRS    65536 /* power of two: enough for 50,000 MX sets */
 #define TEXT_MAX 72
 
 struct slot {

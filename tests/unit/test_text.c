@@ -7,6 +7,7 @@
  */
 
 #include <check.h>
+#include <fcntl.h>
 #include <mxhop/mxhop.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -91,10 +92,19 @@ static void tear_down(void)
     ck_assert_int_eq(system(command), 0);
 }
 
+static char said[4096];
+
+static void hear(void *ctx, enum mxhop_log_level level, const char *line)
+{
+    (void)ctx;
+    (void)level;
+    strncat(said, line, sizeof(said) - strlen(said) - 1);
+}
+
 static struct mxhop *open_handle(void)
 {
-    static const struct mxhop_host in_mta = {.flags = MXHOP_WORKER,
-                                             .own_names = "mta.example"};
+    static const struct mxhop_host in_mta = {
+        .flags = MXHOP_WORKER, .log = hear, .own_names = "mta.example"};
     struct mxhop_error err;
     struct mxhop *mx;
 
@@ -544,6 +554,65 @@ START_TEST(root_reads_nobody_elses_cache)
 }
 END_TEST
 
+/* ---- a cache that takes nothing ---- */
+
+/* As a process does that was stopped while it wrote. */
+static pid_t hold_the_cache(int *until)
+{
+    int ends[2], fd;
+    char path[128], byte;
+    pid_t pid;
+
+    snprintf(path, sizeof(path), "%s/cache/cache.state", dir);
+    ck_assert_int_eq(pipe(ends), 0);
+    pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        struct flock l = {.l_type = F_WRLCK};
+
+        close(ends[1]);
+        fd = open(path, O_RDWR);
+        if (fd < 0 || fcntl(fd, F_SETLKW, &l) != 0 ||
+            read(ends[0], &byte, 1) != 0)
+            _exit(1);
+        _exit(0);
+    }
+    close(ends[0]);
+    *until = ends[1];
+    return pid;
+}
+
+static bool is_said(struct mxhop *mx, const char *what)
+{
+    uint64_t until_ms = clock_boot_ms() + 20000;
+
+    while (clock_boot_ms() < until_ms) {
+        text_of(mx, "null.example"); /* always the long way */
+        text_of(mx, "short.example");
+        if (strstr(said, what) != NULL)
+            return true;
+        usleep(100000);
+    }
+    return false;
+}
+
+START_TEST(a_cache_that_takes_nothing_is_mentioned_once)
+{
+    struct mxhop *mx = open_handle();
+    int until, status;
+    pid_t pid = hold_the_cache(&until);
+
+    said[0] = '\0';
+    ck_assert(is_said(mx, "cannot be written"));
+    ck_assert_ptr_null(strstr(strstr(said, "cannot") + 1, "cannot"));
+    close(until);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
+    ck_assert(is_said(mx, "is written again"));
+    mxhop_close(&mx);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("text");
@@ -571,6 +640,7 @@ int main(void)
                         sizeof(new_sets) / sizeof(new_sets[0]));
     tcase_add_loop_test(tc, windows_open_and_close, 0, 2);
     tcase_add_test(tc, root_reads_nobody_elses_cache);
+    tcase_add_test(tc, a_cache_that_takes_nothing_is_mentioned_once);
     suite_add_tcase(s, tc);
     runner = srunner_create(s);
     srunner_run_all(runner, CK_NORMAL);
