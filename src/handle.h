@@ -152,6 +152,11 @@ void facts_used(struct mxhop *mx, const char *domain, bool refresh_due,
 
 /* ---- lookup.c ---- */
 
+static inline uint32_t min_u32(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
 /* false: out of memory. Always to be followed by lookup_free(). */
 bool lookup_run(struct lookup *l, struct mxhop *mx, const char *key,
                 unsigned flags);

@@ -179,11 +179,6 @@ static enum mxhop_status find_by_exchange(struct lookup *l,
 
 /* ---- the decision ---- */
 
-static uint32_t min_u32(uint32_t a, uint32_t b)
-{
-    return a < b ? a : b;
-}
-
 /* Of the MX set, what is left of it. */
 static uint32_t set_ttl_s(const struct lookup *l)
 {

@@ -15,12 +15,11 @@
  */
 
 #include "handle.h"
+#include "route/match.h"
 #include "route/render.h"
 #include "util/clock.h"
 #include "util/err.h"
 #include "util/hash.h"
-
-#include <string.h>
 
 static void add_text(struct buf *out, const char *text)
 {
@@ -66,17 +65,12 @@ static bool is_for_mta(enum mxhop_format format)
 
 /* ---- the short way ---- */
 
-/* Whether an override may stand under the key: as match_keys() lists them. */
 static bool has_override(struct ovtable_snap *snap, const struct key *key)
 {
-    if (key->kind == KEY_RECIPIENT)
-        return ovtable_has(snap, OVTABLE_BY_KEY, key->recipient);
-    if (ovtable_has(snap, OVTABLE_BY_KEY, key->domain) ||
-        ovtable_has(snap, OVTABLE_BY_KEY, "*"))
-        return true;
-    for (const char *p = strchr(key->domain, '.'); p != NULL;
-         p = strchr(p + 1, '.'))
-        if (ovtable_has(snap, OVTABLE_BY_KEY, p))
+    const char *at = NULL;
+
+    while ((at = match_next_key(key, at)) != NULL)
+        if (ovtable_has(snap, OVTABLE_BY_KEY, at))
             return true;
     return false;
 }
@@ -138,11 +132,6 @@ static bool short_way(struct mxhop *mx, const struct key *key,
 }
 
 /* ---- the long way, and what it leaves behind ---- */
-
-static uint32_t min_u32(uint32_t a, uint32_t b)
-{
-    return a < b ? a : b;
-}
 
 /* How long the addresses in a decision hold; 0: they are not all known. What
    DNS said just now is not clamped yet. */

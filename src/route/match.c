@@ -24,24 +24,31 @@
 
 #define MATCH_HOSTS_MAX 64
 
+static const char any_domain[] = "*";
+
+const char *match_next_key(const struct key *key, const char *at)
+{
+    if (key->kind == KEY_RECIPIENT)
+        return at == NULL ? key->recipient : NULL;
+    if (key->kind != KEY_DOMAIN || at == any_domain)
+        return NULL;
+    if (at == NULL)
+        return key->domain;
+    at = strchr(at + 1, '.'); /* no name begins with a dot, but a parent does */
+    return at != NULL ? at : any_domain;
+}
+
 bool match_keys(const struct key *key, struct strlist *keys_r)
 {
+    const char *at = NULL;
+
     *keys_r = (struct strlist){0};
-    if (key->kind == KEY_RECIPIENT)
-        return strlist_add(keys_r, key->recipient);
-    if (key->kind != KEY_DOMAIN)
-        return true;
-    if (!strlist_add(keys_r, key->domain))
-        goto nomem;
-    for (const char *p = strchr(key->domain, '.'); p != NULL;
-         p = strchr(p + 1, '.'))
-        if (!strlist_add(keys_r, p))
-            goto nomem;
-    if (strlist_add(keys_r, "*"))
-        return true;
-nomem:
-    strlist_free(keys_r);
-    return false;
+    while ((at = match_next_key(key, at)) != NULL)
+        if (!strlist_add(keys_r, at)) {
+            strlist_free(keys_r);
+            return false;
+        }
+    return true;
 }
 
 /* Longest first, then by the alphabet. */

@@ -11,6 +11,9 @@
    user@example.com (recipients only, and then nothing else), or a.b.example,
    .b.example, .example, `*`. false: out of memory. */
 bool match_keys(const struct key *key, struct strlist *keys_r);
+/* The same, one by one and without memory: the first (at NULL) or the one
+   after `at`, which points into *key or is static; NULL: no more. */
+const char *match_next_key(const struct key *key, const char *at);
 
 /* The keys under which an override by exchange may stand, for the hosts of
    best preference: mx1.example.net, .example.net, .net ..., longest first

@@ -8,28 +8,12 @@
  */
 
 #include "store/cache_int.h"
+#include "store/wait.h"
+#include "util/clock.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 /* ---- flush ---- */
-
-static bool lock_flushing(struct cache *c, uint32_t wait_ms)
-{
-    struct timespec until;
-
-    if (pthread_mutex_trylock(&c->flushing) == 0)
-        return true;
-    if (wait_ms == 0 || clock_gettime(CLOCK_REALTIME, &until) != 0)
-        return false;
-    until.tv_sec += wait_ms / 1000;
-    until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    return pthread_mutex_timedlock(&c->flushing, &until) == 0;
-}
 
 /* Up to a chunk of puts; false: nothing is left. */
 static bool apply_some(struct writer *w, struct pending_list *list,
@@ -77,7 +61,7 @@ bool cache_flush(struct cache *c, uint32_t wait_ms)
 
     if (cache_pending(c) == 0)
         return true;
-    if (!lock_flushing(c, wait_ms))
+    if (!wait_mutex(&c->flushing, clock_boot_ms() + wait_ms))
         return cache_pending(c) == 0;
     queue_take(c, &list);
     kept = write_all(c, &list, wait_ms);
@@ -106,9 +90,10 @@ static bool claim(struct writer *w, struct chars name, uint64_t now_ms)
 {
     struct cache_entry_state state;
     struct domain_record r;
+    struct site_record site;
 
     writer_domain(w, name, now_ms, &r);
-    if (r.has_answer && !writer_has_site(w, r.site))
+    if (r.has_answer && !writer_site(w, r.site, &site))
         r.has_answer = r.has_hosts = false; /* to readers it is a miss */
     state = domain_judge(&w->cache->policy, &r, now_ms);
     if (!may_ask(&state))

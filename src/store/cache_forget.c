@@ -52,13 +52,9 @@ static bool forget_routes(struct cache *c, struct site_id site)
 /* The content of the domain's set goes to w->content. */
 static bool find_set(struct writer *w, const struct domain_record *d)
 {
-    const struct kv_ops *ops = w->cache->kv->ops;
-    struct kv_value value;
     struct site_record site;
 
-    if (!d->has_answer ||
-        !ops->write_get(w->cache->kv, kv_key(KV_SITE, d->site.hash), &value) ||
-        !site_accept(w->cache, value, d->site, &site))
+    if (!d->has_answer || !writer_site(w, d->site, &site))
         return false;
     buf_add(&w->content, site.content, site.content_len);
     return !w->content.failed;
@@ -84,7 +80,7 @@ static bool forget_domain(struct writer *w, struct chars name,
     struct domain_record d;
 
     *has_site_r = false;
-    if (!kv->ops->write_get(kv, key, &value))
+    if (!writer_find(w, key, &value))
         return false;
     if (domain_record_decode(value.data, value.len, &d)) {
         *site_r = d.site;

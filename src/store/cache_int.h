@@ -105,6 +105,7 @@ struct writer {
 };
 
 void writer_free(struct writer *w);
+bool writer_find(struct writer *w, uint64_t key, struct kv_value *value_r);
 /* The record of a name, pointing into the backend's memory: good until the
    next put. false: there is none, *r_r has only the name. */
 bool writer_domain(struct writer *w, struct chars name, uint64_t now_ms,
@@ -118,7 +119,8 @@ void writer_apply(struct writer *w, const struct pending *p);
 
 /* ---- cache_site.c: the same ---- */
 
-bool writer_has_site(struct writer *w, struct site_id id);
+/* false: the set is not there. *r_r points as writer_domain() says. */
+bool writer_site(struct writer *w, struct site_id id, struct site_record *r_r);
 /* Whether the domain that is put now already had the set: else, where the set
    is known, it is some other domain's, too. */
 void writer_put_site(struct writer *w, const struct pending *p, bool had,

@@ -16,25 +16,12 @@
 #define SITE_REWRITE_MS (3600 * 1000)
 #define TOUCH_HOSTS     64 /* of one set: a stranger's has a thousand */
 
-static bool find(struct writer *w, uint64_t key, struct kv_value *value_r)
-{
-    return w->cache->kv->ops->write_get(w->cache->kv, key, value_r);
-}
-
-static bool find_site(struct writer *w, struct site_id id,
-                      struct site_record *r_r)
+bool writer_site(struct writer *w, struct site_id id, struct site_record *r_r)
 {
     struct kv_value value;
 
-    return find(w, kv_key(KV_SITE, id.hash), &value) &&
+    return writer_find(w, kv_key(KV_SITE, id.hash), &value) &&
            site_accept(w->cache, value, id, r_r);
-}
-
-bool writer_has_site(struct writer *w, struct site_id id)
-{
-    struct site_record r;
-
-    return find_site(w, id, &r);
 }
 
 /* An entry that was seen once is used from now on; false: it was not. */
@@ -44,7 +31,7 @@ static bool raise_worth(struct writer *w, uint64_t key)
     struct record_head head;
     struct kv_value value;
 
-    if (!find(w, key, &value) ||
+    if (!writer_find(w, key, &value) ||
         !record_head_decode(value.data, value.len, &head) ||
         head.worth != WORTH_ONCE)
         return false;
@@ -78,7 +65,7 @@ void writer_put_site(struct writer *w, const struct pending *p, bool had,
                      uint8_t worth)
 {
     struct site_record old, r = {.worth = worth, .written_ms = p->now_ms};
-    bool known = find_site(w, p->site, &old);
+    bool known = writer_site(w, p->site, &old);
     uint8_t before = known ? old.worth : WORTH_NEGATIVE;
 
     if (known && !had)
@@ -101,9 +88,9 @@ void writer_touch(struct writer *w, uint64_t key)
     struct site_record site;
     struct kv_value value;
 
-    if (!find(w, key, &value) ||
+    if (!writer_find(w, key, &value) ||
         !domain_record_decode(value.data, value.len, &d) || !d.has_answer ||
-        !raise_worth(w, key) || !find_site(w, d.site, &site))
+        !raise_worth(w, key) || !writer_site(w, d.site, &site))
         return;
     if (w->content.failed)
         buf_free(&w->content);

@@ -18,7 +18,7 @@ void writer_free(struct writer *w)
     buf_free(&w->content);
 }
 
-static bool find(struct writer *w, uint64_t key, struct kv_value *value_r)
+bool writer_find(struct writer *w, uint64_t key, struct kv_value *value_r)
 {
     return w->cache->kv->ops->write_get(w->cache->kv, key, value_r);
 }
@@ -48,7 +48,7 @@ bool writer_domain(struct writer *w, struct chars name, uint64_t now_ms,
 {
     struct kv_value value;
 
-    if (find(w, name_key(w->cache, KV_DOMAIN, name), &value) &&
+    if (writer_find(w, name_key(w->cache, KV_DOMAIN, name), &value) &&
         domain_accept(value, name, now_ms, r_r))
         return true;
     *r_r = (struct domain_record){.name = name};
@@ -135,7 +135,7 @@ static bool old_host(struct writer *w, const struct pending *p,
 {
     struct kv_value value;
 
-    if (find(w, name_key(w->cache, KV_HOST, name_of(p)), &value) &&
+    if (writer_find(w, name_key(w->cache, KV_HOST, name_of(p)), &value) &&
         host_accept(value, name_of(p), p->now_ms, r_r))
         return true;
     *r_r = (struct host_record){.name = name_of(p)};
@@ -190,7 +190,7 @@ static void apply_route(struct writer *w, const struct pending *p)
     buf_add(b, bytes_of(p).at, p->len);
     if (b->failed)
         return;
-    if (find(w, p->key, &value) &&
+    if (writer_find(w, p->key, &value) &&
         record_head_decode(value.data, value.len, &old) &&
         record_head_decode(b->data, b->len, &new))
         record_set_worth(b->data, route_worth(&old, &new));

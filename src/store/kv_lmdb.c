@@ -18,8 +18,7 @@
 
 #define MAP_MIN    ((uint64_t)1 << 20)
 #define MAP_UNIT   65536 /* the map is a multiple of any page size */
-#define PAGE       4096
-#define DIRTY_PART 16 /* of the map, in one transaction */
+#define DIRTY_PART 16    /* of the map, in one transaction */
 
 struct kv_view {
     struct kv_lmdb *k;

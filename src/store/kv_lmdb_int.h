@@ -6,6 +6,8 @@
 #include "store/env_impl.h"
 #include "store/kv.h"
 
+#define PAGE 4096 /* LMDB's, about: for estimates only */
+
 struct kv_lmdb {
     struct kv kv;
     struct env *env;

@@ -28,7 +28,6 @@
 #define EVICT_OVER_SIZE  512 /* more where even size_bytes is exceeded */
 #define EVICT_FULL_FIRST 64  /* when there is no room: this many, */
 #define EVICT_FULL_LESS  8   /* or this many times fewer */
-#define PAGE             4096
 
 static void unlock(struct kv_lmdb *k)
 {
