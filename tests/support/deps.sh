@@ -5,7 +5,8 @@
 # Tools and libraries are installed with apt. Mail and name servers never are
 # (a newcomer's own mail server is sacred, and Debian's Postfix and Exim exclude
 # each other): they are downloaded, with whatever they need that the machine
-# lacks, and unpacked into build/mta/root. tests/support/ground runs them there.
+# lacks, and unpacked below build/mta: into root, which tests/support/ground lays
+# over the system, and exim, which tests that want Exim lay over that.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -13,10 +14,12 @@ mta=${MXHOP_MTA:-$root/build/mta}
 
 build_packages=(gcc make pkg-config libc6-dev liblmdb-dev libidn2-dev
 	libldap-dev libxxhash-dev libpsl-dev)
-test_packages=(check valgrind iproute2 util-linux procps strace)
+test_packages=(check valgrind iproute2 util-linux procps strace openssl)
 lint_packages=(clang-format-14 cppcheck mandoc shellcheck clang-14 clang
 	libclang-rt-14-dev)
-daemons=(postfix postfix-lmdb postfix-cdb nsd unbound bind9-dnsutils dnsperf)
+daemons=(postfix postfix-lmdb postfix-cdb nsd unbound bind9-dnsutils dnsperf
+	slapd ldap-utils)
+exim=(exim4-daemon-heavy)
 
 installed() { # PACKAGE
 	[[ $(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null) == ii* ]]
@@ -69,19 +72,19 @@ install_packages() { # PACKAGE...
 	with_fresh_lists apt --no-install-recommends install "${missing[@]}"
 }
 
-# What apt would install for the daemons here, without doing it. Upgrades of
-# what the machine already has (a version in brackets) are left out.
-closure() {
+# What apt would install for PACKAGES here, without doing it. Upgrades of what
+# the machine already has (a version in brackets) are left out.
+closure() { # PACKAGE...
 	{
-		printf '%s\n' "${daemons[@]}"
-		apt-get -s --no-install-recommends install "${daemons[@]}" |
+		printf '%s\n' "$@"
+		apt-get -s --no-install-recommends install "$@" |
 			awk '/^Inst/ && $3 ~ /^\(/ { print $2 }'
 	} | sort -u
 }
 
-download_closure() {
+download_closure() { # PACKAGE...
 	local packages
-	packages=$(closure) || return
+	packages=$(closure "$@") || return
 	# The sandbox user could not write here; as root is fine for a temporary place.
 	# shellcheck disable=SC2086 # one word a package
 	(cd "$new" && apt-get -q -o APT::Sandbox::User=root download $packages)
@@ -89,14 +92,15 @@ download_closure() {
 
 # A half unpacked tree must never be taken for a whole one: rename at the end.
 # Nor one of a shorter list: .complete holds what was asked for.
-unpack_daemons() {
-	local deb marker=$mta/root/.complete
-	[[ -e $marker && $(<"$marker") == "${daemons[*]}" ]] && return
-	is_debian || refuse "${daemons[@]}"
-	echo "unpacking ${daemons[*]} into $mta"
+unpack() { # TREE PACKAGE...
+	local deb tree=$mta/$1 marker=$mta/$1/.complete
+	shift
+	[[ -e $marker && $(<"$marker") == "$*" ]] && return
+	is_debian || refuse "$@"
+	echo "unpacking $* into $tree"
 	mkdir -p "$mta"
 	new=$(mktemp -d "$mta/new.XXXXXX")
-	with_fresh_lists download_closure
+	with_fresh_lists download_closure "$@"
 	mkdir -p "$new/root/usr"
 	for deb in "$new"/*.deb; do
 		dpkg -x "$deb" "$new/root"
@@ -106,9 +110,9 @@ unpack_daemons() {
 	done
 	merge_usr "$new/root"
 	chmod 755 "$new/root"
-	echo "${daemons[*]}" >"$new/root/.complete"
-	[[ ! -e $mta/root ]] || mv "$mta/root" "$new/old"
-	mv "$new/root" "$mta/root"
+	echo "$*" >"$new/root/.complete"
+	[[ ! -e $tree ]] || mv "$tree" "$new/old"
+	mv "$new/root" "$tree"
 	rm -rf "$new"
 }
 
@@ -156,5 +160,6 @@ exec 9>"$root/build/.deps.lock"
 flock 9
 install_packages "${packages[@]}"
 if [[ $need_daemons ]]; then
-	unpack_daemons
+	unpack root "${daemons[@]}"
+	unpack exim "${exim[@]}"
 fi
