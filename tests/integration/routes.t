@@ -27,12 +27,22 @@ setup() {
 		same MX 10 t3
 		same MX 10 t2
 		same MX 10 t1
-		more MX 10 t1
-		more MX 10 t2
-		more MX 10 t3
-		most MX 10 t2
-		most MX 10 t3
-		most MX 10 t4
+		more MX 10 m1
+		more MX 10 m2
+		more MX 10 m3
+		more MX 10 m4
+		most MX 10 o1
+		most MX 10 o2
+		most MX 10 o3
+		most MX 10 o4
+		m1   A 192.0.2.15
+		m2   A 192.0.2.16
+		m3   A 192.0.2.17
+		m4   A 192.0.2.18
+		o1   A 192.0.2.19
+		o2   A 192.0.2.20
+		o3   A 192.0.2.21
+		o4   A 192.0.2.22
 	END
 	zone a-only.test <<<'@ A 192.0.2.4'
 	zone aaaa-only.test <<<'@ AAAA 2001:db8::4'
@@ -187,7 +197,8 @@ case_ties_are_stable_within_a_slot() {
 }
 
 # The shortest interval is 10 s: in 11 s each of three sets turns once or twice.
-# That all of them turn to what they were is one chance in 3,000.
+# That all of them turn to what they were is one chance in 13,000: they have no
+# host in common.
 case_ties_turn_with_time() {
 	local end=$(($(now_ms) + 11000)) d seen turned=0
 	conf 'rotate_interval = 10s'
@@ -201,8 +212,10 @@ case_ties_turn_with_time() {
 		seen=$(sort -u "$SCRATCH/turns-$d" | wc -l)
 		[[ $seen -le 3 ]] || fail "$d: $seen orders in 11 s"
 		[[ $seen -eq 1 ]] || turned=$((turned + 1))
-		# Never back and forth within a slot.
-		assert_eq "$(uniq "$SCRATCH/turns-$d" | wc -l)" "$seen" "$d: changes"
+		# Never back and forth within a slot. Of three slots, the last may
+		# have the order of the first again.
+		seen=$(uniq "$SCRATCH/turns-$d" | wc -l)
+		[[ $seen -le 3 ]] || fail "$d: $((seen - 1)) changes in 11 s"
 	done
 	[[ $turned -gt 0 ]] || fail "no order turned in 11 s"
 	conf
