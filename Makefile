@@ -181,7 +181,7 @@ C_FILES := $(wildcard src/*.[ch] src/*/*.[ch] include/mxhop/*.h \
 	plugins/*/*.[ch] tests/*/*.[ch] docs/man/*.c)
 SH_FILES := .ci/run tests/integration/run tests/support/deps.sh \
 	tests/support/ground tests/support/run-unit tests/support/run-fuzz tests/support/includes \
-	tests/support/coverage $(wildcard contrib/demo/demo) \
+	tests/support/coverage tests/support/schema2ldif $(wildcard contrib/demo/demo) \
 	$(filter-out %.c,$(wildcard tests/bench/*))
 
 .PHONY: lint format format-check includes man-lint coverage
@@ -189,7 +189,7 @@ lint:
 	tests/support/deps.sh lint
 	$(MAKE) includes format-check man-lint
 	shellcheck -x -S warning $(SH_FILES)
-	shellcheck -x -S warning -s bash -e SC2034 tests/integration/lib.sh \
+	shellcheck -x -S warning -s bash -e SC2034 tests/integration/*.sh \
 	    tests/integration/*.t
 	cppcheck -q --std=c11 --inline-suppr --error-exitcode=1 -j2 \
 	    --enable=warning,portability,performance \
@@ -222,7 +222,11 @@ $(B)/man/mxhop.cf.5: docs/man/mxhop.cf.5.in $(B)/man/params-mdoc
 	sed -e '/@PARAMETERS@/{' -e 'r $(B)/man/params' -e 'd' -e '}' $< >$@
 
 man: $(MAN)
-.PHONY: man
+.PHONY: man schema
+# The form of cn=config is kept beside the other, for those who do not build.
+schema:
+	tests/support/schema2ldif mxhop <contrib/ldap/mxhop.schema \
+	    >contrib/ldap/mxhop.ldif
 man-lint: $(MAN)
 	mandoc -T lint -W warning $(MAN)
 
