@@ -84,6 +84,7 @@ stop() { # NAME...
 	for name; do
 		if alive "$name"; then
 			kill "$(cat "$SCRATCH/pids/$name")" || true
+			kill -CONT "$(cat "$SCRATCH/pids/$name")" 2>/dev/null || true
 			eventually 5 not_alive "$name" ||
 				kill -KILL "$(cat "$SCRATCH/pids/$name")" || true
 		fi
