@@ -184,6 +184,16 @@ wipe_slapd() { # NAME
 freeze() { kill -STOP "$(cat "$SCRATCH/pids/$1")"; } # NAME
 thaw() { kill -CONT "$(cat "$SCRATCH/pids/$1")"; }   # NAME
 
+# A link to a directory that breaks as RULE says, see tests/support/faultlink.c;
+# fault_rule changes the rule for the connections to come.
+fault_rule() { echo "$2" >"$SCRATCH/rules/$1"; } # NAME RULE
+
+start_faultlink() { # NAME ADDRESS:PORT TO:PORT RULE
+	fault_rule "$1" "$4"
+	spawn "$1" "$ROOT/build/test/faultlink" "$2" "$3" "$SCRATCH/rules/$1"
+	eventually 5 smtp_listening "${2%:*}" "${2##*:}" || fail "$1: $(<"$SCRATCH/$1.log")"
+}
+
 # --- entries ---
 
 ldap_as_admin() { # COMMAND NAME [OPTION...]

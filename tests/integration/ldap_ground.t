@@ -108,6 +108,20 @@ case_frozen_and_thawed() {
 	refute_match "$(ss -Hltn 'sport = 389')" ':389'
 }
 
+case_a_link_that_breaks() {
+	start_slapd one
+	start_faultlink link 127.0.0.1:3890 127.0.0.1:389 pass
+	search ldap://127.0.0.1:3890 -s base 1.1
+	eventually 5 log_has "$SCRATCH/link.log" '^end [0-9]{2,}$' || fail "no line"
+	fault_rule link 'cut 20'
+	assert_status 255 search ldap://127.0.0.1:3890 -s base 1.1
+	eventually 5 log_has "$SCRATCH/link.log" '^end 20$' || fail "not cut"
+	fault_rule link 'stall 20'
+	assert_status 124 timeout 1 ldapsearch -x -H ldap://127.0.0.1:3890 -s base -b "$BASE"
+	fault_rule link 'flip 0'
+	assert_status 254 search ldap://127.0.0.1:3890 -s base 1.1
+}
+
 case_certificates() {
 	ldap_certificate good
 	ldap_certificate old '3 days ago' '1 day ago'
