@@ -28,12 +28,16 @@ static int refresh(const struct conf *conf, bool force)
     struct compile_options options = cli_compile_options(conf);
     struct compile_result result;
     struct mxhop_error err;
+    int status;
 
     if (conf->overrides[0] == '\0') {
         cli_complain("overrides is empty: nothing to refresh; set it to "
                      "ldif:/etc/mxhop/overrides.ldif, for instance");
         return EXIT_CONFIG;
     }
+    status = cli_become_table_owner(conf);
+    if (status != 0)
+        return status;
     options.force = force;
     options.ctx = conf->overrides;
     if (compile_overrides(&options, &result, &err) != MXHOP_OK)
