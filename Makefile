@@ -208,7 +208,8 @@ format-check:
 
 # ---- documents ------------------------------------------------------------
 
-MAN := docs/man/mxhop.1 $(B)/man/mxhop.cf.5 docs/man/mxhop_table.5
+MAN := docs/man/mxhop.1 $(B)/man/mxhop.cf.5 docs/man/mxhop_table.5 \
+	docs/man/mxhop_ldap.5
 
 # The parameter section of mxhop.cf(5) comes from the table of parameters.
 $(B)/man/params-mdoc: docs/man/params_mdoc.c $(B)/lib/libmxhop.a
@@ -282,7 +283,8 @@ install: all man
 	    $(DESTDIR)$(mandir)/man5 $(DESTDIR)/etc/mxhop \
 	    $(DESTDIR)/var/lib/mxhop $(DESTDIR)$(POSTFIX_SHLIB) \
 	    $(DESTDIR)$(POSTFIX_META)/dynamicmaps.cf.d \
-	    $(DESTDIR)$(libdir)/tmpfiles.d
+	    $(DESTDIR)$(libdir)/tmpfiles.d $(DESTDIR)$(libdir)/sysusers.d \
+	    $(DESTDIR)$(libdir)/systemd/system $(DESTDIR)$(PREFIX)/share/mxhop/ldap
 	install -m 0755 $(B)/bin/mxhop $(DESTDIR)$(PREFIX)/bin/
 	install -m 0644 $(B)/lib/libmxhop.so.$(SOVERSION) $(DESTDIR)$(libdir)/
 	ln -sf libmxhop.so.$(SOVERSION) $(DESTDIR)$(libdir)/libmxhop.so
@@ -295,9 +297,19 @@ install: all man
 	    $(DESTDIR)$(POSTFIX_META)/dynamicmaps.cf.d/mxhop
 	install -m 0644 contrib/tmpfiles.d/mxhop.conf \
 	    $(DESTDIR)$(libdir)/tmpfiles.d/
+	install -m 0644 contrib/sysusers.d/mxhop.conf \
+	    $(DESTDIR)$(libdir)/sysusers.d/
+	install -m 0644 contrib/systemd/mxhop-refresh.timer \
+	    $(DESTDIR)$(libdir)/systemd/system/
+	for unit in mxhop-refresh.service mxhop-follow.service; do \
+	    sed 's|/usr/local/bin/|$(PREFIX)/bin/|' contrib/systemd/$$unit \
+	        >$(B)/$$unit && \
+	    install -m 0644 $(B)/$$unit $(DESTDIR)$(libdir)/systemd/system/ || \
+	    exit 1; done
+	install -m 0644 contrib/ldap/* $(DESTDIR)$(PREFIX)/share/mxhop/ldap/
 	install -m 0644 docs/man/mxhop.1 $(DESTDIR)$(mandir)/man1/
 	install -m 0644 $(B)/man/mxhop.cf.5 docs/man/mxhop_table.5 \
-	    $(DESTDIR)$(mandir)/man5/
+	    docs/man/mxhop_ldap.5 $(DESTDIR)$(mandir)/man5/
 	test -e $(DESTDIR)/etc/mxhop/mxhop.cf || \
 	    install -m 0644 contrib/postfix/mxhop.cf $(DESTDIR)/etc/mxhop/
 

@@ -248,3 +248,34 @@ bulk_overrides() { # FROM TO
 				i, base, i, i, i % 250
 	}'
 }
+
+# --- services ---
+
+unit_value() { # UNIT NAME
+	sed -nE "s/^$2=//p" "/usr/local/lib/systemd/system/$1"
+}
+
+# As systemd would run it, a command of UNIT (installed by make install): as its
+# user with its groups, without privileges, with a state directory of its own.
+prepare_unit() { # UNIT
+	local user group
+	user=$(unit_value "$1" User) group=$(unit_value "$1" Group)
+	install -d -m "$(unit_value "$1" StateDirectoryMode)" -o "$user" -g "$group" \
+		"/var/lib/$(unit_value "$1" StateDirectory)"
+	UNIT=(env -i "PATH=$PATH" bash -c 'umask $0; exec "$@"'
+		"$(unit_value "$1" UMask)" setpriv --reuid "$user" --regid "$group"
+		--groups "$group,$(unit_value "$1" SupplementaryGroups)"
+		--no-new-privs --bounding-set=-all --inh-caps=-all)
+}
+
+run_unit() { # UNIT
+	prepare_unit "$1"
+	# shellcheck disable=SC2046 # the words of the command
+	"${UNIT[@]}" $(unit_value "$1" ExecStart)
+}
+
+start_unit() { # UNIT
+	prepare_unit "$1"
+	# shellcheck disable=SC2046
+	spawn "$1" "${UNIT[@]}" $(unit_value "$1" ExecStart)
+}
