@@ -127,7 +127,6 @@ slapd_answers() { # NAME
 #   access=TEXT        a first access rule
 #   id=N peer=URI...   one of several providers, and all of them
 #   empty=yes          without $SUFFIX: it comes from a peer
-#   netns=NAME         in this network namespace
 #   global=LINE... database=LINE... schema=FILE...   more of slapd.conf(5)
 start_slapd() { # NAME [OPTION=VALUE...]
 	local name=$1 o
@@ -150,7 +149,6 @@ start_slapd() { # NAME [OPTION=VALUE...]
 	urls="$(ldapi_uri "$name") ldap://${opt[address]}:${opt[port]}"
 	[[ ! ${opt[tls_port]-} ]] || urls+=" ldaps://${opt[address]}:${opt[tls_port]}"
 	echo "$urls" >"$SCRATCH/$name.urls"
-	echo "${opt[netns]-}" >"$SCRATCH/$name.netns"
 	[[ ${opt[empty]-} || -e $SCRATCH/$name.db/data.mdb ]] ||
 		slapd_base | slapd_load "$name"
 	restart_slapd "$name"
@@ -158,11 +156,10 @@ start_slapd() { # NAME [OPTION=VALUE...]
 
 # As it was started last, with the data that it had.
 restart_slapd() { # NAME
-	local name=$1 netns
+	local name=$1
 	stop "$name"
-	netns=$(<"$SCRATCH/$name.netns")
-	spawn "$name" ${netns:+nsenter "--net=/run/netns/$netns"} slapd -d stats \
-		-h "$(<"$SCRATCH/$name.urls")" -f "$SCRATCH/$name.conf"
+	spawn "$name" slapd -d stats -h "$(<"$SCRATCH/$name.urls")" \
+		-f "$SCRATCH/$name.conf"
 	eventually 10 slapd_answers "$name" ||
 		fail "slapd $name: $(tail -n 3 "$SCRATCH/$name.log")"
 }

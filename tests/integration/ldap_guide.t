@@ -7,7 +7,7 @@
 # shellcheck source=tests/integration/ldap.sh
 . "$ROOT/tests/integration/ldap.sh"
 
-PASSWORD=guide-secret
+PASSWORD='guide-secret'
 
 setup() {
 	zone example.org <<-'END'
@@ -105,7 +105,7 @@ block() { # TEXT-BEFORE LINE...
 case_the_guide_works_as_written() {
 	local line text='' lines=() sessions=0
 	mapfile -t guide < <(cat "$ROOT/docs/ldap-guide.md" && echo end)
-	cd "$SCRATCH"
+	cd "$SCRATCH" || exit
 	for line in "${guide[@]}"; do
 		if [[ $line == '    '* ]]; then
 			lines+=("${line#    }")

@@ -77,7 +77,7 @@ case_root_refreshes_as_the_owner_of_the_directory() {
 	assert_status 0 mxhop -c "$CF" refresh
 	assert_eq "$(stat -c %u "$OTHER/t" "$OTHER/t-lock")" $'65534\n65534'
 	chmod 0600 "$LDIF"
-	assert_status 66 mxhop -c "$CF" refresh
+	assert_status 74 mxhop -c "$CF" refresh
 	assert_match "$OUTPUT" "$LDIF: Permission denied"
 	chmod 0644 "$LDIF"
 }
