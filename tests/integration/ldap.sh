@@ -85,11 +85,9 @@ slapd_database() { # NAME
 }
 
 slapd_conf() { # NAME
-	local schema tls=${opt[tls]:-}
+	local tls=${opt[tls]:-}
 	printf 'include /etc/ldap/schema/%s.schema\n' core cosine inetorgperson misc
-	for schema in "$ROOT/contrib/ldap/mxhop.schema" ${schemas[@]+"${schemas[@]}"}; do
-		echo "include $schema"
-	done
+	echo "include ${opt[schema]:-$ROOT/contrib/ldap/mxhop.schema}"
 	printf '%s\n' 'modulepath /usr/lib/ldap' "pidfile $SCRATCH/$1.pid" \
 		'threads 4' 'sizelimit 500' "serverID ${opt[id]}"
 	[[ ! $tls ]] || printf '%s\n' "TLSCACertificateFile $CA" \
@@ -127,18 +125,18 @@ slapd_answers() { # NAME
 #   access=TEXT        a first access rule
 #   id=N peer=URI...   one of several providers, and all of them
 #   empty=yes          without $SUFFIX: it comes from a peer
-#   global=LINE... database=LINE... schema=FILE...   more of slapd.conf(5)
+#   schema=FILE        instead of ours
+#   global=LINE... database=LINE...   more of slapd.conf(5)
 start_slapd() { # NAME [OPTION=VALUE...]
 	local name=$1 o
 	local -A opt=([address]=127.0.0.1 [port]=389 [id]=0 [limits]='* size=unlimited')
-	local peers=() global=() database=() schemas=() urls
+	local peers=() global=() database=() urls
 	shift
 	for o; do
 		case $o in
 		peer=*) peers+=("${o#*=}") ;;
 		global=*) global+=("${o#*=}") ;;
 		database=*) database+=("${o#*=}") ;;
-		schema=*) schemas+=("${o#*=}") ;;
 		*=*) opt[${o%%=*}]=${o#*=} ;;
 		*) fail "start_slapd: $o" ;;
 		esac

@@ -1,0 +1,187 @@
+# shellcheck shell=bash disable=SC2016
+# What may happen to a directory and the way to it, and that mail does not
+# notice: lookups do not wait, nobody sees half a set, the last good set holds,
+# one line is logged when a state begins.
+
+# shellcheck source=tests/integration/ldap.sh
+. "$ROOT/tests/integration/ldap.sh"
+
+M=mxhop:/etc/mxhop/mxhop.cf
+TABLE=/var/lib/mxhop/overrides
+ENTRIES=1000
+
+setup() {
+	zone test <<-'END'
+		plain  MX 10 mx
+		mx     A 192.0.2.1
+	END
+	start_dns
+	use_mxhop_plugin </dev/null
+	make -s -C "$ROOT" install >&2
+	systemd-tmpfiles --create mxhop.conf
+	ldap_certificate good
+	ldap_certificate old '3 days ago' '1 day ago'
+	start_directory
+	stop dir
+	bulk_overrides 1 $ENTRIES | slapd_load dir
+	restart_slapd dir
+	start_link
+	configure
+	postconf -e "transport_maps = $M"
+	cool_main_cf
+	assert_status 0 mxhop refresh
+	start_postfix
+}
+
+start_directory() { # [START_SLAPD-OPTION...]
+	start_slapd dir syncprov=1000 tls=good tls_port=636 "$@"
+}
+
+# The directory behind a link that can break.
+start_link() { start_faultlink link 127.0.0.2:389 127.0.0.1:389 pass; }
+
+# mxhop.cf; LINEs take the place of those that set the same.
+configure() { # [LINE...]
+	local line
+	{
+		printf '%s\n' "$@"
+		for line in 'overrides = ldap' 'ldap_server_host = ldap://127.0.0.1' \
+			"ldap_search_base = $BASE" 'ldap_network_timeout = 1s' \
+			'ldap_timeout = 2s'; do
+			[[ $* == *"${line%% =*} ="* ]] || echo "$line"
+		done
+	} >/etc/mxhop/mxhop.cf
+}
+
+# A Postfix that runs, a set that is whole: asked for by a message to the last
+# entry, and by a command for all of them.
+whole_set() {
+	local n
+	n=$(seq -f 'd%g.bulk.test' 1 $ENTRIES | postmap -q - $M | wc -l)
+	assert_eq "$n" $ENTRIES "entries that answer"
+}
+
+assert_mail_goes() { # USER [ENTRY]
+	local n=${2:-1} from
+	from=$(now_ms)
+	send_mail alice@mta.mxhop.test "$1@d$n.bulk.test"
+	wait_for_log "to=<$1@d$n.bulk.test>, relay=.*192.0.2.$((n % 250))" 5
+	whole_set
+}
+
+# A refresh that fails leaves all as it was, and is over in reasonable time.
+refresh_fails() { # STATUS REGEX
+	local from
+	from=$(now_ms)
+	assert_status "$1" timeout 60 mxhop refresh
+	assert_match "$OUTPUT" "$2"
+	[[ $(($(now_ms) - from)) -lt 15000 ]] || fail "it took $(($(now_ms) - from)) ms"
+	whole_set
+}
+
+# --- one refresh ---
+
+case_the_directory_is_gone() {
+	stop dir
+	refresh_fails 75 'ldap://127.0.0.1.*(connect|contact|refused)'
+	restart_slapd dir
+	assert_status 0 mxhop refresh
+}
+
+case_it_is_frozen() {
+	freeze dir
+	refresh_fails 75 'ldap://127.0.0.1.*(answer|time)'
+	thaw dir
+	assert_status 0 mxhop refresh
+}
+
+# slapo-retcode answers a search at an entry of class errAuxObject with the code
+# in it.
+answers_with() { # CODE
+	printf '%s\n' "dn: $BASE" 'changetype: modify' 'add: objectClass' \
+		'objectClass: errAuxObject' - 'add: errCode' "errCode: $1" - \
+		'add: errOp' 'errOp: search' | ldap_modify dir
+}
+
+case_it_is_busy_or_unwilling() {
+	local code
+	start_directory 'database=overlay retcode' 'database=retcode-indir'
+	for code in 51 53; do
+		answers_with $code
+		refresh_fails 75 "ldap://127.0.0.1.*([Bb]usy|[Uu]nwilling)"
+		printf '%s\n' "dn: $BASE" 'changetype: modify' 'delete: errCode' - \
+			'delete: errOp' - 'delete: objectClass' 'objectClass: errAuxObject' |
+			ldap_modify dir
+		assert_status 0 mxhop refresh
+	done
+	start_directory
+}
+
+# The second server of the list is asked then.
+case_another_server_helps_out() {
+	configure 'ldap_server_host = ldap://127.0.0.3 ldap://127.0.0.1'
+	assert_status 0 mxhop refresh
+	configure
+}
+
+case_its_certificate_has_expired() {
+	configure 'ldap_server_host = ldaps://127.0.0.1' "ldap_tls_ca_cert_file = $CA"
+	assert_status 0 mxhop refresh
+	start_directory tls=old
+	refresh_fails 75 'ldaps://127.0.0.1.*certificate'
+	configure 'ldap_start_tls = yes' "ldap_tls_ca_cert_file = $CA"
+	refresh_fails 75 'ldap://127.0.0.1.*certificate'
+	start_directory
+	assert_status 0 mxhop refresh
+	configure
+}
+
+case_the_password_is_wrong() {
+	printf wrong-password >/etc/mxhop/secret
+	chmod 0600 /etc/mxhop/secret
+	configure 'ldap_bind = simple' "ldap_bind_dn = $READER" \
+		'ldap_bind_pw_file = /etc/mxhop/secret'
+	refresh_fails '7[58]' 'ldap://127.0.0.1.*(credentials|password)'
+	refute_match "$OUTPUT" wrong-password
+	assert_status 0 mxhop -c /etc/mxhop/mxhop.cf lookup d1.bulk.test
+	configure
+}
+
+case_a_limit_cuts_the_result() {
+	local id
+	for id in 'syncprov=1000' ''; do
+		rm -f $TABLE.keep
+		start_slapd dir tls=good tls_port=636 limits='* size=500' $id
+		ldap_add dir < <(override extra extra.test '[192.0.2.1]')
+		assert_status 75 mxhop refresh --force
+		assert_match "$OUTPUT" 'limit'
+		whole_set
+		ldap_delete dir extra
+	done
+	start_directory
+	assert_status 0 mxhop refresh
+}
+
+# At any octet that the server sends.
+case_it_is_cut_in_the_middle() {
+	local at total
+	configure 'ldap_server_host = ldap://127.0.0.2'
+	bulk_overrides 2001 2400 | ldap_add dir
+	mark
+	cp -a $TABLE "$SCRATCH/before"
+	assert_status 0 mxhop refresh
+	eventually 5 log_has "$SCRATCH/link.log" '^end '
+	total=$(since_mark "$SCRATCH/link.log" | sed -n 's/^end //p' | tail -n 1)
+	for at in 1 20 1000 $((total / 2)) $((total - 1)); do
+		rm $TABLE $TABLE-lock
+		cp -a "$SCRATCH/before" $TABLE
+		fault_rule link "cut $at"
+		refresh_fails 75 'ldap://127.0.0.2'
+		assert_eq "$(postmap -q d2001.bulk.test $M || true)" ''
+		assert_eq "$(postmap -q d2400.bulk.test $M || true)" ''
+	done
+	fault_rule link pass
+	assert_status 0 mxhop refresh
+	assert_eq "$(postmap -q d2400.bulk.test $M)" ':[192.0.2.150]'
+	configure
+}
