@@ -5,6 +5,8 @@
 
 # shellcheck source=tests/integration/ldap.sh
 . "$ROOT/tests/integration/ldap.sh"
+# shellcheck source=tests/integration/hosts.sh
+. "$ROOT/tests/integration/hosts.sh"
 
 M=mxhop:/etc/mxhop/mxhop.cf
 TABLE=/var/lib/mxhop/overrides
@@ -62,8 +64,7 @@ whole_set() {
 }
 
 assert_mail_goes() { # USER [ENTRY]
-	local n=${2:-1} from
-	from=$(now_ms)
+	local n=${2:-1}
 	send_mail alice@mta.mxhop.test "$1@d$n.bulk.test"
 	wait_for_log "to=<$1@d$n.bulk.test>, relay=.*192.0.2.$((n % 250))" 5
 	whole_set
@@ -184,4 +185,180 @@ case_it_is_cut_in_the_middle() {
 	assert_status 0 mxhop refresh
 	assert_eq "$(postmap -q d2400.bulk.test $M)" ':[192.0.2.150]'
 	configure
+}
+
+# --- mxhop-follow.service ---
+
+FOLLOW=mxhop-follow.service
+FOLLOW_LOG=$SCRATCH/$FOLLOW.log
+
+log_lines() { since_mark "$FOLLOW_LOG" | wc -l; }
+assert_lines() { # N WHAT
+	assert_eq "$(log_lines)" "$1" "lines logged about $2: $(since_mark "$FOLLOW_LOG")"
+}
+
+is_routed() { postmap -q "$1" $M >/dev/null; }     # DOMAIN
+is_not_routed() { ! postmap -q "$1" $M >/dev/null; } # DOMAIN
+
+# Follows, and has seen a change.
+start_following() {
+	start_unit $FOLLOW
+	follows
+}
+
+follows() {
+	local cn=probe$RANDOM
+	override "$cn" "$cn.test" '[192.0.2.1]' | ldap_add dir
+	eventually 20 is_routed "$cn.test" || fail "$cn: not seen: $(tail -n 3 "$FOLLOW_LOG")"
+	ldap_delete dir "$cn"
+	eventually 10 is_not_routed "$cn.test" || fail "$cn: its end is not seen"
+}
+
+# What befalls the directory: one line when it begins, however long it lasts,
+# mail meanwhile, one line when it is over.
+state_is_told_once() { # BEGIN END
+	local begin=$1 end=$2
+	mark
+	$begin
+	eventually 20 log_has "$FOLLOW_LOG" . || fail "nothing logged"
+	whole_set
+	assert_mail_goes "during$RANDOM"
+	sleep 4
+	assert_lines 1 "its beginning"
+	mark
+	$end
+	follows
+	assert_lines 1 "its end"
+	whole_set
+}
+
+dir_stops() { stop dir; }
+dir_starts() { restart_slapd dir; }
+dir_freezes() { freeze dir; }
+dir_thaws() { thaw dir; }
+
+case_follow_a_directory_that_dies() {
+	configure 'override_refresh = 2s'
+	start_following
+	state_is_told_once dir_stops dir_starts
+}
+
+case_follow_a_directory_that_freezes() {
+	start_following
+	state_is_told_once dir_freezes dir_thaws
+}
+
+case_follow_ends_when_told() {
+	local from
+	start_following
+	freeze dir
+	from=$(now_ms)
+	stop $FOLLOW
+	[[ $(($(now_ms) - from)) -lt 3000 ]] || fail "$(($(now_ms) - from)) ms"
+	thaw dir
+}
+
+# A real link: a queue that holds three packets, so that most bursts lose some,
+# and then one without an other end.
+case_a_link_that_drops_packets() {
+	make_switch lan
+	ip addr add 10.9.0.254/24 dev lan
+	make_host far lan 10.9.0.1
+	on far start_slapd far address=10.9.0.1 syncprov=1000
+	on far stop far
+	bulk_overrides 1 $ENTRIES | on far slapd_load far
+	on far restart_slapd far
+	tc qdisc add dev v-far root tbf rate 4mbit burst 3kb limit 6kb
+	on far tc qdisc add dev eth0 root tbf rate 4mbit burst 3kb limit 6kb
+	configure 'ldap_server_host = ldap://10.9.0.1' 'ldap_timeout = 30s' 'override_refresh = 2s'
+	assert_status 0 mxhop refresh
+	assert_match "$(on far tc -s qdisc show dev eth0)" 'dropped [1-9]'
+	whole_set
+	configure 'ldap_server_host = ldap://10.9.0.1' 'override_refresh = 2s'
+	start_unit $FOLLOW
+	sleep 1
+	mark
+	unplug v-far
+	refresh_fails 75 'ldap://10.9.0.1'
+	eventually 20 log_has "$FOLLOW_LOG" . || fail "nothing logged"
+	assert_mail_goes unplugged
+	assert_lines 1 "the link"
+	configure
+}
+
+# --- the mail host is started anew ---
+
+# What a reboot leaves of it: nothing that runs, nothing on a tmpfs.
+reboot_mail_host() {
+	stop $FOLLOW
+	stop_postfix
+	rm -rf /run/mxhop
+	systemd-tmpfiles --create mxhop.conf
+	start_unit $FOLLOW
+	start_postfix
+}
+
+case_reboot_while_the_directory_is_down() {
+	assert_status 0 mxhop refresh
+	stop dir
+	reboot_mail_host
+	assert_mail_goes rebooted 77
+	restart_slapd dir
+	follows
+}
+
+case_first_start_without_directory_and_table() {
+	start_sink 192.0.2.1
+	stop dir
+	rm $TABLE $TABLE-lock
+	reboot_mail_host
+	mark
+	send_mail alice@mta.mxhop.test first@d1.bulk.test
+	send_mail alice@mta.mxhop.test first@plain.test
+	wait_for_log 'to=<first@d1.bulk.test>.*dsn=4.3.5, status=deferred'
+	wait_for_log 'to=<first@plain.test>.*dsn=4.3.5, status=deferred'
+	# Mail from outside, its sender in a domain that overrides may be about.
+	assert_status 0 smtp_try stranger@d1.bulk.test alice@localhost
+	send_mail stranger@d1.bulk.test alice@localhost
+	wait_for_log 'to=<alice@localhost>.*status=sent \(delivered to mailbox\)'
+	restart_slapd dir
+	eventually 30 test -s $TABLE || fail "no table: $(tail -n 3 "$FOLLOW_LOG")"
+	# Which its daemons see by themselves.
+	eventually 40 delivered first@d1.bulk.test || fail "still deferred"
+	eventually 10 delivered first@plain.test || fail "still deferred"
+	refute_log 'status=bounced'
+}
+
+delivered() { # RECIPIENT
+	postqueue -f
+	sleep 0.5
+	log_has "$MAIL_LOG" "to=<$1>.*status=sent"
+}
+
+case_first_start_with_pass() {
+	start_sink 192.0.2.1
+	stop $FOLLOW
+	stop dir
+	rm $TABLE $TABLE-lock
+	configure 'on_override_failure = pass'
+	reload_postfix
+	mark
+	send_mail alice@mta.mxhop.test pass@plain.test
+	wait_for_log 'to=<pass@plain.test>, relay=mx.test.*status=sent'
+	configure
+	restart_slapd dir
+	assert_status 0 mxhop refresh
+}
+
+# --- what must not be believed ---
+
+case_most_entries_have_gone() {
+	ldap_set dir n1 mxhopHop '[192.0.2.99]'
+	start_slapd dir tls=good tls_port=636 \
+		"access=to dn.children=$BASE filter=(!(cn=n1*)) by * none"
+	refresh_fails 75 'override_shrink_limit'
+	assert_eq "$(postmap -q d1.bulk.test $M)" ':[192.0.2.1]'
+	assert_status 0 mxhop refresh --force
+	assert_eq "$(postmap -q d1.bulk.test $M)" ':[192.0.2.99]'
+	assert_eq "$(postmap -q d2.bulk.test $M || true)" ''
 }
