@@ -39,6 +39,9 @@ start_directory() { # [START_SLAPD-OPTION...]
 	start_slapd dir syncprov=1000 tls=good tls_port=636 "$@"
 }
 
+# A case that let it die and start again takes it with it.
+need_directory() { alive dir || restart_slapd dir; }
+
 # The directory behind a link that can break.
 start_link() { start_faultlink link 127.0.0.2:389 127.0.0.1:389 pass; }
 
@@ -83,6 +86,7 @@ refresh_fails() { # STATUS REGEX
 # --- one refresh ---
 
 case_the_directory_is_gone() {
+	need_directory
 	stop dir
 	refresh_fails 75 'ldap://127.0.0.1.*(connect|contact|refused)'
 	restart_slapd dir
@@ -90,6 +94,7 @@ case_the_directory_is_gone() {
 }
 
 case_it_is_frozen() {
+	need_directory
 	freeze dir
 	refresh_fails 75 'ldap://127.0.0.1.*(answer|time)'
 	thaw dir
@@ -106,6 +111,7 @@ answers_with() { # CODE
 
 case_it_is_busy_or_unwilling() {
 	local code
+	need_directory
 	start_directory 'database=overlay retcode' 'database=retcode-indir'
 	for code in 51 53; do
 		answers_with $code
@@ -120,12 +126,14 @@ case_it_is_busy_or_unwilling() {
 
 # The second server of the list is asked then.
 case_another_server_helps_out() {
+	need_directory
 	configure 'ldap_server_host = ldap://127.0.0.3 ldap://127.0.0.1'
 	assert_status 0 mxhop refresh
 	configure
 }
 
 case_its_certificate_has_expired() {
+	need_directory
 	configure 'ldap_server_host = ldaps://127.0.0.1' "ldap_tls_ca_cert_file = $CA"
 	assert_status 0 mxhop refresh
 	start_directory tls=old
@@ -138,6 +146,7 @@ case_its_certificate_has_expired() {
 }
 
 case_the_password_is_wrong() {
+	need_directory
 	printf wrong-password >/etc/mxhop/secret
 	chmod 0600 /etc/mxhop/secret
 	configure 'ldap_bind = simple' "ldap_bind_dn = $READER" \
@@ -150,6 +159,7 @@ case_the_password_is_wrong() {
 
 case_a_limit_cuts_the_result() {
 	local id
+	need_directory
 	for id in 'syncprov=1000' ''; do
 		rm -f $TABLE.keep
 		start_slapd dir tls=good tls_port=636 limits='* size=500' $id
@@ -166,6 +176,7 @@ case_a_limit_cuts_the_result() {
 # At any octet that the server sends.
 case_it_is_cut_in_the_middle() {
 	local at total
+	need_directory
 	configure 'ldap_server_host = ldap://127.0.0.2'
 	bulk_overrides 2001 2400 | ldap_add dir
 	mark
@@ -238,18 +249,21 @@ dir_freezes() { freeze dir; }
 dir_thaws() { thaw dir; }
 
 case_follow_a_directory_that_dies() {
+	need_directory
 	configure 'override_refresh = 2s'
 	start_following
 	state_is_told_once dir_stops dir_starts
 }
 
 case_follow_a_directory_that_freezes() {
+	need_directory
 	start_following
 	state_is_told_once dir_freezes dir_thaws
 }
 
 case_follow_ends_when_told() {
 	local from
+	need_directory
 	start_following
 	freeze dir
 	from=$(now_ms)
@@ -261,6 +275,7 @@ case_follow_ends_when_told() {
 # A real link: a queue that holds three packets, so that most bursts lose some,
 # and then one without an other end.
 case_a_link_that_drops_packets() {
+	need_directory
 	make_switch lan
 	ip addr add 10.9.0.254/24 dev lan
 	make_host far lan 10.9.0.1
@@ -299,6 +314,7 @@ reboot_mail_host() {
 }
 
 case_reboot_while_the_directory_is_down() {
+	need_directory
 	assert_status 0 mxhop refresh
 	stop dir
 	reboot_mail_host
@@ -308,6 +324,7 @@ case_reboot_while_the_directory_is_down() {
 }
 
 case_first_start_without_directory_and_table() {
+	need_directory
 	start_sink 192.0.2.1
 	stop dir
 	rm $TABLE $TABLE-lock
@@ -336,6 +353,7 @@ delivered() { # RECIPIENT
 }
 
 case_first_start_with_pass() {
+	need_directory
 	start_sink 192.0.2.1
 	stop $FOLLOW
 	stop dir
@@ -353,6 +371,7 @@ case_first_start_with_pass() {
 # --- what must not be believed ---
 
 case_most_entries_have_gone() {
+	need_directory
 	ldap_set dir n1 mxhopHop '[192.0.2.99]'
 	start_slapd dir tls=good tls_port=636 \
 		"access=to dn.children=$BASE filter=(!(cn=n1*)) by * none"
