@@ -23,6 +23,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define BYTES_AN_ENTRY 256 /* with its share of the indexes */
+
 static enum mxhop_status failed(struct ovtable_job *j, const char *what, int rc)
 {
     return env_error(j->err, j->w->path, what, rc);
@@ -382,12 +384,29 @@ static int double_map(struct ovtable_job *j)
     return mdb_env_set_mapsize(env_lmdb(j->env), info.me_mapsize * 2);
 }
 
+/* Attempts that fail cost time: begin with what ordinary entries need. */
+static int reserve_map(struct ovtable_job *j)
+{
+    size_t bytes = j->n_items * BYTES_AN_ENTRY;
+    MDB_envinfo info;
+    int rc = mdb_env_info(env_lmdb(j->env), &info);
+
+    while (rc == 0 && info.me_mapsize < bytes) {
+        rc = double_map(j);
+        if (rc == 0)
+            rc = mdb_env_info(env_lmdb(j->env), &info);
+    }
+    return rc;
+}
+
 static enum mxhop_status commit(struct ovtable_job *j)
 {
     enum mxhop_status status;
+    int rc = reserve_map(j);
     bool again;
-    int rc;
 
+    if (rc != 0)
+        return failed(j, "making room", rc);
     do {
         rc = 0;
         status = attempt(j, &rc);

@@ -615,6 +615,30 @@ START_TEST(damaged_records)
 }
 END_TEST
 
+/* Who does not have all of the set cannot make it anew. */
+START_TEST(part_of_a_damaged_set)
+{
+    static const unsigned char present[1][OVTABLE_ID_LEN] = {{1}};
+    const struct ovtable_delta deltas[] = {
+        {.complete = false},
+        {.complete = true, .present = present, .n_present = 1}};
+    const struct ovtable_write w = {
+        .path = path, .reader_gid = (gid_t)-1, .force = true};
+    struct ovtable_where where;
+    struct mxhop_error err = {0};
+    struct ovtable_change c;
+
+    must_write(10, "a");
+    spoil_record("meta", "set", 3, "garbage", 7);
+    ck_assert_int_eq(ovtable_where(path, &where, &err), MXHOP_ERR_TABLE);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(ovtable_apply(&w, &deltas[i], &c, &err),
+                         MXHOP_ERR_TABLE);
+        ck_assert_ptr_nonnull(strstr(err.text, "mxhop refresh"));
+    }
+}
+END_TEST
+
 /* A bit that fell would hide an override. */
 START_TEST(damaged_filter)
 {
@@ -718,6 +742,7 @@ int main(void)
     tcase_add_loop_test(t, foreign_or_cut_file, 0, 9);
     tcase_add_test(t, not_a_file);
     tcase_add_loop_test(t, damaged_records, 0, 11);
+    tcase_add_test(t, part_of_a_damaged_set);
     tcase_add_test(t, damaged_filter);
     tcase_add_test(t, no_memory);
     tcase_add_test(t, bad_arguments);
