@@ -141,8 +141,7 @@ static bool wait_readable(const struct ldap_conn *c, uint64_t deadline_ms)
 
     if (c->settings->chase_referrals)
         most = REFERRED_MS;
-    return poll(&p, 1, (int)(left < most ? left : most)) >= 0 ||
-           errno == EINTR;
+    return poll(&p, 1, (int)(left < most ? left : most)) >= 0 || errno == EINTR;
 }
 
 static int next_message(struct ldap_conn *c, int msgid, uint64_t deadline_ms,

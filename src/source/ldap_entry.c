@@ -63,9 +63,8 @@ static bool keep_value(struct ldap_entry *e, const char *name,
     return true;
 }
 
-static enum mxhop_status take_attribute(struct ldap_entry *e,
-                                        struct berval *name,
-                                        struct berval *list)
+static enum mxhop_status
+take_attribute(struct ldap_entry *e, struct berval *name, struct berval *list)
 {
     if (list == NULL)
         return MXHOP_OK; /* no values */
@@ -103,7 +102,8 @@ static bool id_of_hex(const struct raw_value *v, unsigned char *id)
             continue;
         if (digit < 0 || n == 2 * LDAP_ENTRY_ID_LEN)
             return false;
-        id[n / 2] = (unsigned char)(n % 2 == 0 ? digit << 4 : id[n / 2] | digit);
+        id[n / 2] =
+            (unsigned char)(n % 2 == 0 ? digit << 4 : id[n / 2] | digit);
         n++;
     }
     return n == 2 * LDAP_ENTRY_ID_LEN;
