@@ -64,6 +64,8 @@ case_jailed_postfix_reads_what_the_service_wrote() {
 # A reader that cannot have a slot in the lock file would go on without it.
 case_the_mta_has_a_slot_in_the_lock_file() {
 	local pid pids
+	run_unit mxhop-refresh.service
+	reload_postfix
 	send_mail alice@mta.mxhop.test two@over.test
 	wait_for_log 'to=<two@over.test>'
 	mapfile -t pids < <(pgrep -f 'trivial-rewrite -n rewrite')
