@@ -76,12 +76,12 @@ slapd_database() { # NAME
 	[[ ! $access ]] || printf 'access %s\n' "$access"
 	printf '%s\n' "access to attrs=userPassword by anonymous auth by * none" \
 		'access to * by * read'
-	[[ ! ${database[*]-} ]] || printf '%s\n' "${database[@]}"
 	slapd_peers ${peers[@]+"${peers[@]}"}
 	if [[ ${opt[syncprov]-} ]]; then
 		echo 'overlay syncprov'
 		[[ ${opt[syncprov]} -eq 0 ]] || echo "syncprov-sessionlog ${opt[syncprov]}"
 	fi
+	[[ ! ${database[*]-} ]] || printf '%s\n' "${database[@]}"
 }
 
 slapd_conf() { # NAME
@@ -126,7 +126,8 @@ slapd_answers() { # NAME
 #   id=N peer=URI...   one of several providers, and all of them
 #   empty=yes          without $SUFFIX: it comes from a peer
 #   schema=FILE        instead of ours
-#   global=LINE... database=LINE...   more of slapd.conf(5)
+#   global=LINE... database=LINE...   more of slapd.conf(5); an overlay among
+#                      them sees an operation first
 start_slapd() { # NAME [OPTION=VALUE...]
 	local name=$1 o
 	local -A opt=([address]=127.0.0.1 [port]=389 [id]=0 [limits]='* size=unlimited')

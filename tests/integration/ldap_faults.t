@@ -18,7 +18,7 @@ setup() {
 		mx     A 192.0.2.1
 	END
 	start_dns
-	use_mxhop_plugin </dev/null
+	configure_postfix
 	make -s -C "$ROOT" install >&2
 	systemd-tmpfiles --create mxhop.conf
 	ldap_certificate good
@@ -39,8 +39,11 @@ start_directory() { # [START_SLAPD-OPTION...]
 	start_slapd dir syncprov=1000 tls=good tls_port=636 "$@"
 }
 
-# A case that let it die and start again takes it with it.
-need_directory() { alive dir || restart_slapd dir; }
+# As each case finds it: what starts in a case ends with it.
+need_directory() {
+	start_directory
+	configure
+}
 
 # The directory behind a link that can break.
 start_link() { start_faultlink link 127.0.0.2:389 127.0.0.1:389 pass; }
@@ -62,7 +65,8 @@ configure() { # [LINE...]
 # entry, and by a command for all of them.
 whole_set() {
 	local n
-	n=$(seq -f 'd%g.bulk.test' 1 $ENTRIES | postmap -q - $M | wc -l)
+	n=$(seq -f 'd%g.bulk.test' 1 $ENTRIES | postmap -q - $M |
+		grep -c '	:\[192.0.2.' || true)
 	assert_eq "$n" $ENTRIES "entries that answer"
 }
 
@@ -75,9 +79,10 @@ assert_mail_goes() { # USER [ENTRY]
 
 # A refresh that fails leaves all as it was, and is over in reasonable time.
 refresh_fails() { # STATUS REGEX
-	local from
+	local from status=0
 	from=$(now_ms)
-	assert_status "$1" timeout 60 mxhop refresh
+	OUTPUT=$(timeout 60 mxhop refresh 2>&1) || status=$?
+	assert_match "$status" "$1" "status"
 	assert_match "$OUTPUT" "$2"
 	[[ $(($(now_ms) - from)) -lt 15000 ]] || fail "it took $(($(now_ms) - from)) ms"
 	whole_set
@@ -88,7 +93,7 @@ refresh_fails() { # STATUS REGEX
 case_the_directory_is_gone() {
 	need_directory
 	stop dir
-	refresh_fails 75 'ldap://127.0.0.1.*(connect|contact|refused)'
+	refresh_fails '7[45]' 'ldap://127.0.0.1: connect'
 	restart_slapd dir
 	assert_status 0 mxhop refresh
 }
@@ -96,32 +101,20 @@ case_the_directory_is_gone() {
 case_it_is_frozen() {
 	need_directory
 	freeze dir
-	refresh_fails 75 'ldap://127.0.0.1.*(answer|time)'
+	refresh_fails '7[45]' 'ldap://127.0.0.1: .*Timed out'
 	thaw dir
 	assert_status 0 mxhop refresh
 }
 
-# slapo-retcode answers a search at an entry of class errAuxObject with the code
-# in it.
-answers_with() { # CODE
-	printf '%s\n' "dn: $BASE" 'changetype: modify' 'add: objectClass' \
-		'objectClass: errAuxObject' - 'add: errCode' "errCode: $1" - \
-		'add: errOp' 'errOp: search' | ldap_modify dir
-}
-
 case_it_is_busy_or_unwilling() {
 	local code
-	need_directory
-	start_directory 'database=overlay retcode' 'database=retcode-indir'
 	for code in 51 53; do
-		answers_with $code
-		refresh_fails 75 "ldap://127.0.0.1.*([Bb]usy|[Uu]nwilling)"
-		printf '%s\n' "dn: $BASE" 'changetype: modify' 'delete: errCode' - \
-			'delete: errOp' - 'delete: objectClass' 'objectClass: errAuxObject' |
-			ldap_modify dir
-		assert_status 0 mxhop refresh
+		start_directory 'database=overlay retcode' "database=retcode-parent $SUFFIX" \
+			"database=retcode-item ou=mxhop $code op=search"
+		refresh_fails '7[45]' "ldap://127.0.0.1.*\\($code\\)"
 	done
 	start_directory
+	assert_status 0 mxhop refresh
 }
 
 # The second server of the list is asked then.
@@ -137,9 +130,9 @@ case_its_certificate_has_expired() {
 	configure 'ldap_server_host = ldaps://127.0.0.1' "ldap_tls_ca_cert_file = $CA"
 	assert_status 0 mxhop refresh
 	start_directory tls=old
-	refresh_fails 75 'ldaps://127.0.0.1.*certificate'
+	refresh_fails '7[45]' 'ldaps://127.0.0.1.*certificate'
 	configure 'ldap_start_tls = yes' "ldap_tls_ca_cert_file = $CA"
-	refresh_fails 75 'ldap://127.0.0.1.*certificate'
+	refresh_fails '7[45]' 'ldap://127.0.0.1.*certificate'
 	start_directory
 	assert_status 0 mxhop refresh
 	configure
@@ -151,7 +144,7 @@ case_the_password_is_wrong() {
 	chmod 0600 /etc/mxhop/secret
 	configure 'ldap_bind = simple' "ldap_bind_dn = $READER" \
 		'ldap_bind_pw_file = /etc/mxhop/secret'
-	refresh_fails '7[58]' 'ldap://127.0.0.1.*(credentials|password)'
+	refresh_fails 78 'ldap://127.0.0.1: bind: Invalid credentials'
 	refute_match "$OUTPUT" wrong-password
 	assert_status 0 mxhop -c /etc/mxhop/mxhop.cf lookup d1.bulk.test
 	configure
@@ -164,8 +157,8 @@ case_a_limit_cuts_the_result() {
 		rm -f $TABLE.keep
 		start_slapd dir tls=good tls_port=636 limits='* size=500' $id
 		ldap_add dir < <(override extra extra.test '[192.0.2.1]')
-		assert_status 75 mxhop refresh --force
-		assert_match "$OUTPUT" 'limit'
+		assert_status 78 mxhop refresh --force
+		assert_match "$OUTPUT" 'limits'
 		whole_set
 		ldap_delete dir extra
 	done
@@ -173,29 +166,23 @@ case_a_limit_cuts_the_result() {
 	assert_status 0 mxhop refresh
 }
 
-# At any octet that the server sends.
+# At whatever octet of what the server sends, of some 100,000.
 case_it_is_cut_in_the_middle() {
-	local at total
+	local at
 	need_directory
 	configure 'ldap_server_host = ldap://127.0.0.2'
 	bulk_overrides 2001 2400 | ldap_add dir
-	mark
-	cp -a $TABLE "$SCRATCH/before"
-	assert_status 0 mxhop refresh
-	eventually 5 log_has "$SCRATCH/link.log" '^end '
-	total=$(since_mark "$SCRATCH/link.log" | sed -n 's/^end //p' | tail -n 1)
-	for at in 1 20 1000 $((total / 2)) $((total - 1)); do
-		rm $TABLE $TABLE-lock
-		cp -a "$SCRATCH/before" $TABLE
+	for at in 1 20 1000 5000 20000 50000; do
 		fault_rule link "cut $at"
-		refresh_fails 75 'ldap://127.0.0.2'
+		refresh_fails '7[45]' 'ldap://127.0.0.2'
 		assert_eq "$(postmap -q d2001.bulk.test $M || true)" ''
 		assert_eq "$(postmap -q d2400.bulk.test $M || true)" ''
 	done
+	fault_rule link 'stall 50000'
+	refresh_fails '7[45]' 'ldap://127.0.0.2.*(Timed out|time allowed)'
 	fault_rule link pass
 	assert_status 0 mxhop refresh
 	assert_eq "$(postmap -q d2400.bulk.test $M)" ':[192.0.2.150]'
-	configure
 }
 
 # --- mxhop-follow.service ---
@@ -294,7 +281,7 @@ case_a_link_that_drops_packets() {
 	sleep 1
 	mark
 	unplug v-far
-	refresh_fails 75 'ldap://10.9.0.1'
+	refresh_fails '7[45]' 'ldap://10.9.0.1'
 	eventually 20 log_has "$FOLLOW_LOG" . || fail "nothing logged"
 	assert_mail_goes unplugged
 	assert_lines 1 "the link"

@@ -21,11 +21,13 @@ setup() {
 		/caseIgnoreIA5SubstringsMatch/d
 		s/1466.115.121.1.26/1466.115.121.1.40/; s/ SINGLE-VALUE//' \
 		"$ROOT/contrib/ldap/mxhop.schema" >"$LAX"
-	use_mxhop_plugin <<-END
-		overrides = ldap
-		ldap_server_host = ldap://127.0.0.1
-		ldap_search_base = $BASE
-	END
+	use_mxhop_plugin </dev/null
+	configure 127.0.0.1
+}
+
+configure() { # ADDRESS-OF-DIRECTORY
+	printf '%s\n' 'overrides = ldap' "ldap_server_host = ldap://$1" \
+		"ldap_search_base = $BASE" 'ldap_timeout = 5s' >/etc/mxhop/mxhop.cf
 }
 
 # An empty directory, stopped, then with the LDIF of standard input and one
@@ -117,7 +119,7 @@ case_values_of_a_mebibyte() {
 	refresh_and_look
 	assert_match "$OUTPUT" "cn=bigHop,$BASE"
 	[[ ${#OUTPUT} -lt 10000 ]] || fail "${#OUTPUT} octets of output"
-	[[ $(stat -c %s $TABLE) -lt 1000000 ]] || fail "it is in the table"
+	! grep -qa 'a\{5000\}' $TABLE || fail "it is in the table"
 }
 
 case_ten_thousand_hops() {
@@ -125,7 +127,7 @@ case_ten_thousand_hops() {
 	{
 		printf '%s\n' "dn: cn=many,$BASE" 'objectClass: mxhopOverride' 'cn: many' \
 			'mxhopKey: many.test'
-		seq -f 'mxhopHop: %g [h%g.test]' 1 10000 | sed 's/: [0-9]* /: 10 /'
+		seq -f 'mxhopHop: 10 [h%g.test]' 1 10000
 		echo
 	} | hostile_directory
 	refresh_and_look
@@ -144,7 +146,7 @@ case_names_that_lead_to_each_other() {
 		override nowhere nowhere.test nowhere.test
 	} | hostile_directory
 	refresh_and_look
-	start_postfix "transport_maps = $M" 'smtp_tcp_port = 2525'
+	start_postfix "transport_maps = $M"
 	send_mail alice@mta.mxhop.test x@a.test x@b.test x@loop.test x@nowhere.test
 	wait_for_log 'to=<x@loop.test>.*mx.test'
 	wait_for_log 'to=<x@a.test>'
@@ -153,25 +155,22 @@ case_names_that_lead_to_each_other() {
 	stop_postfix
 }
 
+# A name is UTF-8, so slapd takes half of these.
 case_names_of_every_byte() {
 	local b
+	wipe_slapd dir
+	start_slapd dir "schema=$LAX"
 	for b in {1..255}; do
-		printf 'dn:: %s\n' "$({ printf 'cn=n\\%02x%s' "$b" ",$BASE"; } | base64_of)"
+		printf 'dn:: %s\n' "$(printf 'cn=n\\%02x,%s' "$b" "$BASE" | base64_of)"
 		printf '%s\n' 'objectClass: mxhopOverride' \
 			"cn:: $({ printf n && byte "$b"; } | base64_of)" "mxhopKey: n$b.test" \
 			'mxhopHop: bad hop' ''
-	done | grep -v '^$' | sed '/^mxhopHop/G' >"$SCRATCH/names"
-	awk 'BEGIN { RS = ""; ORS = "\n\n" } 1' "$SCRATCH/names" | hostile_names
-	refresh_and_look
-}
-
-# Names are UTF-8: slapadd takes what it can of them.
-hostile_names() {
-	wipe_slapd dir
-	start_slapd dir "schema=$LAX"
-	ldap_as_admin ldapadd dir -c >/dev/null 2>&1 || true
+	done >"$SCRATCH/names"
+	ldap_as_admin ldapadd dir -c <"$SCRATCH/names" >/dev/null 2>&1 || true
 	override good good.test '[192.0.2.10]' | ldap_add dir
 	rm -f $TABLE $TABLE-lock
+	refresh_and_look
+	assert_match "$OUTPUT" '101 skipped'
 }
 
 case_a_server_that_sends_garbage() {
@@ -179,7 +178,7 @@ case_a_server_that_sends_garbage() {
 	override one one.test '[192.0.2.1]' | hostile_directory
 	refresh_and_look
 	start_faultlink link 127.0.0.2:389 127.0.0.1:389 pass
-	sed -i 's,ldap://127.0.0.1,ldap://127.0.0.2,' /etc/mxhop/mxhop.cf
+	configure 127.0.0.2
 	for at in {0..40} $(seq 50 13 900); do
 		fault_rule link "flip $at"
 		rm -f $TABLE $TABLE-lock
@@ -187,10 +186,10 @@ case_a_server_that_sends_garbage() {
 		timeout 20 mxhop refresh >"$SCRATCH/output" 2>&1 || status=$?
 		[[ $status -lt 100 ]] || fail "octet $at: status $status: $(<"$SCRATCH/output")"
 	done
-	sed -i 's,ldap://127.0.0.2,ldap://127.0.0.1,' /etc/mxhop/mxhop.cf
 }
 
 case_a_hundred_thousand() {
+	configure 127.0.0.1
 	bulk_overrides 1 100000 | hostile_directory
 	refresh_and_look
 	assert_eq "$(postmap -q d100000.bulk.test $M)" ':[192.0.2.0]'
