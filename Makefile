@@ -242,7 +242,7 @@ demo:
 # BENCH="hot warm" runs only those; each can also be run alone.
 BENCH ?=
 BENCH_PROGRAMS := $(patsubst tests/bench/%.c,$(B)/tests/bench/%,\
-	$(wildcard tests/bench/*.c)) $(B)/tests/bench/faultdns
+	$(wildcard tests/bench/*.c)) $(addprefix $(B)/tests/bench/,faultdns faultlink)
 .PHONY: bench-programs
 bench-programs: all $(BENCH_PROGRAMS)
 
@@ -251,7 +251,8 @@ bench:
 	$(MAKE) bench-programs
 	MXHOP_BUILD=$(CURDIR)/$(B) tests/bench/bench $(BENCH)
 
-$(B)/tests/bench/faultdns: tests/support/faultdns.c
+$(addprefix $(B)/tests/bench/,faultdns faultlink): $(B)/tests/bench/%: \
+		tests/support/%.c
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $<

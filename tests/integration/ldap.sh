@@ -186,7 +186,7 @@ fault_rule() { echo "$2" >"$SCRATCH/rules/$1"; } # NAME RULE
 
 start_faultlink() { # NAME ADDRESS:PORT TO:PORT RULE
 	fault_rule "$1" "$4"
-	spawn "$1" "$ROOT/build/test/faultlink" "$2" "$3" "$SCRATCH/rules/$1"
+	spawn "$1" "$FAULTLINK" "$2" "$3" "$SCRATCH/rules/$1"
 	eventually 5 smtp_listening "${2%:*}" "${2##*:}" || fail "$1: $(<"$SCRATCH/$1.log")"
 }
 

@@ -14,6 +14,7 @@ SCRATCH=${SCRATCH:-$ROOT/build/test/adhoc}
 MAIL_LOG=$SCRATCH/mail.log
 NSD_ADDRESS=127.0.0.53
 FAULTDNS=$ROOT/build/test/faultdns
+FAULTLINK=$ROOT/build/test/faultlink
 mkdir -p "$SCRATCH"/{pids,marks,zones,forwards,rules}
 
 # --- assertions ---
