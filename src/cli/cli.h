@@ -31,6 +31,7 @@ int cmd_lookup(const char *config, int argc, char **argv);
 int cmd_trace(const char *config, int argc, char **argv);
 int cmd_refresh(const char *config, int argc, char **argv);
 int cmd_check(const char *config, int argc, char **argv);
+int cmd_overrides(const char *config, int argc, char **argv);
 int cmd_cache(const char *config, int argc, char **argv);
 int cmd_warm(const char *config, int argc, char **argv);
 int cmd_survey(const char *config, int argc, char **argv);

@@ -1,0 +1,200 @@
+# shellcheck shell=bash disable=SC2016
+# `mxhop overrides` and `mxhop check`: what is in the table, back to LDIF, what
+# a file would change, and what is wrong with a set before it is in force.
+
+TABLE=/var/lib/mxhop/overrides
+LDIF=/etc/mxhop/overrides.ldif
+
+setup() {
+	zone test <<-'END'
+		same   MX 10 mx1
+		same   MX 20 mx2
+		other  MX 10 mx1
+		mx1    A 192.0.2.1
+		mx2    A 192.0.2.2
+	END
+	start_dns
+	use_mxhop
+	cat >/etc/mxhop/mxhop.cf <<-END
+		overrides = ldif:$LDIF
+		cache = none
+		lookup_budget = 2s
+	END
+}
+
+# Names, values and times that need care on their way through LDIF.
+hostile_set() {
+	cat <<-'END'
+		dn: cn=plain,dc=test
+		objectClass: mxhopOverride
+		cn: plain
+		mxhopKey: b.test
+		mxhopKey: a.test
+		mxhopKey: .a.test
+		mxhopHop: 10 [mx1.test]:587
+		mxhopHop: [IPv6:2001:db8::1]
+
+		dn: cn=Smith\, Jones & S\C3\B6hne\2C #1,ou=a b,dc=test
+		objectClass: mxhopOverride
+		cn: x
+		mxhopKey: *
+		mxhopExchange: .prov.test
+		mxhopMode: prepend
+		mxhopHop: splice.test
+		mxhopTransport: slow
+		mxhopGroup: domain
+		mxhopEnabled: FALSE
+
+		dn:: Y249Y2Fmw6ksZGM9dGVzdA==
+		objectClass: mxhopOverride
+		cn: x
+		mxhopKey: user@bücher.test
+		mxhopMode: reject
+		mxhopReason:: IDogbGVhZGluZyBzcGFjZSwgdHJhaWxpbmcgdG9vIA==
+		mxhopNotBefore: 20200101000000Z
+		mxhopNotAfter: 99991231235959Z
+
+		dn: cn=long,dc=test
+		objectClass: mxhopOverride
+		cn: long
+		mxhopKey: long.test
+		mxhopMode: exclude
+		mxhopExclude: a-very-long-host-name-that-makes-a-line-of-ldif-be-folded
+		 .in-the-middle-of-the-value.test
+	END
+}
+
+table_of() { # < LDIF
+	rm -f "$TABLE"*
+	cat >"$LDIF"
+	mxhop refresh
+}
+
+entry() { # NAME ATTRIBUTE-LINE...
+	printf '%s\n' "dn: cn=$1,dc=test" 'objectClass: mxhopOverride' "cn: $1" \
+		"${@:2}" ''
+}
+
+case_export_is_read_back_to_the_same_set() {
+	hostile_set | table_of
+	mxhop overrides export >exported.ldif
+	assert_status 0 mxhop overrides diff exported.ldif
+	cp exported.ldif "$LDIF"
+	assert_match "$(mxhop refresh)" ': 4 entries \(unchanged\), version 1, 0 skipped'
+	# Into a table of its own it makes the same again.
+	table_of <exported.ldif
+	mxhop overrides export | cmp - exported.ldif
+}
+
+case_list_as_text() {
+	hostile_set | table_of
+	mxhop overrides list >list
+	assert_eq "$(wc -l <list)" 4
+	assert_eq "$(grep '^cn=plain' list)" \
+		$'cn=plain,dc=test\tb.test a.test .a.test\treplace\t10 [mx1.test]:587, [IPv6:2001:db8::1]\tactive'
+	assert_eq "$(grep Smith list | cut -f 2,3,5)" $'* mx=.prov.test\tprepend\tdisabled'
+	assert_eq "$(cut -f 1 list | LC_ALL=C sort -c && echo sorted)" sorted
+}
+
+case_list_by_key() {
+	hostile_set | table_of
+	assert_eq "$(mxhop overrides list A.test. | cut -f 1)" cn=plain,dc=test
+	assert_eq "$(mxhop overrides list .a.test | cut -f 1)" cn=plain,dc=test
+	assert_match "$(mxhop overrides list '*')" '^cn=Smith'
+	assert_match "$(mxhop overrides list .prov.test)" '^cn=Smith'
+	assert_match "$(mxhop overrides list user@bücher.test)" '^cn=caf'
+	assert_status 1 mxhop overrides list nobody.test
+	assert_match "$OUTPUT" 'nobody.test: no override has this key'
+	assert_status 1 mxhop overrides list 'not a key'
+}
+
+case_json_is_one_object_a_line() {
+	hostile_set | table_of
+	mxhop overrides list --format json >list
+	mxhop overrides export --format json >export
+	python3 - list export <<-'END'
+		import json, sys
+		rows, plain = ([json.loads(l) for l in open(f)] for f in sys.argv[1:])
+		assert len(rows) == len(plain) == 4
+		by = {r["dn"]: r for r in rows}
+		r = by["cn=plain,dc=test"]
+		assert r["keys"] == ["b.test", "a.test", ".a.test"], r
+		assert r["hops"] == ["10 [mx1.test]:587", "[IPv6:2001:db8::1]"], r
+		assert r["mode"] == "replace" and r["state"] == "active", r
+		r = by["cn=caf\u00e9,dc=test"]
+		assert r["reason"] == " : leading space, trailing too ", r
+		assert r["not_after"] == "99991231235959Z", r
+		assert r["keys"] == ["user@xn--bcher-kva.test"], r
+		assert all("state" not in p for p in plain)
+	END
+}
+
+case_states() {
+	{
+		entry past 'mxhopKey: a.test' 'mxhopHop: [mx1.test]' 'mxhopNotAfter: 20200101000000Z'
+		entry future 'mxhopKey: a.test' 'mxhopHop: [mx1.test]' 'mxhopNotBefore: 99990101000000Z'
+		entry off 'mxhopKey: a.test' 'mxhopHop: [mx1.test]' 'mxhopEnabled: FALSE'
+		entry on 'mxhopKey: a.test' 'mxhopHop: [mx1.test]'
+	} | table_of
+	assert_eq "$(mxhop overrides list | cut -f 1,5 | tr '\t,' '  ')" \
+		"cn=future dc=test pending
+cn=off dc=test disabled
+cn=on dc=test active
+cn=past dc=test past"
+}
+
+case_diff_by_dn_and_attribute() {
+	{
+		entry gone 'mxhopKey: gone.test' 'mxhopMode: pass'
+		entry changed 'mxhopKey: a.test' 'mxhopHop: [mx1.test]' 'mxhopHop: [mx2.test]'
+		entry same 'mxhopKey: same.test' 'mxhopHop: [mx1.test]' 'mxhopHop: [mx2.test]'
+	} | table_of
+	{
+		entry added 'mxhopKey: new.test' 'mxhopMode: defer'
+		entry changed 'mxhopKey: a.test' 'mxhopHop: [mx1.test]' 'mxhopHop: 5 [mx2.test]'
+		entry same 'mxhopKey: same.test' 'mxhopHop: [mx2.test]' 'mxhopHop: [mx1.test]'
+	} >new.ldif
+	assert_status 1 mxhop overrides diff new.ldif
+	diff <(echo "$OUTPUT") - <<-'END'
+		+ cn=added,dc=test
+		    + mxhopKey: new.test
+		    + mxhopMode: defer
+		! cn=changed,dc=test
+		    + mxhopHop: 5 [mx2.test]
+		    - mxhopHop: [mx2.test]
+		- cn=gone,dc=test
+		    - mxhopKey: gone.test
+		    - mxhopMode: pass
+	END
+	assert_status 0 mxhop overrides diff "$LDIF"
+	assert_eq "$OUTPUT" ""
+	# A refresh from it then leaves nothing to tell.
+	cp new.ldif "$LDIF"
+	mxhop refresh
+	assert_status 0 mxhop overrides diff new.ldif
+}
+
+case_diff_says_what_refresh_would_skip() {
+	entry a 'mxhopKey: a.test' 'mxhopHop: [mx1.test]' | table_of
+	{
+		cat "$LDIF"
+		entry bad 'mxhopKey: b.test' 'mxhopHop: [mx1.test]:99999'
+	} >new.ldif
+	assert_status 0 mxhop overrides diff new.ldif
+	assert_match "$OUTPUT" 'new.ldif:[0-9]+: cn=bad,dc=test: mxhopHop: .*skipped'
+	assert_status 74 mxhop overrides diff /etc/mxhop/nothing.ldif
+}
+
+case_no_table() {
+	rm -f "$TABLE"*
+	assert_status 74 mxhop overrides list
+	assert_match "$OUTPUT" "$TABLE.*mxhop refresh"
+}
+
+case_usage() {
+	assert_status 64 mxhop overrides
+	assert_status 64 mxhop overrides export --format text
+	assert_status 64 mxhop overrides export something
+	assert_status 64 mxhop overrides diff
+	assert_status 64 mxhop overrides diff --format json x
+}
