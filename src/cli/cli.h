@@ -86,9 +86,6 @@ void cli_add_printable(struct buf *out, const char *text, size_t len);
 /* Print it with a newline, empty it. false: no memory, or nobody reads. */
 bool cli_put_line(struct buf *line);
 
-/* Complain about override hosts without an address; an exit status. */
-int cli_check_hosts(struct mxhop *mx, unsigned *findings_r);
-
 /* From the configuration: what compile_overrides() needs. */
 struct compile_options cli_compile_options(const struct conf *conf);
 /* A finding as one line on standard error: file, line, DN, text. */

@@ -108,14 +108,14 @@ int ovset_read_table(struct ovset *set_r, const struct conf *conf)
     return 0;
 }
 
-int ovset_read_source(struct ovset *set_r, const char *source)
+int ovset_read_source(struct ovset *set_r, const char *source, bool complain)
 {
     struct mxhop_error err;
     uint32_t skipped;
 
     *set_r = (struct ovset){0};
-    if (compile_load(source, cli_report, (void *)source, &set_r->v, &set_r->n,
-                     &skipped, &err) != MXHOP_OK)
+    if (compile_load(source, complain ? cli_report : NULL, (void *)source,
+                     &set_r->v, &set_r->n, &skipped, &err) != MXHOP_OK)
         return cli_fail(&err);
     return sort(set_r) ? 0 : no_memory(set_r);
 }

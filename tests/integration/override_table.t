@@ -111,8 +111,8 @@ case_list_by_key() {
 case_json_is_one_object_a_line() {
 	hostile_set | table_of
 	mxhop overrides list --format json >list
-	mxhop overrides export --format json >export
-	python3 - list export <<-'END'
+	mxhop overrides export --format json >exported
+	python3 - list exported <<-'END'
 		import json, sys
 		rows, plain = ([json.loads(l) for l in open(f)] for f in sys.argv[1:])
 		assert len(rows) == len(plain) == 4
@@ -183,6 +183,71 @@ case_diff_says_what_refresh_would_skip() {
 	assert_status 0 mxhop overrides diff new.ldif
 	assert_match "$OUTPUT" 'new.ldif:[0-9]+: cn=bad,dc=test: mxhopHop: .*skipped'
 	assert_status 74 mxhop overrides diff /etc/mxhop/nothing.ldif
+}
+
+# What check says of new.ldif, which is not in place; in $OUTPUT.
+check_new() { # STATUS
+	assert_status "$1" mxhop check new.ldif
+}
+
+case_check_a_file_that_is_not_in_place() {
+	entry a 'mxhopKey: a.test' 'mxhopHop: [mx1.test]' | table_of
+	entry b 'mxhopKey: b.test' 'mxhopHop: [mx1.test]:0' >new.ldif
+	check_new 1
+	assert_match "$OUTPUT" 'new.ldif:1: cn=b,dc=test: mxhopHop: .*skipped'
+	assert_match "$OUTPUT" '# ldif:new.ldif: 0 valid entries, 1 findings'
+	refute_match "$OUTPUT" 'cn=a,dc=test'
+	refute_match "$OUTPUT" 'override_table ='
+	entry b 'mxhopKey: b.test' 'mxhopHop: [mx1.test]' >new.ldif
+	check_new 0
+	assert_match "$OUTPUT" '1 valid entries, 0 findings'
+	assert_eq "$(mxhop overrides list | cut -f 1)" cn=a,dc=test "the table"
+	assert_status 74 mxhop check nothing.ldif
+}
+
+case_check_an_entry_that_never_applies() {
+	{
+		entry a 'mxhopKey: one.test' 'mxhopKey: .two.test' 'mxhopMode: pass'
+		entry b 'mxhopKey: one.test' 'mxhopKey: .two.test' 'mxhopMode: defer'
+		entry c 'mxhopKey: one.test' 'mxhopKey: three.test' 'mxhopMode: defer'
+		entry d 'mxhopKey: four.test' 'mxhopMode: pass' 'mxhopNotAfter: 20990101000000Z'
+		entry e 'mxhopKey: four.test' 'mxhopMode: defer'
+	} >new.ldif
+	check_new 1
+	assert_eq "$(grep 'the entry never applies' <<<"$OUTPUT" | grep -c ': cn=b,dc=test: ')" 2
+	assert_eq "$(grep -c 'the entry never applies' <<<"$OUTPUT")" 2
+	assert_match "$OUTPUT" 'cn=c,dc=test: mxhopKey: one.test is taken by cn=b,dc=test'
+	assert_match "$OUTPUT" 'cn=e,dc=test: mxhopKey: four.test is taken'
+}
+
+case_check_an_entry_that_dns_makes_useless() {
+	{
+		entry same 'mxhopKey: same.test' 'mxhopHop: 1 [mx1.test]' 'mxhopHop: 2 [mx2.test]:25'
+		entry order 'mxhopKey: same.test' 'mxhopHop: 2 [mx1.test]' 'mxhopHop: 1 [mx2.test]'
+		entry equal 'mxhopKey: same.test' 'mxhopHop: [mx1.test]' 'mxhopHop: [mx2.test]'
+		entry port 'mxhopKey: other.test' 'mxhopHop: [mx1.test]:587'
+		entry queue 'mxhopKey: other.test' 'mxhopHop: [mx1.test]' 'mxhopGroup: domain'
+		entry less 'mxhopKey: same.test' 'mxhopHop: [mx1.test]'
+		entry parent 'mxhopKey: .other.test' 'mxhopHop: [mx1.test]'
+		entry none 'mxhopKey: nothing.test' 'mxhopHop: [mx1.test]'
+	} >new.ldif
+	check_new 1
+	assert_eq "$(grep 'can go' <<<"$OUTPUT")" \
+		'mxhop: cn=same,dc=test: mxhopHop: says for same.test what its MX records say; the entry can go'
+}
+
+case_check_the_source() {
+	{
+		entry same 'mxhopKey: other.test' 'mxhopHop: [mx1.test]'
+		entry typo 'mxhopKey: b.test' 'mxhopHop: [mx9.test]'
+		entry past 'mxhopKey: c.test' 'mxhopMode: pass' 'mxhopNotAfter: 20200101000000Z'
+	} >"$LDIF"
+	assert_status 1 mxhop check
+	assert_match "$OUTPUT" "override_table = $TABLE"
+	assert_match "$OUTPUT" 'cn=same,dc=test: .*other.test .*can go'
+	assert_match "$OUTPUT" 'cn=typo,dc=test: mxhopHop: mx9.test has no address'
+	assert_match "$OUTPUT" 'cn=past,dc=test: mxhopNotAfter: the window is past'
+	assert_match "$OUTPUT" '3 valid entries, 3 findings'
 }
 
 case_no_table() {
