@@ -42,7 +42,7 @@ struct ovtable_info {
     bool has_exchanges; /* some entry matches by MX host */
     int64_t compiled_s; /* wall time of the last successful refresh */
     int64_t changed_s;  /* of the last one that made a set that differs */
-    char source[256];
+    const char *source; /* for people; until another set is seen */
 };
 enum mxhop_status ovtable_info(struct ovtable_snap *s,
                                struct ovtable_info *info_r,
