@@ -75,12 +75,13 @@ static bool add_lines(const struct strlist *from, const struct strlist *to,
 /* One of the two may be NULL. An exit status. */
 static int compare(const struct override *from, const struct override *to)
 {
+    const struct override *named = from != NULL ? from : to;
     const char *sign = from == NULL ? "+ " : to == NULL ? "- " : "! ";
     struct strlist old = {0}, new = {0};
     struct buf out = {0};
     int status = 0;
 
-    add_line(&out, sign, from != NULL ? from->dn : to->dn);
+    add_line(&out, sign, named->dn);
     if (!list_lines(from, &old) || !list_lines(to, &new))
         out.failed = true;
     else if (add_lines(&old, &new, &out))
