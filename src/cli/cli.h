@@ -31,6 +31,7 @@ int cmd_lookup(const char *config, int argc, char **argv);
 int cmd_trace(const char *config, int argc, char **argv);
 int cmd_refresh(const char *config, int argc, char **argv);
 int cmd_check(const char *config, int argc, char **argv);
+int cmd_overrides(const char *config, int argc, char **argv);
 int cmd_cache(const char *config, int argc, char **argv);
 int cmd_warm(const char *config, int argc, char **argv);
 int cmd_survey(const char *config, int argc, char **argv);
@@ -88,9 +89,6 @@ const char *cli_outcome_word(enum cli_outcome outcome); /* for JSON */
 void cli_add_printable(struct buf *out, const char *text, size_t len);
 /* Print it with a newline, empty it. false: no memory, or nobody reads. */
 bool cli_put_line(struct buf *line);
-
-/* Complain about override hosts without an address; an exit status. */
-int cli_check_hosts(struct mxhop *mx, unsigned *findings_r);
 
 /* From the configuration: what compile_overrides() needs. */
 struct compile_options cli_compile_options(const struct conf *conf);

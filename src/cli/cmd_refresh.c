@@ -5,7 +5,7 @@
  * this command mends.
  */
 
-#include "cli/cli.h"
+#include "cli/ovset.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -13,13 +13,16 @@
 /* The table is written: what comes now informs only. */
 static void report_hosts(const char *config)
 {
-    unsigned findings;
+    unsigned findings = 0;
+    struct ovset set;
     int status;
     struct mxhop *mx = cli_open(config, &status);
 
     if (mx == NULL)
         return;
-    (void)cli_check_hosts(mx, &findings);
+    if (ovset_read_table(&set, probe_conf(mx)) == 0)
+        cli_check_hosts(mx, &set, &findings);
+    ovset_free(&set);
     mxhop_close(&mx);
 }
 

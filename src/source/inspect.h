@@ -3,6 +3,7 @@
 #ifndef SOURCE_INSPECT_H
 #define SOURCE_INSPECT_H
 
+#include "model/mxset.h"
 #include "source/compile.h"
 
 struct inspection {
@@ -16,7 +17,13 @@ struct inspection {
 };
 
 /* Windows that are past; two entries for one key or exchange with overlapping
-   windows. false: out of memory. */
+   windows, and whether that leaves an entry nothing. false: out of memory. */
 bool inspect_set(struct inspection *in);
+
+/* Whether an override says nothing but what a domain's MX set says: the same
+   hosts in the same order. may_equal: there are MX sets of which that is so. */
+#define INSPECT_HOPS_MAX 100
+bool inspect_may_equal(const struct override *o);
+bool inspect_equals(const struct override *o, const struct mxset *set);
 
 #endif

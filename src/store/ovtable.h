@@ -42,7 +42,7 @@ struct ovtable_info {
     bool has_exchanges; /* some entry matches by MX host */
     int64_t compiled_s; /* wall time of the last successful refresh */
     int64_t changed_s;  /* of the last one that made a set that differs */
-    char source[256];
+    const char *source; /* for people; until another set is seen */
 };
 enum mxhop_status ovtable_info(struct ovtable_snap *s,
                                struct ovtable_info *info_r,
@@ -70,9 +70,10 @@ enum mxhop_status ovtable_next_edge(struct ovtable_snap *s,
                                     int64_t now_s, int64_t *edge_s,
                                     struct mxhop_error *err);
 
-/* Call fn for every entry until it returns false, in no particular order. */
+/* Call fn for every entry until it returns false, in no particular order. It
+   may keep what *o owns, and then leaves *o zeroed. */
 enum mxhop_status ovtable_walk(struct ovtable_snap *s,
-                               bool (*fn)(void *ctx, const struct override *o),
+                               bool (*fn)(void *ctx, struct override *o),
                                void *ctx, struct mxhop_error *err);
 
 struct ovtable_write {

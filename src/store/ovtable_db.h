@@ -41,6 +41,7 @@ struct ovtable {
     /* What is known of the set that transaction `known` sees. */
     size_t known; /* 0: nothing */
     struct ovtable_info info;
+    char source[256];
     struct ovtable_filter filter; /* points into the map */
 };
 

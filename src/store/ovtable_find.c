@@ -124,7 +124,7 @@ enum mxhop_status ovtable_find(struct ovtable_snap *s, enum ovtable_index by,
 }
 
 static enum mxhop_status walk(struct ovtable_snap *s, MDB_cursor *cursor,
-                              bool (*fn)(void *ctx, const struct override *o),
+                              bool (*fn)(void *ctx, struct override *o),
                               void *ctx, struct mxhop_error *err)
 {
     uint32_t n = 0;
@@ -151,7 +151,7 @@ static enum mxhop_status walk(struct ovtable_snap *s, MDB_cursor *cursor,
 }
 
 enum mxhop_status ovtable_walk(struct ovtable_snap *s,
-                               bool (*fn)(void *ctx, const struct override *o),
+                               bool (*fn)(void *ctx, struct override *o),
                                void *ctx, struct mxhop_error *err)
 {
     enum mxhop_status status = ovtable_know(s, err);

@@ -89,7 +89,7 @@ static int add_staying(struct ovtable_job *j, struct members *m,
                        const MDB_val *old, const struct ovtable_posting *p,
                        size_t n, bool with_dns)
 {
-    struct ovtable_posting key;
+    struct ovtable_posting key = {0};
 
     for (size_t at = 0; at < old->mv_size; at += OVTABLE_ID_LEN) {
         struct chars dn = {NULL, 0};

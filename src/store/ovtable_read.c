@@ -121,14 +121,17 @@ static int get_meta(struct ovtable_snap *s, const char *key, MDB_val *v_r)
     return ovtable_get(s, OVTABLE_DB_META, key, strlen(key), v_r);
 }
 
-static void take_info(struct ovtable_info *info, const struct table_meta *meta)
+static void take_info(struct ovtable *t, const struct table_meta *meta)
 {
+    struct ovtable_info *info = &t->info;
+
     info->version = meta->version;
     info->entries = meta->entries;
     info->has_exchanges = meta->has_exchanges;
     info->compiled_s = meta->compiled_s;
     info->changed_s = meta->changed_s;
-    memcpy(info->source, meta->source, sizeof(info->source));
+    memcpy(t->source, meta->source, sizeof(t->source));
+    info->source = t->source;
 }
 
 enum mxhop_status ovtable_know(struct ovtable_snap *s, struct mxhop_error *err)
@@ -147,7 +150,7 @@ enum mxhop_status ovtable_know(struct ovtable_snap *s, struct mxhop_error *err)
     if (get_meta(s, OVTABLE_FILTER_KEY, &v) != 0 ||
         !ovtable_filter_load(&t->filter, v.mv_data, v.mv_size))
         return ovtable_damaged(s, err, "the filter of the keys");
-    take_info(&t->info, &meta);
+    take_info(t, &meta);
     t->known = id;
     return MXHOP_OK;
 }

@@ -239,7 +239,7 @@ START_TEST(lowest_active_dn)
 END_TEST
 
 /* Each entry once: bit maps over the numbers in the DNs. */
-static bool count_entry(void *ctx, const struct override *o)
+static bool count_entry(void *ctx, struct override *o)
 {
     unsigned char *seen = ctx;
     unsigned long k = strtoul(o->dn + 3, NULL, 10);
@@ -400,7 +400,7 @@ static int write_for_ever(void *arg)
             return 1;
 }
 
-static bool one_mark(void *ctx, const struct override *o)
+static bool one_mark(void *ctx, struct override *o)
 {
     char *mark = ctx;
 

@@ -241,7 +241,7 @@ static void check_key(struct ovtable_snap *s, enum ovtable_index by,
     ck_assert_int_eq(edge_s, expected_s);
 }
 
-static bool in_model(void *ctx, const struct override *o)
+static bool in_model(void *ctx, struct override *o)
 {
     unsigned *n = ctx;
 
