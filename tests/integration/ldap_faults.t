@@ -185,6 +185,30 @@ case_it_is_cut_in_the_middle() {
 	assert_eq "$(postmap -q d2400.bulk.test $M)" ':[192.0.2.150]'
 }
 
+# Every entry gets another hop, in one refresh; lookups go on meanwhile. None
+# sees the old set once another has seen the new one.
+case_a_set_changes_as_a_whole() {
+	local reader
+	need_directory
+	assert_status 0 mxhop refresh
+	seq 1 $ENTRIES | awk -v base="$BASE" '{
+		printf "dn: cn=n%d,%s\nchangetype: modify\nreplace: mxhopHop\n" \
+			"mxhopHop: [198.51.100.1]\n\n", $1, base }' | ldap_modify dir
+	seq -f 'd%g.bulk.test' 1 $ENTRIES >"$SCRATCH/keys"
+	spawn reader bash -c 'for i in {1..1000}; do cat "$0"; done | postmap -q - "$1"' \
+		"$SCRATCH/keys" $M
+	reader=$SCRATCH/reader.log
+	eventually 5 test -s "$reader" || fail "no lookups"
+	assert_status 0 mxhop refresh
+	eventually 10 grep -q '198.51.100.1' "$reader" || fail "the new set is not seen"
+	stop reader
+	assert_eq "$(grep -o ':\[[0-9]*\.[0-9]*' "$reader" | uniq)" \
+		$':[192.0\n:[198.51'
+	bulk_overrides 1 $ENTRIES | sed '/^objectClass\|^cn:\|^mxhopKey/d
+		s/^mxhopHop/changetype: modify\nreplace: mxhopHop\nmxhopHop/' | ldap_modify dir
+	assert_status 0 mxhop refresh
+}
+
 # --- mxhop-follow.service ---
 
 FOLLOW=mxhop-follow.service
