@@ -15,7 +15,7 @@ MAIL_LOG=$SCRATCH/mail.log
 NSD_ADDRESS=127.0.0.53
 FAULTDNS=$ROOT/build/test/faultdns
 FAULTLINK=$ROOT/build/test/faultlink
-mkdir -p "$SCRATCH"/{pids,marks,zones,forwards,rules}
+mkdir -p "$SCRATCH"/{pids,marks,zones,forwards,rules,tmp}
 
 # --- assertions ---
 
@@ -147,6 +147,7 @@ nsd_conf() {
 	printf '%s\n' server: "ip-address: $1" 'username: ""' 'chroot: ""' \
 		'database: ""' 'zonesdir: "/"' "pidfile: $SCRATCH/nsd.pid" \
 		"xfrdfile: $SCRATCH/nsd.xfrd" "zonelistfile: $SCRATCH/nsd.list" \
+		"xfrdir: $SCRATCH/tmp" \
 		'server-count: 1' 'hide-version: yes' 'rrl-ratelimit: 0' \
 		remote-control: 'control-enable: no'
 	printf 'zone:\n name: .\n zonefile: %s\n' "$SCRATCH/root.zone"
