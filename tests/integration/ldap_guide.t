@@ -70,7 +70,9 @@ same_ids() { sed -E '/^$/d; s/\b([GU]ID) [0-9]+/\1 N/g'; }
 # Runs COMMAND in this shell, so that `cd` lasts, and compares what it prints.
 type_in() { # COMMAND EXPECTED
 	local output status=0
+	set +o pipefail # as in a shell that somebody types at
 	eval "${1/ -W / -w $PASSWORD }" >"$SCRATCH/typed" 2>&1 || status=$?
+	set -o pipefail
 	output=$(same_ids <"$SCRATCH/typed")
 	[[ $output == "$(same_ids <<<"$2")" ]] ||
 		fail "# $1"$'\n'"printed:"$'\n'"$output"$'\n'"expected:"$'\n'"$2"
