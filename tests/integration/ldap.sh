@@ -254,10 +254,11 @@ unit_value() { # UNIT NAME
 # As systemd would run it, a command of UNIT (installed by make install): as its
 # user with its groups, without privileges, with a state directory of its own.
 prepare_unit() { # UNIT
-	local user group
+	local user group dir
 	user=$(unit_value "$1" User) group=$(unit_value "$1" Group)
-	install -d -m "$(unit_value "$1" StateDirectoryMode)" -o "$user" -g "$group" \
-		"/var/lib/$(unit_value "$1" StateDirectory)"
+	dir=/var/lib/$(unit_value "$1" StateDirectory)
+	install -d -m "$(unit_value "$1" StateDirectoryMode)" "$dir"
+	[[ $(stat -c %U "$dir") == "$user" ]] || chown -R "$user:$group" "$dir"
 	UNIT=(env -i "PATH=$PATH" bash -c 'umask $0; exec "$@"'
 		"$(unit_value "$1" UMask)" setpriv --reuid "$user" --regid "$group"
 		--groups "$group,$(unit_value "$1" SupplementaryGroups)"
