@@ -181,7 +181,7 @@ C_FILES := $(wildcard src/*.[ch] src/*/*.[ch] include/mxhop/*.h \
 	plugins/*/*.[ch] tests/*/*.[ch] docs/man/*.c)
 SH_FILES := .ci/run tests/integration/run tests/support/deps.sh \
 	tests/support/ground tests/support/run-unit tests/support/run-fuzz tests/support/includes \
-	tests/support/coverage $(wildcard contrib/demo/demo) \
+	tests/support/coverage tests/support/schema2ldif $(wildcard contrib/demo/demo) \
 	$(filter-out %.c,$(wildcard tests/bench/*))
 
 .PHONY: lint format format-check includes man-lint coverage
@@ -189,7 +189,7 @@ lint:
 	tests/support/deps.sh lint
 	$(MAKE) includes format-check man-lint
 	shellcheck -x -S warning $(SH_FILES)
-	shellcheck -x -S warning -s bash -e SC2034 tests/integration/lib.sh \
+	shellcheck -x -S warning -s bash -e SC2034 tests/integration/*.sh \
 	    tests/integration/*.t
 	cppcheck -q --std=c11 --inline-suppr --error-exitcode=1 -j2 \
 	    --enable=warning,portability,performance \
@@ -208,7 +208,8 @@ format-check:
 
 # ---- documents ------------------------------------------------------------
 
-MAN := docs/man/mxhop.1 $(B)/man/mxhop.cf.5 docs/man/mxhop_table.5
+MAN := docs/man/mxhop.1 $(B)/man/mxhop.cf.5 docs/man/mxhop_table.5 \
+	docs/man/mxhop_ldap.5
 
 # The parameter section of mxhop.cf(5) comes from the table of parameters.
 $(B)/man/params-mdoc: docs/man/params_mdoc.c $(B)/lib/libmxhop.a
@@ -222,7 +223,11 @@ $(B)/man/mxhop.cf.5: docs/man/mxhop.cf.5.in $(B)/man/params-mdoc
 	sed -e '/@PARAMETERS@/{' -e 'r $(B)/man/params' -e 'd' -e '}' $< >$@
 
 man: $(MAN)
-.PHONY: man
+.PHONY: man schema
+# The form of cn=config is kept beside the other, for those who do not build.
+schema:
+	tests/support/schema2ldif mxhop <contrib/ldap/mxhop.schema \
+	    >contrib/ldap/mxhop.ldif
 man-lint: $(MAN)
 	mandoc -T lint -W warning $(MAN)
 
@@ -237,7 +242,7 @@ demo:
 # BENCH="hot warm" runs only those; each can also be run alone.
 BENCH ?=
 BENCH_PROGRAMS := $(patsubst tests/bench/%.c,$(B)/tests/bench/%,\
-	$(wildcard tests/bench/*.c)) $(B)/tests/bench/faultdns
+	$(wildcard tests/bench/*.c)) $(addprefix $(B)/tests/bench/,faultdns faultlink)
 .PHONY: bench-programs
 bench-programs: all $(BENCH_PROGRAMS)
 
@@ -246,7 +251,8 @@ bench:
 	$(MAKE) bench-programs
 	MXHOP_BUILD=$(CURDIR)/$(B) tests/bench/bench $(BENCH)
 
-$(B)/tests/bench/faultdns: tests/support/faultdns.c
+$(addprefix $(B)/tests/bench/,faultdns faultlink): $(B)/tests/bench/%: \
+		tests/support/%.c
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $<
@@ -278,7 +284,8 @@ install: all man
 	    $(DESTDIR)$(mandir)/man5 $(DESTDIR)/etc/mxhop \
 	    $(DESTDIR)/var/lib/mxhop $(DESTDIR)$(POSTFIX_SHLIB) \
 	    $(DESTDIR)$(POSTFIX_META)/dynamicmaps.cf.d \
-	    $(DESTDIR)$(libdir)/tmpfiles.d
+	    $(DESTDIR)$(libdir)/tmpfiles.d $(DESTDIR)$(libdir)/sysusers.d \
+	    $(DESTDIR)$(libdir)/systemd/system $(DESTDIR)$(PREFIX)/share/mxhop/ldap
 	install -m 0755 $(B)/bin/mxhop $(DESTDIR)$(PREFIX)/bin/
 	install -m 0644 $(B)/lib/libmxhop.so.$(SOVERSION) $(DESTDIR)$(libdir)/
 	ln -sf libmxhop.so.$(SOVERSION) $(DESTDIR)$(libdir)/libmxhop.so
@@ -291,9 +298,19 @@ install: all man
 	    $(DESTDIR)$(POSTFIX_META)/dynamicmaps.cf.d/mxhop
 	install -m 0644 contrib/tmpfiles.d/mxhop.conf \
 	    $(DESTDIR)$(libdir)/tmpfiles.d/
+	install -m 0644 contrib/sysusers.d/mxhop.conf \
+	    $(DESTDIR)$(libdir)/sysusers.d/
+	install -m 0644 contrib/systemd/mxhop-refresh.timer \
+	    $(DESTDIR)$(libdir)/systemd/system/
+	for unit in mxhop-refresh.service mxhop-follow.service; do \
+	    sed 's|/usr/local/bin/|$(PREFIX)/bin/|' contrib/systemd/$$unit \
+	        >$(B)/$$unit && \
+	    install -m 0644 $(B)/$$unit $(DESTDIR)$(libdir)/systemd/system/ || \
+	    exit 1; done
+	install -m 0644 contrib/ldap/* $(DESTDIR)$(PREFIX)/share/mxhop/ldap/
 	install -m 0644 docs/man/mxhop.1 $(DESTDIR)$(mandir)/man1/
 	install -m 0644 $(B)/man/mxhop.cf.5 docs/man/mxhop_table.5 \
-	    $(DESTDIR)$(mandir)/man5/
+	    docs/man/mxhop_ldap.5 $(DESTDIR)$(mandir)/man5/
 	test -e $(DESTDIR)/etc/mxhop/mxhop.cf || \
 	    install -m 0644 contrib/postfix/mxhop.cf $(DESTDIR)/etc/mxhop/
 

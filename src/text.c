@@ -47,11 +47,11 @@ uint64_t text_rules_hash(const struct mxhop *mx)
 }
 
 /* A table that is made anew counts its versions from one again, so the time of
-   its last refresh belongs to it. */
+   its last change belongs to it. */
 static uint64_t made_of(const struct mxhop *mx, const struct ovtable_info *info,
                         enum mxhop_format format)
 {
-    const uint64_t parts[] = {info->version, (uint64_t)info->compiled_s,
+    const uint64_t parts[] = {info->version, (uint64_t)info->changed_s,
                               (uint64_t)format};
 
     return hash_bytes(mx->rules_hash, parts, sizeof(parts));

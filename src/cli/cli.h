@@ -31,6 +31,7 @@ int cmd_lookup(const char *config, int argc, char **argv);
 int cmd_trace(const char *config, int argc, char **argv);
 int cmd_refresh(const char *config, int argc, char **argv);
 int cmd_check(const char *config, int argc, char **argv);
+int cmd_overrides(const char *config, int argc, char **argv);
 int cmd_cache(const char *config, int argc, char **argv);
 int cmd_warm(const char *config, int argc, char **argv);
 int cmd_survey(const char *config, int argc, char **argv);
@@ -52,6 +53,10 @@ struct mxhop *cli_open(const char *config, int *status_r);
 struct mxhop *cli_open_as_owner(const char *config, int *status_r);
 /* identity.c: the change alone; an exit status. */
 int cli_become_owner(const char *config);
+/* The same for the owner of the directory that the override table is in. */
+int cli_become_table_owner(const struct conf *conf);
+/* The group of the MTA's processes, which use the table's lock file; or -1. */
+gid_t cli_reader_gid(const struct conf *conf);
 /* Of LOGIN_NAME_MAX + 1 octets: that user, where it is not the one that we are
    and there is one. Else false. */
 bool cli_cache_owner(const char *config, char *name_r);
@@ -84,9 +89,6 @@ const char *cli_outcome_word(enum cli_outcome outcome); /* for JSON */
 void cli_add_printable(struct buf *out, const char *text, size_t len);
 /* Print it with a newline, empty it. false: no memory, or nobody reads. */
 bool cli_put_line(struct buf *line);
-
-/* Complain about override hosts without an address; an exit status. */
-int cli_check_hosts(struct mxhop *mx, unsigned *findings_r);
 
 /* From the configuration: what compile_overrides() needs. */
 struct compile_options cli_compile_options(const struct conf *conf);

@@ -2,11 +2,13 @@
  * check - check configuration and overrides
  *
  * Prints the parameters in force, then what an administrator should look at:
- * entries that are invalid or clash, and override hosts without an address.
- * Nothing is changed. Exit status 1 when there was something to report.
+ * entries that are invalid, clash or never apply, override hosts without an
+ * address, overrides that say what DNS says. With a file, the entries in that
+ * instead, before it is put in place. Nothing is changed. Exit status 1 when
+ * there was something to report.
  */
 
-#include "cli/cli.h"
+#include "cli/ovset.h"
 #include "probe.h"
 
 #include <getopt.h>
@@ -29,39 +31,65 @@ static int print_params(const struct conf *conf)
     return 0;
 }
 
-static int check_overrides(struct mxhop *mx, const struct conf *conf)
+static int check_overrides(struct mxhop *mx, const char *source)
 {
-    struct compile_options options = cli_compile_options(conf);
+    struct compile_options options = cli_compile_options(probe_conf(mx));
     struct compile_result result;
     struct mxhop_error err;
-    unsigned without;
+    struct ovset set;
+    unsigned findings;
     int status;
 
+    options.source = source;
     options.dry_run = true;
-    options.ctx = conf->overrides;
+    options.ctx = (void *)source;
     if (compile_overrides(&options, &result, &err) != MXHOP_OK)
         return cli_fail(&err);
-    status = cli_check_hosts(mx, &without);
+    findings = result.findings;
+    status = ovset_read_source(&set, source, false);
     if (status != 0)
         return status;
-    printf("# %s: %u valid entries, %u findings\n", conf->overrides,
-           result.entries, result.findings + without);
-    return result.findings + without > 0 ? 1 : 0;
+    cli_check_hosts(mx, &set, &findings);
+    cli_check_redundant(mx, &set, &findings);
+    ovset_free(&set);
+    printf("# %s: %u valid entries, %u findings\n", source, result.entries,
+           findings);
+    return findings > 0 ? 1 : 0;
 }
 
-static int check(const char *config)
+static int check_source(struct mxhop *mx)
 {
-    const struct conf *conf;
-    struct mxhop *mx;
-    int status;
+    const struct conf *conf = probe_conf(mx);
+    int status = print_params(conf);
 
-    mx = cli_open(config, &status);
+    if (status != 0 || conf->overrides[0] == '\0')
+        return status;
+    return check_overrides(mx, conf->overrides);
+}
+
+static int check_file(struct mxhop *mx, const char *file)
+{
+    struct buf source = {0};
+    int status = 71;
+
+    buf_printf(&source, "ldif:%s", file);
+    if (!source.failed)
+        status = check_overrides(mx, source.data);
+    else
+        cli_complain("out of memory");
+    buf_free(&source);
+    return status;
+}
+
+/* file NULL: all that is configured. */
+static int check(const char *config, const char *file)
+{
+    int status;
+    struct mxhop *mx = cli_open(config, &status);
+
     if (mx == NULL)
         return status;
-    conf = probe_conf(mx);
-    status = print_params(conf);
-    if (status == 0 && conf->overrides[0] != '\0')
-        status = check_overrides(mx, conf);
+    status = file != NULL ? check_file(mx, file) : check_source(mx);
     mxhop_close(&mx);
     return status;
 }
@@ -80,7 +108,8 @@ int cmd_check(const char *config, int argc, char **argv)
             return cli_usage("check", "unknown option");
         defaults = true;
     }
-    if (optind < argc)
-        return cli_usage("check", "check takes no arguments");
-    return defaults ? print_params(NULL) : check(config);
+    if (argc - optind > (defaults ? 0 : 1))
+        return cli_usage("check", "check takes one file at most, and none with "
+                                  "--defaults");
+    return defaults ? print_params(NULL) : check(config, argv[optind]);
 }

@@ -5,7 +5,7 @@
  * this command mends.
  */
 
-#include "cli/cli.h"
+#include "cli/ovset.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -13,13 +13,16 @@
 /* The table is written: what comes now informs only. */
 static void report_hosts(const char *config)
 {
-    unsigned findings;
+    unsigned findings = 0;
+    struct ovset set;
     int status;
     struct mxhop *mx = cli_open(config, &status);
 
     if (mx == NULL)
         return;
-    (void)cli_check_hosts(mx, &findings);
+    if (ovset_read_table(&set, probe_conf(mx)) == 0)
+        cli_check_hosts(mx, &set, &findings);
+    ovset_free(&set);
     mxhop_close(&mx);
 }
 
@@ -28,12 +31,16 @@ static int refresh(const struct conf *conf, bool force)
     struct compile_options options = cli_compile_options(conf);
     struct compile_result result;
     struct mxhop_error err;
+    int status;
 
     if (conf->overrides[0] == '\0') {
         cli_complain("overrides is empty: nothing to refresh; set it to "
                      "ldif:/etc/mxhop/overrides.ldif, for instance");
         return EXIT_CONFIG;
     }
+    status = cli_become_table_owner(conf);
+    if (status != 0)
+        return status;
     options.force = force;
     options.ctx = conf->overrides;
     if (compile_overrides(&options, &result, &err) != MXHOP_OK)

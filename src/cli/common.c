@@ -178,9 +178,9 @@ bool cli_read_number(const char *command, const char *option, const char *text,
     return false;
 }
 
-/* The MTA's processes, which run as this user, share the lock file. */
-static gid_t reader_gid(const char *owner)
+gid_t cli_reader_gid(const struct conf *conf)
 {
+    const char *owner = conf->cache_owner;
     const struct passwd *pw = getpwnam(owner[0] != '\0' ? owner : "postfix");
 
     return pw != NULL ? pw->pw_gid : (gid_t)-1;
@@ -191,7 +191,7 @@ struct compile_options cli_compile_options(const struct conf *conf)
     return (struct compile_options){
         .source = conf->overrides,
         .table = conf->override_table,
-        .reader_gid = reader_gid(conf->cache_owner),
+        .reader_gid = cli_reader_gid(conf),
         .shrink_percent = conf->override_shrink_limit_percent,
         .now_s = clock_wall_s(),
         .report = cli_report,

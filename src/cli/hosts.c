@@ -8,11 +8,9 @@
  * waiting.
  */
 
-#include "cli/cli.h"
+#include "cli/ovset.h"
 #include "probe.h"
 #include "util/clock.h"
-
-#include <stdlib.h>
 
 #define HOSTS_TIME_MS 10000
 
@@ -40,27 +38,16 @@ static void ask_hops(struct asking *a, const struct override *o)
     }
 }
 
-int cli_check_hosts(struct mxhop *mx, unsigned *findings_r)
+void cli_check_hosts(struct mxhop *mx, const struct ovset *set,
+                     unsigned *findings)
 {
     struct asking a = {.mx = mx, .until_ms = clock_boot_ms() + HOSTS_TIME_MS};
-    struct override *entries;
-    struct mxhop_error err;
-    uint32_t skipped;
-    size_t n;
 
-    *findings_r = 0;
-    if (compile_load(probe_conf(mx)->overrides, NULL, NULL, &entries, &n,
-                     &skipped, &err) != MXHOP_OK)
-        return cli_fail(&err);
-    for (size_t i = 0; i < n; i++) {
-        if (entries[i].enabled)
-            ask_hops(&a, &entries[i]);
-        override_free(&entries[i]);
-    }
-    free(entries);
+    for (size_t i = 0; i < set->n; i++)
+        if (set->v[i].enabled)
+            ask_hops(&a, &set->v[i]);
     if (a.stopped)
         cli_complain("DNS does not answer in time: not every host of an "
                      "override was checked for an address");
-    *findings_r = a.findings;
-    return 0;
+    *findings += a.findings;
 }

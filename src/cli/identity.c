@@ -1,5 +1,5 @@
 /*
- * identity - become the user whose cache it is
+ * identity - become the user whose cache or table it is
  *
  * A process that stays root does not use a cache that belongs to another user
  * (DESIGN 6), and an administrator calls this command as root. So commands
@@ -11,12 +11,17 @@
  * may be able to) uses no cache of another user, but must not take its place
  * with one of root's either: the library is told whose it is.
  *
+ * A refresh writes into the directory of the override table. Where that belongs
+ * to a user (the units of contrib/systemd have one) root writes nothing there,
+ * but becomes that user: by hand or by the service, the files are the same.
+ *
  * A directory that is missing is made by whoever opens the cache first; only
  * root can make it in /run, so that is done before the change.
  */
 
 #include "cli/cli.h"
 #include "store/cache.h"
+#include "store/env.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -116,12 +121,12 @@ static const char *try_identity(const struct identity *who, const char *config,
     return why;
 }
 
+/* The groups are set already. */
 static bool become(const struct identity *who)
 {
     uid_t r, e, s;
 
-    if (initgroups(who->name, who->gid) != 0 ||
-        setresgid(who->gid, who->gid, who->gid) != 0 ||
+    if (setresgid(who->gid, who->gid, who->gid) != 0 ||
         setresuid(who->uid, who->uid, who->uid) != 0)
         return false;
     if (getresuid(&r, &e, &s) != 0 || r != who->uid || e != who->uid ||
@@ -143,7 +148,7 @@ static int switch_to(const struct identity *who, const char *config)
                      who->name, why);
         return 0;
     }
-    if (back && become(who))
+    if (back && initgroups(who->name, who->gid) == 0 && become(who))
         return 0;
     cli_complain("cannot become user %s: %s", who->name, strerror(errno));
     return EX_OSERR;
@@ -192,4 +197,25 @@ int cli_become_owner(const char *config)
              find_owner(&conf, dir, &who) && make_directory(&conf, dir, &who);
     conf_free(&conf);
     return change ? switch_to(&who, config) : 0;
+}
+
+/* What cannot be found out is left for the refresh to report. */
+int cli_become_table_owner(const struct conf *conf)
+{
+    gid_t groups[2];
+    struct identity who;
+    char dir[PATH_MAX];
+    struct stat st;
+
+    if (geteuid() != 0 || !env_file_dir(dir, conf->override_table) ||
+        stat(dir, &st) != 0 || st.st_uid == 0 ||
+        !take_user(getpwuid(st.st_uid), &who))
+        return 0;
+    groups[0] = who.gid;
+    groups[1] = cli_reader_gid(conf); /* to give it the lock file */
+    if (setgroups(groups[1] != (gid_t)-1 ? 2 : 1, groups) == 0 && become(&who))
+        return 0;
+    cli_complain("cannot become user %s, whose %s is: %s", who.name, dir,
+                 strerror(errno));
+    return EX_OSERR;
 }

@@ -10,6 +10,9 @@
 #include "model/rules.h"
 #include "util/buf.h"
 
+enum ldap_scope { LDAP_SCOPE_IS_SUB, LDAP_SCOPE_IS_ONE, LDAP_SCOPE_IS_BASE };
+enum ldap_bind { LDAP_BIND_NONE, LDAP_BIND_SIMPLE, LDAP_BIND_SASL };
+
 /*
  * One member a parameter; conf/params.c has one row a member: name, type,
  * default, range, documentation. Strings are owned by the struct, never NULL
@@ -30,9 +33,28 @@ struct conf {
     uint32_t ttl_min_s, ttl_max_s, negative_ttl_max_s, stale_max_s;
     uint32_t prefetch_percent;
     /* overrides */
-    char *overrides; /* "" or "ldif:/path" */
+    char *overrides; /* "", "ldap" or "ldif:/path" */
     char *override_table;
     uint32_t override_shrink_limit_percent;
+    uint32_t override_refresh_s;
+    /* the directory; source/ldap_settings.h tells what it means together */
+    char *ldap_server_host;
+    char *ldap_search_base;
+    int ldap_scope; /* enum ldap_scope */
+    char *ldap_filter;
+    char *ldap_key_attribute, *ldap_result_attribute;
+    int ldap_bind; /* enum ldap_bind */
+    char *ldap_bind_dn;
+    char *ldap_bind_pw_file;
+    char *ldap_sasl_mechs;
+    int ldap_start_tls; /* 0 or 1, as the other yes and no */
+    char *ldap_tls_ca_cert_file, *ldap_tls_ca_cert_dir;
+    char *ldap_tls_cert, *ldap_tls_key;
+    int ldap_tls_require_cert;
+    char *ldap_tls_cipher_suite;
+    uint32_t ldap_timeout_s, ldap_network_timeout_s;
+    int ldap_chase_referrals;
+    char *ldap_config;
     /* what DNS outcomes mean (enum choice) */
     int on_null_mx, on_nxdomain, on_dns_failure, on_cold, on_no_host, on_bogus,
         on_override_failure;

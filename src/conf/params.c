@@ -44,6 +44,16 @@ static const struct param_word answers[] = {{"auto", ANSWER_AUTO},
 static const struct param_word groups[] = {
     {"site", GROUP_SITE}, {"domain", GROUP_DOMAIN}, {NULL, 0}};
 
+static const struct param_word no_yes[] = {{"no", 0}, {"yes", 1}, {NULL, 0}};
+static const struct param_word scopes[] = {{"sub", LDAP_SCOPE_IS_SUB},
+                                           {"one", LDAP_SCOPE_IS_ONE},
+                                           {"base", LDAP_SCOPE_IS_BASE},
+                                           {NULL, 0}};
+static const struct param_word binds[] = {{"none", LDAP_BIND_NONE},
+                                          {"simple", LDAP_BIND_SIMPLE},
+                                          {"sasl", LDAP_BIND_SASL},
+                                          {NULL, 0}};
+
 const struct param params[] = {
     {AT(dns_servers), TEXT(text_read_servers, ""),
      .doc = "The name servers to ask, at most eight, in this order:\n"
@@ -161,8 +171,11 @@ const struct param params[] = {
             "reads the overrides from:\n"
             ".Ql ldif:/etc/mxhop/overrides.ldif\n"
             "or another absolute path after\n"
-            ".Ql ldif: .\n"
-            "Lookups never read this file, only the table made from it.\n"
+            ".Ql ldif: ;\n"
+            ".Cm ldap\n"
+            "for a directory, see\n"
+            ".Xr mxhop_ldap 5 .\n"
+            "Lookups read neither, only the table made from it.\n"
             "Empty: there are no overrides."},
     {AT(override_table), TEXT(text_read_path, "/var/lib/mxhop/overrides"),
      .doc = "The table that\n"
@@ -179,6 +192,127 @@ const struct param params[] = {
             ".Fl -force .\n"
             "An empty or truncated source should not unroute mail.\n"
             "100%: no limit."},
+    {AS("override_refresh", override_refresh_s),
+     NUMBER(PARAM_TIME_S, "60s", SECONDS, DAYS), .unit = "s",
+     .doc = "For\n"
+            ".Ql mxhop refresh --follow :\n"
+            "how often to ask a directory that cannot report changes by "
+            "itself, and how\n"
+            "often to see whether a quiet connection still works."},
+    {AT(ldap_server_host), TEXT(text_read_line, ""),
+     .doc = "The servers of the directory, tried in this order:\n"
+            ".Ql ldap://host:port ,\n"
+            ".Ql ldaps://host:port\n"
+            "or\n"
+            ".Ql ldapi://path\n"
+            "with each / in the path written %2F.\n"
+            "A host name alone is taken for\n"
+            ".Ql ldap:// ."},
+    {AT(ldap_search_base), TEXT(text_read_line, ""),
+     .doc = "The entry below which overrides are."},
+    {AT(ldap_scope), CHOICE(scopes, "sub"),
+     .doc = "How deep:\n"
+            ".Cm sub\n"
+            "all below\n"
+            ".Va ldap_search_base ,\n"
+            ".Cm one\n"
+            "right below,\n"
+            ".Cm base\n"
+            "itself only."},
+    {AT(ldap_filter), TEXT(text_read_line, ""),
+     .doc =
+         "Which entries to read, all of them at once; there is no %s in it.\n"
+         "Empty:\n"
+         ".Ql (objectClass=mxhopOverride) ,\n"
+         "or those that have\n"
+         ".Va ldap_key_attribute\n"
+         "and\n"
+         ".Va ldap_result_attribute ."},
+    {AT(ldap_key_attribute), TEXT(text_read_attribute, ""),
+     .doc = "For a directory with a schema of its own:\n"
+            "the attribute that says for which recipients or domains an entry "
+            "is,\n"
+            ".Ql user@example.com , example.com , .example.com .\n"
+            "Empty: the schema is that of\n"
+            ".Xr mxhop_table 5 ."},
+    {AT(ldap_result_attribute), TEXT(text_read_attribute, ""),
+     .doc = "And the one that says where their mail goes, in the syntax of\n"
+            ".Xr transport 5 ,\n"
+            "or as a host name.\n"
+            "See\n"
+            ".Xr mxhop_ldap 5 ."},
+    {AT(ldap_bind), CHOICE(binds, "none"),
+     .doc = "How to prove to the server who we are:\n"
+            ".Cm none ,\n"
+            ".Cm simple\n"
+            "with\n"
+            ".Va ldap_bind_dn\n"
+            "and a password,\n"
+            ".Cm sasl\n"
+            "with\n"
+            ".Va ldap_sasl_mechs ."},
+    {AT(ldap_bind_dn), TEXT(text_read_line, ""),
+     .doc = "Who we are, for\n"
+            ".Cm simple ."},
+    {AT(ldap_bind_pw_file), TEXT(text_read_file, ""),
+     .doc = "The file with the password on its first line.\n"
+            "It must be readable for whoever runs\n"
+            ".Ql mxhop refresh ,\n"
+            "and not for others."},
+    {AT(ldap_sasl_mechs), TEXT(text_read_label, "EXTERNAL"),
+     .doc = "The SASL mechanism.\n"
+            ".Cm EXTERNAL :\n"
+            "the server knows us by the user id at an\n"
+            ".Ql ldapi:\n"
+            "socket, or by\n"
+            ".Va ldap_tls_cert .\n"
+            "There is no other."},
+    {AT(ldap_start_tls), CHOICE(no_yes, "no"),
+     .doc = "Begin TLS on connections to\n"
+            ".Ql ldap:\n"
+            "servers before anything else is sent."},
+    {AT(ldap_tls_ca_cert_file), TEXT(text_read_file, ""),
+     .doc = "The certificates of the authorities that are trusted, in PEM.\n"
+            "Empty, and\n"
+            ".Va ldap_tls_ca_cert_dir\n"
+            "too:\n"
+            ".Pa /etc/ssl/certs/ca-certificates.crt ."},
+    {AT(ldap_tls_ca_cert_dir), TEXT(text_read_file, ""),
+     .doc = "A directory of such certificates."},
+    {AT(ldap_tls_cert), TEXT(text_read_file, ""),
+     .doc = "Our own certificate, for\n"
+            ".Cm EXTERNAL ."},
+    {AT(ldap_tls_key), TEXT(text_read_file, ""), .doc = "Its private key."},
+    {AT(ldap_tls_require_cert), CHOICE(no_yes, "yes"),
+     .doc = "Refuse a server whose certificate is not good or is for another "
+            "name.\n"
+            ".Cm no :\n"
+            "whoever is in between can route the mail."},
+    {AT(ldap_tls_cipher_suite), TEXT(text_read_printable, ""),
+     .doc = "The ciphers that may be used, in the words of libldap's TLS "
+            "library.\n"
+            "On Debian these are priority strings of GnuTLS."},
+    {AS("ldap_timeout", ldap_timeout_s),
+     NUMBER(PARAM_TIME_S, "60s", SECONDS, DAYS), .unit = "s",
+     .doc = "How long reading the directory at one server may take, from the "
+            "connection to\n"
+            "the last entry."},
+    {AS("ldap_network_timeout", ldap_network_timeout_s),
+     NUMBER(PARAM_TIME_S, "5s", SECONDS, HOURS), .unit = "s",
+     .doc = "How long a server may take for a connection, for TLS, for who we "
+            "are, or\n"
+            "for a sign of life."},
+    {AT(ldap_chase_referrals), CHOICE(no_yes, "no"),
+     .doc = "Go on at servers that a server refers to.\n"
+            "They are asked anonymously."},
+    {AT(ldap_config), TEXT(text_read_file, ""),
+     .doc = "A file for an\n"
+            ".Xr ldap_table 5\n"
+            "of Postfix, to be used as it is:\n"
+            "servers, base, credentials, TLS and attributes come from there.\n"
+            "Parameters above that hold text and are not empty count more.\n"
+            "See\n"
+            ".Xr mxhop_ldap 5 ."},
     {AT(on_null_mx), CHOICE(reject_pass, "reject"),
      .doc = "The domain says that it accepts no mail (a null MX, RFC 7505).\n"
             ".Cm reject :\n"

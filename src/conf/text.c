@@ -64,6 +64,30 @@ enum mxhop_status text_read_printable(const char *text, struct buf *out,
     return MXHOP_OK;
 }
 
+/* As DNs and filters are, which may be UTF-8. */
+enum mxhop_status text_read_line(const char *text, struct buf *out,
+                                 struct mxhop_error *err)
+{
+    for (const char *s = text; *s != '\0'; s++)
+        if ((unsigned char)*s < ' ' || *s == 0x7f)
+            return bad(err, text, strlen(text), "text without control bytes");
+    buf_puts(out, text);
+    return MXHOP_OK;
+}
+
+enum mxhop_status text_read_attribute(const char *text, struct buf *out,
+                                      struct mxhop_error *err)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
+                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.;";
+
+    if (text[strspn(text, allowed)] != '\0' || strlen(text) > 100)
+        return bad(err, text, strlen(text),
+                   "the name of one LDAP attribute, or nothing");
+    buf_puts(out, text);
+    return MXHOP_OK;
+}
+
 enum mxhop_status text_read_label(const char *text, struct buf *out,
                                   struct mxhop_error *err)
 {
@@ -99,6 +123,16 @@ enum mxhop_status text_read_path(const char *text, struct buf *out,
     return MXHOP_OK;
 }
 
+enum mxhop_status text_read_file(const char *text, struct buf *out,
+                                 struct mxhop_error *err)
+{
+    if (*text != '\0' && !is_path(text))
+        return bad(err, text, strlen(text),
+                   "the absolute path name of a file, or nothing");
+    buf_puts(out, text);
+    return MXHOP_OK;
+}
+
 enum mxhop_status text_read_cache(const char *text, struct buf *out,
                                   struct mxhop_error *err)
 {
@@ -114,11 +148,10 @@ enum mxhop_status text_read_cache(const char *text, struct buf *out,
 enum mxhop_status text_read_overrides(const char *text, struct buf *out,
                                       struct mxhop_error *err)
 {
-    if (strncmp(text, "ldap", 4) == 0)
+    if (*text != '\0' && strcmp(text, "ldap") != 0 &&
+        (strncmp(text, "ldif:", 5) != 0 || !is_path(text + 5)))
         return bad(err, text, strlen(text),
-                   "ldif:/absolute/path: this version reads LDIF files only");
-    if (*text != '\0' && (strncmp(text, "ldif:", 5) != 0 || !is_path(text + 5)))
-        return bad(err, text, strlen(text),
+                   "ldap (the server is ldap_server_host), "
                    "ldif:/absolute/path, or nothing for no overrides");
     buf_puts(out, text);
     return MXHOP_OK;

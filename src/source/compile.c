@@ -7,6 +7,7 @@
  */
 
 #include "source/compile.h"
+#include "source/inspect.h"
 #include "source/ldif.h"
 #include "util/err.h"
 
@@ -101,21 +102,13 @@ static enum mxhop_status load(struct loading *l, const char *source,
                    "overrides: \"%s\": expected ldif:/path/to/file", source);
 }
 
-/* ---- clashes ---- */
+/* ---- duplicates ---- */
 
-struct claim { /* an index key that an entry stands under */
+struct claim { /* a DN that an entry has */
     const char *key;
     const struct override *o;
     size_t line;
 };
-
-static int by_key_and_dn(const void *a, const void *b)
-{
-    const struct claim *x = a, *y = b;
-    int order = strcmp(x->key, y->key);
-
-    return order != 0 ? order : strcmp(x->o->dn, y->o->dn);
-}
 
 static int by_key_and_line(const void *a, const void *b)
 {
@@ -166,68 +159,19 @@ static bool drop_duplicates(struct loading *l)
     return true;
 }
 
-static bool windows_overlap(const struct override *a, const struct override *b)
-{
-    return (a->not_after_s == 0 || b->not_before_s <= a->not_after_s) &&
-           (b->not_after_s == 0 || a->not_before_s <= b->not_after_s);
-}
-
-static size_t collect(const struct loading *l, bool exchanges,
-                      struct claim *claims)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < l->n; i++) {
-        const struct strlist *keys =
-            exchanges ? &l->v[i].exchanges : &l->v[i].keys;
-
-        for (size_t k = 0; l->v[i].enabled && k < keys->n; k++) {
-            if (claims != NULL)
-                claims[n] = (struct claim){keys->v[k], &l->v[i], l->lines[i]};
-            n++;
-        }
-    }
-    return n;
-}
-
-static bool report_clashes(struct loading *l, bool exchanges)
-{
-    size_t n = collect(l, exchanges, NULL);
-    struct claim *c;
-
-    if (n == 0)
-        return true;
-    c = calloc(n, sizeof(*c));
-    if (c == NULL)
-        return false;
-    collect(l, exchanges, c);
-    qsort(c, n, sizeof(*c), by_key_and_dn);
-    for (size_t i = 1; i < n; i++)
-        if (strcmp(c[i - 1].key, c[i].key) == 0 && c[i - 1].o != c[i].o &&
-            windows_overlap(c[i - 1].o, c[i].o))
-            report(l, c[i].o->dn, c[i].line,
-                   "%s: %s is taken by %s, which wins as the lower DN",
-                   exchanges ? "mxhopExchange" : "mxhopKey", c[i].key,
-                   c[i - 1].o->dn);
-    free(c);
-    return true;
-}
-
-static void report_past(struct loading *l, int64_t now_s)
-{
-    for (size_t i = 0; i < l->n; i++)
-        if (l->v[i].not_after_s != 0 && l->v[i].not_after_s < now_s)
-            report(l, l->v[i].dn, l->lines[i],
-                   "mxhopNotAfter: the window is past, the entry no longer "
-                   "applies");
-}
-
 static bool inspect(struct loading *l, int64_t now_s)
 {
+    struct inspection in = {.report = l->report, .ctx = l->ctx, .now_s = now_s};
+    bool whole;
+
     if (!drop_duplicates(l))
         return false;
-    report_past(l, now_s);
-    return report_clashes(l, false) && report_clashes(l, true);
+    in.v = l->v;
+    in.lines = l->lines;
+    in.n = l->n;
+    whole = inspect_set(&in);
+    l->findings += in.findings;
+    return whole;
 }
 
 /* ---- entry points ---- */

@@ -202,7 +202,8 @@ static enum entry_verdict complain(struct mxhop_error *err,
         err_nomem(err);
         return ENTRY_MEMORY;
     }
-    err_set(err, MXHOP_ERR_SYNTAX, "%s: \"%.*s\"%s: %s", v->attribute,
+    err_set(err, MXHOP_ERR_SYNTAX, "%s: \"%.*s\"%s: %s",
+            v->from != NULL ? v->from : v->attribute,
             v->len > 80 ? 80 : (int)v->len, v->bytes, v->len > 80 ? "..." : "",
             why);
     return ENTRY_INVALID;

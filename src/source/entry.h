@@ -12,7 +12,9 @@ struct raw_value {
     const char *attribute; /* without options, as written */
     const char *bytes;     /* not NUL-terminated, any octet */
     size_t len;
-    size_t line; /* where it stands; 0: not from a file */
+    size_t line;      /* where it stands; 0: not from a file */
+    const char *from; /* for errors: the attribute that it was made from; NULL:
+                         this one */
 };
 
 struct raw_entry {

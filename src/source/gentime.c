@@ -80,3 +80,13 @@ bool gentime_parse(const char *text, int64_t *time_s_r)
     *time_s_r = timegm(&tm) - offset_s;
     return (same_day(&tm, &check) || check.tm_sec == 60) && *time_s_r > 0;
 }
+
+void gentime_format(int64_t time_s, char out[GENTIME_MAX])
+{
+    time_t t = (time_t)time_s;
+    struct tm tm;
+
+    if (gmtime_r(&t, &tm) == NULL ||
+        strftime(out, GENTIME_MAX, "%Y%m%d%H%M%SZ", &tm) != GENTIME_MAX - 1)
+        out[0] = '\0';
+}

@@ -10,4 +10,8 @@
    the fraction is dropped. false: not one. Times before 1970 are refused. */
 bool gentime_parse(const char *text, int64_t *time_s_r);
 
+/* YYYYMMDDHHMMSSZ; the empty text for a year beyond 9999. */
+#define GENTIME_MAX 16
+void gentime_format(int64_t time_s, char out[GENTIME_MAX]);
+
 #endif

@@ -119,8 +119,10 @@ static enum mxhop_status keep_value(struct reader *r, const struct berval *type,
         memcpy(copy + name_len + 1, value->bv_val, value->bv_len);
     copy[name_len + 1 + value->bv_len] = '\0';
     r->owned[r->n] = copy;
-    r->values[r->n++] =
-        (struct raw_value){copy, copy + name_len + 1, value->bv_len, r->line};
+    r->values[r->n++] = (struct raw_value){.attribute = copy,
+                                           .bytes = copy + name_len + 1,
+                                           .len = value->bv_len,
+                                           .line = r->line};
     return MXHOP_OK;
 }
 

@@ -13,7 +13,8 @@
 #include <string.h>
 
 #define OVERRIDE_VERSION 1
-#define META_VERSION     1
+#define META_VERSION     2
+#define WHERE_VERSION    1
 
 #define HOP_SIZE_MIN     (1 + 1 + 2 + 2 + 4)
 
@@ -140,6 +141,18 @@ enum codec_status override_decode(const void *bytes, size_t len,
     return status;
 }
 
+bool override_dn_decode(const void *bytes, size_t len, struct chars *dn_r)
+{
+    struct dec d;
+
+    dec_init(&d, bytes, len);
+    if (dec_u8(&d) != OVERRIDE_VERSION)
+        return false;
+    dn_r->len = dec_u32(&d);
+    dn_r->at = (const char *)dec_take(&d, dn_r->len);
+    return d.status == CODEC_OK;
+}
+
 bool table_meta_encode(struct buf *b, const struct table_meta *m)
 {
     enc_u8(b, META_VERSION);
@@ -147,6 +160,7 @@ bool table_meta_encode(struct buf *b, const struct table_meta *m)
     enc_u32(b, m->entries);
     enc_u8(b, m->has_exchanges);
     enc_u64(b, (uint64_t)m->compiled_s);
+    enc_u64(b, (uint64_t)m->changed_s);
     enc_str(b, m->source);
     return !b->failed;
 }
@@ -164,6 +178,30 @@ enum codec_status table_meta_decode(const void *bytes, size_t len,
     m_r->entries = dec_u32(&d);
     m_r->has_exchanges = dec_bool(&d);
     m_r->compiled_s = (int64_t)dec_u64(&d);
+    m_r->changed_s = (int64_t)dec_u64(&d);
     dec_str_into(&d, m_r->source, sizeof(m_r->source));
     return dec_end(&d);
+}
+
+bool table_where_encode(struct buf *b, const struct table_where *w)
+{
+    enc_u8(b, WHERE_VERSION);
+    enc_u64(b, w->fingerprint);
+    enc_u32(b, (uint32_t)w->cookie.len);
+    buf_add(b, w->cookie.at, w->cookie.len);
+    return !b->failed;
+}
+
+bool table_where_decode(const void *bytes, size_t len, struct table_where *w_r)
+{
+    struct dec d;
+
+    memset(w_r, 0, sizeof(*w_r));
+    dec_init(&d, bytes, len);
+    if (dec_u8(&d) != WHERE_VERSION)
+        dec_bad(&d);
+    w_r->fingerprint = dec_u64(&d);
+    w_r->cookie.len = dec_u32(&d);
+    w_r->cookie.at = (const char *)dec_take(&d, w_r->cookie.len);
+    return dec_end(&d) == CODEC_OK;
 }

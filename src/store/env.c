@@ -18,10 +18,12 @@
  * count of running transactions: the map may be moved only when there is none.
  */
 
+#include "store/env_dir.h"
 #include "store/env_impl.h"
 #include "util/err.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,6 +156,25 @@ int env_lmdb_open(struct env *e, unsigned flags, mode_t mode)
 /* ---- readers ---- */
 
 /*
+ * The user that refresh runs as can put another file, or a link, in the place
+ * of one that was looked at, and LMDB writes to its lock file. So root opens
+ * a table in that user's directory under that user's ids: what the user could
+ * not write itself is safe. Jailed daemons keep what they opened as root.
+ */
+static enum mxhop_status take_ids(struct env_ids *ids, const char *path,
+                                  struct mxhop_error *err)
+{
+    char dir[PATH_MAX];
+    struct stat st;
+
+    ids->switched = false;
+    if (geteuid() != 0 || !env_file_dir(dir, path) || stat(dir, &st) < 0 ||
+        st.st_uid == 0)
+        return MXHOP_OK;
+    return env_ids_take(ids, dir, st.st_uid, st.st_gid, err);
+}
+
+/*
  * A user who may not use the lock file reads without it: postmap -q by an
  * administrator who is not root, a refresh by someone who cannot give the file
  * to the MTA's group. Pages of the snapshot are not used again before two more
@@ -222,21 +243,16 @@ static enum mxhop_status open_new(struct env **e_r, const char *path,
     return MXHOP_OK;
 }
 
-enum mxhop_status env_open(struct env **e_r, const char *path,
-                           const char *const *names, size_t n,
-                           struct mxhop_error *err)
+static enum mxhop_status open_or_share(struct env **e_r, const char *path,
+                                       const char *const *names, size_t n,
+                                       struct mxhop_error *err)
 {
     enum mxhop_status status = MXHOP_OK;
     struct stat st;
-    int fd;
+    int fd = env_file_check(path, &st, err);
 
-    *e_r = NULL;
-    env_registry_lock();
-    fd = env_file_check(path, &st, err);
-    if (fd < 0) {
-        env_registry_unlock();
+    if (fd < 0)
         return MXHOP_ERR_TABLE;
-    }
     *e_r = env_registry_find(&st);
     if (*e_r == NULL) {
         status = open_new(e_r, path, &st, names, n, err);
@@ -251,8 +267,25 @@ enum mxhop_status env_open(struct env **e_r, const char *path,
     } else {
         (*e_r)->refs++;
     }
-    env_registry_unlock();
     close(fd);
+    return status;
+}
+
+enum mxhop_status env_open(struct env **e_r, const char *path,
+                           const char *const *names, size_t n,
+                           struct mxhop_error *err)
+{
+    enum mxhop_status status;
+    struct env_ids ids;
+
+    *e_r = NULL;
+    status = take_ids(&ids, path, err);
+    if (status != MXHOP_OK)
+        return status;
+    env_registry_lock();
+    status = open_or_share(e_r, path, names, n, err);
+    env_registry_unlock();
+    env_ids_restore(&ids);
     return status;
 }
 

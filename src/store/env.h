@@ -95,6 +95,8 @@ enum mxhop_status env_file_prepare(const char *path, int *fd_r, bool *created_r,
    is open in this process: closing a descriptor drops LMDB's locks. */
 enum mxhop_status env_file_prepare_lock(const char *path, gid_t gid,
                                         struct mxhop_error *err);
+/* Into PATH_MAX octets: the directory that a file is in. false: too long. */
+bool env_file_dir(char *out, const char *path);
 /* Make the directory entry of a new file durable. Also dates the directory
    anew: readers that could not use the table watch that, and a file that is
    mended where it lies (its mode, its contents) would not show there. */

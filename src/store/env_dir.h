@@ -1,4 +1,5 @@
-/* The directory of the DNS cache and whose it is. For env_cache.c only. */
+/* The directory of the DNS cache and whose it is, and the ids of the owner of
+   a directory. For env_cache.c and env.c only. */
 
 #ifndef STORE_ENV_DIR_H
 #define STORE_ENV_DIR_H

@@ -173,7 +173,7 @@ static enum mxhop_status io_error(struct mxhop_error *err, const char *path)
     return err_set(err, MXHOP_ERR_IO, "%s: %s", path, strerror(errno));
 }
 
-static bool dir_of(char *out, const char *path)
+bool env_file_dir(char *out, const char *path)
 {
     const char *slash = strrchr(path, '/');
     size_t n = slash == NULL ? 0 : (size_t)(slash - path);
@@ -192,7 +192,7 @@ static enum mxhop_status check_dir(const char *path, struct mxhop_error *err)
     char dir[PATH_MAX];
     struct stat st;
 
-    if (!dir_of(dir, path))
+    if (!env_file_dir(dir, path))
         return err_set(err, MXHOP_ERR_ARGUMENT, "%s: path is too long", path);
     if (stat(dir, &st) < 0)
         return err_set(err, MXHOP_ERR_IO, "%s: %s; `install -d -m 0755 %s`",
@@ -350,7 +350,7 @@ enum mxhop_status env_file_sync_dir(const char *path, struct mxhop_error *err)
     char dir[PATH_MAX];
     int fd;
 
-    if (!dir_of(dir, path))
+    if (!env_file_dir(dir, path))
         return err_set(err, MXHOP_ERR_ARGUMENT, "%s: path is too long", path);
     fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)

@@ -41,7 +41,8 @@ struct ovtable_info {
     uint32_t entries;
     bool has_exchanges; /* some entry matches by MX host */
     int64_t compiled_s; /* wall time of the last successful refresh */
-    char source[256];
+    int64_t changed_s;  /* of the last one that made a set that differs */
+    const char *source; /* for people; until another set is seen */
 };
 enum mxhop_status ovtable_info(struct ovtable_snap *s,
                                struct ovtable_info *info_r,
@@ -69,9 +70,10 @@ enum mxhop_status ovtable_next_edge(struct ovtable_snap *s,
                                     int64_t now_s, int64_t *edge_s,
                                     struct mxhop_error *err);
 
-/* Call fn for every entry in order of DN, until it returns false. */
+/* Call fn for every entry until it returns false, in no particular order. It
+   may keep what *o owns, and then leaves *o zeroed. */
 enum mxhop_status ovtable_walk(struct ovtable_snap *s,
-                               bool (*fn)(void *ctx, const struct override *o),
+                               bool (*fn)(void *ctx, struct override *o),
                                void *ctx, struct mxhop_error *err);
 
 struct ovtable_write {
@@ -85,21 +87,79 @@ struct ovtable_write {
 
 struct ovtable_change {
     uint32_t before, after; /* entries */
+    uint32_t added, modified, removed;
     bool changed;
     uint64_t version;
 };
 
 /*
- * Replace the whole set in one transaction; creates table and directory entry
- * (data file 0644, lock file 0660 with reader_gid) but not the directory.
- * entries need not be sorted. Nothing changes on any error; MXHOP_ERR_HELD
- * when more than shrink_percent of the entries would be dropped.
- * Blocks on disk and on another writer. MXHOP_ERR_ARGUMENT while this process
- * has the table open for reading: close it first.
+ * An entry is known by an id that outlives its name: what a directory has for
+ * it (entryUUID), or for sources that have none, a hash of the DN.
  */
+#define OVTABLE_ID_LEN     16
+#define OVTABLE_COOKIE_MAX 4096
+
+void ovtable_id_of_dn(const char *dn, unsigned char id_r[OVTABLE_ID_LEN]);
+
+struct ovtable_upsert {
+    unsigned char id[OVTABLE_ID_LEN];
+    const struct override *o; /* NULL: the source has the entry, but it is no
+                                 valid override; nothing of it may stay */
+};
+
+/* What a source has to say, committed in one transaction together with where
+   the source then stands. */
+struct ovtable_delta {
+    const struct ovtable_upsert *upsert; /* an id twice: the last counts */
+    size_t n_upsert;
+    const unsigned char (*remove)[OVTABLE_ID_LEN]; /* unless in upsert; */
+    size_t n_remove;                               /* unknown ids are fine */
+    bool complete; /* what is neither in upsert nor in present is removed */
+    const unsigned char (*present)[OVTABLE_ID_LEN];
+    size_t n_present;
+    uint64_t fingerprint; /* of all that the set is made from: source, base,
+                             filter, mapping, version of the rules */
+    const void *cookie;   /* RFC 4533, opaque */
+    size_t cookie_len;    /* 0: none; at most OVTABLE_COOKIE_MAX */
+};
+
+/*
+ * Apply it in one transaction; creates table and directory entry (data file
+ * 0644, lock file 0660 with reader_gid) but not the directory. Writes only
+ * what differs; where no entry does, the version of the set stays, and
+ * fingerprint, cookie and date are stored. Nothing changes on any error.
+ *
+ * MXHOP_ERR_HELD when the set would lose more than shrink_percent of its
+ * entries. MXHOP_ERR_TABLE when the table is damaged or of another version;
+ * a delta that is complete without `present` makes a new one of it instead,
+ * unless the file is none of ours. MXHOP_ERR_ARGUMENT while this process has
+ * the table open for reading: close it first. Blocks on disk and on another
+ * writer.
+ */
+enum mxhop_status ovtable_apply(const struct ovtable_write *w,
+                                const struct ovtable_delta *d,
+                                struct ovtable_change *change_r,
+                                struct mxhop_error *err);
+
+/* Replace the whole set; ids are those of the DNs, of entries with the same DN
+   the first counts. Otherwise as ovtable_apply(). */
 enum mxhop_status ovtable_replace(const struct ovtable_write *w,
                                   const struct override *entries, size_t n,
                                   struct ovtable_change *change_r,
                                   struct mxhop_error *err);
+
+/* Where the source stood when the set was committed. */
+struct ovtable_where {
+    uint64_t fingerprint;
+    unsigned char cookie[OVTABLE_COOKIE_MAX];
+    size_t cookie_len;
+    uint32_t entries;
+    int64_t compiled_s;
+};
+
+/* No table: MXHOP_OK, all zero. Damaged, or of another version:
+   MXHOP_ERR_TABLE, all zero. */
+enum mxhop_status ovtable_where(const char *path, struct ovtable_where *where_r,
+                                struct mxhop_error *err);
 
 #endif

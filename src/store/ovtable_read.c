@@ -6,9 +6,9 @@
  * transaction for life, reset between lookups and renewed by the next one,
  * which then sees the newest committed set without a system call.
  *
- * Records are copied out by the codec, which checks every length: nothing
- * that a damaged record says is believed, and nothing returned points into
- * the map. A fault is MXHOP_ERR_TABLE, never "no override".
+ * What concerns the whole set is read and checked once for each set that is
+ * seen, and kept: a transaction with the same number sees the same pages. They
+ * stay where they are, too: the map is moved only to adopt a later set.
  */
 
 #include "store/ovtable.h"
@@ -17,37 +17,19 @@
 #include "store/ovtable_db.h"
 #include "util/err.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct ovtable_snap {
-    struct ovtable *table;
-};
-
-struct ovtable {
-    struct env *env;
-    MDB_txn *txn; /* NULL until the first lookup; reset between lookups */
-    struct ovtable_snap snap;
-};
 
 const char *const ovtable_db_names[OVTABLE_DBS] = {"entry", "key", "exchange",
                                                    "meta"};
 
-static enum mxhop_status damaged(const struct ovtable_snap *s,
-                                 struct mxhop_error *err, const char *what)
+enum mxhop_status ovtable_damaged(const struct ovtable_snap *s,
+                                  struct mxhop_error *err, const char *what)
 {
     return err_set(err, MXHOP_ERR_TABLE,
                    "%s: %s is damaged; " ENV_REMEDY_REFRESH,
                    env_path(s->table->env), what);
-}
-
-static enum mxhop_status decoded(const struct ovtable_snap *s,
-                                 struct mxhop_error *err, const char *what,
-                                 enum codec_status status)
-{
-    if (status == CODEC_MEMORY)
-        return err_nomem(err);
-    return status == CODEC_OK ? MXHOP_OK : damaged(s, err, what);
 }
 
 enum mxhop_status ovtable_open(struct ovtable **t_r, const char *path,
@@ -124,151 +106,111 @@ void ovtable_end(struct ovtable_snap **s)
     *s = NULL;
 }
 
-static int get(struct ovtable_snap *s, enum ovtable_db db, const void *key,
-               size_t len, MDB_val *value_r)
+/* ---- what is known of the set ---- */
+
+int ovtable_get(struct ovtable_snap *s, enum ovtable_db db, const void *key,
+                size_t len, MDB_val *value_r)
 {
     MDB_val k = {len, (void *)key};
 
     return mdb_get(s->table->txn, env_dbi(s->table->env, db), &k, value_r);
 }
 
+static int get_meta(struct ovtable_snap *s, const char *key, MDB_val *v_r)
+{
+    return ovtable_get(s, OVTABLE_DB_META, key, strlen(key), v_r);
+}
+
+static void take_info(struct ovtable *t, const struct table_meta *meta)
+{
+    struct ovtable_info *info = &t->info;
+
+    info->version = meta->version;
+    info->entries = meta->entries;
+    info->has_exchanges = meta->has_exchanges;
+    info->compiled_s = meta->compiled_s;
+    info->changed_s = meta->changed_s;
+    memcpy(t->source, meta->source, sizeof(t->source));
+    info->source = t->source;
+}
+
+enum mxhop_status ovtable_know(struct ovtable_snap *s, struct mxhop_error *err)
+{
+    struct ovtable *t = s->table;
+    size_t id = mdb_txn_id(t->txn);
+    struct table_meta meta;
+    MDB_val v;
+
+    if (t->known != 0 && t->known == id)
+        return MXHOP_OK;
+    t->known = 0;
+    if (get_meta(s, OVTABLE_META_KEY, &v) != 0 ||
+        table_meta_decode(v.mv_data, v.mv_size, &meta) != CODEC_OK)
+        return ovtable_damaged(s, err, "the record about the set");
+    if (get_meta(s, OVTABLE_FILTER_KEY, &v) != 0 ||
+        !ovtable_filter_load(&t->filter, v.mv_data, v.mv_size))
+        return ovtable_damaged(s, err, "the filter of the keys");
+    take_info(t, &meta);
+    t->known = id;
+    return MXHOP_OK;
+}
+
 enum mxhop_status ovtable_info(struct ovtable_snap *s,
                                struct ovtable_info *info_r,
                                struct mxhop_error *err)
 {
-    struct table_meta meta;
-    MDB_val v;
+    enum mxhop_status status = ovtable_know(s, err);
 
-    memset(info_r, 0, sizeof(*info_r));
-    if (get(s, OVTABLE_DB_META, OVTABLE_META_KEY, strlen(OVTABLE_META_KEY),
-            &v) != 0 ||
-        table_meta_decode(v.mv_data, v.mv_size, &meta) != CODEC_OK)
-        return damaged(s, err, "the record about the set");
-    info_r->version = meta.version;
-    info_r->entries = meta.entries;
-    info_r->has_exchanges = meta.has_exchanges;
-    info_r->compiled_s = meta.compiled_s;
-    memcpy(info_r->source, meta.source, sizeof(info_r->source));
-    return MXHOP_OK;
-}
-
-/* One entry by id; *o_r is empty on error. */
-static enum mxhop_status read_entry(struct ovtable_snap *s,
-                                    const unsigned char *id,
-                                    struct override *o_r,
-                                    struct mxhop_error *err)
-{
-    MDB_val v;
-
-    memset(o_r, 0, sizeof(*o_r));
-    if (get(s, OVTABLE_DB_ENTRY, id, OVTABLE_ID_LEN, &v) != 0)
-        return damaged(s, err, "an index");
-    return decoded(s, err, "an entry",
-                   override_decode(v.mv_data, v.mv_size, o_r));
-}
-
-/* The ids of the entries under a key; none: ids_r->mv_size is 0. */
-static enum mxhop_status find_ids(struct ovtable_snap *s, enum ovtable_index by,
-                                  const char *key, MDB_val *ids_r,
-                                  struct mxhop_error *err)
-{
-    size_t len = strlen(key);
-    int rc;
-
-    *ids_r = (MDB_val){0};
-    if (len == 0 || len > OVTABLE_KEY_MAX)
-        return MXHOP_OK; /* no such key can be in the table */
-    rc = get(s, by == OVTABLE_BY_KEY ? OVTABLE_DB_KEY : OVTABLE_DB_EXCHANGE,
-             key, len, ids_r);
-    if (rc == MDB_NOTFOUND) {
-        *ids_r = (MDB_val){0};
-        return MXHOP_OK;
-    }
-    if (rc != 0 || ids_r->mv_size == 0 || ids_r->mv_size % OVTABLE_ID_LEN != 0)
-        return damaged(s, err, "an index");
-    return MXHOP_OK;
-}
-
-bool ovtable_has(struct ovtable_snap *s, enum ovtable_index by, const char *key)
-{
-    MDB_val ids;
-
-    return find_ids(s, by, key, &ids, NULL) != MXHOP_OK || ids.mv_size > 0;
-}
-
-static void note_edge(int64_t at_s, int64_t now_s, int64_t *edge_s)
-{
-    if (at_s > now_s && at_s < *edge_s)
-        *edge_s = at_s;
-}
-
-enum mxhop_status ovtable_next_edge(struct ovtable_snap *s,
-                                    enum ovtable_index by, const char *key,
-                                    int64_t now_s, int64_t *edge_s,
-                                    struct mxhop_error *err)
-{
-    MDB_val ids;
-    enum mxhop_status status = find_ids(s, by, key, &ids, err);
-
-    for (size_t at = 0; at < ids.mv_size && status == MXHOP_OK;
-         at += OVTABLE_ID_LEN) {
-        struct override o;
-
-        status =
-            read_entry(s, (const unsigned char *)ids.mv_data + at, &o, err);
-        if (status != MXHOP_OK)
-            break;
-        if (o.enabled) {
-            note_edge(o.not_before_s, now_s, edge_s);
-            if (o.not_after_s != 0) /* its last second belongs to it */
-                note_edge(o.not_after_s + 1, now_s, edge_s);
-        }
-        override_free(&o);
-    }
+    if (status == MXHOP_OK)
+        *info_r = s->table->info;
+    else
+        memset(info_r, 0, sizeof(*info_r));
     return status;
 }
 
-enum mxhop_status ovtable_find(struct ovtable_snap *s, enum ovtable_index by,
-                               const char *key, int64_t now_s,
-                               struct override *o_r, struct mxhop_error *err)
+/* ---- where the source stood ---- */
+
+static enum mxhop_status read_where(struct ovtable_snap *s,
+                                    struct ovtable_where *where_r,
+                                    struct mxhop_error *err)
 {
-    MDB_val ids;
-    enum mxhop_status found = find_ids(s, by, key, &ids, err);
+    enum mxhop_status status = ovtable_know(s, err);
+    struct table_where where;
+    MDB_val v;
 
-    memset(o_r, 0, sizeof(*o_r));
-    if (found != MXHOP_OK)
-        return found;
-    for (size_t at = 0; at < ids.mv_size; at += OVTABLE_ID_LEN) {
-        enum mxhop_status status =
-            read_entry(s, (const unsigned char *)ids.mv_data + at, o_r, err);
-
-        if (status != MXHOP_OK)
-            return status;
-        if (override_active(o_r, now_s))
-            return MXHOP_OK;
-        override_free(o_r);
-    }
+    if (status != MXHOP_OK)
+        return status;
+    if (get_meta(s, OVTABLE_WHERE_KEY, &v) != 0 ||
+        !table_where_decode(v.mv_data, v.mv_size, &where) ||
+        where.cookie.len > sizeof(where_r->cookie))
+        return ovtable_damaged(s, err, "the record about the source");
+    where_r->fingerprint = where.fingerprint;
+    where_r->cookie_len = where.cookie.len;
+    memcpy(where_r->cookie, where.cookie.at, where.cookie.len);
+    where_r->entries = s->table->info.entries;
+    where_r->compiled_s = s->table->info.compiled_s;
     return MXHOP_OK;
 }
 
-enum mxhop_status ovtable_walk(struct ovtable_snap *s,
-                               bool (*fn)(void *ctx, const struct override *o),
-                               void *ctx, struct mxhop_error *err)
+enum mxhop_status ovtable_where(const char *path, struct ovtable_where *where_r,
+                                struct mxhop_error *err)
 {
-    struct ovtable_info info;
-    enum mxhop_status status = ovtable_info(s, &info, err);
-    bool go_on = true;
+    enum mxhop_status status;
+    struct ovtable_snap *s;
+    struct ovtable *t;
+    struct stat st;
 
-    for (uint32_t i = 0; i < info.entries && status == MXHOP_OK && go_on; i++) {
-        unsigned char id[OVTABLE_ID_LEN];
-        struct override o;
-
-        ovtable_id_put(id, i);
-        status = read_entry(s, id, &o, err);
-        if (status == MXHOP_OK) {
-            go_on = fn(ctx, &o);
-            override_free(&o);
-        }
+    memset(where_r, 0, sizeof(*where_r));
+    if (stat(path, &st) < 0 && errno == ENOENT)
+        return MXHOP_OK;
+    status = ovtable_open(&t, path, err);
+    if (status != MXHOP_OK)
+        return status;
+    status = ovtable_begin(t, &s, err);
+    if (status == MXHOP_OK) {
+        status = read_where(s, where_r, err);
+        ovtable_end(&s);
     }
+    ovtable_close(&t);
     return status;
 }

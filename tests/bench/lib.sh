@@ -31,6 +31,7 @@ fi
 . "$BENCH_DIR/../integration/lib.sh"
 PROGRAMS=$MXHOP_BUILD/tests/bench
 FAULTDNS=$PROGRAMS/faultdns
+FAULTLINK=$PROGRAMS/faultlink
 cd "$SCRATCH"
 
 keep_logs() {

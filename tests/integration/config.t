@@ -122,7 +122,8 @@ case_usage_errors() {
 	assert_status 64 mxhop frobnicate
 	assert_match "$OUTPUT" 'unknown command "frobnicate"'
 	assert_status 64 mxhop check --frob
-	assert_status 64 mxhop check argument
+	assert_status 64 mxhop check one two
+	assert_status 64 mxhop check --defaults file
 	assert_status 64 mxhop lookup
 	assert_status 64 mxhop lookup --format xml plain.test
 	assert_match "$OUTPUT" 'unknown format "xml"; expected text, json, postfix or exim'

@@ -14,7 +14,8 @@ SCRATCH=${SCRATCH:-$ROOT/build/test/adhoc}
 MAIL_LOG=$SCRATCH/mail.log
 NSD_ADDRESS=127.0.0.53
 FAULTDNS=$ROOT/build/test/faultdns
-mkdir -p "$SCRATCH"/{pids,marks,zones,forwards,rules}
+FAULTLINK=$ROOT/build/test/faultlink
+mkdir -p "$SCRATCH"/{pids,marks,zones,forwards,rules,tmp}
 
 # --- assertions ---
 
@@ -84,6 +85,7 @@ stop() { # NAME...
 	for name; do
 		if alive "$name"; then
 			kill "$(cat "$SCRATCH/pids/$name")" || true
+			kill -CONT "$(cat "$SCRATCH/pids/$name")" 2>/dev/null || true
 			eventually 5 not_alive "$name" ||
 				kill -KILL "$(cat "$SCRATCH/pids/$name")" || true
 		fi
@@ -145,6 +147,7 @@ nsd_conf() {
 	printf '%s\n' server: "ip-address: $1" 'username: ""' 'chroot: ""' \
 		'database: ""' 'zonesdir: "/"' "pidfile: $SCRATCH/nsd.pid" \
 		"xfrdfile: $SCRATCH/nsd.xfrd" "zonelistfile: $SCRATCH/nsd.list" \
+		"xfrdir: $SCRATCH/tmp" \
 		'server-count: 1' 'hide-version: yes' 'rrl-ratelimit: 0' \
 		remote-control: 'control-enable: no'
 	printf 'zone:\n name: .\n zonefile: %s\n' "$SCRATCH/root.zone"

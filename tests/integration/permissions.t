@@ -66,8 +66,20 @@ case_ordinary_user_has_a_table_of_his_own() {
 
 case_root_does_not_write_into_a_directory_of_others() {
 	other_directory
+	chown 65000 "$OTHER"
 	assert_status 74 mxhop -c "$CF" refresh
-	assert_match "$OUTPUT" "$OTHER: this directory belongs to uid 65534"
+	assert_match "$OUTPUT" "$OTHER: this directory belongs to uid 65000"
+}
+
+# Where the owner is a user that there is, root becomes that user.
+case_root_refreshes_as_the_owner_of_the_directory() {
+	other_directory
+	assert_status 0 mxhop -c "$CF" refresh
+	assert_eq "$(stat -c %u "$OTHER/t" "$OTHER/t-lock")" $'65534\n65534'
+	chmod 0600 "$LDIF"
+	assert_status 74 mxhop -c "$CF" refresh
+	assert_match "$OUTPUT" "$LDIF: Permission denied"
+	chmod 0644 "$LDIF"
 }
 
 # LMDB would write to the file behind the link, as root.

@@ -18,7 +18,7 @@ test_packages=(check valgrind iproute2 util-linux procps strace openssl)
 lint_packages=(clang-format-14 cppcheck mandoc shellcheck clang-14 clang
 	libclang-rt-14-dev)
 daemons=(postfix postfix-lmdb postfix-cdb nsd unbound bind9-dnsutils dnsperf
-	slapd ldap-utils)
+	slapd ldap-utils systemd)
 exim=(exim4-daemon-heavy)
 
 installed() { # PACKAGE

@@ -238,20 +238,22 @@ START_TEST(lowest_active_dn)
 }
 END_TEST
 
-static bool count_sorted(void *ctx, const struct override *o)
+/* Each entry once: bit maps over the numbers in the DNs. */
+static bool count_entry(void *ctx, struct override *o)
 {
-    char *last = ctx;
+    unsigned char *seen = ctx;
+    unsigned long k = strtoul(o->dn + 3, NULL, 10);
 
-    if (strcmp(last, o->dn) >= 0)
+    if (seen[k] != 0)
         return false;
-    strcpy(last, o->dn);
+    seen[k] = 1;
     return true;
 }
 
 START_TEST(ten_thousand)
 {
+    static unsigned char seen[10000];
     struct timespec a, b;
-    char last[64] = "";
     struct ovtable_snap *s;
     struct mxhop_error err;
     struct ovtable *t;
@@ -262,9 +264,9 @@ START_TEST(ten_thousand)
     ck_assert_int_lt(b.tv_sec - a.tv_sec, 10);
     t = must_open();
     ck_assert_int_eq(ovtable_begin(t, &s, &err), MXHOP_OK);
-    ck_assert_int_eq(ovtable_walk(s, count_sorted, last, &err), MXHOP_OK);
+    ck_assert_int_eq(ovtable_walk(s, count_entry, seen, &err), MXHOP_OK);
     ovtable_end(&s);
-    ck_assert_str_eq(last, "cn=009999,dc=example");
+    ck_assert_ptr_null(memchr(seen, 0, sizeof(seen)));
     ovtable_close(&t);
 }
 END_TEST
@@ -398,7 +400,7 @@ static int write_for_ever(void *arg)
             return 1;
 }
 
-static bool one_mark(void *ctx, const struct override *o)
+static bool one_mark(void *ctx, struct override *o)
 {
     char *mark = ctx;
 
@@ -563,38 +565,110 @@ static void spoil_record(const char *db, const void *key, size_t key_len,
     mdb_env_close(env);
 }
 
+#define ID1 "\1" /* stands for the id of the entry with d1.example */
+
 START_TEST(damaged_records)
 {
     static const struct {
-        const char *db, *key;
-        size_t key_len;
-        const char *value;
+        const char *db, *key, *value;
         size_t len;
     } cases[] = {
-        {"entry", "\0\0\0\1", 4, "garbage", 7},
-        {"entry", "\0\0\0\1", 4, "\1\xff\xff\xff\xff", 5},
-        {"entry", "\0\0\0\1", 4, "", 0},
-        {"key", "d1.example", 10, "\0\0\0", 3},
-        {"key", "d1.example", 10, "\0\0\1\0", 4},
-        {"key", "d1.example", 10, "", 0},
-        {"meta", "set", 3, "garbage", 7},
-        {"meta", "set", 3, "", 0},
+        {"entry", ID1, "garbage", 7},
+        {"entry", ID1, "\1\xff\xff\xff\xff", 5},
+        {"entry", ID1, "", 0},
+        {"key", "d1.example", "\0\0\0", 3},
+        {"key", "d1.example", "0123456789abcdef", 16},
+        {"key", "d1.example", "", 0},
+        {"meta", "set", "garbage", 7},
+        {"meta", "set", "", 0},
+        {"meta", "set", "\1\1\0\0\0\0\0\0\0\0", 10}, /* an older version */
+        {"meta", "filter", "garbage", 7},
+        {"meta", "filter", "", 0},
     };
     struct mxhop_error err = {0};
+    struct ovtable_change c;
+    unsigned char id[OVTABLE_ID_LEN];
+    bool by_id = strcmp(cases[_i].key, ID1) == 0;
     struct override o;
     struct ovtable *t;
     enum mxhop_status s;
 
     must_write(10, "a");
-    spoil_record(cases[_i].db, cases[_i].key, cases[_i].key_len,
-                 cases[_i].value, cases[_i].len);
+    ovtable_id_of_dn("cn=000001,dc=example", id);
+    spoil_record(cases[_i].db, by_id ? (void *)id : (void *)cases[_i].key,
+                 by_id ? sizeof(id) : strlen(cases[_i].key), cases[_i].value,
+                 cases[_i].len);
     s = ovtable_open(&t, path, &err);
     if (s == MXHOP_OK)
         s = find(t, OVTABLE_BY_KEY, "d1.example", 0, &o, &err);
     ck_assert_int_eq(s, MXHOP_ERR_TABLE);
     ck_assert_ptr_nonnull(strstr(err.text, "damaged"));
+    ck_assert_ptr_nonnull(strstr(err.text, "mxhop refresh"));
     ck_assert(t == NULL || o.dn == NULL);
     ovtable_close(&t);
+    /* What the message asks for helps, although the set is the same. */
+    ck_assert_int_eq(write_n(10, "a", false, &c, &err), MXHOP_OK);
+    ck_assert(c.changed && c.after == 10);
+    t = must_open();
+    ck_assert_str_eq(mark_of(t, "d1.example"), "a");
+    ovtable_close(&t);
+}
+END_TEST
+
+/* Who does not have all of the set cannot make it anew. */
+START_TEST(part_of_a_damaged_set)
+{
+    static const unsigned char present[1][OVTABLE_ID_LEN] = {{1}};
+    const struct ovtable_delta deltas[] = {
+        {.complete = false},
+        {.complete = true, .present = present, .n_present = 1}};
+    const struct ovtable_write w = {
+        .path = path, .reader_gid = (gid_t)-1, .force = true};
+    struct ovtable_where where;
+    struct mxhop_error err = {0};
+    struct ovtable_change c;
+
+    must_write(10, "a");
+    spoil_record("meta", "set", 3, "garbage", 7);
+    ck_assert_int_eq(ovtable_where(path, &where, &err), MXHOP_ERR_TABLE);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(ovtable_apply(&w, &deltas[i], &c, &err),
+                         MXHOP_ERR_TABLE);
+        ck_assert_ptr_nonnull(strstr(err.text, "mxhop refresh"));
+    }
+}
+END_TEST
+
+/* A bit that fell would hide an override. */
+START_TEST(damaged_filter)
+{
+    char record[8192];
+    struct mxhop_error err = {0};
+    struct ovtable *t;
+    MDB_val k = {6, "filter"}, v;
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi dbi;
+    size_t len, at = 48;
+
+    must_write(100, "a");
+    ck_assert_int_eq(mdb_env_create(&env), 0);
+    mdb_env_set_maxdbs(env, 4);
+    ck_assert_int_eq(mdb_env_open(env, path, MDB_NOSUBDIR, 0644), 0);
+    ck_assert_int_eq(mdb_txn_begin(env, NULL, MDB_RDONLY, &txn), 0);
+    ck_assert_int_eq(mdb_dbi_open(txn, "meta", 0, &dbi), 0);
+    ck_assert_int_eq(mdb_get(txn, dbi, &k, &v), 0);
+    len = v.mv_size;
+    ck_assert_uint_le(len, sizeof(record));
+    memcpy(record, v.mv_data, len);
+    mdb_txn_abort(txn);
+    mdb_env_close(env);
+    while (record[at] == 0)
+        at++;
+    record[at] = 0;
+    spoil_record("meta", "filter", 6, record, len);
+    ck_assert_int_eq(ovtable_open(&t, path, &err), MXHOP_ERR_TABLE);
+    ck_assert_ptr_nonnull(strstr(err.text, "filter"));
 }
 END_TEST
 
@@ -667,7 +741,9 @@ int main(void)
     tcase_add_test(t, killed_writer);
     tcase_add_loop_test(t, foreign_or_cut_file, 0, 9);
     tcase_add_test(t, not_a_file);
-    tcase_add_loop_test(t, damaged_records, 0, 8);
+    tcase_add_loop_test(t, damaged_records, 0, 11);
+    tcase_add_test(t, part_of_a_damaged_set);
+    tcase_add_test(t, damaged_filter);
     tcase_add_test(t, no_memory);
     tcase_add_test(t, bad_arguments);
     suite_add_tcase(s, t);

@@ -1,0 +1,124 @@
+/*
+ * override_show - one override in one line, as text or JSON
+ *
+ * Text has tabs between the fields, so that cut(1) and awk(1) can be used: DN,
+ * keys, mode, hops, state. An MX host that an entry matches by stands among
+ * the keys, after "mx=". JSON has an attribute's values as a directory would.
+ */
+
+#include "cli/ovset.h"
+#include "source/gentime.h"
+#include "util/json.h"
+
+#include <string.h>
+
+static const char *state_word(const struct override *o, int64_t now_s)
+{
+    if (!o->enabled)
+        return "disabled";
+    if (override_active(o, now_s))
+        return "active";
+    return o->not_before_s > now_s ? "pending" : "past";
+}
+
+/* ---- text ---- */
+
+static void add_words(struct buf *out, const struct strlist *l,
+                      const char *prefix, const char **sep)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        buf_printf(out, "%s%s", *sep, prefix);
+        cli_add_printable(out, l->v[i], strlen(l->v[i]));
+        *sep = " ";
+    }
+}
+
+void override_show_text(const struct override *o, int64_t now_s,
+                        struct buf *out)
+{
+    const char *sep = "";
+    char hop[HOP_TEXT_MAX];
+
+    cli_add_printable(out, o->dn, strlen(o->dn));
+    buf_putc(out, '\t');
+    add_words(out, &o->keys, "", &sep);
+    add_words(out, &o->exchanges, "mx=", &sep);
+    buf_printf(out, "\t%s\t", override_mode_name(o->mode));
+    for (size_t i = 0; i < o->n_hops; i++) {
+        hop_format(&o->hops[i], hop);
+        buf_printf(out, "%s%s", i > 0 ? ", " : "", hop);
+    }
+    if (o->n_hops == 0)
+        buf_putc(out, '-');
+    buf_printf(out, "\t%s", state_word(o, now_s));
+}
+
+/* ---- JSON ---- */
+
+static void json_list(const char *name, const struct strlist *l,
+                      struct buf *out)
+{
+    buf_printf(out, ",\"%s\":[", name);
+    for (size_t i = 0; i < l->n; i++) {
+        if (i > 0)
+            buf_putc(out, ',');
+        json_string(l->v[i], out);
+    }
+    buf_putc(out, ']');
+}
+
+static void json_hops(const struct override *o, struct buf *out)
+{
+    char hop[HOP_TEXT_MAX];
+
+    buf_puts(out, ",\"hops\":[");
+    for (size_t i = 0; i < o->n_hops; i++) {
+        hop_format(&o->hops[i], hop);
+        if (i > 0)
+            buf_putc(out, ',');
+        json_string(hop, out);
+    }
+    buf_putc(out, ']');
+}
+
+static void json_text(const char *name, const char *text, struct buf *out)
+{
+    buf_printf(out, ",\"%s\":", name);
+    if (text != NULL)
+        json_string(text, out);
+    else
+        buf_puts(out, "null");
+}
+
+static void json_time(const char *name, int64_t time_s, struct buf *out)
+{
+    char text[GENTIME_MAX];
+
+    gentime_format(time_s, text);
+    json_text(name, time_s != 0 ? text : NULL, out);
+}
+
+void override_show_json(const struct override *o, bool state, int64_t now_s,
+                        struct buf *out)
+{
+    static const char *const groups[] = {[OVERRIDE_GROUP_UNSET] = NULL,
+                                         [OVERRIDE_GROUP_SITE] = "site",
+                                         [OVERRIDE_GROUP_DOMAIN] = "domain"};
+
+    buf_puts(out, "{\"dn\":");
+    json_string(o->dn, out);
+    json_list("keys", &o->keys, out);
+    json_list("exchanges", &o->exchanges, out);
+    json_text("mode", override_mode_name(o->mode), out);
+    json_hops(o, out);
+    json_list("excludes", &o->excludes, out);
+    json_text("transport", o->transport, out);
+    json_text("group", groups[o->group], out);
+    json_text("reason", o->reason, out);
+    buf_printf(out, ",\"enabled\":%s", o->enabled ? "true" : "false");
+    json_time("not_before", o->not_before_s, out);
+    json_time("not_after", o->not_after_s, out);
+    if (state)
+        json_text("state", state_word(o, now_s), out);
+    buf_putc(out, '}');
+}

@@ -1,0 +1,165 @@
+/*
+ * redundant - report overrides that say what DNS says
+ *
+ * Such an entry changes nothing today, and holds the domain to it when its MX
+ * records change: what is left of a migration. Only `check` asks, for all
+ * domains at once and for some seconds: an outage is no reason to keep an
+ * administrator waiting.
+ */
+
+#include "bulk.h"
+#include "cli/ovset.h"
+#include "source/inspect.h"
+#include "util/clock.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define REDUNDANT_TIME_MS 10000
+#define REDUNDANT_JOBS    64
+
+struct candidate {
+    const char *domain;
+    const struct override *o;
+};
+
+struct comparing {
+    struct candidate *v; /* by domain */
+    size_t n, next;
+    uint64_t until_ms;
+    unsigned findings;
+    bool stopped;
+};
+
+static int by_domain(const void *a, const void *b)
+{
+    const struct candidate *x = a, *y = b;
+    int d = strcmp(x->domain, y->domain);
+
+    return d != 0 ? d : strcmp(x->o->dn, y->o->dn);
+}
+
+static bool is_domain(const char *key)
+{
+    return key[0] != '.' && key[0] != '*' && strchr(key, '@') == NULL;
+}
+
+/* v NULL: only count. */
+static size_t collect(const struct ovset *set, struct candidate *v)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < set->n; i++) {
+        const struct override *o = &set->v[i];
+
+        if (!inspect_may_equal(o))
+            continue;
+        for (size_t k = 0; k < o->keys.n; k++) {
+            if (!is_domain(o->keys.v[k]))
+                continue;
+            if (v != NULL)
+                v[n] = (struct candidate){o->keys.v[k], o};
+            n++;
+        }
+    }
+    return n;
+}
+
+static enum bulk_input next(void *ctx, const char **key_r)
+{
+    struct comparing *c = ctx;
+
+    while (c->next > 0 && c->next < c->n &&
+           strcmp(c->v[c->next].domain, c->v[c->next - 1].domain) == 0)
+        c->next++;
+    if (c->next >= c->n)
+        return BULK_END;
+    *key_r = c->v[c->next++].domain;
+    return BULK_KEY;
+}
+
+/* Where a domain's candidates begin. */
+static size_t find(const struct comparing *c, const char *domain)
+{
+    size_t low = 0, high = c->n;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (strcmp(c->v[middle].domain, domain) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void answered(void *ctx, const struct bulk_answer *answer)
+{
+    struct comparing *c = ctx;
+
+    for (size_t i = find(c, answer->domain);
+         i < c->n && strcmp(c->v[i].domain, answer->domain) == 0; i++) {
+        if (!inspect_equals(c->v[i].o, answer->set))
+            continue;
+        cli_complain("%s: mxhopHop: says for %s what its MX records say; the "
+                     "entry can go",
+                     c->v[i].o->dn, answer->domain);
+        c->findings++;
+    }
+}
+
+/* Keys of overrides are in normal form: none is. */
+static void refused(void *ctx, const char *key, const char *why)
+{
+    (void)ctx;
+    cli_complain("%s: %s", key, why);
+}
+
+static bool tick(void *ctx)
+{
+    struct comparing *c = ctx;
+
+    c->stopped = clock_boot_ms() > c->until_ms;
+    return !c->stopped;
+}
+
+static void compare(struct mxhop *mx, struct comparing *c)
+{
+    const struct bulk bulk = {.ctx = c,
+                              .next = next,
+                              .input_fd = -1,
+                              .refused = refused,
+                              .answered = answered,
+                              .tick = tick,
+                              .jobs = REDUNDANT_JOBS,
+                              .timeout_ms = REDUNDANT_TIME_MS / 2};
+    struct mxhop_error err;
+    uint64_t unwritten;
+
+    if (bulk_run(mx, &bulk, &unwritten, &err) != MXHOP_OK)
+        cli_complain("%s", err.text);
+    if (c->stopped)
+        cli_complain("DNS does not answer in time: not every override was "
+                     "compared with the MX records");
+}
+
+void cli_check_redundant(struct mxhop *mx, const struct ovset *set,
+                         unsigned *findings)
+{
+    struct comparing c = {.n = collect(set, NULL),
+                          .until_ms = clock_boot_ms() + REDUNDANT_TIME_MS};
+
+    if (c.n == 0)
+        return;
+    c.v = calloc(c.n, sizeof(*c.v));
+    if (c.v == NULL) {
+        cli_complain("out of memory");
+        return;
+    }
+    collect(set, c.v);
+    qsort(c.v, c.n, sizeof(*c.v), by_domain);
+    compare(mx, &c);
+    *findings += c.findings;
+    free(c.v);
+}

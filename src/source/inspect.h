@@ -1,0 +1,29 @@
+/* What an administrator should look at in a set of valid overrides. */
+
+#ifndef SOURCE_INSPECT_H
+#define SOURCE_INSPECT_H
+
+#include "model/mxset.h"
+#include "source/compile.h"
+
+struct inspection {
+    const struct override *v;
+    const size_t *lines; /* where v[i] stands; NULL: unknown */
+    size_t n;
+    int64_t now_s;
+    void (*report)(void *ctx, const struct finding *f); /* may be NULL */
+    void *ctx;
+    uint32_t findings; /* counted up */
+};
+
+/* Windows that are past; two entries for one key or exchange with overlapping
+   windows, and whether that leaves an entry nothing. false: out of memory. */
+bool inspect_set(struct inspection *in);
+
+/* Whether an override says nothing but what a domain's MX set says: the same
+   hosts in the same order. may_equal: there are MX sets of which that is so. */
+#define INSPECT_HOPS_MAX 100
+bool inspect_may_equal(const struct override *o);
+bool inspect_equals(const struct override *o, const struct mxset *set);
+
+#endif

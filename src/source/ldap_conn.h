@@ -1,0 +1,50 @@
+/* A connection to one server of a directory, on which nothing hangs. */
+
+#ifndef SOURCE_LDAP_CONN_H
+#define SOURCE_LDAP_CONN_H
+
+#include <stdint.h>
+#include <ldap.h>
+#include "source/ldap_settings.h"
+
+struct ldap_conn {
+    LDAP *ld;
+    int fd;
+    char *uri;
+    const struct ldap_settings *settings;
+    bool has_sync, has_paging; /* in the rootDSE's supportedControl */
+};
+
+/* Connect, begin TLS, bind, read the rootDSE. On error *c_r is NULL. */
+enum mxhop_status ldap_conn_open(struct ldap_conn **c_r,
+                                 const struct ldap_settings *s, const char *uri,
+                                 struct mxhop_error *err);
+void ldap_conn_close(struct ldap_conn **c);
+
+/* Begin the search of the settings, with one more control. */
+enum mxhop_status ldap_conn_search(struct ldap_conn *c, LDAPControl *control,
+                                   int *msgid_r, struct mxhop_error *err);
+/* Begin a read of the rootDSE: is the server alive? */
+enum mxhop_status ldap_conn_probe(struct ldap_conn *c, int *msgid_r,
+                                  struct mxhop_error *err);
+
+/*
+ * The next message, of whatever operation, which the caller frees with
+ * ldap_msgfree(3). None until deadline_ms (clock_boot_ms()): MXHOP_ERR_TIMEOUT,
+ * and the connection is as good as before. `doing` is for errors.
+ */
+enum mxhop_status ldap_conn_next(struct ldap_conn *c, uint64_t deadline_ms,
+                                 const char *doing, LDAPMessage **m_r,
+                                 struct mxhop_error *err);
+
+/* The end of an operation. */
+struct ldap_result {
+    int code;
+    char words[200];        /* the server's */
+    LDAPControl **controls; /* ldap_controls_free(3); may be NULL */
+};
+enum mxhop_status ldap_conn_result(struct ldap_conn *c, LDAPMessage *m,
+                                   const char *doing, struct ldap_result *r,
+                                   struct mxhop_error *err);
+
+#endif

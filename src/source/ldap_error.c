@@ -1,0 +1,74 @@
+/*
+ * ldap_error - the one place that turns results of LDAP into our errors
+ *
+ * An administrator reads them in a log at night: which server, what was asked,
+ * what it said, and for those that people meet, what to do.
+ */
+
+#include "source/ldap_error.h"
+#include "util/err.h"
+
+#include <ldap.h>
+
+static const struct hint {
+    int code;
+    enum mxhop_status status;
+    const char *text;
+} hints[] = {
+    {LDAP_SIZELIMIT_EXCEEDED, MXHOP_ERR_CONFIG,
+     "the set was cut; give the reader unlimited size in the server's limits "
+     "(olcLimits)"},
+    {LDAP_TIMELIMIT_EXCEEDED, MXHOP_ERR_CONFIG,
+     "the set was cut; give the reader unlimited time in the server's limits "
+     "(olcLimits), or index what ldap_filter asks for"},
+    {LDAP_ADMINLIMIT_EXCEEDED, MXHOP_ERR_CONFIG,
+     "the set was cut; raise the server's limits for the reader (olcLimits, "
+     "size.unchecked and size.prtotal too)"},
+    {LDAP_INVALID_CREDENTIALS, MXHOP_ERR_CONFIG,
+     "see ldap_bind_dn and ldap_bind_pw_file"},
+    {LDAP_INAPPROPRIATE_AUTH, MXHOP_ERR_CONFIG, "see ldap_bind"},
+    {LDAP_STRONG_AUTH_NOT_SUPPORTED, MXHOP_ERR_CONFIG, "see ldap_bind"},
+    {LDAP_STRONG_AUTH_REQUIRED, MXHOP_ERR_CONFIG,
+     "see ldap_bind and ldap_start_tls"},
+    {LDAP_CONFIDENTIALITY_REQUIRED, MXHOP_ERR_CONFIG, "see ldap_start_tls"},
+    {LDAP_NO_SUCH_OBJECT, MXHOP_ERR_CONFIG,
+     "see ldap_search_base, and whether the reader may see it"},
+    {LDAP_INVALID_DN_SYNTAX, MXHOP_ERR_CONFIG, "see ldap_search_base"},
+    {LDAP_INSUFFICIENT_ACCESS, MXHOP_ERR_CONFIG,
+     "see ldap_bind_dn and the server's access rules"},
+    {LDAP_FILTER_ERROR, MXHOP_ERR_CONFIG, "see ldap_filter"},
+    {LDAP_REFERRAL, MXHOP_ERR_CONFIG,
+     "the entries are elsewhere; name that server in ldap_server_host"},
+    {LDAP_UNWILLING_TO_PERFORM, MXHOP_ERR_IO,
+     "if it says that we know more than it does, it is behind, or was put "
+     "back to an older state: then `mxhop refresh --force' reads all anew"},
+    {LDAP_CONNECT_ERROR, MXHOP_ERR_IO,
+     "see ldap_start_tls, ldap_tls_ca_cert_file and the server's certificate"},
+    {LDAP_SERVER_DOWN, MXHOP_ERR_IO,
+     "no connection, or it broke; with ldaps: also if the certificate is not "
+     "good"},
+    {LDAP_TIMEOUT, MXHOP_ERR_TIMEOUT, NULL},
+    {LDAP_NO_MEMORY, MXHOP_ERR_MEMORY, NULL},
+};
+
+static const struct hint *find(int code)
+{
+    for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++)
+        if (hints[i].code == code)
+            return &hints[i];
+    return NULL;
+}
+
+enum mxhop_status ldap_error(struct mxhop_error *err, const char *uri,
+                             const char *operation, int code, const char *words)
+{
+    const struct hint *h = find(code);
+    const char *hint = h != NULL ? h->text : NULL;
+
+    if (words == NULL)
+        words = "";
+    return err_set(err, h != NULL ? h->status : MXHOP_ERR_IO,
+                   "%.120s: %s: %s (%d)%s%.120s%s%s", uri, operation,
+                   ldap_err2string(code), code, *words != '\0' ? ", " : "",
+                   words, hint != NULL ? "; " : "", hint != NULL ? hint : "");
+}

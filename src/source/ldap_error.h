@@ -1,0 +1,17 @@
+/* What libldap and a server said, as an error of ours. */
+
+#ifndef SOURCE_LDAP_ERROR_H
+#define SOURCE_LDAP_ERROR_H
+
+#include <mxhop/error.h>
+
+/*
+ * MXHOP_ERR_* for a result code of LDAP (positive) or libldap (negative), with
+ * the text "URI: operation: result text (code), server's words; remedy".
+ * words: what the server added, or NULL.
+ */
+enum mxhop_status ldap_error(struct mxhop_error *err, const char *uri,
+                             const char *operation, int code,
+                             const char *words);
+
+#endif

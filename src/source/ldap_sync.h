@@ -1,0 +1,42 @@
+/* One content synchronization (RFC 4533) over a connection. */
+
+#ifndef SOURCE_LDAP_SYNC_H
+#define SOURCE_LDAP_SYNC_H
+
+#include "source/ldap_conn.h"
+#include "source/ldap_entry.h"
+#include "source/stage.h"
+#include "source/sync_control.h"
+
+struct ldap_sync {
+    struct ldap_conn *conn; /* the caller's, as is stage */
+    struct stage *stage;
+    struct ldap_entry entry;
+    int msgid;
+    bool persist, from_scratch;
+
+    bool refreshed; /* the refresh stage is over, and well */
+    bool complete;  /* what was not mentioned in it does not exist */
+    bool changed;   /* something was staged after it */
+    unsigned char cookie[SYNC_COOKIE_MAX]; /* where the server stands */
+    size_t cookie_len;
+
+    /* Why ldap_sync_message() failed, for those who can go on. */
+    bool must_reload; /* the cookie is of no use: begin without one */
+    bool unsupported; /* not for this search: read it page by page */
+};
+
+/* Begin. With cookie_len 0 from scratch. */
+enum mxhop_status ldap_sync_begin(struct ldap_sync *y, struct ldap_conn *conn,
+                                  struct stage *stage, enum sync_mode mode,
+                                  const void *cookie, size_t cookie_len,
+                                  struct mxhop_error *err);
+/* Take what ldap_conn_next() returned, if it is of this search. After an error
+   nothing of what was staged since the last commit may be used. */
+enum mxhop_status ldap_sync_message(struct ldap_sync *y, LDAPMessage *m,
+                                    struct mxhop_error *err);
+/* What was staged is committed: stage is empty again. */
+void ldap_sync_committed(struct ldap_sync *y);
+void ldap_sync_end(struct ldap_sync *y);
+
+#endif

@@ -1,0 +1,129 @@
+# shellcheck shell=bash disable=SC2016
+# The units of contrib/systemd, and whom what belongs to when they run: mxhop
+# writes the override table, Postfix reads it, root trusts neither.
+
+# shellcheck source=tests/integration/ldap.sh
+. "$ROOT/tests/integration/ldap.sh"
+
+M=mxhop:/etc/mxhop/mxhop.cf
+DIR=/var/lib/mxhop
+UNITS=$ROOT/contrib/systemd
+
+setup() {
+	zone test <<-'END'
+		plain  MX 10 mx1
+		over   MX 10 mx1
+		mx1    A 192.0.2.1
+	END
+	start_dns
+	configure_postfix
+	make -s -C "$ROOT" install >&2
+	systemd-tmpfiles --create mxhop.conf
+	echo 'overrides = ldif:/etc/mxhop/overrides.ldif' >/etc/mxhop/mxhop.cf
+	override over over.test '[192.0.2.10]' >/etc/mxhop/overrides.ldif
+	start_postfix "transport_maps = $M"
+}
+
+case_units_are_well_formed() {
+	local unit dir=/usr/local/lib/systemd/system
+	assert_eq "$(ls "$dir")" "$(ls "$UNITS")"
+	for unit in "$dir"/*; do
+		assert_status 0 systemd-analyze verify --man=no "$unit"
+		assert_eq "$OUTPUT" '' "$unit"
+	done
+	assert_status 0 systemd-analyze security --offline=true --threshold=20 \
+		"$dir/mxhop-follow.service"
+}
+
+# The part of a unit that says as what it runs.
+sandbox() { sed -n '/^# Below is the same/,/^\[Install\]/p' "$1" | grep '='; }
+
+case_both_services_have_the_same_sandbox() {
+	assert_match "$(sandbox "$UNITS/mxhop-follow.service")" 'ProtectSystem=strict'
+	assert_eq "$(sandbox "$UNITS/mxhop-refresh.service")" \
+		"$(sandbox "$UNITS/mxhop-follow.service")"
+}
+
+# --- a table of that user ---
+
+assert_sent_to() { # USER HOST
+	send_mail alice@mta.mxhop.test "$1@over.test"
+	wait_for_log "to=<$1@over.test>, relay=$2.*status=sent"
+}
+
+case_jailed_postfix_reads_what_the_service_wrote() {
+	start_sink 192.0.2.10
+	run_unit mxhop-refresh.service
+	assert_eq "$(stat -c '%U %G %a' $DIR $DIR/overrides $DIR/overrides-lock)" \
+		$'mxhop mxhop 755\nmxhop mxhop 644\nmxhop postfix 660'
+	assert_match "$(postconf -M rewrite/unix)" ' y +- +- +trivial-rewrite'
+	assert_sent_to one 192.0.2.10
+	refute_log 'warning:.*mxhop'
+}
+
+# A reader that cannot have a slot in the lock file would go on without it.
+case_the_mta_has_a_slot_in_the_lock_file() {
+	local pid pids
+	run_unit mxhop-refresh.service
+	reload_postfix
+	send_mail alice@mta.mxhop.test two@over.test
+	wait_for_log 'to=<two@over.test>'
+	mapfile -t pids < <(pgrep -f 'trivial-rewrite -n rewrite')
+	[[ ${#pids[@]} -gt 0 ]] || fail "no trivial-rewrite"
+	for pid in "${pids[@]}"; do
+		assert_match "$(ls -l "/proc/$pid/fd")" "$DIR/overrides-lock"
+	done
+}
+
+case_the_service_changes_what_a_daemon_sees() {
+	start_sink 192.0.2.11
+	override over over.test '[192.0.2.11]' >/etc/mxhop/overrides.ldif
+	run_unit mxhop-refresh.service
+	assert_sent_to three 192.0.2.11
+}
+
+# The administrator at a shell: the same file, the same owner.
+case_root_refreshes_as_the_owner() {
+	start_sink 192.0.2.12
+	override over over.test '[192.0.2.12]' >/etc/mxhop/overrides.ldif
+	assert_status 0 mxhop refresh
+	refute_match "$OUTPUT" 'warning'
+	assert_eq "$(stat -c '%U %G %a' $DIR/overrides $DIR/overrides-lock)" \
+		$'mxhop mxhop 644\nmxhop postfix 660'
+	assert_sent_to four 192.0.2.12
+	run_unit mxhop-refresh.service
+}
+
+case_what_root_had_made_becomes_the_services() {
+	stop_postfix
+	rm -f $DIR/*
+	chown root: $DIR
+	mxhop refresh
+	assert_eq "$(stat -c %U $DIR/overrides)" root
+	run_unit mxhop-refresh.service
+	assert_eq "$(stat -c '%U %G' $DIR/overrides-lock)" 'mxhop postfix'
+	assert_eq "$(postmap -q over.test $M)" ':[192.0.2.12]'
+	start_postfix
+}
+
+as_mxhop() { setpriv --reuid mxhop --regid mxhop --clear-groups "$@"; }
+
+# Whoever took that user over must not get root by it: root follows no link, not
+# even one that is put there between its look at the file and LMDB's opening it,
+# for which strace makes time.
+case_root_is_not_led_astray() {
+	local reader
+	run_unit mxhop-refresh.service
+	head -c 100000 /dev/zero >"$SCRATCH/precious"
+	as_mxhop ln -s "$SCRATCH/precious" $DIR/link
+	strace -f -qq -o "$SCRATCH/calls" -P $DIR/overrides-lock -e trace=openat \
+		-e inject=openat:delay_enter=1000000 postmap -q over.test $M &
+	reader=$!
+	sleep 0.5
+	as_mxhop mv $DIR/link $DIR/overrides-lock
+	wait "$reader" || true
+	assert_match "$(<"$SCRATCH/calls")" 'overrides-lock.*O_RDWR.*DELAYED'
+	cmp "$SCRATCH/precious" <(head -c 100000 /dev/zero)
+	rm $DIR/overrides-lock
+	run_unit mxhop-refresh.service
+}

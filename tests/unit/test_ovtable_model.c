@@ -1,0 +1,433 @@
+/* The override table against a plain model of it, under random deltas. */
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "store/ovtable.h"
+
+#define SLOTS     200
+#define KEYS      60 /* few, so that entries clash */
+#define EXCHANGES 8
+#define ROUNDS    400
+
+static char dir[64], path[80], lock[96];
+
+static struct slot { /* what the source has */
+    unsigned char id[OVTABLE_ID_LEN];
+    unsigned dn; /* a permutation */
+    bool present;
+    struct override o; /* dn NULL: no valid override */
+} slot[SLOTS];
+
+static void setup(void)
+{
+    strcpy(dir, "/tmp/mxhop-model-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    snprintf(path, sizeof(path), "%s/overrides", dir);
+    snprintf(lock, sizeof(lock), "%s-lock", path);
+    memset(slot, 0, sizeof(slot));
+    for (unsigned i = 0; i < SLOTS; i++) {
+        slot[i].dn = i;
+        for (int k = 0; k < OVTABLE_ID_LEN; k++)
+            slot[i].id[k] = (unsigned char)random();
+    }
+}
+
+static void teardown(void)
+{
+    for (unsigned i = 0; i < SLOTS; i++)
+        override_free(&slot[i].o);
+    unlink(path);
+    unlink(lock);
+    rmdir(dir);
+}
+
+static unsigned below(unsigned n)
+{
+    return (unsigned)random() % n;
+}
+
+static const char *key_text(unsigned k)
+{
+    static char text[300];
+    static const char *const form[] = {"k%u.example", ".k%u.example",
+                                       "user@k%u.example", ".sub.k%u.example"};
+
+    if (k == 0)
+        return "*";
+    snprintf(text, sizeof(text), form[k % 4], k);
+    return text;
+}
+
+static const char *exchange_text(unsigned k)
+{
+    static char text[64];
+
+    snprintf(text, sizeof(text), "%smx%u.example", k % 2 != 0 ? "." : "", k);
+    return text;
+}
+
+static void set_dn(struct slot *s)
+{
+    char text[64];
+
+    free(s->o.dn);
+    snprintf(text, sizeof(text), "cn=%u,dc=example", s->dn);
+    s->o.dn = strdup(text);
+}
+
+/* Anew, or a change that leaves some of it. */
+static void fill(struct slot *s)
+{
+    char mark[600];
+
+    s->present = true;
+    if (s->o.dn == NULL || below(3) != 0) {
+        override_free(&s->o);
+        set_dn(s);
+        for (unsigned n = below(4); n > 0; n--)
+            strlist_add(&s->o.keys, key_text(below(KEYS)));
+        if (below(4) == 0)
+            strlist_add(&s->o.exchanges, exchange_text(below(EXCHANGES)));
+        s->o.enabled = below(5) != 0;
+        s->o.not_before_s = below(3) == 0 ? 100 : 0;
+        s->o.not_after_s = below(3) == 0 ? 200 : 0;
+    }
+    free(s->o.transport);
+    memset(mark, 'x', sizeof(mark));
+    snprintf(mark + below(500), 20, "%ld", random()); /* pages split */
+    s->o.transport = strdup(mark);
+}
+
+static void empty(struct slot *s, bool present)
+{
+    override_free(&s->o);
+    s->present = present;
+}
+
+/* ---- one delta, to the model and as the table gets it ---- */
+
+static struct ovtable_upsert upsert[2 * SLOTS];
+static unsigned char gone[2 * SLOTS][OVTABLE_ID_LEN];
+static unsigned char present[SLOTS][OVTABLE_ID_LEN];
+static struct ovtable_delta delta;
+
+static void say(const struct slot *s)
+{
+    struct ovtable_upsert *u;
+
+    if (!s->present) {
+        memcpy(gone[delta.n_remove++], s->id, OVTABLE_ID_LEN);
+        return;
+    }
+    u = &upsert[delta.n_upsert++];
+    memcpy(u->id, s->id, OVTABLE_ID_LEN);
+    u->o = s->o.dn != NULL ? &s->o : NULL;
+}
+
+static void swap_dns(struct slot *a, struct slot *b)
+{
+    unsigned dn = a->dn;
+
+    a->dn = b->dn;
+    b->dn = dn;
+    if (a->o.dn != NULL)
+        set_dn(a);
+    if (b->o.dn != NULL)
+        set_dn(b);
+}
+
+/* Marks in `touched` what the delta must mention. */
+static void change_model(bool *touched)
+{
+    for (unsigned n = below(6) == 0 ? SLOTS : below(12); n > 0; n--) {
+        unsigned i = below(SLOTS), k = below(SLOTS);
+
+        touched[i] = true;
+        if (below(4) == 0) {
+            swap_dns(&slot[i], &slot[k]);
+            touched[k] = true;
+        } else if (below(3) == 0) {
+            empty(&slot[i], below(3) == 0);
+        } else {
+            fill(&slot[i]);
+        }
+    }
+}
+
+static void make_delta(unsigned round)
+{
+    bool touched[SLOTS] = {false};
+
+    memset(&delta, 0, sizeof(delta));
+    delta = (struct ovtable_delta){.upsert = upsert,
+                                   .remove = (const void *)gone,
+                                   .present = (const void *)present,
+                                   .complete = below(3) == 0,
+                                   .fingerprint = round,
+                                   .cookie = &slot[0].id[1],
+                                   .cookie_len = round % OVTABLE_ID_LEN};
+    change_model(touched);
+    for (unsigned i = 0; i < SLOTS; i++) {
+        bool whole = delta.complete && round % 2 == 0;
+
+        if (touched[i] && slot[i].present && below(8) == 0)
+            memcpy(gone[delta.n_remove++], slot[i].id, OVTABLE_ID_LEN);
+        if ((touched[i] && (slot[i].present || !delta.complete)) ||
+            (whole && slot[i].present) || below(50) == 0)
+            say(&slot[i]);
+        else if (delta.complete && slot[i].present)
+            memcpy(present[delta.n_present++], slot[i].id, OVTABLE_ID_LEN);
+    }
+}
+
+static uint32_t valid_ones(void)
+{
+    uint32_t n = 0;
+
+    for (unsigned i = 0; i < SLOTS; i++)
+        n += slot[i].o.dn != NULL;
+    return n;
+}
+
+/* ---- what the table must then say ---- */
+
+static bool stands_under(const struct override *o, enum ovtable_index by,
+                         const char *key)
+{
+    const struct strlist *l = by == OVTABLE_BY_KEY ? &o->keys : &o->exchanges;
+
+    for (size_t i = 0; i < l->n; i++)
+        if (o->dn != NULL && o->enabled && strcmp(l->v[i], key) == 0)
+            return true;
+    return false;
+}
+
+static void check_key(struct ovtable_snap *s, enum ovtable_index by,
+                      const char *key, int64_t now_s)
+{
+    const struct override *best = NULL;
+    int64_t edge_s = INT64_MAX, expected_s = INT64_MAX;
+    bool any = false;
+    struct mxhop_error err = {0};
+    struct override o;
+
+    for (unsigned i = 0; i < SLOTS; i++) {
+        const struct override *m = &slot[i].o;
+
+        if (!stands_under(m, by, key))
+            continue;
+        any = true;
+        if (override_active(m, now_s) &&
+            (best == NULL || strcmp(m->dn, best->dn) < 0))
+            best = m;
+        if (m->not_before_s > now_s && m->not_before_s < expected_s)
+            expected_s = m->not_before_s;
+        if (m->not_after_s >= now_s && m->not_after_s != 0 &&
+            m->not_after_s + 1 < expected_s)
+            expected_s = m->not_after_s + 1;
+    }
+    ck_assert_msg(ovtable_find(s, by, key, now_s, &o, &err) == MXHOP_OK, "%s",
+                  err.text);
+    ck_assert_str_eq(o.dn != NULL ? o.dn : "", best != NULL ? best->dn : "");
+    if (best != NULL)
+        ck_assert_str_eq(o.transport, best->transport);
+    override_free(&o);
+    ck_assert_int_eq(ovtable_has(s, by, key), any);
+    ck_assert_int_eq(ovtable_next_edge(s, by, key, now_s, &edge_s, &err),
+                     MXHOP_OK);
+    ck_assert_int_eq(edge_s, expected_s);
+}
+
+static bool in_model(void *ctx, struct override *o)
+{
+    unsigned *n = ctx;
+
+    for (unsigned i = 0; i < SLOTS; i++)
+        if (slot[i].o.dn != NULL && strcmp(slot[i].o.dn, o->dn) == 0) {
+            ck_assert_str_eq(slot[i].o.transport, o->transport);
+            ck_assert_uint_eq(slot[i].o.keys.n, o->keys.n);
+            (*n)++;
+            return true;
+        }
+    return false;
+}
+
+static bool model_has_exchanges(void)
+{
+    for (unsigned i = 0; i < SLOTS; i++)
+        if (slot[i].o.dn != NULL && slot[i].o.enabled &&
+            slot[i].o.exchanges.n > 0)
+            return true;
+    return false;
+}
+
+static void check_table(uint64_t version)
+{
+    static const int64_t times_s[] = {50, 100, 150, 200, 201};
+    struct mxhop_error err = {0};
+    struct ovtable_info info;
+    struct ovtable_snap *s;
+    struct ovtable *t;
+    unsigned n = 0;
+
+    ck_assert_msg(ovtable_open(&t, path, &err) == MXHOP_OK, "%s", err.text);
+    ck_assert_int_eq(ovtable_begin(t, &s, &err), MXHOP_OK);
+    ck_assert_int_eq(ovtable_info(s, &info, &err), MXHOP_OK);
+    ck_assert_uint_eq(info.version, version);
+    ck_assert_uint_eq(info.entries, valid_ones());
+    ck_assert_int_eq(info.has_exchanges, model_has_exchanges());
+    for (unsigned i = 0; i < 5; i++) {
+        for (unsigned k = 0; k < KEYS; k++)
+            check_key(s, OVTABLE_BY_KEY, key_text(k), times_s[i]);
+        for (unsigned k = 0; k < EXCHANGES; k++)
+            check_key(s, OVTABLE_BY_EXCHANGE, exchange_text(k), times_s[i]);
+    }
+    ck_assert_int_eq(ovtable_walk(s, in_model, &n, &err), MXHOP_OK);
+    ck_assert_uint_eq(n, valid_ones());
+    ovtable_end(&s);
+    ovtable_close(&t);
+}
+
+static void check_where(unsigned round)
+{
+    struct ovtable_where where;
+    struct mxhop_error err;
+
+    ck_assert_int_eq(ovtable_where(path, &where, &err), MXHOP_OK);
+    ck_assert_uint_eq(where.fingerprint, round);
+    ck_assert_uint_eq(where.cookie_len, round % OVTABLE_ID_LEN);
+    ck_assert_mem_eq(where.cookie, delta.cookie, where.cookie_len);
+    ck_assert_uint_eq(where.entries, valid_ones());
+    ck_assert_int_eq(where.compiled_s, (int64_t)round);
+}
+
+START_TEST(random_deltas)
+{
+    uint64_t version = 0;
+
+    srandom((unsigned)_i + 1);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        struct ovtable_write w = {.path = path,
+                                  .source = "model",
+                                  .reader_gid = (gid_t)-1,
+                                  .shrink_percent = 100,
+                                  .now_s = round};
+        struct mxhop_error err = {0};
+        struct ovtable_change c;
+        uint32_t before = valid_ones();
+
+        make_delta(round);
+        ck_assert_msg(ovtable_apply(&w, &delta, &c, &err) == MXHOP_OK, "%s",
+                      err.text);
+        ck_assert_uint_eq(c.before, before);
+        ck_assert_uint_eq(c.after, valid_ones());
+        ck_assert_uint_eq(c.before + c.added - c.removed, c.after);
+        ck_assert_int_eq(c.changed,
+                         version == 0 || c.added + c.modified + c.removed > 0);
+        version += c.changed;
+        ck_assert_uint_eq(c.version, version);
+        if (round % 4 == 0 || round > ROUNDS - 10)
+            check_table(version);
+        check_where(round);
+    }
+}
+END_TEST
+
+/* What was said before changes nothing, and writes next to nothing. */
+START_TEST(said_twice)
+{
+    struct ovtable_write w = {
+        .path = path, .reader_gid = (gid_t)-1, .shrink_percent = 0, .now_s = 1};
+    struct ovtable_where where;
+    struct ovtable_change c;
+    struct mxhop_error err = {0};
+
+    for (unsigned i = 0; i < SLOTS; i++)
+        fill(&slot[i]);
+    delta = (struct ovtable_delta){.upsert = upsert};
+    for (unsigned i = 0; i < SLOTS; i++)
+        say(&slot[i]);
+    ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_OK);
+    ck_assert(c.changed && c.added == SLOTS && c.version == 1);
+    w.now_s = 2;
+    delta.cookie = "two";
+    delta.cookie_len = 3;
+    ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_OK);
+    ck_assert(!c.changed && c.added + c.modified + c.removed == 0);
+    ck_assert_uint_eq(c.version, 1);
+    ck_assert_int_eq(ovtable_where(path, &where, &err), MXHOP_OK);
+    ck_assert(where.cookie_len == 3 && memcmp(where.cookie, "two", 3) == 0);
+    ck_assert_int_eq(where.compiled_s, 2);
+}
+END_TEST
+
+/* Held back, nothing of it is stored: neither entries nor cookie. */
+START_TEST(held_delta)
+{
+    struct ovtable_write w = {.path = path,
+                              .reader_gid = (gid_t)-1,
+                              .shrink_percent = 50,
+                              .now_s = 1};
+    struct ovtable_where where;
+    struct ovtable_change c;
+    struct mxhop_error err = {0};
+
+    for (unsigned i = 0; i < 10; i++)
+        fill(&slot[i]);
+    delta = (struct ovtable_delta){.upsert = upsert,
+                                   .remove = (const void *)gone,
+                                   .cookie = "one",
+                                   .cookie_len = 3};
+    for (unsigned i = 0; i < 10; i++)
+        say(&slot[i]);
+    ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_OK);
+    delta.n_upsert = 0;
+    delta.cookie = "two";
+    for (unsigned i = 0; i < 6; i++) {
+        memcpy(gone[delta.n_remove++], slot[i].id, OVTABLE_ID_LEN);
+    }
+    ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_ERR_HELD);
+    ck_assert_ptr_nonnull(strstr(err.text, "6 of 10"));
+    ck_assert(!c.changed && c.removed == 6 && c.version == 1);
+    ck_assert_int_eq(ovtable_where(path, &where, &err), MXHOP_OK);
+    ck_assert(where.entries == 10 && memcmp(where.cookie, "one", 3) == 0);
+    w.force = true;
+    ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_OK);
+    ck_assert(c.changed && c.after == 4);
+}
+END_TEST
+
+START_TEST(no_table_no_place)
+{
+    struct ovtable_where where;
+    struct mxhop_error err;
+
+    memset(&where, 'x', sizeof(where));
+    ck_assert_int_eq(ovtable_where(path, &where, &err), MXHOP_OK);
+    ck_assert(where.fingerprint == 0 && where.cookie_len == 0 &&
+              where.entries == 0 && where.compiled_s == 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("ovtable_model");
+    TCase *t = tcase_create("ovtable_model");
+    SRunner *r = srunner_create(s);
+    int failed;
+
+    tcase_set_timeout(t, 120);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_loop_test(t, random_deltas, 0, 3);
+    tcase_add_test(t, said_twice);
+    tcase_add_test(t, held_delta);
+    tcase_add_test(t, no_table_no_place);
+    suite_add_tcase(s, t);
+    srunner_run_all(r, CK_NORMAL);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}
