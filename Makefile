@@ -189,7 +189,7 @@ lint:
 	tests/support/deps.sh lint
 	$(MAKE) includes format-check man-lint
 	shellcheck -x -S warning $(SH_FILES)
-	shellcheck -x -S warning -s bash -e SC2034 tests/integration/lib.sh \
+	shellcheck -x -S warning -s bash -e SC2034 tests/integration/*.sh \
 	    tests/integration/*.t
 	cppcheck -q --std=c11 --inline-suppr --error-exitcode=1 -j2 \
 	    --enable=warning,portability,performance \
@@ -208,7 +208,8 @@ format-check:
 
 # ---- documents ------------------------------------------------------------
 
-MAN := docs/man/mxhop.1 $(B)/man/mxhop.cf.5 docs/man/mxhop_table.5
+MAN := docs/man/mxhop.1 $(B)/man/mxhop.cf.5 docs/man/mxhop_table.5 \
+	docs/man/mxhop_exim.7
 
 # The parameter section of mxhop.cf(5) comes from the table of parameters.
 $(B)/man/params-mdoc: docs/man/params_mdoc.c $(B)/lib/libmxhop.a
@@ -275,7 +276,8 @@ mandir := $(PREFIX)/share/man
 install: all man
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(libdir)/mxhop \
 	    $(DESTDIR)$(PREFIX)/include/mxhop $(DESTDIR)$(mandir)/man1 \
-	    $(DESTDIR)$(mandir)/man5 $(DESTDIR)/etc/mxhop \
+	    $(DESTDIR)$(mandir)/man5 $(DESTDIR)$(mandir)/man7 \
+	    $(DESTDIR)/etc/mxhop \
 	    $(DESTDIR)/var/lib/mxhop $(DESTDIR)$(POSTFIX_SHLIB) \
 	    $(DESTDIR)$(POSTFIX_META)/dynamicmaps.cf.d \
 	    $(DESTDIR)$(libdir)/tmpfiles.d
@@ -283,6 +285,7 @@ install: all man
 	install -m 0644 $(B)/lib/libmxhop.so.$(SOVERSION) $(DESTDIR)$(libdir)/
 	ln -sf libmxhop.so.$(SOVERSION) $(DESTDIR)$(libdir)/libmxhop.so
 	install -m 0644 include/mxhop/*.h $(DESTDIR)$(PREFIX)/include/mxhop/
+	install -m 0644 $(B)/plugins/exim-mxhop.so $(DESTDIR)$(libdir)/mxhop/
 	install -m 0644 $(B)/plugins/postfix-mxhop.so $(DESTDIR)$(POSTFIX_SHLIB)/
 	@# Every program of Postfix reads this, ordinary users' too: whatever
 	@# the umask, and never half of it.
@@ -294,6 +297,7 @@ install: all man
 	install -m 0644 docs/man/mxhop.1 $(DESTDIR)$(mandir)/man1/
 	install -m 0644 $(B)/man/mxhop.cf.5 docs/man/mxhop_table.5 \
 	    $(DESTDIR)$(mandir)/man5/
+	install -m 0644 docs/man/mxhop_exim.7 $(DESTDIR)$(mandir)/man7/
 	test -e $(DESTDIR)/etc/mxhop/mxhop.cf || \
 	    install -m 0644 contrib/postfix/mxhop.cf $(DESTDIR)/etc/mxhop/
 

@@ -76,40 +76,36 @@ static enum mxhop_status open_handle(struct handle *h, struct mxhop_error *err)
         .cache_owner = "root",
     };
 
-    h->pid = getpid();
     h->euid = geteuid();
     return mxhop_open(&h->mx, h->config, &host, err);
 }
 
-/* Let go of a handle that is not, or no longer, for this process. */
-static void drop(struct handle *h)
+static void close_handle(struct handle *h)
 {
     forget_last();
-    if (h->pid == getpid())
-        mxhop_close(&h->mx);
-    h->mx = NULL;
+    mxhop_close(&h->mx);
 }
 
+/* What a parent process opened stays in the list, and is never touched. */
 static struct handle *find(const char *config)
 {
     struct handle *h = handles;
+    pid_t pid = getpid();
 
-    while (h != NULL && strcmp(h->config, config) != 0)
+    while (h != NULL && (h->pid != pid || strcmp(h->config, config) != 0))
         h = h->next;
     return h;
 }
 
-static struct handle *find_or_add(const char *config)
+static struct handle *add(const char *config)
 {
-    struct handle *h = find(config);
     size_t n = strlen(config) + 1;
+    struct handle *h = calloc(1, sizeof(*h) + n);
 
-    if (h != NULL)
-        return h;
-    h = calloc(1, sizeof(*h) + n);
     if (h == NULL)
         return NULL;
     memcpy(h->config, config, n);
+    h->pid = getpid();
     h->next = handles;
     handles = h;
     return h;
@@ -117,16 +113,17 @@ static struct handle *find_or_add(const char *config)
 
 struct mxhop *answer_handle(const struct question *q, struct mxhop_error *err)
 {
-    struct handle *h = find_or_add(q->config);
+    struct handle *h = find(q->config);
 
+    if (h == NULL)
+        h = add(q->config);
     if (h == NULL) {
         err->code = MXHOP_ERR_MEMORY;
         strcpy(err->text, "out of memory");
         return NULL;
     }
-    if (h->mx != NULL && (h->pid != getpid() || h->euid != geteuid() ||
-                          mxhop_outdated(h->mx) != 0))
-        drop(h);
+    if (h->mx != NULL && (h->euid != geteuid() || mxhop_outdated(h->mx) != 0))
+        close_handle(h);
     if (h->mx == NULL && open_handle(h, err) != MXHOP_OK)
         return NULL;
     return h->mx;

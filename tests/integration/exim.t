@@ -154,12 +154,44 @@ case_transport_of_an_override() {
 	assert_match "$(exim -C /run/other.conf -bt a@transport.test)" \
 		'router = mxhop_route, transport = other_smtp'
 	assert_match "$(exim_bt a@transport.test)" 'cannot be resolved at this time'
+	exim_send alice@mta.mxhop.test a@transport.test
+	assert_exim_log '== a@transport.test.*other_smtp'
 	assert_no_panic
 }
 
 case_trace() {
 	assert_match "$(dlfunc mxhop_trace replace.test)" 'cn=replace,ou=mxhop'
 	assert_match "$(dlfunc mxhop_trace replace.test)" 'exim +<;relay.test;\+;mx3.test'
+	assert_no_panic
+}
+
+# As in the example of mxhop_exim(7), also with a domain that a client made up.
+case_in_an_acl() {
+	sed -i 's/^acl_rcpt:/&\n  deny senders = *@*\n       condition = ${if match{${dlfunc{MXHOP_SO}{mxhop_fate} {$sender_address_domain}}}{^:fail:}}\n       message = sender domain does not accept mail/' \
+		/etc/exim4/exim4.conf
+	start_exim
+	assert_match "$(smtp_try a@null.test u@ok.test 127.0.0.1 2525 || true)" \
+		'^550 sender domain does not accept mail'
+	assert_match "$(smtp_try a@ok.test u@ok.test 127.0.0.1 2525)" '^250'
+	assert_match "$(smtp_try '' u@ok.test 127.0.0.1 2525)" '^250'
+	assert_no_panic
+}
+
+# A cached host whose address is gone: left out; if it was the only one, mail
+# waits.
+case_hosts_that_have_gone() {
+	start_sink 192.0.2.3
+	sed -i '$a goes MX 10 gone\ngoes MX 20 mx3\nallgo MX 10 gone\ngone A 192.0.2.98' \
+		"$SCRATCH/zones/test"
+	start_dns
+	dlfunc mxhop_route goes.test
+	dlfunc mxhop_route allgo.test
+	sed -i '/^gone A/d' "$SCRATCH/zones/test"
+	start_dns
+	exim_send alice@mta.mxhop.test u@goes.test u@allgo.test
+	assert_exim_log '=> u@goes.test.*H=mx3.test'
+	assert_exim_log '== u@allgo.test.*R=mxhop_route defer'
+	refute_exim_log '[Ff]rozen'
 	assert_no_panic
 }
 
