@@ -455,9 +455,20 @@ plugin_host() { # COMMAND... (on stdin: what dlhost is to call)
 	"$@" "$SCRATCH/dlhost" "$EXIM_PLUGIN"
 }
 
-# The handle of before the fork is no good behind it, in parent and child alike;
-# nor is root's one for another user.
-case_fork_and_change_of_user() {
+# Who gives root up keeps nothing of root's cache.
+case_change_of_user() {
+	plugin_host >"$SCRATCH/out" <<-'END'
+		mxhop_route c11.test
+		mapped cache.mdb
+		user 64300
+		mxhop_route c11.test
+		mapped cache.mdb
+	END
+	assert_eq "$(paste -sd '|' "$SCRATCH/out")" '0 <;mx1.test|yes|0 <;mx1.test|no'
+}
+
+# The handle of before a fork is the parent's, and still good there.
+case_fork() {
 	plugin_host >"$SCRATCH/out" <<-'END'
 		mxhop_route c11.test
 		fork
@@ -472,7 +483,7 @@ case_fork_and_change_of_user() {
 	END
 	assert_eq "$(sort -u "$SCRATCH/out" | paste -sd '|')" \
 		'0 :fail: 550 5.1.10 Domain null.test does not accept mail (null MX)|0 <;mx1.test|0 other_smtp'
-	# One before the first fork; two in each of two after it; four each of four.
+	# One before the first fork, twice two behind it, four times four at the end.
 	assert_eq "$(wc -l <"$SCRATCH/out")" 21
 	assert_eq "$(find /run/mxhop/mxhop -not -user root)" ''
 	assert_eq "$(dns_queries c12.test MX)" 1

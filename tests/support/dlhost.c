@@ -10,6 +10,7 @@
  *     fork                     go on in a child; the parent waits, and goes on
  *                              with the same commands when it has ended
  *     user UID                 give root up for that user
+ *     mapped FILE              print `yes' if a file of that name is mapped
  */
 
 #include <dlfcn.h>
@@ -61,6 +62,27 @@ static void split_process(void)
         die("the child failed");
 }
 
+static void say_mapped(const char *name)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    const char *answer = "no";
+    char line[4096];
+
+    if (maps == NULL)
+        die("/proc/self/maps");
+    while (fgets(line, sizeof(line), maps) != NULL)
+        if (strstr(line, name) != NULL)
+            answer = "yes";
+    fclose(maps);
+    puts(answer);
+}
+
+static void become(const char *uid)
+{
+    if (setuid((uid_t)strtoul(uid, NULL, 10)) != 0)
+        die("setuid");
+}
+
 static void run(void *plugin, char *line)
 {
     char *words[ARGS_MAX + 1], *word = strtok(line, " \n");
@@ -74,10 +96,11 @@ static void run(void *plugin, char *line)
         return;
     if (strcmp(words[0], "fork") == 0)
         split_process();
-    else if (strcmp(words[0], "user") == 0 && n == 2) {
-        if (setuid((uid_t)strtoul(words[1], NULL, 10)) != 0)
-            die("setuid");
-    } else
+    else if (strcmp(words[0], "user") == 0 && n == 2)
+        become(words[1]);
+    else if (strcmp(words[0], "mapped") == 0 && n == 2)
+        say_mapped(words[1]);
+    else
         call(plugin, n, words);
 }
 
