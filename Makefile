@@ -209,7 +209,7 @@ format-check:
 # ---- documents ------------------------------------------------------------
 
 MAN := docs/man/mxhop.1 $(B)/man/mxhop.cf.5 docs/man/mxhop_table.5 \
-	docs/man/mxhop_ldap.5
+	docs/man/mxhop_ldap.5 docs/man/mxhop_exim.7
 
 # The parameter section of mxhop.cf(5) comes from the table of parameters.
 $(B)/man/params-mdoc: docs/man/params_mdoc.c $(B)/lib/libmxhop.a
@@ -281,7 +281,8 @@ mandir := $(PREFIX)/share/man
 install: all man
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(libdir)/mxhop \
 	    $(DESTDIR)$(PREFIX)/include/mxhop $(DESTDIR)$(mandir)/man1 \
-	    $(DESTDIR)$(mandir)/man5 $(DESTDIR)/etc/mxhop \
+	    $(DESTDIR)$(mandir)/man5 $(DESTDIR)$(mandir)/man7 \
+	    $(DESTDIR)/etc/mxhop \
 	    $(DESTDIR)/var/lib/mxhop $(DESTDIR)$(POSTFIX_SHLIB) \
 	    $(DESTDIR)$(POSTFIX_META)/dynamicmaps.cf.d \
 	    $(DESTDIR)$(libdir)/tmpfiles.d $(DESTDIR)$(libdir)/sysusers.d \
@@ -290,6 +291,7 @@ install: all man
 	install -m 0644 $(B)/lib/libmxhop.so.$(SOVERSION) $(DESTDIR)$(libdir)/
 	ln -sf libmxhop.so.$(SOVERSION) $(DESTDIR)$(libdir)/libmxhop.so
 	install -m 0644 include/mxhop/*.h $(DESTDIR)$(PREFIX)/include/mxhop/
+	install -m 0644 $(B)/plugins/exim-mxhop.so $(DESTDIR)$(libdir)/mxhop/
 	install -m 0644 $(B)/plugins/postfix-mxhop.so $(DESTDIR)$(POSTFIX_SHLIB)/
 	@# Every program of Postfix reads this, ordinary users' too: whatever
 	@# the umask, and never half of it.
@@ -311,6 +313,7 @@ install: all man
 	install -m 0644 docs/man/mxhop.1 $(DESTDIR)$(mandir)/man1/
 	install -m 0644 $(B)/man/mxhop.cf.5 docs/man/mxhop_table.5 \
 	    docs/man/mxhop_ldap.5 $(DESTDIR)$(mandir)/man5/
+	install -m 0644 docs/man/mxhop_exim.7 $(DESTDIR)$(mandir)/man7/
 	test -e $(DESTDIR)/etc/mxhop/mxhop.cf || \
 	    install -m 0644 contrib/postfix/mxhop.cf $(DESTDIR)/etc/mxhop/
 

@@ -329,9 +329,9 @@ static void explain(const struct lookup *l, const struct mxhop_route *route,
     explain_result(l, route, out);
 }
 
-enum mxhop_status mxhop_trace(struct mxhop *mx, const char *key, unsigned flags,
-                              struct mxhop_route **route_r, char **text_r,
-                              struct mxhop_error *err)
+enum mxhop_status mxhop_explain(struct mxhop *mx, const char *key,
+                                unsigned flags, struct mxhop_route **route_r,
+                                char **text_r, struct mxhop_error *err)
 {
     struct buf out = {0};
     struct lookup l;

@@ -4,6 +4,7 @@
 #ifndef HANDLE_H
 #define HANDLE_H
 
+#include <limits.h>
 #include <sys/stat.h>
 #include <mxhop/mxhop.h>
 #include "conf/conf.h"
@@ -91,6 +92,18 @@ struct lookup {
     char reason[256];
     uint32_t ttl_s;
 };
+
+/* ---- machine.c: what this machine is called, and its addresses ---- */
+
+struct machine {
+    char name[HOST_NAME_MAX + 1];
+    struct buf addresses;
+};
+
+/* Where the host has MXHOP_THIS_MACHINE, complete it; it then points into *m_r,
+   which is to be freed in any case. */
+void machine_describe(struct machine *m_r, struct mxhop_host *host);
+void machine_free(struct machine *m);
 
 /* ---- cachefile.c: which cache a handle has ---- */
 

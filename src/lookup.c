@@ -328,6 +328,18 @@ static bool run(struct lookup *l)
     return with_table(l);
 }
 
+/* An address that no override can name, for its local part, still has a domain:
+   whoever sends mail chooses the local part. */
+static void parse_address(struct lookup *l, const char *address)
+{
+    const char *at = strrchr(address, '@');
+
+    if (l->key.kind != KEY_NONE || at == NULL)
+        return;
+    key_parse(at + 1, &l->key);
+    l->fell_through = l->key.kind == KEY_DOMAIN;
+}
+
 bool lookup_run(struct lookup *l, struct mxhop *mx, const char *key,
                 unsigned flags)
 {
@@ -338,6 +350,8 @@ bool lookup_run(struct lookup *l, struct mxhop *mx, const char *key,
     l->now_s = clock_wall_s();
     l->deadline_ms = clock_boot_ms() + mx->budget_ms;
     key_parse(key, &l->key);
+    if ((flags & MXHOP_ADDRESS) != 0)
+        parse_address(l, key);
     if (!run(l))
         return false;
     if ((flags & MXHOP_ADDRESS) == 0 || l->key.kind != KEY_RECIPIENT ||

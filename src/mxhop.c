@@ -216,24 +216,9 @@ static enum mxhop_status open_parts(struct mxhop *mx, const char *config,
     return status;
 }
 
-enum mxhop_status mxhop_open(struct mxhop **mx_r, const char *config,
-                             const struct mxhop_host *host,
-                             struct mxhop_error *err)
+/* What follows from the parts. The host's strings are still there. */
+static void settle(struct mxhop *mx)
 {
-    static const struct mxhop_host nobody;
-    struct mxhop *mx = calloc(1, sizeof(*mx));
-    enum mxhop_status status;
-
-    *mx_r = NULL;
-    if (mx == NULL)
-        return err_nomem(err);
-    mx->config_fd = mx->table_dir_fd = -1;
-    mx->log = (struct log){forward_log, mx};
-    status = open_parts(mx, config, host != NULL ? host : &nobody, err);
-    if (status != MXHOP_OK) {
-        mxhop_close(&mx);
-        return status;
-    }
     mx->budget_ms = mx->conf.lookup_budget_ms;
     if (mx->budget_ms == 0)
         mx->budget_ms = mx->worker != NULL ? BUDGET_WORKER_MS : BUDGET_OWN_MS;
@@ -241,8 +226,31 @@ enum mxhop_status mxhop_open(struct mxhop **mx_r, const char *config,
     resolve_answer(mx);
     mx->rules_hash = text_rules_hash(mx);
     open_table(mx);
+}
+
+enum mxhop_status mxhop_open(struct mxhop **mx_r, const char *config,
+                             const struct mxhop_host *host,
+                             struct mxhop_error *err)
+{
+    struct mxhop_host whole = host != NULL ? *host : (struct mxhop_host){0};
+    struct mxhop *mx = calloc(1, sizeof(*mx));
+    struct machine machine;
+    enum mxhop_status status;
+
+    *mx_r = NULL;
+    if (mx == NULL)
+        return err_nomem(err);
+    mx->config_fd = mx->table_dir_fd = -1;
+    mx->log = (struct log){forward_log, mx};
+    machine_describe(&machine, &whole);
+    status = open_parts(mx, config, &whole, err);
+    if (status == MXHOP_OK)
+        settle(mx);
+    else
+        mxhop_close(&mx);
+    machine_free(&machine);
     *mx_r = mx;
-    return MXHOP_OK;
+    return status;
 }
 
 void mxhop_close(struct mxhop **mx)

@@ -67,6 +67,9 @@ enum mxhop_local {
 
 /* Flags of struct mxhop_host. */
 #define MXHOP_WORKER 0x1u /* DNS runs in a thread; lookups wait little */
+#define MXHOP_THIS_MACHINE                                      \
+    0x2u /* own_names and own_addresses that are NULL are those \
+            of this machine: its host name, all its addresses */
 
 /*
  * What the embedding program knows and the library cannot. Every member may
@@ -154,7 +157,7 @@ struct mxhop_route {
     bool by_domain; /* this domain gets a queue of its own (group) */
 };
 
-/* Flags of mxhop_lookup() and mxhop_trace(). */
+/* Flags of mxhop_lookup() and mxhop_explain(). */
 #define MXHOP_ADDRESS                                     \
     0x1u /* a recipient without override of its own falls \
             through to its domain, as an MTA would ask */
@@ -194,16 +197,18 @@ mxhop_lookup(struct mxhop *mx, const char *key, unsigned flags,
 MXHOP_API void mxhop_route_free(struct mxhop_route **route);
 
 enum mxhop_format {
-    MXHOP_FORMAT_TEXT,    /* for people, several lines */
-    MXHOP_FORMAT_JSON,    /* one object, one line */
-    MXHOP_FORMAT_POSTFIX, /* right-hand side of transport(5) */
-    MXHOP_FORMAT_EXIM     /* manualroute host list, `;` separated */
+    MXHOP_FORMAT_TEXT,     /* for people, several lines */
+    MXHOP_FORMAT_JSON,     /* one object, one line */
+    MXHOP_FORMAT_POSTFIX,  /* right-hand side of transport(5) */
+    MXHOP_FORMAT_EXIM,     /* manualroute host list, `;` separated */
+    MXHOP_FORMAT_EXIM_FATE /* redirect data: `:fail: ...`, `:defer: ...` */
 };
 
 /*
  * Render `route`. *text_r is the caller's to free(3), without a final
  * newline; NULL where the format has no words for the disposition (the
- * MTA's "not found": pass in Postfix; everything but a route in Exim).
+ * MTA's "not found": pass in Postfix; everything but a route in Exim, and a
+ * route and pass in EXIM_FATE).
  */
 MXHOP_API MXHOP_CHECK enum mxhop_status
 mxhop_render(const struct mxhop *mx, const struct mxhop_route *route,
@@ -225,9 +230,9 @@ mxhop_text(struct mxhop *mx, const char *key, enum mxhop_format format,
  * *route_r to mxhop_route_free(); both are NULL on error.
  */
 MXHOP_API MXHOP_CHECK enum mxhop_status
-mxhop_trace(struct mxhop *mx, const char *key, unsigned flags,
-            struct mxhop_route **route_r, char **text_r,
-            struct mxhop_error *err);
+mxhop_explain(struct mxhop *mx, const char *key, unsigned flags,
+              struct mxhop_route **route_r, char **text_r,
+              struct mxhop_error *err);
 
 /*
  * A file whose change of modification time should make a long-lived host

@@ -14,7 +14,7 @@ static int print_trace(struct mxhop *mx, const char *key)
     char *text;
     int status;
 
-    if (mxhop_trace(mx, key, MXHOP_ADDRESS, &route, &text, &err) != MXHOP_OK)
+    if (mxhop_explain(mx, key, MXHOP_ADDRESS, &route, &text, &err) != MXHOP_OK)
         return cli_fail(&err);
     puts(text);
     free(text);

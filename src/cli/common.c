@@ -5,19 +5,14 @@
 #include "cli/cli.h"
 #include "util/clock.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <ifaddrs.h>
 #include <limits.h>
-#include <netinet/in.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 static void complain(const char *fmt, va_list ap)
 {
@@ -80,49 +75,17 @@ static void log_line(void *ctx, enum mxhop_log_level level, const char *line)
     cli_complain("%s%s", level == MXHOP_LOG_WARN ? "warning: " : "", line);
 }
 
-/* What Postfix would say with inet_interfaces = all: the addresses of this
-   machine, for the check whether a host is ourselves. */
-static void own_addresses(struct buf *out)
-{
-    struct ifaddrs *list, *i;
-    char text[INET6_ADDRSTRLEN];
-
-    if (getifaddrs(&list) != 0)
-        return;
-    for (i = list; i != NULL; i = i->ifa_next) {
-        const struct sockaddr *sa = i->ifa_addr;
-        const void *addr =
-            sa == NULL ? NULL
-            : sa->sa_family == AF_INET
-                ? (const void *)&((const struct sockaddr_in *)sa)->sin_addr
-            : sa->sa_family == AF_INET6
-                ? (const void *)&((const struct sockaddr_in6 *)sa)->sin6_addr
-                : NULL;
-
-        if (addr != NULL &&
-            inet_ntop(sa->sa_family, addr, text, sizeof(text)) != NULL)
-            buf_printf(out, "%s ", text);
-    }
-    freeifaddrs(list);
-}
-
 struct mxhop *cli_open(const char *config, int *status_r)
 {
-    struct mxhop_host host = {.log = log_line};
-    char name[HOST_NAME_MAX + 1] = "", owner[LOGIN_NAME_MAX + 1];
-    struct buf addresses = {0};
+    struct mxhop_host host = {.log = log_line, .flags = MXHOP_THIS_MACHINE};
+    char owner[LOGIN_NAME_MAX + 1];
     struct mxhop_error err;
     struct mxhop *mx;
 
-    own_addresses(&addresses);
-    host.own_addresses = addresses.data;
-    if (gethostname(name, sizeof(name) - 1) == 0)
-        host.own_names = name;
     if (cli_cache_owner(config, owner))
         host.cache_owner = owner;
     if (mxhop_open(&mx, config, &host, &err) != MXHOP_OK)
         *status_r = cli_fail(&err); /* mx is NULL then */
-    buf_free(&addresses);
     return mx;
 }
 

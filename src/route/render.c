@@ -75,6 +75,7 @@ render_fn *render_for(enum mxhop_format format)
         [MXHOP_FORMAT_JSON] = render_json,
         [MXHOP_FORMAT_POSTFIX] = render_postfix,
         [MXHOP_FORMAT_EXIM] = render_exim,
+        [MXHOP_FORMAT_EXIM_FATE] = render_exim_fate,
     };
 
     if ((size_t)format >= sizeof(renderers) / sizeof(renderers[0]))

@@ -12,7 +12,8 @@
  * a host that is not clean is left out all the same, as the last guard.
  */
 typedef bool render_fn(const struct mxhop_route *r, struct buf *out);
-render_fn render_postfix, render_exim, render_json, render_text;
+render_fn render_postfix, render_exim, render_exim_fate, render_json,
+    render_text;
 render_fn *render_for(enum mxhop_format format); /* NULL: no such format */
 
 /* What a rendering of a route that is by_domain has behind that of the same

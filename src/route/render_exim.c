@@ -1,11 +1,16 @@
 /*
- * render_exim - a host list for the manualroute router
+ * render_exim - a host list for the manualroute router, data for redirect
  *
  *     <;mx1.example.com:2525;+;mx2.example.com;[2001:db8::1]:26;2001:db8::2
  *
  * `;` separates, `+` divides preference groups, a name that ends in /MX is one
  * whose MX records Exim looks up itself. Only a route has words: for
  * everything else the router is to decline.
+ *
+ *     :fail: 550 5.1.10 Domain example.com does not accept mail (null MX)
+ *
+ * is for a redirect router before it, for reject and defer: code and enhanced
+ * code become those of the SMTP reply.
  *
  * Tried on Exim 4.96: with `<;` a port follows a single colon; with two, as in
  * lists separated by colons, the lookup of the "host" fails and the address is
@@ -14,9 +19,14 @@
  *
  * One host whose address lookup fails defers the whole address in manualroute,
  * so such hosts are left out, unless there are no others.
+ *
+ * Exim expands the list twice, and may expand a text where an ACL quotes it: no
+ * character that means anything to it gets through.
  */
 
 #include "route/render.h"
+
+#include <string.h>
 
 #include "route/guard.h"
 
@@ -64,4 +74,33 @@ bool render_exim(const struct mxhop_route *r, struct buf *out)
         new_group = false;
     }
     return any;
+}
+
+/* One line of printable ASCII in which nothing is left to expand. */
+static void add_text(const char *action, const char *status, const char *text,
+                     struct buf *out)
+{
+    buf_printf(out, "%s %s ", action, status);
+    for (size_t i = 0; i < GUARD_TEXT_MAX && text[i] != '\0'; i++) {
+        bool plain = text[i] >= ' ' && text[i] <= '~' &&
+                     strchr("$\\{}", text[i]) == NULL;
+
+        buf_putc(out, plain ? text[i] : '?');
+    }
+}
+
+bool render_exim_fate(const struct mxhop_route *r, struct buf *out)
+{
+    switch (r->disposition) {
+    case MXHOP_PASS:
+    case MXHOP_ROUTE:
+        return false;
+    case MXHOP_REJECT:
+        add_text(":fail: 550", guard_status(r->status, '5'), r->reason, out);
+        return true;
+    case MXHOP_DEFER:
+        add_text(":defer: 451", guard_status(r->status, '4'), r->reason, out);
+        return true;
+    }
+    return false;
 }

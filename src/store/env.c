@@ -23,6 +23,7 @@
 #include "util/err.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -139,6 +140,17 @@ bool env_same_file(const struct env *e)
            st.st_dev == e->dev && st.st_ino == e->ino;
 }
 
+/* LMDB leaves its data file open for programs that the host executes, which in
+   Exim run as the user whose mail is piped to them. */
+static int close_on_exec(const struct env *e)
+{
+    int fd, rc = mdb_env_get_fd(e->lmdb, &fd);
+
+    if (rc == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+        rc = errno;
+    return rc;
+}
+
 int env_lmdb_open(struct env *e, unsigned flags, mode_t mode)
 {
     int rc = mdb_env_set_maxdbs(e->lmdb, ENV_MAX_DBS);
@@ -148,6 +160,8 @@ int env_lmdb_open(struct env *e, unsigned flags, mode_t mode)
     if (rc == 0)
         rc = mdb_env_open(e->lmdb, e->path, MDB_NOSUBDIR | MDB_NOTLS | flags,
                           mode);
+    if (rc == 0)
+        rc = close_on_exec(e);
     if (rc == 0)
         rc = mdb_reader_check(e->lmdb, NULL);
     return rc;

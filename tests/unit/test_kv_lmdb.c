@@ -3,6 +3,7 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -343,6 +344,31 @@ START_TEST(fork_after_open)
     ck_assert(kv->ops->write_begin(kv, 0));
     ck_assert_int_eq(reap(spawn(may_write, kv)), 0);
     ck_assert(kv->ops->commit(kv));
+    kv->ops->close(kv);
+}
+END_TEST
+
+/* Programs that the host executes, as other users perhaps, get none of it. */
+START_TEST(closed_on_exec)
+{
+    struct kv *kv = must_open();
+    unsigned ours = 0;
+    char path[PATH_MAX], name[64];
+
+    for (int fd = 0; fd < 256; fd++) {
+        ssize_t n;
+
+        snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+        n = readlink(name, path, sizeof(path) - 1);
+        if (n < 0)
+            continue;
+        path[n] = '\0';
+        if (strstr(path, "cache.") == NULL)
+            continue;
+        ck_assert_msg((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0, "%s", path);
+        ours++;
+    }
+    ck_assert_uint_ge(ours, 3);
     kv->ops->close(kv);
 }
 END_TEST
@@ -1044,6 +1070,7 @@ int main(void)
     tcase_add_test(t, shared_by_processes);
     tcase_add_test(t, opened_twice);
     tcase_add_test(t, fork_after_open);
+    tcase_add_test(t, closed_on_exec);
     tcase_add_test(t, removed_while_in_use);
     tcase_add_loop_test(t, damaged, 0, sizeof(damages) / sizeof(*damages));
     tcase_add_loop_test(t, refused, 0, sizeof(refusals) / sizeof(*refusals));

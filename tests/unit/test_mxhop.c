@@ -83,9 +83,12 @@ static void refresh(void)
                    ENTRY("reject", "mxhopKey: no.example\nmxhopMode: reject\n"
                                    "mxhopReason: moved away\n")
                        ENTRY("user", "mxhopKey: u@d.example\n"
-                                     "mxhopHop: [u.example]\n"));
+                                     "mxhopHop: [u.example]\n")
+                           ENTRY("self", "mxhopKey: self.example\n"
+                                         "mxhopHop: 10 [127.0.0.1]\n"
+                                         "mxhopHop: 20 [192.0.2.1]\n"));
     ck_assert_msg(compile_overrides(&o, &r, &err) == MXHOP_OK, "%s", err.text);
-    ck_assert_uint_eq(r.entries, 3);
+    ck_assert_uint_eq(r.entries, 4);
 }
 
 static void set_up(void)
@@ -278,6 +281,61 @@ START_TEST(broken_configuration_names_the_place)
 }
 END_TEST
 
+/* The sender chooses the local part: it cannot take a domain's override away.
+ */
+START_TEST(no_local_part_evades_an_override)
+{
+    static const char *const parts[] = {
+        "a b",
+        "a@b",
+        "a\tb",
+        "",
+        "\303\244",
+        "\"q\"",
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+        "xx",
+    };
+    struct mxhop *mx;
+
+    refresh();
+    mx = open_handle();
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        char address[256];
+
+        snprintf(address, sizeof(address), "%s@r.example", parts[i]);
+        check_answer(mx, address, MXHOP_ADDRESS, MXHOP_FORMAT_POSTFIX,
+                     "relay:[a.example], [192.0.2.1]:2525");
+    }
+    check_answer(mx, "a@", MXHOP_ADDRESS, MXHOP_FORMAT_POSTFIX, NULL);
+    check_answer(mx, "a@[192.0.2.1]", MXHOP_ADDRESS, MXHOP_FORMAT_POSTFIX,
+                 NULL);
+    mxhop_close(&mx);
+}
+END_TEST
+
+/* 127.0.0.1 is of every machine. */
+START_TEST(this_machine_is_left_out)
+{
+    struct mxhop_host self = host;
+    struct mxhop_error err;
+    struct mxhop *mx;
+
+    refresh();
+    mx = open_handle();
+    check_answer(mx, "self.example", 0, MXHOP_FORMAT_POSTFIX,
+                 ":[127.0.0.1], [192.0.2.1]");
+    mxhop_close(&mx);
+    self.flags = MXHOP_THIS_MACHINE;
+    ck_assert_int_eq(mxhop_open(&mx, config, &self, &err), MXHOP_OK);
+    check_answer(mx, "self.example", 0, MXHOP_FORMAT_POSTFIX, ":[192.0.2.1]");
+    mxhop_close(&mx);
+    self.own_addresses = "192.0.2.1";
+    ck_assert_int_eq(mxhop_open(&mx, config, &self, &err), MXHOP_OK);
+    check_answer(mx, "self.example", 0, MXHOP_FORMAT_POSTFIX, ":[127.0.0.1]");
+    mxhop_close(&mx);
+}
+END_TEST
+
 START_TEST(trace_fits_the_terminal)
 {
     struct mxhop_route *route;
@@ -287,8 +345,8 @@ START_TEST(trace_fits_the_terminal)
 
     refresh();
     mx = open_handle();
-    ck_assert_int_eq(mxhop_trace(mx, "v@r.example", MXHOP_ADDRESS, &route,
-                                 &text, &err),
+    ck_assert_int_eq(mxhop_explain(mx, "v@r.example", MXHOP_ADDRESS, &route,
+                                   &text, &err),
                      MXHOP_OK);
     ck_assert_int_eq(route->disposition, MXHOP_ROUTE);
     ck_assert_ptr_nonnull(strstr(text, "cn=replace,dc=x"));
@@ -467,6 +525,8 @@ int main(void)
     tcase_add_test(tc, missing_table_may_pass);
     tcase_add_test(tc, answer_override_names_the_reason_once);
     tcase_add_test(tc, broken_configuration_names_the_place);
+    tcase_add_test(tc, no_local_part_evades_an_override);
+    tcase_add_test(tc, this_machine_is_left_out);
     tcase_add_test(tc, trace_fits_the_terminal);
     tcase_add_test(tc, close_ends_the_worker);
     tcase_add_test(tc, out_of_memory);

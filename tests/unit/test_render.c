@@ -210,6 +210,47 @@ START_TEST(exim_list)
 END_TEST
 
 static const struct {
+    enum mxhop_disposition disposition;
+    const char *status, *reason, *want;
+} fates[] = {
+    {MXHOP_PASS, "", "no opinion", NULL},
+    {MXHOP_ROUTE, "", "MX records", NULL},
+    {MXHOP_REJECT, "5.1.10", "No mail here", ":fail: 550 5.1.10 No mail here"},
+    {MXHOP_DEFER, "4.3.5", "Later", ":defer: 451 4.3.5 Later"},
+    {MXHOP_REJECT, "4.3.5", "x", ":fail: 550 5.0.0 x"},
+    {MXHOP_DEFER, "${run", "x", ":defer: 451 4.0.0 x"},
+    {MXHOP_REJECT, "5.7.1", "a ${run{/bin/id}} $x \\n b",
+     ":fail: 550 5.7.1 a ??run?/bin/id?? ?x ?n b"},
+    {MXHOP_REJECT, "5.7.1", "a\r\n250 b\377\t.",
+     ":fail: 550 5.7.1 a??250 b??."},
+};
+
+START_TEST(exim_fate)
+{
+    struct mxhop_route r = route_of(mixed, N(mixed));
+
+    r.disposition = fates[_i].disposition;
+    r.status = fates[_i].status;
+    r.reason = fates[_i].reason;
+    assert_render(render_exim_fate, &r, fates[_i].want);
+}
+END_TEST
+
+START_TEST(exim_fate_is_cut)
+{
+    char reason[2000];
+    struct mxhop_route r = answer(MXHOP_DEFER, "4.3.5", reason);
+    struct buf out = {0};
+
+    memset(reason, 'x', sizeof(reason));
+    reason[sizeof(reason) - 1] = '\0';
+    ck_assert(render_exim_fate(&r, &out));
+    ck_assert_uint_eq(out.len, strlen(":defer: 451 4.3.5 ") + 200);
+    buf_free(&out);
+}
+END_TEST
+
+static const struct {
     bool unresolved[4];
     const char *want;
 } lookups[] = {
@@ -486,6 +527,8 @@ int main(void)
     LOOP(guard_refuses_bad_transports, bad_transports);
     tcase_add_test(tc, no_hops_no_words);
     tcase_add_test(tc, exim_list);
+    LOOP(exim_fate, fates);
+    tcase_add_test(tc, exim_fate_is_cut);
     LOOP(exim_without_hosts_whose_lookup_failed, lookups);
     tcase_add_test(tc, no_unchecked_byte_in_a_list);
     tcase_add_test(tc, json_object);
