@@ -32,8 +32,14 @@ CFLAGS   ?= $(OPT_$(VARIANT))
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -fPIC -pthread \
 	-fvisibility=hidden -fstack-protector-strong -MMD -MP
 ALL_CPPFLAGS = -Iinclude -Isrc $(CPPFLAGS)
+# A lookup passes through many small functions in many files: optimised at once
+# (with gcc) a plugin is some percent faster. The objects hold ordinary code as well,
+# which everything else links, or each test would take as long.
+LTO      := $(if $(VARIANT),,$(if $(findstring Free Software,\
+	$(shell $(CC) --version 2>/dev/null)),-flto=auto))
+LTO_CFLAGS = $(if $(LTO),$(LTO) -ffat-lto-objects)
 SANITIZE = $(filter -fsanitize=%,$(CFLAGS)) $(filter --coverage,$(CFLAGS))
-ALL_LDFLAGS = -pthread -Wl,-z,relro,-z,now $(SANITIZE) $(LDFLAGS)
+ALL_LDFLAGS = -pthread -Wl,-z,relro,-z,now -fno-lto $(SANITIZE) $(LDFLAGS)
 
 LIBS     := -lresolv $(shell $(PKG_CONFIG) --libs lmdb libidn2 2>/dev/null || echo -llmdb -lidn2)
 CLI_LIBS := -lldap -llber -lpsl
@@ -57,12 +63,13 @@ say = @$(if $(V),:,printf '  %-5s %s\n' $(1) $@)
 $(B)/obj/%.o: src/%.c
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LTO_CFLAGS) -c -o $@ $<
 
 $(B)/obj/plugins/%.o: plugins/%.c
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) -Iinclude -Iplugins $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
+	$(Q)$(CC) -Iinclude -Iplugins $(CPPFLAGS) $(ALL_CFLAGS) $(LTO_CFLAGS) \
+	    -c -o $@ $<
 
 $(B)/lib/libmxhop.a: $(CORE_O)
 	@mkdir -p $(@D)
@@ -92,7 +99,8 @@ $(B)/plugins/$(1)-mxhop.so: $$(patsubst plugins/%.c,$(B)/obj/plugins/%.o,\
 		$(B)/lib/libmxhop.a plugins/$(1)/$(1).map
 	@mkdir -p $$(@D)
 	$$(call say,LD)
-	$(Q)$(CC) -shared -Wl,--version-script=plugins/$(1)/$(1).map $(ALL_LDFLAGS) \
+	$(Q)$(CC) -shared -Wl,--version-script=plugins/$(1)/$(1).map \
+	    $(filter-out -fno-lto,$(ALL_LDFLAGS)) $(CFLAGS) $(LTO) \
 	    -o $$@ $$(filter %.o %.a,$$^) $(LIBS)
 endef
 $(foreach p,$(patsubst $(B)/plugins/%-mxhop.so,%,$(PLUGINS)),\

@@ -83,7 +83,9 @@ static bool no_override(struct mxhop *mx, const struct key *key,
     struct ovtable_snap *snap;
     bool clear;
 
-    *info_r = (struct ovtable_info){0};
+    info_r->version = 0;
+    info_r->compiled_s = 0;
+    info_r->has_exchanges = false;
     if (mx->conf.overrides[0] == '\0')
         return true;
     if (mx->table == NULL || mx->table_bad ||
@@ -183,9 +185,12 @@ static void keep(const struct lookup *l, const struct mxhop_route *route,
 {
     struct mxhop *mx = l->mx;
     uint32_t ttl_s = min_u32(addresses_ttl_s(l), l->ttl_s);
+    uint64_t now_ms = clock_boot_ms();
     struct cache_route r = {
+        .domain = l->key.domain,
+        .now_ms = now_ms,
         .made_of = made_of(mx, &l->info, format),
-        .expires_ms = clock_boot_ms() + (uint64_t)ttl_s * 1000,
+        .expires_ms = now_ms + (uint64_t)ttl_s * 1000,
         .from_s = l->now_s,
         .until_s = l->exchange_edge_s,
         .text = text,

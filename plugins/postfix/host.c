@@ -210,22 +210,23 @@ static bool open_lists(struct postfix_host *host)
                      match_hostname);
 }
 
-static bool is_among(const char *names, const char *domain)
+static bool is_among(const char *names, const char *domain, size_t len)
 {
-    for (; *names != '\0'; names += strlen(names) + 1)
-        if (strcasecmp(names, domain) == 0)
+    for (size_t n; (n = strlen(names)) > 0; names += n + 1)
+        if (n == len && strcasecmp(names, domain) == 0)
             return true;
     return false;
 }
 
 static enum mxhop_local in_lists(struct postfix_host *host, const char *domain)
 {
+    size_t len = strlen(domain);
     int i;
 
     for (i = 0; i < N_LISTS; i++) {
         const struct local_list *l = &host->lists[i];
 
-        if (l->names != NULL ? is_among(l->names, domain)
+        if (l->names != NULL ? is_among(l->names, domain, len)
                              : match_list_match(l->list, domain) != 0)
             return MXHOP_LOCAL_YES;
         if (l->list != NULL && l->list->error != 0)

@@ -111,12 +111,33 @@ static const char *normalise_idn(const char *in, char *out)
     return wrong;
 }
 
+/* Nearly all names, in one pass; false: look at it more closely. */
+static bool normalise_plain(const char *in, char *out)
+{
+    bool letters = false; /* in this label: anything but digits */
+    size_t label = 0, i;
+
+    for (i = 0; i < NAME_MAX_TEXT; i++) {
+        char c = name_char[(unsigned char)in[i]];
+
+        if (c == 0 || (c == '.' ? label == 0 : label == LABEL_MAX))
+            break;
+        letters = c != '.' && (letters || c < '0' || c > '9');
+        label = c == '.' ? 0 : label + 1;
+        out[i] = c;
+    }
+    out[i] = '\0';
+    return in[i] == '\0' && label > 0 && letters;
+}
+
 const char *name_normalise(const char *in, char *out)
 {
     const char *wrong;
     bool ascii = true;
     size_t n = 0;
 
+    if (normalise_plain(in, out))
+        return NULL;
     out[0] = '\0';
     for (; n <= IDN_INPUT_MAX && in[n] != '\0'; n++)
         ascii = ascii && (in[n] & 0x80) == 0;

@@ -122,8 +122,12 @@ void cache_note_host_refresh(struct cache *c, const char *host,
 void cache_touch(struct cache *c, const char *domain);
 
 /* A finished answer for all domains with the MX set `set` (hosts,
-   preferences and outcome count, nothing else of it). */
+   preferences and outcome count, nothing else of it). Where no other domain
+   has the set, as far as is known, it is kept with the domain, so that it is
+   found in one go. */
 struct cache_route {
+    const char *domain; /* it was made for at now_ms; NULL: only the set's */
+    uint64_t now_ms;
     uint64_t made_of;
     uint64_t expires_ms;     /* boot time: the earliest of all TTLs in it */
     int64_t from_s, until_s; /* wall time, until_s excluded: time slot and

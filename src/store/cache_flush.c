@@ -94,7 +94,7 @@ static bool claim(struct writer *w, struct chars name, uint64_t now_ms)
 
     writer_domain(w, name, now_ms, &r);
     if (r.has_answer && !writer_site(w, r.site, &site))
-        r.has_answer = r.has_hosts = false; /* to readers it is a miss */
+        domain_drop_answer(&r); /* to readers it is a miss */
     state = domain_judge(&w->cache->policy, &r, now_ms);
     if (!may_ask(&state))
         return false;

@@ -30,8 +30,8 @@ struct pending {
         PENDING_REFRESH,      /* a domain's */
         PENDING_HOST,         /* bytes: struct hostaddrs */
         PENDING_HOST_REFRESH, /* bytes: none */
-        PENDING_ROUTE,        /* bytes: a record, at key */
-        PENDING_SERVER        /* the same */
+        PENDING_ROUTE,        /* bytes: a record, at key or the domain's */
+        PENDING_SERVER        /* bytes: a record, at key */
     } op;
     uint64_t now_ms;
     uint64_t key;
@@ -100,7 +100,7 @@ void queue_free(struct pending_list *list);
 struct writer {
     struct cache *cache;
     struct buf record;  /* being encoded */
-    struct buf content; /* of a site, out of the backend's memory */
+    struct buf content; /* kept, out of the backend's memory */
     size_t puts;
 };
 
@@ -115,6 +115,8 @@ void writer_put_domain(struct writer *w, const struct domain_record *r);
 /* Empty, to be encoded into; then put. */
 struct buf *writer_start_record(struct writer *w);
 void writer_put_record(struct writer *w, uint64_t key);
+/* A copy, in w->content, of what a put would take away. */
+void writer_keep(struct writer *w, const void *bytes, size_t len);
 void writer_apply(struct writer *w, const struct pending *p);
 
 /* ---- cache_site.c: the same ---- */
@@ -122,8 +124,8 @@ void writer_apply(struct writer *w, const struct pending *p);
 /* false: the set is not there. *r_r points as writer_domain() says. */
 bool writer_site(struct writer *w, struct site_id id, struct site_record *r_r);
 /* Whether the domain that is put now already had the set: else, where the set
-   is known, it is some other domain's, too. */
-void writer_put_site(struct writer *w, const struct pending *p, bool had,
+   is known (then the result is true), it is some other domain's, too. */
+bool writer_put_site(struct writer *w, const struct pending *p, bool had,
                      uint8_t worth);
 /* The domain at this key was asked for again. */
 void writer_touch(struct writer *w, uint64_t key);

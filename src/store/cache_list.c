@@ -109,6 +109,7 @@ static void count_domain(const struct counting *c, struct kv_value value)
     c->stats->failing += state.verdict == CACHE_FAILING;
     c->stats->negative += r.has_answer && r.worth == WORTH_NEGATIVE;
     c->stats->once += state.once;
+    c->stats->entries[KV_ROUTE] += r.route.len > 0;
 }
 
 static bool count(void *ctx, uint64_t key, struct kv_value value)

@@ -18,13 +18,13 @@ struct memo;
 
 struct memo *memo_open(void);    /* NULL: do without */
 void memo_close(struct memo *m); /* NULL is allowed */
-/* The answer under the key that it has in the backend; *r_r points into the
-   memo. false: it is not there, or has been for too long. Whether it is the
-   right one and still holds is for the caller to judge, as of any record. */
-bool memo_get(struct memo *m, uint64_t key, uint64_t now_ms,
-              struct route_record *r_r);
-/* Copies. A long text is not kept. */
-void memo_put(struct memo *m, uint64_t key, uint64_t now_ms,
+/* The answer for a site that was made of that, if it holds; its text is in the
+   memo, of the rest of *r_r only has_text and by_domain are set. */
+bool memo_get(struct memo *m, struct site_id site, uint64_t made_of,
+              uint64_t now_ms, int64_t now_s, struct route_record *r_r);
+/* Copies. A long text is not kept, and what was made of something else is
+   forgotten. */
+void memo_put(struct memo *m, struct site_id site, uint64_t now_ms,
               const struct route_record *r);
 
 #endif

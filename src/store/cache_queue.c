@@ -197,19 +197,20 @@ void cache_put_route(struct cache *c, const struct mxset *set,
                              .until_s = route->until_s,
                              .has_text = route->text != NULL,
                              .by_domain = route->by_domain};
-    struct pending p = {.op = PENDING_ROUTE};
-    struct chars none = {"", 0};
-    struct site_id site;
+    struct pending p = {.op = PENDING_ROUTE, .now_ms = route->now_ms};
+    struct chars name = {"", 0};
     struct buf b = {0};
 
-    if (encode_site(c, set, &b, &site)) {
+    if (encode_site(c, set, &b, &p.site)) {
         buf_reset(&b);
-        r.check = site.check;
+        r.check = p.site.check;
         if (route->text != NULL)
             r.text = (struct chars){route->text, strlen(route->text)};
-        p.key = route_key(c, site, route->made_of);
+        if (route->domain != NULL)
+            name_chars(route->domain, &name);
+        p.key = route_key(c, p.site, route->made_of);
         if (route_record_encode(&b, &r) && b.len <= KV_VALUE_MAX)
-            put_off(c, &p, none, b.data, b.len);
+            put_off(c, &p, name, b.data, b.len);
     }
     buf_free(&b);
 }

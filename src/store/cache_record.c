@@ -31,6 +31,12 @@ bool domain_plausible(const struct domain_record *r, uint64_t now_ms)
            (!r->has_answer || r->stored_ms <= r->written_ms);
 }
 
+void domain_drop_answer(struct domain_record *r)
+{
+    r->has_answer = r->has_hosts = r->first = false;
+    r->route = (struct chars){0};
+}
+
 bool host_plausible(const struct host_record *r, uint64_t now_ms)
 {
     if (!record_plausible(r->written_ms, r->refresh_ms, now_ms))

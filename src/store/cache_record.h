@@ -14,6 +14,9 @@
 bool domain_plausible(const struct domain_record *r, uint64_t now_ms);
 bool host_plausible(const struct host_record *r, uint64_t now_ms);
 
+/* What is known of failures stays. */
+void domain_drop_answer(struct domain_record *r);
+
 uint32_t clamp_ttl_s(const struct cache_policy *p, uint32_t ttl_s,
                      bool negative);
 void failure_note(struct failure_note *f, uint64_t now_ms);

@@ -61,7 +61,7 @@ static bool is_recent(const struct site_record *r, uint64_t now_ms)
            now_ms < r->written_ms + SITE_REWRITE_MS;
 }
 
-void writer_put_site(struct writer *w, const struct pending *p, bool had,
+bool writer_put_site(struct writer *w, const struct pending *p, bool had,
                      uint8_t worth)
 {
     struct site_record old, r = {.worth = worth, .written_ms = p->now_ms};
@@ -73,13 +73,14 @@ void writer_put_site(struct writer *w, const struct pending *p, bool had,
     if (known && r.worth < before)
         r.worth = before;
     if (known && r.worth == before && is_recent(&old, p->now_ms))
-        return;
+        return true;
     r.content = (const unsigned char *)p->data + p->name_len;
     r.content_len = p->len;
     if (site_record_encode(writer_start_record(w), &r))
         writer_put_record(w, kv_key(KV_SITE, p->site.hash));
     if (known && r.worth == WORTH_USED && before != WORTH_USED)
         raise_hosts(w, r.content, r.content_len);
+    return known;
 }
 
 void writer_touch(struct writer *w, uint64_t key)
@@ -92,10 +93,7 @@ void writer_touch(struct writer *w, uint64_t key)
         !domain_record_decode(value.data, value.len, &d) || !d.has_answer ||
         !raise_worth(w, key) || !writer_site(w, d.site, &site))
         return;
-    if (w->content.failed)
-        buf_free(&w->content);
-    buf_reset(&w->content);
-    buf_add(&w->content, site.content, site.content_len);
+    writer_keep(w, site.content, site.content_len);
     raise_worth(w, kv_key(KV_SITE, d.site.hash));
     if (!w->content.failed)
         raise_hosts(w, w->content.data, w->content.len);

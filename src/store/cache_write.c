@@ -41,6 +41,14 @@ void writer_put_record(struct writer *w, uint64_t key)
     w->puts++;
 }
 
+void writer_keep(struct writer *w, const void *bytes, size_t len)
+{
+    if (w->content.failed)
+        buf_free(&w->content);
+    buf_reset(&w->content);
+    buf_add(&w->content, bytes, len);
+}
+
 /* ---- domains ---- */
 
 bool writer_domain(struct writer *w, struct chars name, uint64_t now_ms,
@@ -76,6 +84,15 @@ static struct chars bytes_of(const struct pending *p)
     return (struct chars){p->data + p->name_len, p->len};
 }
 
+/* The set is the same, so what was made of it holds as long as it did. */
+static struct chars keep_route(struct writer *w, const struct domain_record *r)
+{
+    writer_keep(w, r->route.at, r->route.len);
+    if (w->content.failed)
+        return (struct chars){0};
+    return (struct chars){w->content.data, w->content.len};
+}
+
 static void apply_answer(struct writer *w, const struct pending *p)
 {
     struct domain_record old, r = {.name = name_of(p),
@@ -85,7 +102,7 @@ static void apply_answer(struct writer *w, const struct pending *p)
                                    .has_hosts = p->outcome == MX_HOSTS,
                                    .ttl_s = p->ttl_s,
                                    .site = p->site};
-    bool had;
+    bool had, known;
 
     writer_domain(w, r.name, p->now_ms, &old);
     had = old.has_answer && old.site.hash == p->site.hash &&
@@ -94,7 +111,10 @@ static void apply_answer(struct writer *w, const struct pending *p)
         r.worth = WORTH_NEGATIVE;
     else
         r.worth = old.worth == WORTH_USED ? WORTH_USED : WORTH_ONCE;
-    writer_put_site(w, p, had, r.worth);
+    if (had)
+        r.route = keep_route(w, &old);
+    known = writer_put_site(w, p, had, r.worth);
+    r.first = had ? old.first : !known;
     writer_put_domain(w, &r);
 }
 
@@ -110,7 +130,7 @@ static void apply_failure(struct writer *w, const struct pending *p)
     failure_note(&r.failure, p->now_ms);
     r.failure_text = bytes_of(p);
     if (verdict != CACHE_FRESH && verdict != CACHE_STALE) {
-        r.has_answer = r.has_hosts = false;
+        domain_drop_answer(&r);
         r.worth = WORTH_NEGATIVE;
     }
     writer_put_domain(w, &r);
@@ -181,12 +201,42 @@ static uint8_t route_worth(const struct record_head *old,
     return new->worth;
 }
 
+/* With two configurations at work each would push out the other's. */
+static bool is_other_route(struct chars old, const struct route_record *new,
+                           uint64_t now_ms)
+{
+    struct route_record r;
+
+    return old.len > 0 && route_record_decode(old.at, old.len, &r) &&
+           r.made_of != new->made_of &&r.expires_ms > now_ms;
+}
+
+/* With the domain, if the set is its alone. */
+static bool put_route_with_domain(struct writer *w, const struct pending *p)
+{
+    struct route_record new;
+    struct domain_record d;
+
+    if (p->name_len == 0 || p->len > RECORD_ROUTE_MAX ||
+        !route_record_decode(bytes_of(p).at, p->len, &new) ||
+        !writer_domain(w, name_of(p), p->now_ms, &d) || !d.first ||
+        d.site.hash != p->site.hash || d.site.check != p->site.check ||
+        is_other_route(d.route, &new, p->now_ms))
+        return false;
+    d.route = bytes_of(p);
+    writer_put_domain(w, &d);
+    return true;
+}
+
 static void apply_route(struct writer *w, const struct pending *p)
 {
-    struct buf *b = writer_start_record(w);
+    struct buf *b;
     struct record_head old, new;
     struct kv_value value;
 
+    if (put_route_with_domain(w, p))
+        return;
+    b = writer_start_record(w);
     buf_add(b, bytes_of(p).at, p->len);
     if (b->failed)
         return;

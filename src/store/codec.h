@@ -69,6 +69,9 @@ enum codec_status dec_end(struct dec *d);
 
 #define RECORD_NAME_MAX 255 /* octets of a domain's or host's name */
 #define RECORD_TEXT_MAX 255 /* octets of a failure's text */
+/* Octets of a finished answer that a domain's record holds: larger ones would
+   make few domains fill a page. */
+#define RECORD_ROUTE_MAX 400
 
 /* How much a record is worth keeping; the higher, the more. */
 enum record_worth {
@@ -119,6 +122,8 @@ struct domain_record {
     uint64_t stored_ms;
     uint32_t ttl_s;
     struct site_id site;
+    bool first;         /* nobody else had the set when it was learnt */
+    struct chars route; /* a route_record, encoded, or empty; may have NULs */
 };
 
 bool domain_record_encode(struct buf *b, const struct domain_record *r);

@@ -2,14 +2,15 @@
  * codec_cache - the records of the DNS cache: domains and hosts
  *
  * One record a domain: the last usable answer, which is no more than the
- * hashes of its MX set (codec_site.c), and beside it what is known about
- * attempts that failed since. One record a host: the same for each address
+ * hashes of its MX set (codec_site.c), beside it what is known about attempts
+ * that failed since, and the finished answer where no other domain has the
+ * set. One record a host: the same for each address
  * family. A million of them are kept, so what is not always needed (a failure,
  * a refresh) takes no room where it is not there:
  *
  *     domain   head, u8 length of the name, u32 TTL, u64 and u32 hashes, name
  *              [u40 stored, if not when written] [u40 refresh] [failure, u8
- *              length and text]
+ *              length and text] [u16 length, finished answer]
  *     host     head, u8 length, name [u40 refresh], for each known family: u8
  *              state and flags, u8 addresses [u32 TTL] [u40 stored] [failure],
  *              addresses
@@ -29,7 +30,10 @@ enum {
     DOMAIN_REFRESH = 0x08,
     DOMAIN_CLAIM = 0x10,
     DOMAIN_FAILURE = 0x20,
-    DOMAIN_FLAGS = 0x3f
+    DOMAIN_FIRST = 0x40,
+    DOMAIN_ROUTE = 0x80,
+    DOMAIN_OF_ANSWER =
+        DOMAIN_HOSTS | DOMAIN_STORED | DOMAIN_FIRST | DOMAIN_ROUTE
 };
 
 enum { HOST_REFRESH = 0x04, HOST_FLAGS = 0x07 }; /* and FAMILY_BIT() */
@@ -97,7 +101,9 @@ static uint8_t domain_flags(const struct domain_record *r)
 
     if (r->has_answer)
         flags |= DOMAIN_ANSWER | (r->has_hosts ? DOMAIN_HOSTS : 0u) |
-                 (r->stored_ms != r->written_ms ? DOMAIN_STORED : 0u);
+                 (r->stored_ms != r->written_ms ? DOMAIN_STORED : 0u) |
+                 (r->first ? DOMAIN_FIRST : 0u) |
+                 (r->route.len > 0 ? DOMAIN_ROUTE : 0u);
     if (r->refresh_ms != 0)
         flags |= DOMAIN_REFRESH | (r->claim ? DOMAIN_CLAIM : 0u);
     if (r->failure.count > 0)
@@ -110,7 +116,8 @@ bool domain_record_encode(struct buf *b, const struct domain_record *r)
     uint8_t flags = domain_flags(r);
 
     if (r->name.len == 0 || r->name.len > RECORD_NAME_MAX ||
-        r->failure_text.len > RECORD_TEXT_MAX)
+        r->failure_text.len > RECORD_TEXT_MAX ||
+        r->route.len > RECORD_ROUTE_MAX)
         return false;
     enc_head(b, DOMAIN_VERSION, r->worth, r->written_ms, flags);
     enc_u8(b, (uint8_t)r->name.len);
@@ -127,15 +134,28 @@ bool domain_record_encode(struct buf *b, const struct domain_record *r)
         enc_u8(b, (uint8_t)r->failure_text.len);
         buf_add(b, r->failure_text.at, r->failure_text.len);
     }
+    if ((flags & DOMAIN_ROUTE) != 0) {
+        enc_u16(b, (uint16_t)r->route.len);
+        buf_add(b, r->route.at, r->route.len);
+    }
     return !b->failed;
 }
 
 static bool domain_flags_fit(uint8_t flags)
 {
-    return (flags & ~(unsigned)DOMAIN_FLAGS) == 0 &&
-           ((flags & DOMAIN_ANSWER) != 0 ||
-            (flags & (DOMAIN_HOSTS | DOMAIN_STORED)) == 0) &&
+    return ((flags & DOMAIN_ANSWER) != 0 || (flags & DOMAIN_OF_ANSWER) == 0) &&
            ((flags & DOMAIN_REFRESH) != 0 || (flags & DOMAIN_CLAIM) == 0);
+}
+
+/* What it says is looked at when it is used. */
+static void dec_route(struct dec *d, struct chars *route)
+{
+    size_t len = dec_u16(d);
+
+    route->at = (const char *)dec_take(d, len);
+    route->len = len;
+    if (len == 0 || len > RECORD_ROUTE_MAX)
+        dec_bad(d);
 }
 
 static bool domain_options(const unsigned char *at, size_t len, uint8_t flags,
@@ -152,6 +172,8 @@ static bool domain_options(const unsigned char *at, size_t len, uint8_t flags,
         dec_failure(&d, &r->failure);
         dec_chars(&d, dec_u8(&d), &r->failure_text);
     }
+    if ((flags & DOMAIN_ROUTE) != 0)
+        dec_route(&d, &r->route);
     return dec_end(&d) == CODEC_OK;
 }
 
@@ -169,17 +191,22 @@ bool domain_record_decode(const void *bytes, size_t len,
     if (!head_fits(&h, DOMAIN_VERSION) || !domain_flags_fit(h.flags) ||
         name_len == 0 || len - DOMAIN_HEAD < name_len)
         return false;
-    *r_r = (struct domain_record){
-        .name = {(const char *)p + DOMAIN_HEAD, name_len},
-        .worth = h.worth,
-        .written_ms = h.time_ms,
-        .claim = (h.flags & DOMAIN_CLAIM) != 0,
-        .has_answer = (h.flags & DOMAIN_ANSWER) != 0,
-        .has_hosts = (h.flags & DOMAIN_HOSTS) != 0,
-        .stored_ms = (h.flags & DOMAIN_ANSWER) != 0 ? h.time_ms : 0,
-        .ttl_s = load_u32(p + RECORD_HEAD + 1),
-        .site = {load_u64(p + RECORD_HEAD + 5), load_u32(p + RECORD_HEAD + 13)},
-    };
+    /* One by one: to clear all of it first would take as long as the rest. */
+    r_r->name = (struct chars){(const char *)p + DOMAIN_HEAD, name_len};
+    r_r->worth = h.worth;
+    r_r->written_ms = h.time_ms;
+    r_r->refresh_ms = 0;
+    r_r->claim = (h.flags & DOMAIN_CLAIM) != 0;
+    r_r->failure = (struct failure_note){0};
+    r_r->failure_text = (struct chars){0};
+    r_r->has_answer = (h.flags & DOMAIN_ANSWER) != 0;
+    r_r->has_hosts = (h.flags & DOMAIN_HOSTS) != 0;
+    r_r->stored_ms = (h.flags & DOMAIN_ANSWER) != 0 ? h.time_ms : 0;
+    r_r->ttl_s = load_u32(p + RECORD_HEAD + 1);
+    r_r->site.hash = load_u64(p + RECORD_HEAD + 5);
+    r_r->site.check = load_u32(p + RECORD_HEAD + 13);
+    r_r->first = (h.flags & DOMAIN_FIRST) != 0;
+    r_r->route = (struct chars){0};
     return !has_nul(&r_r->name) &&
            domain_options(p + DOMAIN_HEAD + name_len,
                           len - DOMAIN_HEAD - name_len, h.flags, r_r);

@@ -1,5 +1,6 @@
 /* What the records of the DNS cache have in common: their first octets, and
-   loads that do not go through a cursor (they are on the hot path). */
+   (packs of them, too) loads that do not go through a cursor: they are on the
+   hot path. */
 
 #ifndef STORE_CODEC_INT_H
 #define STORE_CODEC_INT_H

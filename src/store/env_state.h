@@ -8,7 +8,7 @@
 #include <mxhop/error.h>
 
 /* Version of keys and records: what others wrote is thrown away. */
-#define ENV_STATE_VERSION 1u
+#define ENV_STATE_VERSION 2u
 
 struct env_state {
     unsigned char magic[8];

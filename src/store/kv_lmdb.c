@@ -1,7 +1,8 @@
 /*
  * kv_lmdb - the DNS cache in LMDB, shared by the processes of an MTA
  *
- * Reading is a transaction of LMDB's that is begun once a view, then reset and
+ * Entries are stored in packs (kv_lmdb_pack.c), some dozens to a page. Reading
+ * is a transaction of LMDB's that is begun once a view, then reset and
  * renewed: neither takes a lock or makes a system call. Where it cannot be
  * renewed (another process made the map larger, say) there is nothing to read.
  *
@@ -22,7 +23,8 @@
 
 struct kv_view {
     struct kv_lmdb *k;
-    MDB_txn *txn; /* reset between end() and begin() */
+    MDB_txn *txn;       /* reset between end() and begin() */
+    MDB_cursor *cursor; /* of get() */
     struct kv_view *forgotten;
 };
 
@@ -46,6 +48,8 @@ static void lmdb_view_close(struct kv_view *v)
         v->k->env->forgotten_views = v;
         return;
     }
+    if (v->cursor != NULL)
+        mdb_cursor_close(v->cursor);
     if (v->txn != NULL)
         mdb_txn_abort(v->txn);
     free(v);
@@ -53,6 +57,8 @@ static void lmdb_view_close(struct kv_view *v)
 
 static bool lmdb_begin(struct kv_view *v)
 {
+    const struct env *e = v->k->env;
+
     if (kv_lmdb_inherited(v->k))
         return false;
     if (v->txn != NULL) {
@@ -64,8 +70,15 @@ static bool lmdb_begin(struct kv_view *v)
            be someone else's now: only forget it. */
         v->txn = NULL;
     }
-    if (mdb_txn_begin(v->k->env->lmdb, NULL, MDB_RDONLY, &v->txn) == 0)
+    if (mdb_txn_begin(e->lmdb, NULL, MDB_RDONLY, &v->txn) != 0) {
+        v->txn = NULL;
+        return false;
+    }
+    if (v->cursor != NULL ||
+        mdb_cursor_open(v->txn, e->dbi[0], &v->cursor) == 0)
         return true;
+    v->cursor = NULL;
+    mdb_txn_abort(v->txn);
     v->txn = NULL;
     return false;
 }
@@ -76,44 +89,37 @@ static void lmdb_end(struct kv_view *v)
         mdb_txn_reset(v->txn);
 }
 
-bool kv_lmdb_find(MDB_txn *txn, MDB_dbi dbi, uint64_t key,
-                  struct kv_value *value_r)
-{
-    MDB_val k = {sizeof(key), &key}, value;
-
-    if (mdb_get(txn, dbi, &k, &value) != 0 || value.mv_size > KV_VALUE_MAX)
-        return false;
-    value_r->data = value.mv_data;
-    value_r->len = value.mv_size;
-    return true;
-}
-
+/* The cursor is made new for each search: where it was left is of no use. */
 static bool lmdb_get(struct kv_view *v, uint64_t key, struct kv_value *value_r)
 {
     return !kv_lmdb_inherited(v->k) &&
-           kv_lmdb_find(v->txn, v->k->env->dbi[0], key, value_r);
+           mdb_cursor_renew(v->txn, v->cursor) == 0 &&
+           kv_lmdb_find(v->cursor, key, value_r);
 }
 
 static void lmdb_walk(struct kv_view *v, uint64_t from, kv_walk_fn *fn,
                       void *ctx)
 {
-    MDB_val k = {sizeof(from), &from}, value;
-    MDB_cursor *c;
+    struct kv_lmdb_at at;
+    struct kv_value value;
     uint64_t key;
     int rc;
 
     if (kv_lmdb_inherited(v->k) ||
-        mdb_cursor_open(v->txn, v->k->env->dbi[0], &c) != 0)
+        mdb_cursor_open(v->txn, v->k->env->dbi[0], &at.cursor) != 0)
         return;
-    rc = mdb_cursor_get(c, &k, &value, MDB_SET_RANGE);
-    while (rc == 0 && k.mv_size == sizeof(key)) {
-        memcpy(&key, k.mv_data, sizeof(key));
-        if (value.mv_size <= KV_VALUE_MAX &&
-            !fn(ctx, key, (struct kv_value){value.mv_data, value.mv_size}))
-            break;
-        rc = mdb_cursor_get(c, &k, &value, MDB_NEXT);
-    }
-    mdb_cursor_close(c);
+    rc = kv_lmdb_seek(&at, from, &key, &value);
+    while (rc == 0 && fn(ctx, key, value))
+        rc = kv_lmdb_next(&at, &key, &value);
+    mdb_cursor_close(at.cursor);
+}
+
+static bool count_entry(void *ctx, uint64_t key, struct kv_value value)
+{
+    (void)key;
+    (void)value;
+    ++*(uint64_t *)ctx;
+    return true;
 }
 
 static int count_reader(const char *line, void *ctx)
@@ -125,16 +131,14 @@ static int count_reader(const char *line, void *ctx)
 
 static void lmdb_stats(struct kv_view *v, struct kv_stats *stats_r)
 {
-    MDB_stat st;
     uint32_t lines = 0;
 
     memset(stats_r, 0, sizeof(*stats_r));
     stats_r->size_bytes = v->k->size_bytes;
-    if (kv_lmdb_inherited(v->k) ||
-        mdb_stat(v->txn, v->k->env->dbi[0], &st) != 0)
+    if (kv_lmdb_inherited(v->k))
         return;
     stats_r->used_bytes = kv_lmdb_live(v->txn, v->k->env->dbi[0]);
-    stats_r->entries = st.ms_entries;
+    lmdb_walk(v, 0, count_entry, &stats_r->entries);
     /* The first line is a heading. */
     mdb_reader_list(v->k->env->lmdb, count_reader, &lines);
     stats_r->readers = lines > 0 ? lines - 1 : 0;

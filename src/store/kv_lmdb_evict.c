@@ -14,8 +14,6 @@
 
 #include "store/kv_lmdb_int.h"
 
-#include <string.h>
-
 #define SEEKS      4 /* SEEKS * NEIGHBOURS entries are looked at */
 #define NEIGHBOURS 4
 #define COUNTED    64 /* entries that an estimate is based on */
@@ -23,7 +21,8 @@
 #define EVICTABLE  KV_SERVER /* kinds before it */
 
 struct evictor {
-    MDB_cursor *cursor;
+    struct kv_lmdb_edit *edit;
+    struct kv_lmdb_at at;
     kv_rank_fn *rank;
     uint64_t *random;
     uint64_t weight[EVICTABLE], total;
@@ -49,30 +48,31 @@ uint64_t kv_lmdb_live(MDB_txn *txn, MDB_dbi dbi)
            st.ms_psize;
 }
 
-/* MDB_SET_RANGE: from *key on; MDB_NEXT. 0, MDB_NOTFOUND at the end of the
-   kind, or an error. */
-static int move(struct evictor *v, MDB_cursor_op op, enum kv_kind kind,
-                uint64_t *key, MDB_val *value)
+/* From *key on; 0, MDB_NOTFOUND at the end of its kind, or an error. */
+static int seek(struct evictor *v, uint64_t *key, struct kv_value *value)
 {
-    MDB_val k = {sizeof(*key), key};
-    int rc = mdb_cursor_get(v->cursor, &k, value, op);
+    enum kv_kind kind = kv_kind_of(*key);
+    int rc = kv_lmdb_seek(&v->at, *key, key, value);
 
-    if (rc == 0 && k.mv_size != sizeof(*key))
-        rc = MDB_CORRUPTED;
-    if (rc != 0)
-        return rc;
-    memcpy(key, k.mv_data, sizeof(*key));
-    return kv_kind_of(*key) == kind ? 0 : MDB_NOTFOUND;
+    return rc == 0 && kv_kind_of(*key) != kind ? MDB_NOTFOUND : rc;
+}
+
+static int next(struct evictor *v, uint64_t *key, struct kv_value *value)
+{
+    enum kv_kind kind = kv_kind_of(*key);
+    int rc = kv_lmdb_next(&v->at, key, value);
+
+    return rc == 0 && kv_kind_of(*key) != kind ? MDB_NOTFOUND : rc;
 }
 
 static int weigh(struct evictor *v, enum kv_kind kind)
 {
     uint64_t key = kv_key(kind, 0), n = 0, span;
-    MDB_val value;
-    int rc = move(v, MDB_SET_RANGE, kind, &key, &value);
+    struct kv_value value;
+    int rc = seek(v, &key, &value);
 
     while (rc == 0 && ++n < COUNTED)
-        rc = move(v, MDB_NEXT, kind, &key, &value);
+        rc = next(v, &key, &value);
     if (rc != 0 && rc != MDB_NOTFOUND)
         return rc;
     v->weight[kind] = n;
@@ -102,29 +102,28 @@ static int sample(struct evictor *v, bool *any, uint64_t *key_r,
 {
     enum kv_kind kind = draw_kind(v);
     uint64_t key = kv_key(kind, draw(v->random)), rank;
-    MDB_val value;
-    int rc = move(v, MDB_SET_RANGE, kind, &key, &value);
+    struct kv_value value;
+    int rc = seek(v, &key, &value);
 
     if (rc == MDB_NOTFOUND) {
         key = kv_key(kind, 0);
-        rc = move(v, MDB_SET_RANGE, kind, &key, &value);
+        rc = seek(v, &key, &value);
     }
     for (int i = 0; rc == 0 && i < NEIGHBOURS; i++) {
-        rank = v->rank(key, (struct kv_value){value.mv_data, value.mv_size});
+        rank = v->rank(key, value);
         if (!*any || rank < *lowest) {
             *any = true;
             *lowest = rank;
             *key_r = key;
         }
-        rc = move(v, MDB_NEXT, kind, &key, &value);
+        rc = next(v, &key, &value);
     }
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
-static int evict_one(struct evictor *v, MDB_txn *txn, MDB_dbi dbi)
+static int evict_one(struct evictor *v)
 {
     uint64_t key = 0, lowest = 0;
-    MDB_val k = {sizeof(key), &key};
     bool any = false;
     int rc = 0;
 
@@ -132,22 +131,20 @@ static int evict_one(struct evictor *v, MDB_txn *txn, MDB_dbi dbi)
         rc = sample(v, &any, &key, &lowest);
     if (rc != 0)
         return rc;
-    return any ? mdb_del(txn, dbi, &k, NULL) : MDB_NOTFOUND;
+    return any ? kv_lmdb_pack_del(v->edit, key) : MDB_NOTFOUND;
 }
 
-int kv_lmdb_evict(MDB_txn *txn, MDB_dbi dbi, kv_rank_fn *rank, uint64_t n,
+int kv_lmdb_evict(struct kv_lmdb_edit *e, kv_rank_fn *rank, uint64_t n,
                   uint64_t keep_bytes, uint64_t *random)
 {
-    struct evictor v = {.rank = rank, .random = random};
-    int rc = mdb_cursor_open(txn, dbi, &v.cursor);
+    struct evictor v = {
+        .edit = e, .at.cursor = e->cursor, .rank = rank, .random = random};
+    int rc = 0;
 
-    if (rc != 0)
-        return rc;
     for (enum kv_kind kind = 0; rc == 0 && kind < EVICTABLE; kind++)
         rc = weigh(&v, kind);
     while (rc == 0 && v.total > 0 && n-- > 0 &&
-           kv_lmdb_live(txn, dbi) > keep_bytes)
-        rc = evict_one(&v, txn, dbi);
-    mdb_cursor_close(v.cursor);
+           kv_lmdb_live(e->txn, e->dbi) > keep_bytes)
+        rc = evict_one(&v);
     return rc == MDB_NOTFOUND ? 0 : rc; /* nothing is left to evict */
 }

@@ -5,8 +5,19 @@
 
 #include "store/env_impl.h"
 #include "store/kv.h"
+#include "store/kv_pack.h"
 
 #define PAGE 4096 /* LMDB's, about: for estimates only */
+
+/* What changing the entries of a transaction takes. */
+struct kv_lmdb_edit {
+    MDB_txn *txn; /* NULL: there is none, or it failed and is gone */
+    MDB_dbi dbi;
+    MDB_cursor *cursor; /* ends with the transaction */
+    struct kv_pack_list list;
+    size_t used; /* of: two packs and a value, before they were changed */
+    unsigned char bytes[2 * KV_PACK_ONE(KV_VALUE_MAX) + KV_VALUE_MAX];
+};
 
 struct kv_lmdb {
     struct kv kv;
@@ -15,7 +26,7 @@ struct kv_lmdb {
     uint64_t size_bytes;
     uint64_t random;
     /* Between write_begin() and commit(): */
-    MDB_txn *txn;       /* NULL: it failed and is gone */
+    struct kv_lmdb_edit edit;
     int rc;             /* what it failed of, or 0 */
     uint64_t puts;      /* in this transaction, */
     uint64_t dirty;     /* and pages that it wrote, about */
@@ -28,8 +39,25 @@ static inline bool kv_lmdb_inherited(const struct kv_lmdb *k)
     return *k->env->own == 0;
 }
 
-bool kv_lmdb_find(MDB_txn *txn, MDB_dbi dbi, uint64_t key,
-                  struct kv_value *value_r);
+/* ---- kv_lmdb_pack.c: 0, or an error of LMDB ---- */
+
+bool kv_lmdb_find(MDB_cursor *c, uint64_t key, struct kv_value *value_r);
+
+/* A walk. MDB_NOTFOUND at its end. */
+struct kv_lmdb_at {
+    MDB_cursor *cursor;
+    struct kv_pack pack;
+    size_t i; /* the next in it */
+};
+int kv_lmdb_seek(struct kv_lmdb_at *at, uint64_t from, uint64_t *key_r,
+                 struct kv_value *value_r);
+int kv_lmdb_next(struct kv_lmdb_at *at, uint64_t *key_r,
+                 struct kv_value *value_r);
+
+/* The value is of 1 to KV_VALUE_MAX octets, and may be of kv_lmdb_find(). */
+int kv_lmdb_pack_put(struct kv_lmdb_edit *e, uint64_t key,
+                     struct kv_value value);
+int kv_lmdb_pack_del(struct kv_lmdb_edit *e, uint64_t key);
 
 /* ---- kv_lmdb_write.c ---- */
 
@@ -51,7 +79,7 @@ uint64_t kv_lmdb_live(MDB_txn *txn, MDB_dbi dbi);
  * state of a generator. 0 or an error of LMDB, after which the transaction
  * can only be aborted.
  */
-int kv_lmdb_evict(MDB_txn *txn, MDB_dbi dbi, kv_rank_fn *rank, uint64_t n,
+int kv_lmdb_evict(struct kv_lmdb_edit *e, kv_rank_fn *rank, uint64_t n,
                   uint64_t keep_bytes, uint64_t *random);
 
 #endif

@@ -35,10 +35,27 @@ static void unlock(struct kv_lmdb *k)
     pthread_mutex_unlock(&k->env->write);
 }
 
+static void abandon(struct kv_lmdb *k)
+{
+    mdb_txn_abort(k->edit.txn);
+    k->edit.txn = NULL;
+}
+
 static int begin(struct kv_lmdb *k)
 {
+    struct kv_lmdb_edit *e = &k->edit;
+    int rc;
+
     k->puts = k->dirty = 0;
-    return mdb_txn_begin(k->env->lmdb, NULL, 0, &k->txn);
+    e->dbi = k->env->dbi[0];
+    rc = mdb_txn_begin(k->env->lmdb, NULL, 0, &e->txn);
+    if (rc == 0)
+        rc = mdb_cursor_open(e->txn, e->dbi, &e->cursor);
+    else
+        e->txn = NULL;
+    if (rc != 0 && e->txn != NULL)
+        abandon(k);
+    return rc;
 }
 
 bool kv_lmdb_write_begin(struct kv *kv, uint32_t wait_ms)
@@ -64,7 +81,7 @@ bool kv_lmdb_write_get(struct kv *kv, uint64_t key, struct kv_value *value_r)
 {
     struct kv_lmdb *k = (struct kv_lmdb *)kv;
 
-    return k->rc == 0 && kv_lmdb_find(k->txn, k->env->dbi[0], key, value_r);
+    return k->rc == 0 && kv_lmdb_find(k->edit.cursor, key, value_r);
 }
 
 /* ---- ending a transaction ---- */
@@ -78,21 +95,21 @@ static int make_room(struct kv_lmdb *k)
 {
     uint64_t n = EVICT_PER_PUT * k->puts;
 
-    if (kv_lmdb_live(k->txn, k->env->dbi[0]) > k->size_bytes)
+    if (kv_lmdb_live(k->edit.txn, k->edit.dbi) > k->size_bytes)
         n += EVICT_OVER_SIZE;
-    return kv_lmdb_evict(k->txn, k->env->dbi[0], k->rank, n, keep_bytes(k),
-                         &k->random);
+    return kv_lmdb_evict(&k->edit, k->rank, n, keep_bytes(k), &k->random);
 }
 
 static void end(struct kv_lmdb *k)
 {
     if (k->rc == 0)
         k->rc = make_room(k);
-    if (k->rc == 0)
-        k->rc = mdb_txn_commit(k->txn);
-    else
-        mdb_txn_abort(k->txn);
-    k->txn = NULL;
+    if (k->rc != 0) {
+        abandon(k);
+        return;
+    }
+    k->rc = mdb_txn_commit(k->edit.txn);
+    k->edit.txn = NULL;
 }
 
 /*
@@ -110,12 +127,12 @@ static void make_room_only(struct kv_lmdb *k)
          n /= EVICT_FULL_LESS) {
         if (begin(k) != 0)
             return;
-        rc =
-            kv_lmdb_evict(k->txn, k->env->dbi[0], k->rank, n, keep, &k->random);
+        rc = kv_lmdb_evict(&k->edit, k->rank, n, keep, &k->random);
         if (rc == 0)
-            rc = mdb_txn_commit(k->txn);
+            rc = mdb_txn_commit(k->edit.txn);
         else
-            mdb_txn_abort(k->txn);
+            mdb_txn_abort(k->edit.txn);
+        k->edit.txn = NULL;
     }
 }
 
@@ -135,14 +152,13 @@ bool kv_lmdb_commit(struct kv *kv)
     struct kv_lmdb *k = (struct kv_lmdb *)kv;
     bool kept;
 
-    if (k->txn != NULL)
+    if (k->edit.txn != NULL)
         end(k);
     kept = k->rc == 0;
     if (kept)
         check_readers(k->env);
     else
         make_room_only(k);
-    k->txn = NULL;
     unlock(k);
     return kept;
 }
@@ -158,19 +174,15 @@ static void count_dirty(struct kv_lmdb *k, size_t pages)
     end(k);
     if (k->rc == 0)
         k->rc = begin(k);
-    if (k->rc != 0)
-        k->txn = NULL;
 }
 
 void kv_lmdb_put(struct kv *kv, uint64_t key, const void *value, size_t len)
 {
     struct kv_lmdb *k = (struct kv_lmdb *)kv;
-    MDB_val name = {sizeof(key), &key};
-    MDB_val data = {len, (void *)(uintptr_t)value};
 
     if (k->rc != 0 || len == 0 || len > KV_VALUE_MAX)
         return;
-    k->rc = mdb_put(k->txn, k->env->dbi[0], &name, &data, 0);
+    k->rc = kv_lmdb_pack_put(&k->edit, key, (struct kv_value){value, len});
     k->puts++;
     count_dirty(k, 1 + len / PAGE);
 }
@@ -178,12 +190,11 @@ void kv_lmdb_put(struct kv *kv, uint64_t key, const void *value, size_t len)
 void kv_lmdb_del(struct kv *kv, uint64_t key)
 {
     struct kv_lmdb *k = (struct kv_lmdb *)kv;
-    MDB_val name = {sizeof(key), &key};
     int rc;
 
     if (k->rc != 0)
         return;
-    rc = mdb_del(k->txn, k->env->dbi[0], &name, NULL);
+    rc = kv_lmdb_pack_del(&k->edit, key);
     k->rc = rc == MDB_NOTFOUND ? 0 : rc;
     count_dirty(k, 1);
 }
@@ -193,5 +204,5 @@ void kv_lmdb_clear(struct kv *kv)
     struct kv_lmdb *k = (struct kv_lmdb *)kv;
 
     if (k->rc == 0)
-        k->rc = mdb_drop(k->txn, k->env->dbi[0], 0);
+        k->rc = mdb_drop(k->edit.txn, k->edit.dbi, 0);
 }

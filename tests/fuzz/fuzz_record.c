@@ -34,6 +34,7 @@ static void check_domain(const uint8_t *data, size_t size, struct buf *one,
     assert(domain_record_decode(one->data, one->len, &r));
     check_chars(r.name, one);
     check_chars(r.failure_text, one);
+    assert(r.route.len <= RECORD_ROUTE_MAX);
     assert(domain_record_encode(two, &r));
     check_same(one, two);
 }

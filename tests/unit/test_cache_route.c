@@ -1,6 +1,7 @@
 /* The DNS cache: finished answers, and threads that use it. */
 
 #include "cache_fixture.h"
+#include "store/cache_memo.h"
 
 /* ---- finished answers ---- */
 
@@ -189,6 +190,231 @@ START_TEST(hot_path_allocates_nothing)
 }
 END_TEST
 
+/* ---- finished answers that are kept with a domain ---- */
+
+static void put_route_of(const char *domain, const char *text,
+                         const struct mxset *set, uint64_t made_of)
+{
+    struct cache_route r = {.domain = domain,
+                            .now_ms = T0,
+                            .made_of = made_of,
+                            .expires_ms = T0 + 50000,
+                            .from_s = 1000,
+                            .until_s = 2000,
+                            .text = text};
+
+    cache_put_route(cache, set, &r);
+    flush();
+}
+
+/* How many entries of its own finished answers have. */
+static size_t route_entries(void)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < fake->n; i++)
+        n += kv_kind_of(fake->entry[i].key) == KV_ROUTE;
+    return n;
+}
+
+START_TEST(route_with_domain)
+{
+    struct mxset s = make_set(MX_HOSTS, 60, "mx.example.com");
+    struct cached_route r;
+    struct buf b = {0};
+
+    put(MX_HOSTS, false, 60, T0);
+    put_route_of(EXAMPLE, "text", &s, MADE_OF);
+    ck_assert_uint_eq(route_entries(), 0);
+    ck_assert_uint_eq(stats_at(T0).entries[KV_ROUTE], 1);
+    ck_assert(cache_get_route(view, EXAMPLE, routes[_i].made_of,
+                              routes[_i].now_ms, routes[_i].now_s, &r,
+                              &b) == routes[_i].found);
+    if (routes[_i].found)
+        ck_assert_str_eq(b.data, "text");
+    mxset_free(&s);
+    buf_free(&b);
+}
+END_TEST
+
+/* Also where the answer was learnt again, or asking failed, but not where the
+   set is another. */
+START_TEST(route_stays_with_domain)
+{
+    struct mxset s = make_set(MX_HOSTS, 60, "mx.example.com");
+    struct cached_route r;
+    struct buf b = {0};
+
+    put(MX_HOSTS, false, 60, T0);
+    put_route_of(EXAMPLE, "text", &s, MADE_OF);
+    put(MX_FAILURE, false, 0, T0);
+    cache_note_refresh(cache, EXAMPLE, T0);
+    cache_touch(cache, EXAMPLE);
+    flush();
+    ck_assert(cache_get_route(view, EXAMPLE, MADE_OF, T0, 1500, &r, &b));
+    put(MX_HOSTS, false, 60, T0);
+    ck_assert(cache_get_route(view, EXAMPLE, MADE_OF, T0, 1500, &r, &b));
+    ck_assert_str_eq(b.data, "text");
+    ck_assert(!r.once);
+    put_route_of(EXAMPLE, "newer", &s, MADE_OF);
+    ck_assert(cache_get_route(view, EXAMPLE, MADE_OF, T0, 1500, &r, &b));
+    ck_assert_str_eq(b.data, "newer");
+    put(MX_NULL, false, 60, T0);
+    ck_assert(!cache_get_route(view, EXAMPLE, MADE_OF, T0, 1500, &r, &b));
+    put(MX_HOSTS, false, 60, T0);
+    ck_assert(!cache_get_route(view, EXAMPLE, MADE_OF, T0, 1500, &r, &b));
+    mxset_free(&s);
+    buf_free(&b);
+}
+END_TEST
+
+/* Two configurations use one cache: neither pushes out what the other made. */
+START_TEST(routes_of_two_configurations)
+{
+    struct mxset s = make_set(MX_HOSTS, 60, "mx.example.com");
+    struct cached_route r;
+    struct buf b = {0};
+
+    put(MX_HOSTS, false, 60, T0);
+    put_route_of(EXAMPLE, "one", &s, MADE_OF);
+    put_route_of(EXAMPLE, "two", &s, MADE_OF + 1);
+    ck_assert(cache_get_route(view, EXAMPLE, MADE_OF, T0, 1500, &r, &b));
+    ck_assert_str_eq(b.data, "one");
+    ck_assert(cache_get_route(view, EXAMPLE, MADE_OF + 1, T0, 1500, &r, &b));
+    ck_assert_str_eq(b.data, "two");
+    ck_assert_uint_eq(route_entries(), 1);
+    mxset_free(&s);
+    buf_free(&b);
+}
+END_TEST
+
+/* What a set is shared for is kept once; so is what is too long for a domain's
+   record, and what was made for a domain that has another set by now. */
+START_TEST(routes_with_the_set)
+{
+    struct mxset s = make_set(MX_HOSTS, 60, "mx.example.com");
+    struct mxset other = make_set(MX_HOSTS, 60, "mx.other.example");
+    char text[RECORD_ROUTE_MAX + 1];
+    struct cached_route r;
+    struct buf b = {0};
+
+    memset(text, 'x', sizeof(text));
+    text[RECORD_ROUTE_MAX] = '\0';
+    put(MX_HOSTS, false, 60, T0);
+    put_name("two.example", MX_HOSTS, 60, T0);
+    put_route_of("two.example", "text", &s, MADE_OF);
+    ck_assert(cache_get_route(view, EXAMPLE, MADE_OF, T0, 1500, &r, &b));
+    ck_assert_str_eq(b.data, "text");
+    ck_assert_uint_eq(route_entries(), 1);
+    put_route_of(EXAMPLE, text, &s, MADE_OF + 1);
+    ck_assert_uint_eq(route_entries(), 2);
+    ck_assert(cache_get_route(view, EXAMPLE, MADE_OF + 1, T0, 1500, &r, &b));
+    ck_assert_str_eq(b.data, text);
+    put_route_of(EXAMPLE, "other", &other, MADE_OF);
+    ck_assert_uint_eq(route_entries(), 3);
+    ck_assert(cache_get_route(view, EXAMPLE, MADE_OF, T0, 1500, &r, &b));
+    ck_assert_str_eq(b.data, "text");
+    put_route_of("none.example", "none", &other, MADE_OF + 2);
+    ck_assert_uint_eq(route_entries(), 4);
+    mxset_free(&s);
+    mxset_free(&other);
+    buf_free(&b);
+}
+END_TEST
+
+/* Whatever is damaged in it: no answer, or the text as it was. */
+START_TEST(route_with_domain_damaged)
+{
+    struct mxset s = make_set(MX_HOSTS, 60, "mx.example.com");
+    struct fake_entry *e;
+    struct cached_route r;
+    struct buf b = {0};
+
+    put(MX_HOSTS, false, 60, T0);
+    put_route_of(EXAMPLE, "text", &s, MADE_OF);
+    e = &fake->entry[0];
+    while (kv_kind_of(e->key) != KV_DOMAIN)
+        e++;
+    for (size_t i = 0; i < e->len - 4; i++)
+        for (int bit = 0; bit < 8; bit++) {
+            e->value[i] ^= (unsigned char)(1 << bit);
+            if (cache_get_route(view, EXAMPLE, MADE_OF, T0, 1500, &r, &b))
+                ck_assert(!r.has_text || strcmp(b.data, "text") == 0);
+            e->value[i] ^= (unsigned char)(1 << bit);
+        }
+    mxset_free(&s);
+    buf_free(&b);
+}
+END_TEST
+
+/* ---- the memory of a view ---- */
+
+/* More sets than it has room for: no answer is another's. */
+START_TEST(memo_of_many_sets)
+{
+    enum { SETS = 70000 };
+    struct memo *m = memo_open();
+    struct route_record r = {.made_of = MADE_OF,
+                             .expires_ms = UINT64_MAX,
+                             .until_s = 2000,
+                             .has_text = true},
+                        got;
+    size_t found = 0;
+    char text[32];
+
+    ck_assert_ptr_nonnull(m);
+    for (uint64_t i = 0; i < SETS; i++) {
+        struct site_id id = {i * 0x9E3779B97F4A7C15u, (uint32_t)i};
+
+        ck_assert(!memo_get(m, id, MADE_OF, T0, 1500, &got));
+        snprintf(text, sizeof(text), "%d", (int)i);
+        r.text = (struct chars){text, strlen(text)};
+        memo_put(m, id, T0, &r);
+        if (i < 50000)
+            ck_assert(memo_get(m, id, MADE_OF, T0, 1500, &got));
+    }
+    for (uint64_t i = 0; i < SETS; i++) {
+        struct site_id id = {i * 0x9E3779B97F4A7C15u, (uint32_t)i};
+
+        if (!memo_get(m, id, MADE_OF, T0, 1500, &got))
+            continue;
+        found++;
+        snprintf(text, sizeof(text), "%d", (int)i);
+        ck_assert_uint_eq(got.text.len, strlen(text));
+        ck_assert_mem_eq(got.text.at, text, got.text.len);
+        id.check++;
+        ck_assert(!memo_get(m, id, MADE_OF, T0, 1500, &got));
+    }
+    ck_assert_uint_gt(found, 50000);
+    ck_assert_uint_lt(found, 65536);
+    /* Of other rules: the old ones are gone. */
+    r.made_of++;
+    memo_put(m, (struct site_id){1, 1}, T0, &r);
+    ck_assert(!memo_get(m, (struct site_id){1, 1}, MADE_OF, T0, 1500, &got));
+    ck_assert(memo_get(m, (struct site_id){1, 1}, MADE_OF + 1, T0, 1500, &got));
+    memo_close(m);
+}
+END_TEST
+
+/* Without memory it remembers less, and nothing wrong. */
+START_TEST(memo_without_memory)
+{
+    struct route_record r = {.expires_ms = UINT64_MAX, .until_s = 2000}, got;
+    struct site_id id = {1, 1};
+
+    for (unsigned n = 1; n <= 2; n++) {
+        struct memo *m;
+
+        failmalloc_at(n);
+        m = memo_open();
+        memo_put(m, id, T0, &r);
+        failmalloc_at(0);
+        ck_assert(!memo_get(m, id, 0, T0, 1500, &got));
+        memo_close(m);
+    }
+}
+END_TEST
+
 /* ---- threads ---- */
 
 #define ROUNDS 2000
@@ -268,6 +494,13 @@ int main(void)
     tcase_add_test(t, route_is_remembered_for_some_seconds);
     tcase_add_test(t, route_damaged);
     tcase_add_test(t, hot_path_allocates_nothing);
+    tcase_add_loop_test(t, route_with_domain, 0, COUNT(routes));
+    tcase_add_test(t, route_stays_with_domain);
+    tcase_add_test(t, routes_of_two_configurations);
+    tcase_add_test(t, routes_with_the_set);
+    tcase_add_test(t, route_with_domain_damaged);
+    tcase_add_test(t, memo_of_many_sets);
+    tcase_add_test(t, memo_without_memory);
     tcase_add_test(t, threads);
     return run_tests(s);
 }

@@ -34,6 +34,8 @@ static struct domain_record sample_domain(void)
     r.stored_ms = 900;
     r.failure = (struct failure_note){2, 11000};
     r.failure_text = chars("SERVFAIL from 192.0.2.1");
+    r.first = true;
+    r.route = (struct chars){"any\0thing", 9};
     return r;
 }
 
@@ -125,6 +127,8 @@ static void assert_domain(const struct domain_record *a,
     ck_assert_uint_eq(a->ttl_s, b->ttl_s);
     ck_assert_uint_eq(a->site.hash, b->site.hash);
     ck_assert_uint_eq(a->site.check, b->site.check);
+    ck_assert_int_eq(a->first, b->first);
+    assert_chars(a->route, b->route);
 }
 
 START_TEST(domain_roundtrip)

@@ -259,6 +259,137 @@ START_TEST(clear_and_stats)
 }
 END_TEST
 
+/* ---- against a table of what was put ---- */
+
+enum { MODEL_KEYS = 3000, MODEL_ROUNDS = 60, MODEL_CHANGES = 500 };
+
+struct model {
+    struct kv *kv;
+    uint64_t key[MODEL_KEYS];
+    size_t len[MODEL_KEYS]; /* 0: not there */
+    unsigned char fill[MODEL_KEYS];
+    size_t seen;
+    uint64_t last;
+};
+
+/* Mostly small, some as large as a page and more. */
+static size_t some_length(unsigned r)
+{
+    static const size_t most[] = {20, 20, 60, 60, 150, 400, 3000, 9000};
+
+    return 1 + (r >> 3) % most[r % 8];
+}
+
+static void check_model_value(const struct model *m, size_t i,
+                              struct kv_value v)
+{
+    size_t same = 0;
+
+    while (same < v.len && v.data[same] == m->fill[i])
+        same++;
+    ck_assert_uint_eq(v.len, m->len[i]);
+    ck_assert_uint_eq(same, v.len);
+}
+
+static size_t model_index(const struct model *m, uint64_t key)
+{
+    size_t i = 0;
+
+    while (i < MODEL_KEYS && m->key[i] != key)
+        i++;
+    ck_assert_uint_lt(i, MODEL_KEYS);
+    return i;
+}
+
+static bool see_model(void *ctx, uint64_t key, struct kv_value value)
+{
+    struct model *m = ctx;
+
+    ck_assert(m->seen == 0 || key > m->last);
+    m->last = key;
+    m->seen++;
+    check_model_value(m, model_index(m, key), value);
+    return true;
+}
+
+static void check_model(struct model *m)
+{
+    struct kv_view *v = m->kv->ops->view_open(m->kv);
+    struct kv_value value;
+    size_t n = 0;
+
+    ck_assert(m->kv->ops->begin(v));
+    for (size_t i = 0; i < MODEL_KEYS; i++) {
+        bool found = m->kv->ops->get(v, m->key[i], &value);
+
+        ck_assert(found == (m->len[i] > 0));
+        if (found)
+            check_model_value(m, i, value);
+        n += found;
+    }
+    m->seen = 0;
+    m->kv->ops->walk(v, 0, see_model, m);
+    ck_assert_uint_eq(m->seen, n);
+    m->kv->ops->end(v);
+    m->kv->ops->view_close(v);
+}
+
+static void change_model(struct model *m, unsigned *r, unsigned dels_of_8)
+{
+    static unsigned char value[9001];
+    struct kv_value v;
+    size_t i;
+
+    *r = *r * 1103515245 + 12345;
+    i = (*r >> 8) % MODEL_KEYS;
+    if ((*r >> 5) % 8 < dels_of_8) {
+        m->len[i] = 0;
+        m->kv->ops->del(m->kv, m->key[i]);
+    } else {
+        m->len[i] = some_length(*r >> 10);
+        m->fill[i] = (unsigned char)*r;
+        memset(value, m->fill[i], m->len[i]);
+        m->kv->ops->put(m->kv, m->key[i], value, m->len[i]);
+    }
+    ck_assert(m->kv->ops->write_get(m->kv, m->key[i], &v) == (m->len[i] > 0));
+}
+
+/* Grows, then shrinks: all that was put is there, in order, and nothing else;
+   what is deleted gives its room back. */
+START_TEST(as_put)
+{
+    static struct model m;
+    struct kv_stats most, least;
+    struct kv_view *v;
+    unsigned r = 1;
+
+    m = (struct model){.kv = open_kv(_i, 32 << 20)};
+    for (size_t i = 0; i < MODEL_KEYS; i++)
+        m.key[i] = i == 0 ? UINT64_MAX : key_of((uint64_t)i % KV_KINDS, i);
+    v = m.kv->ops->view_open(m.kv);
+    for (unsigned round = 0; round < MODEL_ROUNDS; round++) {
+        ck_assert(m.kv->ops->write_begin(m.kv, 1000));
+        for (unsigned i = 0; i < MODEL_CHANGES; i++)
+            change_model(&m, &r, round < MODEL_ROUNDS / 2 ? 2 : 7);
+        ck_assert(m.kv->ops->commit(m.kv));
+        if (round % 10 == 9)
+            check_model(&m);
+        if (round != MODEL_ROUNDS / 2)
+            continue;
+        ck_assert(m.kv->ops->begin(v));
+        m.kv->ops->stats(v, &most);
+        m.kv->ops->end(v);
+    }
+    ck_assert(m.kv->ops->begin(v));
+    m.kv->ops->stats(v, &least);
+    m.kv->ops->end(v);
+    ck_assert_uint_lt(least.entries, most.entries / 3);
+    ck_assert_uint_lt(least.used_bytes, most.used_bytes / 2);
+    m.kv->ops->view_close(v);
+    m.kv->ops->close(m.kv);
+}
+END_TEST
+
 /* A flood of low rank does not drive out what ranks higher, nor servers. */
 START_TEST(evicts_low_ranks)
 {
@@ -533,6 +664,7 @@ int main(void)
     tcase_add_loop_test(t, limits, 0, BACKENDS);
     tcase_add_loop_test(t, walk_in_order, 0, BACKENDS);
     tcase_add_loop_test(t, clear_and_stats, 0, BACKENDS);
+    tcase_add_loop_test(t, as_put, 0, BACKENDS);
     tcase_add_loop_test(t, evicts_low_ranks, 0, BACKENDS);
     tcase_add_loop_test(t, large_batch, 0, BACKENDS);
     tcase_add_loop_test(t, threads, 0, BACKENDS);
