@@ -8,6 +8,7 @@
 #include "model/mxset.h"
 #include "probe.h"
 #include "source/compile.h"
+#include "source/ldap_settings.h"
 #include "util/buf.h"
 
 /* Exit statuses, DESIGN 8; the rest from <sysexits.h>. */
@@ -90,9 +91,20 @@ void cli_add_printable(struct buf *out, const char *text, size_t len);
 /* Print it with a newline, empty it. false: no memory, or nobody reads. */
 bool cli_put_line(struct buf *line);
 
+/* source.c: where the overrides come from, checked; false after a complaint.
+   Whatever it returned, cli_source_free(). */
+struct cli_source {
+    struct source source;
+    struct ldap_settings ldap;
+};
+bool cli_source(const struct conf *conf, struct cli_source *s_r);
+void cli_source_free(struct cli_source *s);
+
 /* From the configuration: what compile_overrides() needs. */
-struct compile_options cli_compile_options(const struct conf *conf);
-/* A finding as one line on standard error: file, line, DN, text. */
+struct compile_options cli_compile_options(const struct conf *conf,
+                                           const struct cli_source *source);
+/* A finding as one line on standard error: file, line, DN, text. ctx: struct
+   source. */
 void cli_report(void *ctx, const struct finding *f);
 
 #endif

@@ -31,29 +31,29 @@ static int print_params(const struct conf *conf)
     return 0;
 }
 
-static int check_overrides(struct mxhop *mx, const char *source)
+static int check_overrides(struct mxhop *mx, const struct cli_source *source)
 {
-    struct compile_options options = cli_compile_options(probe_conf(mx));
+    struct compile_options options =
+        cli_compile_options(probe_conf(mx), source);
     struct compile_result result;
     struct mxhop_error err;
-    struct ovset set;
-    unsigned findings;
-    int status;
+    enum mxhop_status status;
+    unsigned findings = 0;
 
-    options.source = source;
     options.dry_run = true;
-    options.ctx = (void *)source;
-    if (compile_overrides(&options, &result, &err) != MXHOP_OK)
+    status = compile_overrides(&options, &result, &err);
+    if (status == MXHOP_OK) {
+        const struct ovset set = {.v = result.read, .n = result.n_read};
+
+        findings = result.findings;
+        cli_check_hosts(mx, &set, &findings);
+        cli_check_redundant(mx, &set, &findings);
+        printf("# %s: %u valid entries, %u findings\n", source->source.text,
+               result.entries, findings);
+    }
+    compile_free(&result);
+    if (status != MXHOP_OK)
         return cli_fail(&err);
-    findings = result.findings;
-    status = ovset_read_source(&set, source, false);
-    if (status != 0)
-        return status;
-    cli_check_hosts(mx, &set, &findings);
-    cli_check_redundant(mx, &set, &findings);
-    ovset_free(&set);
-    printf("# %s: %u valid entries, %u findings\n", source, result.entries,
-           findings);
     return findings > 0 ? 1 : 0;
 }
 
@@ -61,23 +61,31 @@ static int check_source(struct mxhop *mx)
 {
     const struct conf *conf = probe_conf(mx);
     int status = print_params(conf);
+    struct cli_source source;
 
     if (status != 0 || conf->overrides[0] == '\0')
         return status;
-    return check_overrides(mx, conf->overrides);
+    status = EXIT_CONFIG;
+    if (cli_source(conf, &source))
+        status = check_overrides(mx, &source);
+    cli_source_free(&source);
+    return status;
 }
 
 static int check_file(struct mxhop *mx, const char *file)
 {
-    struct buf source = {0};
+    struct buf text = {0};
     int status = 71;
 
-    buf_printf(&source, "ldif:%s", file);
-    if (!source.failed)
-        status = check_overrides(mx, source.data);
-    else
+    buf_printf(&text, "ldif:%s", file);
+    if (!text.failed) {
+        const struct cli_source source = {.source = {.text = text.data}};
+
+        status = check_overrides(mx, &source);
+    } else {
         cli_complain("out of memory");
-    buf_free(&source);
+    }
+    buf_free(&text);
     return status;
 }
 

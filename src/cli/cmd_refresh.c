@@ -11,26 +11,44 @@
 #include <stdio.h>
 
 /* The table is written: what comes now informs only. */
-static void report_hosts(const char *config)
+static void report_hosts(const char *config, const struct compile_result *r)
 {
     unsigned findings = 0;
-    struct ovset set;
+    struct ovset set = {.v = r->read, .n = r->n_read};
     int status;
-    struct mxhop *mx = cli_open(config, &status);
+    struct mxhop *mx = r->n_read > 0 ? cli_open(config, &status) : NULL;
 
     if (mx == NULL)
         return;
-    if (ovset_read_table(&set, probe_conf(mx)) == 0)
-        cli_check_hosts(mx, &set, &findings);
-    ovset_free(&set);
+    cli_check_hosts(mx, &set, &findings);
     mxhop_close(&mx);
 }
 
-static int refresh(const struct conf *conf, bool force)
+static int refresh_once(const struct conf *conf,
+                        const struct cli_source *source, bool force,
+                        const char *config)
 {
-    struct compile_options options = cli_compile_options(conf);
+    struct compile_options options = cli_compile_options(conf, source);
     struct compile_result result;
     struct mxhop_error err;
+    enum mxhop_status status;
+
+    options.force = force;
+    status = compile_overrides(&options, &result, &err);
+    if (status == MXHOP_OK) {
+        printf("%s: %u entries%s, version %llu, %u skipped\n",
+               conf->override_table, result.entries,
+               result.change.changed ? "" : " (unchanged)",
+               (unsigned long long)result.change.version, result.skipped);
+        report_hosts(config, &result);
+    }
+    compile_free(&result);
+    return status == MXHOP_OK ? 0 : cli_fail(&err);
+}
+
+static int refresh(const struct conf *conf, bool force, const char *config)
+{
+    struct cli_source source;
     int status;
 
     if (conf->overrides[0] == '\0') {
@@ -41,14 +59,11 @@ static int refresh(const struct conf *conf, bool force)
     status = cli_become_table_owner(conf);
     if (status != 0)
         return status;
-    options.force = force;
-    options.ctx = conf->overrides;
-    if (compile_overrides(&options, &result, &err) != MXHOP_OK)
-        return cli_fail(&err);
-    printf("%s: %u entries%s, version %llu, %u skipped\n", conf->override_table,
-           result.entries, result.change.changed ? "" : " (unchanged)",
-           (unsigned long long)result.change.version, result.skipped);
-    return 0;
+    status = EXIT_CONFIG;
+    if (cli_source(conf, &source))
+        status = refresh_once(conf, &source, force, config);
+    cli_source_free(&source);
+    return status;
 }
 
 int cmd_refresh(const char *config, int argc, char **argv)
@@ -71,9 +86,7 @@ int cmd_refresh(const char *config, int argc, char **argv)
         return cli_usage("refresh", "refresh takes no arguments");
     if (conf_load(&conf, config, NULL, &err) != MXHOP_OK)
         return cli_fail(&err);
-    status = refresh(&conf, force);
+    status = refresh(&conf, force, config);
     conf_free(&conf);
-    if (status == 0)
-        report_hosts(config);
     return status;
 }

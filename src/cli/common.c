@@ -149,26 +149,37 @@ gid_t cli_reader_gid(const struct conf *conf)
     return pw != NULL ? pw->pw_gid : (gid_t)-1;
 }
 
-struct compile_options cli_compile_options(const struct conf *conf)
+struct compile_options cli_compile_options(const struct conf *conf,
+                                           const struct cli_source *source)
 {
     return (struct compile_options){
-        .source = conf->overrides,
+        .source = &source->source,
         .table = conf->override_table,
         .reader_gid = cli_reader_gid(conf),
         .shrink_percent = conf->override_shrink_limit_percent,
         .now_s = clock_wall_s(),
         .report = cli_report,
+        .ctx = (void *)&source->source,
     };
+}
+
+/* DNs are UTF-8, which terminals and logs can show; control bytes are not. */
+static void add_dn(struct buf *out, const char *dn)
+{
+    for (; *dn != '\0'; dn++)
+        buf_putc(out, (unsigned char)*dn < ' ' || *dn == 0x7f ? '?' : *dn);
 }
 
 void cli_report(void *ctx, const struct finding *f)
 {
-    const char *source = ctx;
+    const struct source *source = ctx;
+    struct buf line = {0};
 
-    if (source != NULL && strncmp(source, "ldif:", 5) == 0)
-        source += 5;
-    if (source != NULL && f->line > 0)
-        cli_complain("%s:%zu: %s: %s", source, f->line, f->dn, f->text);
-    else
-        cli_complain("%s: %s", f->dn, f->text);
+    if (f->line > 0)
+        buf_printf(&line, "%s:%zu: ", source->text + strlen("ldif:"), f->line);
+    add_dn(&line, f->dn);
+    buf_puts(&line, ": ");
+    cli_add_printable(&line, f->text, strlen(f->text));
+    cli_complain("%s", line.failed ? "out of memory" : line.data);
+    buf_free(&line);
 }

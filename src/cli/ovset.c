@@ -110,11 +110,12 @@ int ovset_read_table(struct ovset *set_r, const struct conf *conf)
 
 int ovset_read_source(struct ovset *set_r, const char *source, bool complain)
 {
+    struct source from = {.text = source};
     struct mxhop_error err;
     uint32_t skipped;
 
     *set_r = (struct ovset){0};
-    if (compile_load(source, complain ? cli_report : NULL, (void *)source,
+    if (compile_load(&from, complain ? cli_report : NULL, &from,
                      &set_r->v, &set_r->n, &skipped, &err) != MXHOP_OK)
         return cli_fail(&err);
     return sort(set_r) ? 0 : no_memory(set_r);

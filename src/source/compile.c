@@ -4,105 +4,36 @@
  * The source is read and checked whole before the table is touched: a source
  * that cannot be read leaves the last good set in force, an entry that is not
  * valid is reported and left out, and the table changes in one transaction.
+ *
+ * A directory is read from where the table stands (ldap_read.c); what comes
+ * back is then all, or a difference, and is committed as such.
  */
 
 #include "source/compile.h"
 #include "source/inspect.h"
+#include "source/ldap_read.h"
 #include "source/ldif.h"
+#include "source/stage.h"
 #include "util/err.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct loading {
-    void (*report)(void *ctx, const struct finding *f);
-    void *ctx;
-    struct override *v;
-    size_t *lines; /* where v[i] stands */
-    size_t n, cap;
-    uint32_t skipped, findings;
+/* ---- LDIF ---- */
+
+struct file_reader {
+    struct stage *stage;
+    struct mxhop_error *err;
+    enum mxhop_status status;
 };
-
-__attribute__((format(printf, 4, 5))) static void
-report(struct loading *l, const char *dn, size_t line, const char *fmt, ...)
-{
-    char text[600];
-    struct finding f = {dn, line, text};
-    va_list ap;
-
-    l->findings++;
-    if (l->report == NULL)
-        return;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof(text), fmt, ap);
-    va_end(ap);
-    l->report(l->ctx, &f);
-}
-
-static bool grow(struct loading *l)
-{
-    size_t cap = l->cap != 0 ? l->cap * 2 : 64;
-    struct override *v;
-    size_t *lines;
-
-    if (l->n < l->cap)
-        return true;
-    v = realloc(l->v, cap * sizeof(*v));
-    if (v == NULL)
-        return false;
-    l->v = v;
-    lines = realloc(l->lines, cap * sizeof(*lines));
-    if (lines == NULL)
-        return false;
-    l->lines = lines;
-    l->cap = cap;
-    return true;
-}
 
 static bool take_entry(void *ctx, const struct raw_entry *raw)
 {
-    struct loading *l = ctx;
-    struct mxhop_error err;
+    struct file_reader *r = ctx;
 
-    if (!grow(l))
-        return false;
-    switch (entry_parse(raw, &l->v[l->n], &err)) {
-    case ENTRY_OK:
-        l->lines[l->n++] = raw->line;
-        return true;
-    case ENTRY_OTHER:
-        return true;
-    case ENTRY_INVALID:
-        l->skipped++;
-        report(l, raw->dn, raw->line, "%s; the entry is skipped", err.text);
-        return true;
-    case ENTRY_MEMORY:
-        break;
-    }
-    return false;
+    r->status = stage_entry(r->stage, NULL, raw, r->err);
+    return r->status == MXHOP_OK;
 }
-
-static void unload(struct loading *l)
-{
-    for (size_t i = 0; i < l->n; i++)
-        override_free(&l->v[i]);
-    free(l->v);
-    free(l->lines);
-    *l = (struct loading){0};
-}
-
-static enum mxhop_status load(struct loading *l, const char *source,
-                              struct mxhop_error *err)
-{
-    if (strncmp(source, "ldif:", 5) == 0)
-        return ldif_read(source + 5, take_entry, l, err);
-    return err_set(err, MXHOP_ERR_CONFIG,
-                   "overrides: \"%s\": expected ldif:/path/to/file", source);
-}
-
-/* ---- duplicates ---- */
 
 struct claim { /* a DN that an entry has */
     const char *key;
@@ -119,119 +50,206 @@ static int by_key_and_line(const void *a, const void *b)
 }
 
 /* Close the gaps that drop_duplicates() left. */
-static void compact(struct loading *l)
+static void compact(struct stage *s)
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < l->n; i++) {
-        if (l->v[i].dn == NULL)
+    for (size_t i = 0; i < s->n; i++) {
+        if (s->v[i].dn == NULL)
             continue;
-        l->v[n] = l->v[i];
-        l->lines[n++] = l->lines[i];
+        s->v[n] = s->v[i];
+        s->lines[n++] = s->lines[i];
     }
-    l->n = n;
+    s->n = n;
 }
 
 /* A directory has one entry to a DN, and so has the table; a file may have
    more, copied and not renamed. The first one counts. */
-static bool drop_duplicates(struct loading *l)
+static bool drop_duplicates(struct stage *s)
 {
-    struct claim *c = calloc(l->n + 1, sizeof(*c)), *first = c;
+    struct claim *c = calloc(s->n + 1, sizeof(*c)), *first = c;
 
     if (c == NULL)
         return false;
-    for (size_t i = 0; i < l->n; i++)
-        c[i] = (struct claim){l->v[i].dn, &l->v[i], l->lines[i]};
-    qsort(c, l->n, sizeof(*c), by_key_and_line);
-    for (size_t i = 1; i < l->n; i++) {
+    for (size_t i = 0; i < s->n; i++)
+        c[i] = (struct claim){s->v[i].dn, &s->v[i], s->lines[i]};
+    qsort(c, s->n, sizeof(*c), by_key_and_line);
+    for (size_t i = 1; i < s->n; i++) {
         if (strcmp(first->key, c[i].key) != 0) {
             first = &c[i];
             continue;
         }
-        l->skipped++;
-        report(l, c[i].key, c[i].line,
-               "the entry in line %zu has the same DN; this one is skipped",
-               first->line);
-        override_free(&l->v[c[i].o - l->v]);
+        s->skipped++;
+        stage_report(
+            s, c[i].key, c[i].line,
+            "the entry in line %zu has the same DN; this one is skipped",
+            first->line);
+        override_free(&s->v[c[i].o - s->v]);
     }
     free(c);
-    compact(l);
+    compact(s);
     return true;
 }
 
-static bool inspect(struct loading *l, int64_t now_s)
+static enum mxhop_status read_file(struct stage *s, const char *path,
+                                   struct mxhop_error *err)
 {
-    struct inspection in = {.report = l->report, .ctx = l->ctx, .now_s = now_s};
+    struct file_reader r = {.stage = s, .err = err, .status = MXHOP_OK};
+    enum mxhop_status status = ldif_read(path, take_entry, &r, err);
+
+    return r.status != MXHOP_OK ? r.status : status;
+}
+
+/* ---- any source ---- */
+
+static bool is_directory(const struct source *source)
+{
+    return strcmp(source->text, "ldap") == 0;
+}
+
+static struct stage
+new_stage(const struct source *source,
+          void (*report)(void *ctx, const struct finding *f), void *ctx)
+{
+    return (struct stage){
+        .ldap = is_directory(source) ? source->ldap : NULL,
+        .report = report,
+        .ctx = ctx,
+    };
+}
+
+/* From a directory what is new since `where`, with *d_r to be committed. */
+static enum mxhop_status load(struct stage *s, const struct source *source,
+                              const struct ovtable_where *where,
+                              struct ldap_reading *r, struct ovtable_delta *d_r,
+                              struct mxhop_error *err)
+{
+    enum mxhop_status status;
+
+    if (strncmp(source->text, "ldif:", 5) == 0)
+        return read_file(s, source->text + 5, err);
+    if (!is_directory(source))
+        return err_set(err, MXHOP_ERR_CONFIG,
+                       "overrides: \"%s\": expected ldif:/path/to/file or ldap",
+                       source->text);
+    status = ldap_read(source->ldap, where, s, r, err);
+    if (status == MXHOP_OK)
+        status = stage_settle(s, d_r, err);
+    if (status != MXHOP_OK)
+        return status;
+    d_r->complete = r->complete;
+    d_r->fingerprint = ldap_settings_fingerprint(source->ldap);
+    d_r->cookie = r->cookie;
+    d_r->cookie_len = r->cookie_len;
+    return MXHOP_OK;
+}
+
+static bool inspect(struct stage *s, int64_t now_s)
+{
+    struct inspection in = {.report = s->report, .ctx = s->ctx, .now_s = now_s};
     bool whole;
 
-    if (!drop_duplicates(l))
+    if (s->ldap == NULL && !drop_duplicates(s))
         return false;
-    in.v = l->v;
-    in.lines = l->lines;
-    in.n = l->n;
+    in.v = s->v;
+    in.lines = s->lines;
+    in.n = s->n;
     whole = inspect_set(&in);
-    l->findings += in.findings;
+    s->findings += in.findings;
     return whole;
 }
 
 /* ---- entry points ---- */
 
+/* A table that cannot tell is written anew, from all there is. */
+static struct ovtable_where begin_at(const struct compile_options *o)
+{
+    struct ovtable_where where;
+
+    if (o->force || o->dry_run || !is_directory(o->source) ||
+        ovtable_where(o->table, &where, NULL) != MXHOP_OK)
+        memset(&where, 0, sizeof(where));
+    return where;
+}
+
 static enum mxhop_status write_table(const struct compile_options *o,
-                                     const struct loading *l,
+                                     const struct stage *s,
+                                     const struct ovtable_delta *d,
                                      struct ovtable_change *change_r,
                                      struct mxhop_error *err)
 {
     const struct ovtable_write w = {
         .path = o->table,
-        .source = o->source,
+        .source = o->source->text,
         .reader_gid = o->reader_gid,
         .shrink_percent = o->shrink_percent,
         .force = o->force,
         .now_s = o->now_s,
     };
 
-    if (o->dry_run)
-        return MXHOP_OK;
-    return ovtable_replace(&w, l->v, l->n, change_r, err);
+    if (is_directory(o->source))
+        return ovtable_apply(&w, d, change_r, err);
+    return ovtable_replace(&w, s->v, s->n, change_r, err);
 }
 
 enum mxhop_status compile_overrides(const struct compile_options *options,
                                     struct compile_result *result_r,
                                     struct mxhop_error *err)
 {
-    struct loading l = {.report = options->report, .ctx = options->ctx};
-    enum mxhop_status status = load(&l, options->source, err);
+    struct stage s = new_stage(options->source, options->report, options->ctx);
+    struct ovtable_where where = begin_at(options);
+    struct ovtable_delta delta = {0};
+    struct ldap_reading reading;
+    enum mxhop_status status =
+        load(&s, options->source, &where, &reading, &delta, err);
 
     *result_r = (struct compile_result){0};
-    if (status == MXHOP_OK && !inspect(&l, options->now_s))
+    if (status == MXHOP_OK && !inspect(&s, options->now_s))
         status = err_nomem(err);
-    if (status == MXHOP_OK)
-        status = write_table(options, &l, &result_r->change, err);
-    result_r->entries = (uint32_t)l.n;
-    result_r->skipped = l.skipped;
-    result_r->findings = l.findings;
-    unload(&l);
+    if (status == MXHOP_OK && !options->dry_run)
+        status = write_table(options, &s, &delta, &result_r->change, err);
+    result_r->entries =
+        options->dry_run ? (uint32_t)s.n : result_r->change.after;
+    result_r->skipped = s.skipped;
+    result_r->findings = s.findings;
+    result_r->read = s.v;
+    result_r->n_read = s.n;
+    s.v = NULL;
+    s.n = 0;
+    stage_clear(&s);
     return status;
 }
 
+void compile_free(struct compile_result *result)
+{
+    for (size_t i = 0; i < result->n_read; i++)
+        override_free(&result->read[i]);
+    free(result->read);
+    *result = (struct compile_result){0};
+}
+
 enum mxhop_status
-compile_load(const char *source,
+compile_load(const struct source *source,
              void (*report_fn)(void *ctx, const struct finding *f), void *ctx,
              struct override **entries_r, size_t *n_r, uint32_t *skipped_r,
              struct mxhop_error *err)
 {
-    struct loading l = {.report = report_fn, .ctx = ctx};
-    enum mxhop_status status = load(&l, source, err);
+    static const struct ovtable_where nowhere;
+    struct stage s = new_stage(source, report_fn, ctx);
+    struct ovtable_delta delta;
+    struct ldap_reading reading;
+    enum mxhop_status status =
+        load(&s, source, &nowhere, &reading, &delta, err);
 
     *entries_r = NULL;
     *n_r = 0;
-    if (status != MXHOP_OK) {
-        unload(&l);
-        return status;
+    if (status == MXHOP_OK) {
+        *entries_r = s.v;
+        *n_r = s.n;
+        *skipped_r = s.skipped;
+        s.v = NULL;
+        s.n = 0;
     }
-    *entries_r = l.v;
-    *n_r = l.n;
-    *skipped_r = l.skipped;
-    free(l.lines);
-    return MXHOP_OK;
+    stage_clear(&s);
+    return status;
 }

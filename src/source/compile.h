@@ -4,22 +4,15 @@
 #define SOURCE_COMPILE_H
 
 #include <sys/types.h>
-#include "source/entry.h"
+#include "source/source.h"
 #include "store/ovtable.h"
 
-/* Something an administrator should look at; never ends the compilation. */
-struct finding {
-    const char *dn;
-    size_t line;      /* 0: unknown */
-    const char *text; /* attribute, value, remedy */
-};
-
 struct compile_options {
-    const char *source; /* "ldif:/path" (parameter overrides) */
-    const char *table;  /* path of the override table */
+    const struct source *source;
+    const char *table; /* path of the override table */
     gid_t reader_gid;
     uint32_t shrink_percent;
-    bool force;
+    bool force;   /* ignore shrink_percent; read a directory from scratch */
     bool dry_run; /* validate only: the table is not touched */
     int64_t now_s;
     void (*report)(void *ctx, const struct finding *f); /* may be NULL */
@@ -27,24 +20,30 @@ struct compile_options {
 };
 
 struct compile_result {
-    uint32_t entries;  /* valid ones */
+    uint32_t entries;  /* in the table; of a dry run: valid ones */
     uint32_t skipped;  /* invalid ones */
     uint32_t findings; /* all */
     struct ovtable_change change;
+    struct override *read; /* valid ones that were read: all, or what changed */
+    size_t n_read;
 };
 
 /*
- * Findings: invalid entry (skipped), two active entries for one key or
- * exchange with overlapping windows (the lowest DN wins), window long past.
+ * Read the source and commit what it says. Findings: invalid entry (skipped);
+ * of what was read: two active entries for one key or exchange with overlapping
+ * windows (the lowest DN wins), window long past. From a directory that can
+ * tell what changed since last time only that is read. *result_r is to be given
+ * to compile_free(), whatever happened.
  */
 enum mxhop_status compile_overrides(const struct compile_options *options,
                                     struct compile_result *result_r,
                                     struct mxhop_error *err);
+void compile_free(struct compile_result *result);
 
 /* The valid entries of a source, for `mxhop check`. Free each with
    override_free(), then the array with free(3). */
 enum mxhop_status
-compile_load(const char *source,
+compile_load(const struct source *source,
              void (*report)(void *ctx, const struct finding *f), void *ctx,
              struct override **entries_r, size_t *n_r, uint32_t *skipped_r,
              struct mxhop_error *err);

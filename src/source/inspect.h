@@ -3,8 +3,10 @@
 #ifndef SOURCE_INSPECT_H
 #define SOURCE_INSPECT_H
 
+#include <stdint.h>
 #include "model/mxset.h"
-#include "source/compile.h"
+#include "model/override.h"
+#include "source/source.h"
 
 struct inspection {
     const struct override *v;

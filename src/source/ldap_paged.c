@@ -71,7 +71,8 @@ static enum mxhop_status take_cookie(struct paged *p, LDAPControl **controls,
     p->cookie = (struct berval){0, NULL};
     if (!p->conn->has_paging)
         return MXHOP_OK;
-    if (control == NULL ||
+    /* libldap aborts on a control without a value. */
+    if (control == NULL || control->ldctl_value.bv_val == NULL ||
         ldap_parse_pageresponse_control(p->conn->ld, control, &estimate,
                                         &p->cookie) != LDAP_SUCCESS)
         return refuse(p, "a page does not say whether it is the last", err);

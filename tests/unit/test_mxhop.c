@@ -66,7 +66,7 @@ static void configure(const char *more)
 static void refresh(void)
 {
     char source[128];
-    struct compile_options o = {.source = source,
+    struct compile_options o = {.source = &(struct source){source, NULL},
                                 .table = table,
                                 .reader_gid = (gid_t)-1,
                                 .shrink_percent = 100,

@@ -324,7 +324,7 @@ static enum mxhop_status compile(const char *text, bool dry_run,
                                  struct compile_result *result,
                                  struct mxhop_error *err)
 {
-    struct compile_options o = {.source = source,
+    struct compile_options o = {.source = &(struct source){source, NULL},
                                 .table = table,
                                 .reader_gid = (gid_t)-1,
                                 .shrink_percent = 50,

@@ -327,7 +327,7 @@ static void refresh(const char *entry)
 {
     char source[128], text[1024], when[2][32];
     time_t now = time(NULL);
-    struct compile_options o = {.source = source,
+    struct compile_options o = {.source = &(struct source){source, NULL},
                                 .table = table,
                                 .reader_gid = (gid_t)-1,
                                 .shrink_percent = 100,
