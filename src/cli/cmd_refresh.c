@@ -2,13 +2,22 @@
  * refresh - compile the overrides into the override table, like postmap(1)
  *
  * Needs only the configuration: a table that is missing or broken is what
- * this command mends.
+ * this command mends. With --follow it stays, as a service: one line on
+ * standard error when the directory can no longer be followed, one when it can.
  */
 
 #include "cli/ovset.h"
+#include "source/follow.h"
 
 #include <getopt.h>
+#include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 /* The table is written: what comes now informs only. */
 static void report_hosts(const char *config, const struct compile_result *r)
@@ -46,7 +55,73 @@ static int refresh_once(const struct conf *conf,
     return status == MXHOP_OK ? 0 : cli_fail(&err);
 }
 
-static int refresh(const struct conf *conf, bool force, const char *config)
+/* ---- --follow ---- */
+
+/* A commit is whole or not at all, so there is nothing to tidy up, and no wait
+   for a server that does not answer. */
+static void end_now(int signal)
+{
+    (void)signal;
+    _exit(0);
+}
+
+static void say_state(void *ctx, bool well, const char *text)
+{
+    (void)ctx;
+    if (well)
+        cli_complain("following %s", text);
+    else
+        cli_complain("%s; the last good set stays in force", text);
+}
+
+/* sd_notify(3): a datagram to the service manager, where there is one. */
+static void say_ready(void *ctx)
+{
+    static const char ready[] = "READY=1";
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    size_t len = path != NULL ? strlen(path) : 0;
+    int fd;
+
+    (void)ctx;
+    if (len == 0 || len >= sizeof(to.sun_path))
+        return;
+    memcpy(to.sun_path, path, len);
+    if (path[0] == '@')
+        to.sun_path[0] = '\0'; /* an abstract name */
+    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    if (sendto(fd, ready, strlen(ready), 0, (struct sockaddr *)&to,
+               (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0)
+        cli_complain("%s: the service manager cannot be told", path);
+    close(fd);
+}
+
+static int follow(const struct conf *conf, const struct cli_source *source)
+{
+    const struct compile_options compile = cli_compile_options(conf, source);
+    const struct follow_options options = {
+        .compile = &compile,
+        .refresh_ms = conf->override_refresh_s * 1000,
+        .state = say_state,
+        .ready = say_ready,
+    };
+    const struct sigaction end = {.sa_handler = end_now};
+
+    if (strcmp(conf->overrides, "ldap") != 0) {
+        cli_complain("refresh --follow: only a directory can be followed; run "
+                     "`mxhop refresh' when %s has changed",
+                     conf->overrides);
+        return EXIT_CONFIG;
+    }
+    sigaction(SIGTERM, &end, NULL);
+    sigaction(SIGINT, &end, NULL);
+    follow_directory(&options);
+}
+
+static int refresh(const struct conf *conf, bool force, bool stay,
+                   const char *config)
 {
     struct cli_source source;
     int status;
@@ -61,7 +136,8 @@ static int refresh(const struct conf *conf, bool force, const char *config)
         return status;
     status = EXIT_CONFIG;
     if (cli_source(conf, &source))
-        status = refresh_once(conf, &source, force, config);
+        status = stay ? follow(conf, &source)
+                      : refresh_once(conf, &source, force, config);
     cli_source_free(&source);
     return status;
 }
@@ -70,23 +146,27 @@ int cmd_refresh(const char *config, int argc, char **argv)
 {
     static const struct option options[] = {
         {"force", no_argument, NULL, 'f'},
+        {"follow", no_argument, NULL, 'F'},
         {0},
     };
     struct mxhop_error err;
     struct conf conf;
-    bool force = false;
+    bool force = false, stay = false;
     int opt, status;
 
     while ((opt = getopt_long(argc, argv, "+", options, NULL)) != -1) {
-        if (opt != 'f')
+        if (opt != 'f' && opt != 'F')
             return cli_usage("refresh", "unknown option");
-        force = true;
+        force = force || opt == 'f';
+        stay = stay || opt == 'F';
     }
+    if (force && stay)
+        return cli_usage("refresh", "--force is for once; not with --follow");
     if (optind < argc)
         return cli_usage("refresh", "refresh takes no arguments");
     if (conf_load(&conf, config, NULL, &err) != MXHOP_OK)
         return cli_fail(&err);
-    status = refresh(&conf, force, config);
+    status = refresh(&conf, force, stay, config);
     conf_free(&conf);
     return status;
 }

@@ -118,6 +118,22 @@ new_stage(const struct source *source,
     };
 }
 
+/* What a directory said into *d_r, which is to be committed. */
+static enum mxhop_status settle(struct stage *s, const struct ldap_reading *r,
+                                struct ovtable_delta *d_r,
+                                struct mxhop_error *err)
+{
+    enum mxhop_status status = stage_settle(s, d_r, err);
+
+    if (status != MXHOP_OK)
+        return status;
+    d_r->complete = r->complete;
+    d_r->fingerprint = ldap_settings_fingerprint(s->ldap);
+    d_r->cookie = r->cookie;
+    d_r->cookie_len = r->cookie_len;
+    return MXHOP_OK;
+}
+
 /* From a directory what is new since `where`, with *d_r to be committed. */
 static enum mxhop_status load(struct stage *s, const struct source *source,
                               const struct ovtable_where *where,
@@ -133,15 +149,7 @@ static enum mxhop_status load(struct stage *s, const struct source *source,
                        "overrides: \"%s\": expected ldif:/path/to/file or ldap",
                        source->text);
     status = ldap_read(source->ldap, where, s, r, err);
-    if (status == MXHOP_OK)
-        status = stage_settle(s, d_r, err);
-    if (status != MXHOP_OK)
-        return status;
-    d_r->complete = r->complete;
-    d_r->fingerprint = ldap_settings_fingerprint(source->ldap);
-    d_r->cookie = r->cookie;
-    d_r->cookie_len = r->cookie_len;
-    return MXHOP_OK;
+    return status == MXHOP_OK ? settle(s, r, d_r, err) : status;
 }
 
 static bool inspect(struct stage *s, int64_t now_s)
@@ -192,6 +200,30 @@ static enum mxhop_status write_table(const struct compile_options *o,
     return ovtable_replace(&w, s->v, s->n, change_r, err);
 }
 
+/* The rest of a refresh, with the status so far. */
+static enum mxhop_status finish(const struct compile_options *options,
+                                struct stage *s, const struct ovtable_delta *d,
+                                enum mxhop_status status,
+                                struct compile_result *result_r,
+                                struct mxhop_error *err)
+{
+    *result_r = (struct compile_result){0};
+    if (status == MXHOP_OK && !inspect(s, options->now_s))
+        status = err_nomem(err);
+    if (status == MXHOP_OK && !options->dry_run)
+        status = write_table(options, s, d, &result_r->change, err);
+    result_r->entries =
+        options->dry_run ? (uint32_t)s->n : result_r->change.after;
+    result_r->skipped = s->skipped;
+    result_r->findings = s->findings;
+    result_r->read = s->v;
+    result_r->n_read = s->n;
+    s->v = NULL;
+    s->n = 0;
+    stage_clear(s);
+    return status;
+}
+
 enum mxhop_status compile_overrides(const struct compile_options *options,
                                     struct compile_result *result_r,
                                     struct mxhop_error *err)
@@ -203,21 +235,18 @@ enum mxhop_status compile_overrides(const struct compile_options *options,
     enum mxhop_status status =
         load(&s, options->source, &where, &reading, &delta, err);
 
-    *result_r = (struct compile_result){0};
-    if (status == MXHOP_OK && !inspect(&s, options->now_s))
-        status = err_nomem(err);
-    if (status == MXHOP_OK && !options->dry_run)
-        status = write_table(options, &s, &delta, &result_r->change, err);
-    result_r->entries =
-        options->dry_run ? (uint32_t)s.n : result_r->change.after;
-    result_r->skipped = s.skipped;
-    result_r->findings = s.findings;
-    result_r->read = s.v;
-    result_r->n_read = s.n;
-    s.v = NULL;
-    s.n = 0;
-    stage_clear(&s);
-    return status;
+    return finish(options, &s, &delta, status, result_r, err);
+}
+
+enum mxhop_status compile_staged(const struct compile_options *options,
+                                 struct stage *s, const struct ldap_reading *r,
+                                 struct compile_result *result_r,
+                                 struct mxhop_error *err)
+{
+    struct ovtable_delta delta = {0};
+    enum mxhop_status status = settle(s, r, &delta, err);
+
+    return finish(options, s, &delta, status, result_r, err);
 }
 
 void compile_free(struct compile_result *result)

@@ -7,6 +7,9 @@
 #include "source/source.h"
 #include "store/ovtable.h"
 
+struct stage;
+struct ldap_reading;
+
 struct compile_options {
     const struct source *source;
     const char *table; /* path of the override table */
@@ -38,6 +41,12 @@ struct compile_result {
 enum mxhop_status compile_overrides(const struct compile_options *options,
                                     struct compile_result *result_r,
                                     struct mxhop_error *err);
+/* The same with what was staged already, as `r` says. *s is empty afterwards.
+ */
+enum mxhop_status compile_staged(const struct compile_options *options,
+                                 struct stage *s, const struct ldap_reading *r,
+                                 struct compile_result *result_r,
+                                 struct mxhop_error *err);
 void compile_free(struct compile_result *result);
 
 /* The valid entries of a source, for `mxhop check`. Free each with

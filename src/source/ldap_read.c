@@ -72,7 +72,6 @@ static enum mxhop_status run_sync(struct reader *d, struct ldap_sync *y,
 static void keep(struct ldap_reading *r, const struct ldap_sync *y)
 {
     r->complete = y->complete;
-    r->whole = y->from_scratch;
     memcpy(r->cookie, y->cookie, y->cookie_len);
     r->cookie_len = y->cookie_len;
 }
@@ -112,7 +111,7 @@ static enum mxhop_status read_conn(struct reader *d, struct ldap_conn *c,
     if (!paged)
         return status;
     stage_clear(d->stage);
-    *d->r = (struct ldap_reading){.complete = true, .whole = true};
+    *d->r = (struct ldap_reading){.complete = true};
     return ldap_paged_read(c, d->stage, d->deadline_ms, err);
 }
 

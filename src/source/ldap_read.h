@@ -8,7 +8,6 @@
 
 struct ldap_reading {
     bool complete; /* as in struct ovtable_delta */
-    bool whole;    /* everything was read, not only what changed */
     unsigned char cookie[SYNC_COOKIE_MAX];
     size_t cookie_len;
 };

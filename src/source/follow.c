@@ -1,0 +1,285 @@
+/*
+ * follow - keep the override table as the directory is
+ *
+ * A server with RFC 4533 tells of changes as they happen (refreshAndPersist).
+ * What it says is staged, and committed when no more came for a moment, or when
+ * it has said much: an import of many entries is not a transaction for each.
+ * Any other server is read anew every refresh_ms.
+ *
+ * A server that was stopped, or whose link was cut, looks like one that has
+ * nothing to say. So it is asked for its rootDSE now and then, and what it does
+ * not answer in time ends the connection.
+ *
+ * Whatever goes wrong, the last good set stays, with the cookie that belongs to
+ * it; after a pause that grows to a minute the servers are tried in their
+ * order, from that cookie. Nothing that was staged and not committed outlives
+ * its connection. So a set that is held back (override_shrink_limit) is asked
+ * for again and held back again, until somebody has looked at it.
+ */
+
+#include "source/follow.h"
+#include "source/ldap_read.h"
+#include "source/ldap_sync.h"
+#include "util/clock.h"
+#include "util/err.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define SETTLE_MS    100u   /* silence that ends a burst of changes */
+#define HOLD_MS      500u   /* but no change waits longer */
+#define PROBE_MS     10000u /* at most; else refresh_ms */
+#define PAUSE_MIN_MS 1000u
+#define PAUSE_MAX_MS 60000u
+
+struct follower {
+    const struct follow_options *o;
+    const struct ldap_settings *s;
+    bool well;     /* what was said last about the directory */
+    char uri[256]; /* and of which server that was; "": nothing yet */
+    bool ready;
+    uint64_t wait_ms; /* before the next attempt, if this one fails */
+
+    /* The present connection. */
+    struct ldap_conn *conn;
+    struct stage stage;
+    struct ldap_sync sync;
+    uint64_t started_ms;
+    uint64_t changed_ms, heard_ms; /* first and last of what is staged */
+    uint64_t probed_ms;            /* answer awaited since; 0: none */
+    int probe;
+    bool first_done; /* the refresh stage is committed */
+};
+
+static void tell_well(struct follower *f, const char *uri)
+{
+    f->wait_ms = PAUSE_MIN_MS;
+    if (f->well && strncmp(f->uri, uri, sizeof(f->uri) - 1) == 0)
+        return;
+    f->o->state(f->o->ctx, true, uri);
+    f->well = true;
+    strncpy(f->uri, uri, sizeof(f->uri) - 1);
+}
+
+static void tell_fault(struct follower *f, const char *why)
+{
+    if (f->well || !f->ready)
+        f->o->state(f->o->ctx, false, why);
+    f->well = false;
+}
+
+static void end_attempt(struct follower *f)
+{
+    if (!f->ready)
+        f->o->ready(f->o->ctx);
+    f->ready = true;
+}
+
+static void pause_ms(uint64_t ms)
+{
+    struct timespec t = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
+
+    nanosleep(&t, NULL);
+}
+
+/* ---- a server that tells ---- */
+
+static enum mxhop_status commit(struct follower *f, struct mxhop_error *err)
+{
+    struct compile_options now = *f->o->compile;
+    struct ldap_reading r = {.complete = f->sync.complete,
+                             .cookie_len = f->sync.cookie_len};
+    struct compile_result result;
+    enum mxhop_status status;
+
+    now.now_s = clock_wall_s();
+    memcpy(r.cookie, f->sync.cookie, r.cookie_len);
+    status = compile_staged(&now, &f->stage, &r, &result, err);
+    compile_free(&result);
+    if (status != MXHOP_OK)
+        return status;
+    ldap_sync_committed(&f->sync);
+    f->first_done = true;
+    f->changed_ms = 0;
+    tell_well(f, f->conn->uri);
+    end_attempt(f);
+    return MXHOP_OK;
+}
+
+static uint64_t probe_interval_ms(const struct follower *f)
+{
+    return f->o->refresh_ms < PROBE_MS ? f->o->refresh_ms : PROBE_MS;
+}
+
+/* Until when to wait for a message before something is to be done. */
+static uint64_t next_ms(const struct follower *f)
+{
+    uint64_t at = f->probed_ms != 0 ? f->probed_ms + f->s->network_timeout_ms
+                                    : f->heard_ms + probe_interval_ms(f);
+    uint64_t settled;
+
+    if (!f->first_done)
+        return f->started_ms + f->s->timeout_ms;
+    if (f->changed_ms == 0)
+        return at;
+    settled = f->heard_ms + SETTLE_MS;
+    if (settled > f->changed_ms + HOLD_MS)
+        settled = f->changed_ms + HOLD_MS;
+    return settled < at ? settled : at;
+}
+
+static enum mxhop_status take(struct follower *f, LDAPMessage *m,
+                              struct mxhop_error *err)
+{
+    enum mxhop_status status = MXHOP_OK;
+    uint64_t now_ms = clock_boot_ms();
+
+    f->heard_ms = now_ms;
+    if (f->probed_ms != 0 && ldap_msgid(m) == f->probe) {
+        if (ldap_msgtype(m) == LDAP_RES_SEARCH_RESULT)
+            f->probed_ms = 0;
+    } else {
+        status = ldap_sync_message(&f->sync, m, err);
+    }
+    ldap_msgfree(m);
+    if (status == MXHOP_OK && f->sync.refreshed && !f->first_done)
+        return commit(f, err);
+    if (f->sync.changed && f->changed_ms == 0)
+        f->changed_ms = now_ms;
+    return status;
+}
+
+/* Nothing was heard until next_ms(). */
+static enum mxhop_status be_due(struct follower *f,
+                                const struct mxhop_error *silent,
+                                struct mxhop_error *err)
+{
+    uint64_t now_ms = clock_boot_ms();
+
+    if (!f->first_done || (f->probed_ms != 0 &&
+                           now_ms >= f->probed_ms + f->s->network_timeout_ms)) {
+        *err = *silent;
+        return MXHOP_ERR_TIMEOUT;
+    }
+    if (f->changed_ms != 0)
+        return commit(f, err);
+    f->probed_ms = now_ms;
+    return ldap_conn_probe(f->conn, &f->probe, err);
+}
+
+static enum mxhop_status listen_to(struct follower *f, struct mxhop_error *err)
+{
+    enum mxhop_status status = MXHOP_OK;
+
+    while (status == MXHOP_OK) {
+        struct mxhop_error silent;
+        LDAPMessage *m;
+
+        status =
+            ldap_conn_next(f->conn, next_ms(f), "synchronize", &m, &silent);
+        if (status == MXHOP_OK)
+            status = take(f, m, err);
+        else if (status == MXHOP_ERR_TIMEOUT)
+            status = be_due(f, &silent, err);
+        else
+            *err = silent;
+    }
+    return status;
+}
+
+static enum mxhop_status begin_sync(struct follower *f, bool scratch,
+                                    struct mxhop_error *err)
+{
+    struct ovtable_where where;
+
+    if (scratch || ovtable_where(f->o->compile->table, &where, NULL) != 0 ||
+        where.fingerprint != ldap_settings_fingerprint(f->s))
+        where.cookie_len = 0;
+    f->started_ms = f->heard_ms = clock_boot_ms();
+    f->changed_ms = f->probed_ms = 0;
+    f->first_done = false;
+    return ldap_sync_begin(&f->sync, f->conn, &f->stage,
+                           SYNC_REFRESH_AND_PERSIST, where.cookie,
+                           where.cookie_len, err);
+}
+
+/* Ends with an error in any case. */
+static enum mxhop_status run_sync(struct follower *f, bool scratch,
+                                  struct mxhop_error *err)
+{
+    enum mxhop_status status = begin_sync(f, scratch, err);
+
+    if (status == MXHOP_OK)
+        status = listen_to(f, err);
+    ldap_sync_end(&f->sync);
+    if (!f->sync.must_reload)
+        return status;
+    stage_clear(&f->stage);
+    return run_sync(f, true, err);
+}
+
+static enum mxhop_status follow_server(void *ctx, const char *uri,
+                                       struct mxhop_error *err)
+{
+    struct follower *f = ctx;
+    enum mxhop_status status;
+
+    f->stage = (struct stage){.ldap = f->s,
+                              .report = f->o->compile->report,
+                              .ctx = f->o->compile->ctx};
+    f->sync = (struct ldap_sync){0};
+    status = ldap_conn_open(&f->conn, f->s, uri, err);
+    if (status != MXHOP_OK)
+        return status;
+    f->sync.unsupported = !f->conn->has_sync;
+    if (f->conn->has_sync)
+        status = run_sync(f, false, err);
+    ldap_conn_close(&f->conn);
+    stage_clear(&f->stage);
+    /* Not a fault: read it, as a whole, now and then. */
+    return f->sync.unsupported ? MXHOP_OK : status;
+}
+
+/* ---- a server that does not ---- */
+
+static enum mxhop_status read_once(struct follower *f, struct mxhop_error *err)
+{
+    struct compile_options now = *f->o->compile;
+    struct compile_result result;
+    enum mxhop_status status;
+
+    now.now_s = clock_wall_s();
+    status = compile_overrides(&now, &result, err);
+    compile_free(&result);
+    if (status == MXHOP_OK)
+        tell_well(f, f->s->servers);
+    return status;
+}
+
+/* ---- for ever ---- */
+
+void follow_directory(const struct follow_options *options)
+{
+    struct follower f = {.o = options,
+                         .s = options->compile->source->ldap,
+                         .wait_ms = PAUSE_MIN_MS};
+
+    for (;;) {
+        struct mxhop_error err = {0};
+        enum mxhop_status status =
+            ldap_each_server(f.s, follow_server, &f, &err);
+
+        if (status == MXHOP_OK)
+            status = read_once(&f, &err);
+        if (status != MXHOP_OK)
+            tell_fault(&f, err.text);
+        end_attempt(&f);
+        if (status == MXHOP_OK) {
+            pause_ms(options->refresh_ms);
+            continue;
+        }
+        pause_ms(f.wait_ms);
+        f.wait_ms = f.wait_ms < PAUSE_MAX_MS / 2 ? f.wait_ms * 2 : PAUSE_MAX_MS;
+    }
+}
