@@ -84,7 +84,7 @@ static bool no_override(struct mxhop *mx, const struct key *key,
     bool clear;
 
     info_r->version = 0;
-    info_r->compiled_s = 0;
+    info_r->changed_s = 0;
     info_r->has_exchanges = false;
     if (mx->conf.overrides[0] == '\0')
         return true;

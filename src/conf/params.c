@@ -195,7 +195,7 @@ const struct param params[] = {
             "An empty or truncated source should not unroute mail.\n"
             "100%: no limit."},
     {AS("override_refresh", override_refresh_s),
-     NUMBER(PARAM_TIME_S, "60s", SECONDS, DAYS), .unit = "s",
+     NUMBER(PARAM_TIME_S, "1m", SECONDS, DAYS), .unit = "s",
      .doc = "For\n"
             ".Ql mxhop refresh --follow :\n"
             "how often to ask a directory that cannot report changes by "
@@ -295,7 +295,7 @@ const struct param params[] = {
             "library.\n"
             "On Debian these are priority strings of GnuTLS."},
     {AS("ldap_timeout", ldap_timeout_s),
-     NUMBER(PARAM_TIME_S, "60s", SECONDS, DAYS), .unit = "s",
+     NUMBER(PARAM_TIME_S, "1m", SECONDS, DAYS), .unit = "s",
      .doc = "How long reading the directory at one server may take, from the "
             "connection to\n"
             "the last entry."},

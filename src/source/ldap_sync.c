@@ -40,6 +40,31 @@ static void set_cookie(struct ldap_sync *y, struct sync_bytes cookie)
     y->changed = y->changed || y->refreshed;
 }
 
+/*
+ * In a cookie of OpenLDAP ("rid=000,sid=001,csn=...") sid is the server that
+ * made it. In one that it receives, it takes sid for the server that asks, and
+ * does not tell it of changes that came from there. We are no server: without
+ * sid another provider of the same set tells us everything. Cookies of other
+ * makes stay as they are.
+ */
+static void drop_sender(struct ldap_sync *y)
+{
+    unsigned char *at, *end;
+    size_t rest;
+
+    if (y->cookie_len < 4 || memcmp(y->cookie, "rid=", 4) != 0)
+        return;
+    at = memmem(y->cookie, y->cookie_len, ",sid=", 5);
+    if (at == NULL)
+        return;
+    rest = y->cookie_len - (size_t)(at - y->cookie) - 1;
+    end = memchr(at + 1, ',', rest);
+    rest = end != NULL ? y->cookie_len - (size_t)(end - y->cookie) : 0;
+    if (rest > 0)
+        memmove(at, end, rest);
+    y->cookie_len = (size_t)(at - y->cookie) + rest;
+}
+
 enum mxhop_status ldap_sync_begin(struct ldap_sync *y, struct ldap_conn *conn,
                                   struct stage *stage, enum sync_mode mode,
                                   const void *cookie, size_t cookie_len,
@@ -56,7 +81,8 @@ enum mxhop_status ldap_sync_begin(struct ldap_sync *y, struct ldap_conn *conn,
         .from_scratch = cookie_len == 0,
     };
     set_cookie(y, (struct sync_bytes){cookie, cookie_len});
-    status = sync_request(mode, (struct sync_bytes){cookie, cookie_len},
+    drop_sender(y);
+    status = sync_request(mode, (struct sync_bytes){y->cookie, y->cookie_len},
                           &control.ldctl_value);
     if (status != MXHOP_OK)
         return err_nomem(err);

@@ -193,7 +193,7 @@ static const struct {
     {"on_cold = reject", "t.cf:1: on_cold: ", "one of pass, defer"},
     {"on_nxdomain = Pass", "t.cf:1: on_nxdomain: ", "one of pass, reject"},
     {"answer = yes", "t.cf:1: answer: ", "auto, list, override"},
-    {"overrides = ldap", "t.cf:1: overrides: ", "LDIF files only"},
+    {"overrides = ldap:x", "t.cf:1: overrides: ", "ldap_server_host"},
     {"overrides = ldif:o.ldif", "t.cf:1: overrides: ", "absolute"},
     {"overrides = /etc/o.ldif", "t.cf:1: overrides: ", "ldif:/"},
     {"overrides = ldif:", "t.cf:1: overrides: ", "absolute"},

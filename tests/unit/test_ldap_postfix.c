@@ -1,0 +1,237 @@
+/* The file of a Postfix ldap: table, and its filter, for a mirror. */
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "source/ldap_settings.h"
+
+/* ---- filters ---- */
+
+static const struct {
+    const char *query, *filter, *attribute;
+} good_filters[] = {
+    {"(mail=%s)", "(mail=*)", "mail"},
+    {"mail=%s", "(mail=*)", "mail"},
+    {"(&(objectClass=route)(dc=%s))", "(&(objectClass=route)(dc=*))", "dc"},
+    {"(|(mail=%s)(&(x=1)(MAIL=%s)))", "(|(mail=*)(&(x=1)(MAIL=*)))", "mail"},
+    {"(&(!(off=TRUE))(dc=%s))", "(&(!(off=TRUE))(dc=*))", "dc"},
+    {"(&(share=5%%)(dc=%s))", "(&(share=5%)(dc=*))", "dc"},
+    {"(cn;lang-en=%s)", "(cn;lang-en=*)", "cn;lang-en"},
+};
+
+START_TEST(filter_for_all)
+{
+    char *filter, *attribute;
+    const char *why;
+
+    ck_assert_int_eq(ldap_filter_mirror(good_filters[_i].query, &filter,
+                                        &attribute, &why),
+                     MXHOP_OK);
+    ck_assert_str_eq(filter, good_filters[_i].filter);
+    ck_assert_str_eq(attribute, good_filters[_i].attribute);
+    free(filter);
+    free(attribute);
+}
+END_TEST
+
+static const struct {
+    const char *query, *why;
+} bad_filters[] = {
+    {"(objectClass=route)", "same for every key"},
+    {"", "same for every key"},
+    {"(mail=%u)", "only %s"},
+    {"(dc=%1)", "only %s"},
+    {"(dc=%", "only %s"},
+    {"(mail=smtp:%s)", "not alone"},
+    {"(mail=%s*)", "not alone"},
+    {"(mail>=%s)", "not alone"},
+    {"(cn:caseExactMatch:=%s)", "not alone"},
+    {"(%s=x)", "not alone"},
+    {"(=%s)", "not alone"},
+    {"(|(mail=%s)(uid=%s))", "more than one attribute"},
+    {"(!(mail=%s))", "below a \"not\""},
+    {"(!(&(x=1)(mail=%s)))", "below a \"not\""},
+    {"(&(mail=%s)", "do not match"},
+    {"(mail=%s))", "do not match"},
+};
+
+START_TEST(filter_refused)
+{
+    char *filter, *attribute;
+    const char *why;
+
+    ck_assert_int_eq(ldap_filter_mirror(bad_filters[_i].query, &filter,
+                                        &attribute, &why),
+                     MXHOP_ERR_SYNTAX);
+    ck_assert_msg(strstr(why, bad_filters[_i].why) != NULL, "%s", why);
+    ck_assert_ptr_null(filter);
+    ck_assert_ptr_null(attribute);
+}
+END_TEST
+
+START_TEST(filter_nested_without_end)
+{
+    char text[400], *filter, *attribute;
+    const char *why;
+
+    memset(text, '(', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    ck_assert_int_eq(ldap_filter_mirror(text, &filter, &attribute, &why),
+                     MXHOP_ERR_SYNTAX);
+    ck_assert_ptr_nonnull(strstr(why, "too deeply"));
+}
+END_TEST
+
+/* ---- files ---- */
+
+static enum mxhop_status parse(struct ldap_settings *s, const char *text,
+                               struct mxhop_error *err)
+{
+    *s = (struct ldap_settings){.tls_require_cert = true};
+    return ldap_postfix_parse(s, "t.cf", text, strlen(text), err);
+}
+
+static const char table[] = "# routes\n"
+                            "server_host = ldap1.example.net,\n"
+                            "\tldaps://ldap2.example.net\n"
+                            "   # a comment in between\n"
+                            "  ldap3.example.net:3389\n"
+                            "server_port = 1389\n"
+                            "search_base = dc=example,dc=net\n"
+                            "query_filter = (&(objectClass=route)(dc=%s))\n"
+                            "result_attribute = transport\n"
+                            "result_format = smtp:[%s]\n"
+                            "scope = one\n"
+                            "bind = sasl\n"
+                            "timeout = 7\n"
+                            "cache = yes\n"
+                            "version = 3\n"
+                            "tls_require_cert = no\n"
+                            "start_tls = yes";
+
+START_TEST(table_is_taken)
+{
+    struct mxhop_error err;
+    struct ldap_settings s;
+
+    ck_assert_msg(parse(&s, table, &err) == MXHOP_OK, "%s", err.text);
+    ck_assert_str_eq(s.servers,
+                     "ldap1.example.net:1389 ldaps://ldap2.example.net "
+                     "ldap3.example.net:3389");
+    ck_assert_str_eq(s.base, "dc=example,dc=net");
+    ck_assert_str_eq(s.filter, "(&(objectClass=route)(dc=*))");
+    ck_assert_str_eq(s.key_attribute, "dc");
+    ck_assert_str_eq(s.result_attribute, "transport");
+    ck_assert_str_eq(s.result_format, "smtp:[%s]");
+    ck_assert_int_eq(s.scope, DIR_ONE);
+    ck_assert_int_eq(s.bind, DIR_BIND_EXTERNAL);
+    ck_assert_uint_eq(s.network_timeout_ms, 7000);
+    ck_assert(s.start_tls && !s.tls_require_cert);
+    ldap_settings_free(&s);
+}
+END_TEST
+
+START_TEST(own_parameters_count_more)
+{
+    struct ldap_settings s = {.servers = strdup("ldap://own"),
+                              .filter = strdup("(own=*)"),
+                              .key_attribute = strdup("own"),
+                              .base = strdup("")};
+    static const char text[] = "server_host = other\nsearch_base = dc=b\n"
+                               "query_filter = (mail=%u)\n";
+    struct mxhop_error err;
+
+    ck_assert_msg(ldap_postfix_parse(&s, "t.cf", text, strlen(text), &err) ==
+                      MXHOP_OK,
+                  "%s", err.text);
+    ck_assert_str_eq(s.servers, "ldap://own");
+    ck_assert_str_eq(s.filter, "(own=*)");
+    ck_assert_str_eq(s.key_attribute, "own");
+    ck_assert_str_eq(s.base, "dc=b");
+    ldap_settings_free(&s);
+}
+END_TEST
+
+static const struct {
+    const char *text, *says;
+} bad[] = {
+    {"\nquery_filtre = x", "t.cf:2: query_filtre: unknown"},
+    {"search_base", "t.cf:1: line: expected name = value"},
+    {"version = 2", "t.cf:1: version: expected 3"},
+    {"scope = subtree", "t.cf:1: scope: expected sub"},
+    {"bind = perhaps", "t.cf:1: bind: expected yes"},
+    {"start_tls = 1", "t.cf:1: start_tls: expected yes or no"},
+    {"timeout = 10s", "t.cf:1: timeout: expected seconds"},
+    {"timeout = 0", "t.cf:1: timeout: expected seconds"},
+    {"dereference = 3", "t.cf:1: dereference: expected 0"},
+    {"\n\nspecial_result_attribute = member", "t.cf:3: special_result"},
+    {"server_host = a\nserver_port = ldap", "t.cf:1: server_port: expected"},
+    {"scope = sub\nquery_filter = (mail=%u@x)\n",
+     "t.cf:2: query_filter: cannot be turned"},
+};
+
+START_TEST(table_refused)
+{
+    struct mxhop_error err;
+    struct ldap_settings s;
+
+    ck_assert_int_eq(parse(&s, bad[_i].text, &err), MXHOP_ERR_CONFIG);
+    ck_assert_msg(strncmp(err.text, bad[_i].says, strlen(bad[_i].says)) == 0,
+                  "%s", err.text);
+    ldap_settings_free(&s);
+}
+END_TEST
+
+/* A password is refused where others can read it, and is in no message. */
+START_TEST(password_in_the_file)
+{
+    static const char text[] = "bind_dn = cn=x\nbind_pw = tops3cret\n";
+    char path[] = "/tmp/test_ldap_postfix.XXXXXX";
+    struct ldap_settings s = {0};
+    struct mxhop_error err;
+    int fd = mkstemp(path);
+
+    ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    ck_assert_int_eq(fchmod(fd, 0644), 0);
+    ck_assert_int_eq(ldap_postfix_read(&s, path, &err), MXHOP_ERR_CONFIG);
+    ck_assert_ptr_nonnull(strstr(err.text, ":2: bind_pw: others have access"));
+    ck_assert_ptr_null(strstr(err.text, "tops3cret"));
+    ldap_settings_free(&s);
+    ck_assert_int_eq(fchmod(fd, 0640), 0);
+    ck_assert_msg(ldap_postfix_read(&s, path, &err) == MXHOP_OK, "%s",
+                  err.text);
+    ck_assert_str_eq(s.bind_pw, "tops3cret");
+    ldap_settings_free(&s);
+    close(fd);
+    unlink(path);
+    ck_assert_int_eq(ldap_postfix_read(&s, path, &err), MXHOP_ERR_CONFIG);
+    ck_assert_ptr_nonnull(strstr(err.text, path));
+}
+END_TEST
+
+#define N(array) (int)(sizeof(array) / sizeof((array)[0]))
+
+int main(void)
+{
+    Suite *suite = suite_create("ldap_postfix");
+    TCase *t = tcase_create("all");
+    SRunner *runner;
+    int failed;
+
+    tcase_add_loop_test(t, filter_for_all, 0, N(good_filters));
+    tcase_add_loop_test(t, filter_refused, 0, N(bad_filters));
+    tcase_add_test(t, filter_nested_without_end);
+    tcase_add_test(t, table_is_taken);
+    tcase_add_test(t, own_parameters_count_more);
+    tcase_add_loop_test(t, table_refused, 0, N(bad));
+    tcase_add_test(t, password_in_the_file);
+    suite_add_tcase(suite, t);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
