@@ -115,8 +115,8 @@ int ovset_read_source(struct ovset *set_r, const char *source, bool complain)
     uint32_t skipped;
 
     *set_r = (struct ovset){0};
-    if (compile_load(&from, complain ? cli_report : NULL, &from,
-                     &set_r->v, &set_r->n, &skipped, &err) != MXHOP_OK)
+    if (compile_load(&from, complain ? cli_report : NULL, &from, &set_r->v,
+                     &set_r->n, &skipped, &err) != MXHOP_OK)
         return cli_fail(&err);
     return sort(set_r) ? 0 : no_memory(set_r);
 }
