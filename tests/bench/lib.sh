@@ -31,6 +31,7 @@ fi
 . "$BENCH_DIR/../integration/lib.sh"
 PROGRAMS=$MXHOP_BUILD/tests/bench
 FAULTDNS=$PROGRAMS/faultdns
+# shellcheck disable=SC2034 # for tests/integration/ldap.sh
 FAULTLINK=$PROGRAMS/faultlink
 cd "$SCRATCH"
 
