@@ -107,8 +107,9 @@ static struct sync_bytes take_octets(struct cursor *c, unsigned tag)
 {
     struct cursor in = take(c, tag);
 
-    return c->bad ? (struct sync_bytes){0}
-                  : (struct sync_bytes){in.at, left(&in)};
+    if (c->bad)
+        return (struct sync_bytes){0};
+    return (struct sync_bytes){in.at, left(&in)};
 }
 
 static struct sync_bytes take_cookie(struct cursor *c, unsigned tag)

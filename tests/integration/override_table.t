@@ -4,6 +4,7 @@
 
 TABLE=/var/lib/mxhop/overrides
 LDIF=/etc/mxhop/overrides.ldif
+cd "$SCRATCH"
 
 setup() {
 	zone test <<-'END'
