@@ -20,6 +20,7 @@
 #include "source/follow.h"
 #include "source/ldap_read.h"
 #include "source/ldap_sync.h"
+#include "util/buf.h"
 #include "util/clock.h"
 #include "util/err.h"
 
@@ -50,6 +51,8 @@ struct follower {
     uint64_t probed_ms;            /* answer awaited since; 0: none */
     int probe;
     bool first_done; /* the refresh stage is committed */
+
+    struct buf said; /* what was found wrong with a set that was read whole */
 };
 
 static void tell_well(struct follower *f, const char *uri)
@@ -150,6 +153,16 @@ static enum mxhop_status take(struct follower *f, LDAPMessage *m,
     return status;
 }
 
+/* A table that somebody removed, or filled from elsewhere, is written anew from
+   all there is. */
+static bool table_is_ours(const struct follower *f)
+{
+    struct ovtable_where where;
+
+    return ovtable_where(f->o->compile->table, &where, NULL) == MXHOP_OK &&
+           where.fingerprint == ldap_settings_fingerprint(f->s);
+}
+
 /* Nothing was heard until next_ms(). */
 static enum mxhop_status be_due(struct follower *f,
                                 const struct mxhop_error *silent,
@@ -164,6 +177,10 @@ static enum mxhop_status be_due(struct follower *f,
     }
     if (f->changed_ms != 0)
         return commit(f, err);
+    if (!table_is_ours(f)) {
+        f->sync.must_reload = true;
+        return MXHOP_ERR_TABLE;
+    }
     f->probed_ms = now_ms;
     return ldap_conn_probe(f->conn, &f->probe, err);
 }
@@ -243,18 +260,50 @@ static enum mxhop_status follow_server(void *ctx, const char *uri,
 
 /* ---- a server that does not ---- */
 
+static void keep_finding(void *ctx, const struct finding *found)
+{
+    buf_printf(ctx, "%s%c%s%c", found->dn, '\0', found->text, '\0');
+}
+
+/* The same again is no news. */
+static void report_news(struct follower *f, struct buf *found)
+{
+    const struct compile_options *o = f->o->compile;
+    bool news = !found->failed &&
+                (found->len != f->said.len ||
+                 (found->len > 0 &&
+                  memcmp(found->data, f->said.data, found->len) != 0));
+
+    for (size_t at = 0; news && at < found->len;) {
+        struct finding one = {.dn = found->data + at};
+
+        one.text = one.dn + strlen(one.dn) + 1;
+        at += strlen(one.dn) + 1 + strlen(one.text) + 1;
+        o->report(o->ctx, &one);
+    }
+    buf_free(&f->said);
+    f->said = *found;
+}
+
 static enum mxhop_status read_once(struct follower *f, struct mxhop_error *err)
 {
     struct compile_options now = *f->o->compile;
     struct compile_result result;
+    struct buf found = {0};
     enum mxhop_status status;
 
     now.now_s = clock_wall_s();
+    now.report = keep_finding;
+    now.ctx = &found;
     status = compile_overrides(&now, &result, err);
     compile_free(&result);
-    if (status == MXHOP_OK)
-        tell_well(f, f->s->servers);
-    return status;
+    if (status != MXHOP_OK) {
+        buf_free(&found);
+        return status;
+    }
+    report_news(f, &found);
+    tell_well(f, f->s->servers);
+    return MXHOP_OK;
 }
 
 /* ---- for ever ---- */

@@ -5,8 +5,9 @@
  * that half of a message from a server that was stopped holds its reader,
  * whatever timeouts say. So the socket is made non-blocking as soon as it is
  * connected, libldap is only asked whether a message is complete, and this
- * module waits, in poll(2), until a deadline. Connecting and TLS are libldap's
- * own, which it bounds by LDAP_OPT_NETWORK_TIMEOUT. What remains is the
+ * module waits, in poll(2), until a deadline. Connecting is libldap's own,
+ * which LDAP_OPT_NETWORK_TIMEOUT bounds; TLS begins on a connection that
+ * exists, for ldaps: too, and is bounded by ldap_bound.c. What remains is the
  * resolution of host names, which takes as long as resolv.conf(5) allows.
  *
  * All options belong to the handle. libldap would also read ldap.conf, .ldaprc
@@ -80,9 +81,14 @@ static int set_options(struct ldap_conn *c)
     return LDAP_SUCCESS;
 }
 
+static bool is_ldaps(const struct ldap_conn *c)
+{
+    return strncmp(c->uri, "ldaps:", 6) == 0;
+}
+
 static bool wants_tls(const struct ldap_conn *c)
 {
-    return strncmp(c->uri, "ldaps:", 6) == 0 ||
+    return is_ldaps(c) ||
            (c->settings->start_tls && strncmp(c->uri, "ldap:", 5) == 0);
 }
 
@@ -253,18 +259,32 @@ static enum mxhop_status unblock(struct ldap_conn *c, struct mxhop_error *err)
     return MXHOP_OK;
 }
 
+static enum mxhop_status begin_tls(struct ldap_conn *c, struct mxhop_error *err)
+{
+    int code = ldap_bound_install(c->ld, &c->bound);
+
+    if (code != LDAP_SUCCESS)
+        return fail(c, "TLS", code, err);
+    c->bound.deadline_ms = network_deadline(c);
+    code = ldap_install_tls(c->ld);
+    if (code != LDAP_SUCCESS && clock_boot_ms() >= c->bound.deadline_ms)
+        code = LDAP_TIMEOUT;
+    c->bound.deadline_ms = 0;
+    return code == LDAP_SUCCESS ? unblock(c, err) : fail(c, "TLS", code, err);
+}
+
 static enum mxhop_status start_tls(struct ldap_conn *c, struct mxhop_error *err)
 {
     enum mxhop_status status;
-    int msgid, code = ldap_start_tls(c->ld, NULL, NULL, &msgid);
+    int msgid, code;
 
+    if (is_ldaps(c))
+        return begin_tls(c, err);
+    code = ldap_start_tls(c->ld, NULL, NULL, &msgid);
     if (code != LDAP_SUCCESS)
         return fail(c, "StartTLS", code, err);
     status = finish(c, msgid, "StartTLS", NULL, err);
-    if (status != MXHOP_OK)
-        return status;
-    code = ldap_install_tls(c->ld);
-    return code == LDAP_SUCCESS ? unblock(c, err) : fail(c, "TLS", code, err);
+    return status == MXHOP_OK ? begin_tls(c, err) : status;
 }
 
 static enum mxhop_status bind_as(struct ldap_conn *c, struct mxhop_error *err)
@@ -350,11 +370,32 @@ static enum mxhop_status prepare(struct ldap_conn *c, struct mxhop_error *err)
     if (code != LDAP_SUCCESS)
         return fail(c, "connect", code, err);
     status = unblock(c, err);
-    if (status == MXHOP_OK && strncmp(c->uri, "ldap:", 5) == 0 && wants_tls(c))
+    if (status == MXHOP_OK && wants_tls(c))
         status = start_tls(c, err);
     if (status == MXHOP_OK)
         status = bind_as(c, err);
     return status == MXHOP_OK ? read_root(c, err) : status;
+}
+
+/* ldaps://host is ldap://host:636 on which TLS begins at once. */
+static int initialize(struct ldap_conn *c)
+{
+    char scheme[] = "ldap", *plain, *before;
+    LDAPURLDesc *url;
+    int code;
+
+    if (!is_ldaps(c))
+        return ldap_initialize(&c->ld, c->uri);
+    if (ldap_url_parse(c->uri, &url) != LDAP_URL_SUCCESS)
+        return LDAP_PARAM_ERROR;
+    before = url->lud_scheme;
+    url->lud_scheme = scheme;
+    plain = ldap_url_desc2str(url);
+    url->lud_scheme = before;
+    ldap_free_urldesc(url);
+    code = plain != NULL ? ldap_initialize(&c->ld, plain) : LDAP_NO_MEMORY;
+    ldap_memfree(plain);
+    return code;
 }
 
 enum mxhop_status ldap_conn_open(struct ldap_conn **c_r,
@@ -375,7 +416,7 @@ enum mxhop_status ldap_conn_open(struct ldap_conn **c_r,
         ldap_conn_close(&c);
         return err_nomem(err);
     }
-    code = ldap_initialize(&c->ld, uri);
+    code = initialize(c);
     status = code == LDAP_SUCCESS ? prepare(c, err)
                                   : ldap_error(err, uri, "begin", code, NULL);
     if (status == MXHOP_OK)

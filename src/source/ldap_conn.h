@@ -5,11 +5,13 @@
 
 #include <stdint.h>
 #include <ldap.h>
+#include "source/ldap_bound.h"
 #include "source/ldap_settings.h"
 
 struct ldap_conn {
     LDAP *ld;
     int fd;
+    struct ldap_bound bound;
     char *uri;
     const struct ldap_settings *settings;
     bool has_sync, has_paging; /* in the rootDSE's supportedControl */

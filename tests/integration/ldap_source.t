@@ -1,0 +1,401 @@
+# shellcheck shell=bash disable=SC2016
+# The directory as a source: what is read, how, and what then holds. What goes
+# wrong is in ldap_faults.t.
+
+# shellcheck source=tests/integration/ldap.sh
+. "$ROOT/tests/integration/ldap.sh"
+
+# Configures mxhop for the directory, with further lines of mxhop.cf.
+configure() { # [LINE...]
+	printf '%s\n' 'overrides = ldap' "ldap_search_base = $BASE" \
+		'ldap_network_timeout = 2' "$@" >/etc/mxhop/mxhop.cf
+	grep -q ldap_server_host /etc/mxhop/mxhop.cf ||
+		echo 'ldap_server_host = ldap://127.0.0.1' >>/etc/mxhop/mxhop.cf
+}
+
+# Every case begins with nothing in the directory and no table.
+fresh() {
+	wipe_slapd one
+	rm -f /var/lib/mxhop/overrides*
+}
+
+refresh() { # [ARGUMENT...]
+	assert_status 0 mxhop refresh "$@"
+}
+
+# It ends by itself, because the directory does not answer.
+mxhop_fails() { # COMMAND...
+	local status=0
+	OUTPUT=$("$@" 2>&1) || status=$?
+	[[ $status -eq 74 || $status -eq 75 ]] || fail "status $status: $OUTPUT"
+}
+
+route() { # KEY: the hosts that its mail goes to
+	mxhop lookup --format postfix "$1" 2>&1 || true
+}
+
+setup() {
+	use_mxhop
+}
+
+case_first_load() {
+	fresh
+	configure
+	start_slapd one syncprov=100
+	{ override a a.test '[192.0.2.1]' && override b b.test '[192.0.2.2]:26' Mode=replace; } |
+		ldap_add one
+	refresh
+	assert_match "$OUTPUT" ': 2 entries, version 1, 0 skipped'
+	assert_match "$(route a.test)" '\[192.0.2.1\]'
+	assert_match "$(route b.test)" '\[192.0.2.2\]:26'
+	refresh
+	assert_match "$OUTPUT" ': 2 entries \(unchanged\), version 1, 0 skipped'
+}
+
+case_nothing_but_what_changed_is_read() {
+	fresh
+	local before
+	configure
+	start_slapd one syncprov=100
+	bulk_overrides 1 50 | ldap_add one
+	refresh
+	before=$(wc -l <"$SCRATCH/one.log")
+	override new new.test '[192.0.2.9]' | ldap_add one
+	ldap_set one n1 mxhopHop '[192.0.2.10]'
+	ldap_rename one n2 renamed
+	ldap_delete one n3
+	refresh
+	assert_match "$OUTPUT" ': 50 entries, version 2, 0 skipped'
+	# new, n1, renamed; who is gone is in a message of its own
+	assert_match "$(tail -n "+$before" "$SCRATCH/one.log")" 'nentries=3 '
+	assert_match "$(route new.test)" '192.0.2.9\]'
+	assert_match "$(route d1.bulk.test)" '192.0.2.10\]'
+	refute_match "$(route d3.bulk.test)" '192.0.2'
+	assert_match "$(mxhop trace d2.bulk.test)" "cn=renamed,$BASE"
+	refresh
+	assert_match "$OUTPUT" 'unchanged'
+}
+
+# The session log holds two deletions; of three the server does not know, so it
+# says who is left.
+case_present_phase() {
+	fresh
+	configure
+	start_slapd one syncprov=2
+	bulk_overrides 1 30 | ldap_add one
+	refresh
+	ldap_delete one n1 n2 n3 n4 n5
+	override new new.test '[192.0.2.9]' | ldap_add one
+	refresh
+	assert_match "$OUTPUT" ': 26 entries, version 2, 0 skipped'
+	refute_match "$(route d1.bulk.test)" '192.0.2'
+	assert_match "$(route d6.bulk.test)" '192.0.2.6\]'
+	assert_match "$(route new.test)" '192.0.2.9\]'
+}
+
+case_a_server_without_syncprov_is_read_in_pages() {
+	local before
+	fresh
+	configure
+	start_slapd one
+	stop one
+	bulk_overrides 1 2500 | slapd_load one
+	restart_slapd one
+	before=$(wc -l <"$SCRATCH/one.log")
+	refresh
+	assert_match "$OUTPUT" ': 2500 entries, version 1, 0 skipped'
+	assert_eq "$(tail -n "+$before" "$SCRATCH/one.log" | grep -c ' SRCH base="ou=mxhop')" 3 "pages"
+	refresh
+	assert_match "$OUTPUT" ': 2500 entries \(unchanged\), version 1'
+	ldap_rename one n2 renamed
+	ldap_delete one n1
+	refresh
+	assert_match "$OUTPUT" ': 2499 entries, version 2'
+	assert_match "$(mxhop trace d2.bulk.test)" "cn=renamed,$BASE"
+}
+
+case_limits_of_the_server_are_reported() {
+	fresh
+	configure
+	start_slapd one syncprov=10
+	bulk_overrides 1 600 | ldap_add one
+	refresh
+	start_slapd one syncprov=10 limits='* size=500'
+	assert_status 78 mxhop refresh --force
+	assert_match "$OUTPUT" 'synchronize: Size limit exceeded \(4\).*olcLimits'
+	start_slapd one limits='* size=500'
+	assert_status 78 mxhop refresh --force
+	assert_match "$OUTPUT" 'search: Size limit exceeded \(4\).*olcLimits'
+	assert_match "$(route d600.bulk.test)" '192.0.2.100\]'
+}
+
+case_simple_bind() {
+	fresh
+	start_slapd one syncprov=10 \
+		access="to dn.subtree=$BASE by dn.exact=$READER read by * none"
+	override a a.test '[192.0.2.1]' | ldap_add one
+	configure
+	assert_status 78 mxhop refresh
+	assert_match "$OUTPUT" 'No such object \(32\).*ldap_search_base'
+	install -m 0400 /dev/stdin /etc/mxhop/secret <<<"$READER_PW"
+	configure 'ldap_bind = simple' "ldap_bind_dn = $READER" \
+		'ldap_bind_pw_file = /etc/mxhop/secret'
+	refresh
+	assert_match "$OUTPUT" ': 1 entries'
+	install -m 0400 /dev/stdin /etc/mxhop/secret <<<'not-the-secret'
+	assert_status 78 mxhop refresh
+	assert_match "$OUTPUT" 'bind: Invalid credentials \(49\)'
+	refute_match "$OUTPUT" 'not-the-secret'
+	chmod 0444 /etc/mxhop/secret
+	assert_status 78 mxhop refresh
+	assert_match "$OUTPUT" 'ldap_bind_pw_file: /etc/mxhop/secret: others have access'
+}
+
+case_external_over_ldapi() {
+	fresh
+	start_slapd one syncprov=10 access="to dn.subtree=$BASE
+  by dn.exact=gidNumber=0+uidNumber=0,cn=peercred,cn=external,cn=auth read by * none"
+	override a a.test '[192.0.2.1]' | ldap_add one
+	configure "ldap_server_host = $(ldapi_uri one)" 'ldap_bind = sasl'
+	refresh
+	assert_match "$OUTPUT" ': 1 entries'
+}
+
+case_tls() {
+	fresh
+	ldap_certificate good
+	ldap_certificate me
+	start_slapd one syncprov=10 tls=good tls_port=636 \
+		access="to dn.subtree=$BASE by dn.exact=cn=me read by * none"
+	override a a.test '[192.0.2.1]' | ldap_add one
+	chmod 0644 "$SCRATCH/me.key"
+	local client=("ldap_tls_cert = $SCRATCH/me.pem" "ldap_tls_key = $SCRATCH/me.key"
+		'ldap_bind = sasl')
+	configure 'ldap_start_tls = yes' "ldap_tls_ca_cert_file = $CA" "${client[@]}"
+	refresh
+	assert_match "$OUTPUT" ': 1 entries'
+	configure 'ldap_server_host = ldaps://127.0.0.1' "ldap_tls_ca_cert_file = $CA" "${client[@]}"
+	refresh
+	# An authority that is not known; a name that is not in the certificate.
+	configure 'ldap_start_tls = yes' "${client[@]}"
+	assert_status 74 mxhop refresh
+	assert_match "$OUTPUT" 'TLS: .*ldap_tls_ca_cert_file'
+	configure 'ldap_server_host = ldaps://127.0.0.2' "ldap_tls_ca_cert_file = $CA"
+	assert_status 74 mxhop refresh
+	configure 'ldap_start_tls = yes' 'ldap_tls_require_cert = no' "${client[@]}"
+	refresh
+}
+
+# What the files and the environment of whoever calls say does not matter.
+case_ldaprc_is_not_read() {
+	fresh
+	configure
+	start_slapd one syncprov=10
+	bulk_overrides 1 10 | ldap_add one
+	echo 'SIZELIMIT 3' >"$SCRATCH/ldaprc"
+	cd "$SCRATCH"
+	LDAPSIZELIMIT=3 refresh
+	assert_match "$OUTPUT" ': 10 entries'
+}
+
+case_invalid_entries_are_reported_with_their_names() {
+	fresh
+	configure
+	start_slapd one syncprov=10
+	{ override good good.test '[192.0.2.1]' && override bad bad.test '[192.0.2.1]:smtp'; } |
+		ldap_add one
+	refresh
+	assert_match "$OUTPUT" "cn=bad,$BASE: mxhopHop: \"\[192.0.2.1\]:smtp\": .*skipped"
+	assert_match "$OUTPUT" ': 1 entries, version 1, 1 skipped'
+	assert_status 1 mxhop check
+	assert_match "$OUTPUT" "cn=bad,$BASE: mxhopHop"
+	ldap_set one good mxhopHop 'not a host'
+	assert_status 0 mxhop refresh --force
+	assert_match "$OUTPUT" ': 0 entries, version 2, 2 skipped'
+}
+
+case_a_set_that_shrinks_is_held_back() {
+	fresh
+	configure
+	start_slapd one syncprov=100
+	bulk_overrides 1 10 | ldap_add one
+	refresh
+	ldap_delete one n{1..6}
+	assert_status 75 mxhop refresh
+	assert_match "$OUTPUT" 'held back'
+	assert_match "$(route d1.bulk.test)" '192.0.2.1\]'
+	assert_status 75 mxhop refresh
+	refresh --force
+	assert_match "$OUTPUT" ': 4 entries, version 2'
+}
+
+case_the_next_server_is_asked() {
+	fresh
+	start_slapd two syncprov=10 port=390
+	override a a.test '[192.0.2.1]' | ldap_add two
+	configure 'ldap_server_host = ldap://127.0.0.1:391, ldap://127.0.0.1:390'
+	refresh
+	assert_match "$OUTPUT" ': 1 entries'
+	stop two
+	assert_status 74 mxhop refresh
+	assert_match "$OUTPUT" "127.0.0.1:391: connect: Can't contact.*127.0.0.1:390: connect"
+}
+
+case_a_frozen_server_holds_nobody_for_long() {
+	fresh
+	local start
+	configure 'ldap_timeout = 2'
+	start_slapd one syncprov=10
+	freeze one
+	start=$(now_ms)
+	assert_status 75 mxhop refresh
+	[[ $(($(now_ms) - start)) -lt 6000 ]] || fail "took too long"
+	ldap_certificate good
+	start_slapd one syncprov=10 tls=good tls_port=636
+	freeze one
+	for line in 'ldap_server_host = ldaps://127.0.0.1' 'ldap_start_tls = yes'; do
+		configure 'ldap_timeout = 2' "ldap_tls_ca_cert_file = $CA" "$line"
+		start=$(now_ms)
+		mxhop_fails timeout 20 mxhop refresh
+		[[ $(($(now_ms) - start)) -lt 6000 ]] || fail "$line: took too long"
+	done
+}
+
+# It stops in the middle of a message: that libldap waits for ever for the rest
+# is what ldap_conn.c is for.
+case_a_server_that_stops_in_the_middle_of_a_message() {
+	fresh
+	local start at
+	start_slapd one syncprov=10
+	bulk_overrides 1 200 | ldap_add one
+	for at in 20 300 5000; do
+		start_faultlink link 127.0.0.1:3890 127.0.0.1:389 "stall $at"
+		configure 'ldap_server_host = ldap://127.0.0.1:3890' 'ldap_timeout = 2'
+		start=$(now_ms)
+		assert_status 75 timeout 20 mxhop refresh
+		[[ $(($(now_ms) - start)) -lt 6000 ]] || fail "$at: took too long"
+		fault_rule link "cut $at"
+		assert_status 74 mxhop refresh
+	done
+}
+
+is_routed() { # KEY REGEX
+	[[ $(route "$1") =~ $2 ]]
+}
+
+is_by() { # KEY DN
+	[[ $(mxhop trace "$1") == *"$2"* ]]
+}
+
+# Begins to follow the directory; its log is $SCRATCH/follow.log.
+follow() {
+	stop follow
+	rm -f "$SCRATCH/follow.log" "$SCRATCH/marks/follow.log"
+	spawn follow mxhop refresh --follow
+	eventually 5 log_has "$SCRATCH/follow.log" . || fail "nothing said"
+}
+
+case_follow_a_server_that_tells() {
+	fresh
+	configure
+	start_slapd one syncprov=100
+	{ override a a.test '[192.0.2.1]' && override b b.test '[192.0.2.2]'; } | ldap_add one
+	follow
+	assert_match "$(<"$SCRATCH/follow.log")" 'following ldap://127.0.0.1'
+	override c c.test '[192.0.2.3]' | ldap_add one
+	eventually 1 is_routed c.test '192.0.2.3\]' || fail "not added"
+	ldap_set one a mxhopHop '[192.0.2.4]'
+	eventually 1 is_routed a.test '192.0.2.4\]' || fail "not changed"
+	ldap_rename one b renamed
+	eventually 1 is_by b.test "cn=renamed,$BASE" || fail "not renamed"
+	ldap_delete one c
+	eventually 1 is_routed c.test '^$' || fail "not deleted"
+	override d d.test 'nothing valid' | ldap_add one
+	eventually 1 log_has "$SCRATCH/follow.log" "cn=d,$BASE: mxhopHop" || fail "no report"
+	assert_eq "$(wc -l <"$SCRATCH/follow.log")" 2 "lines"
+}
+
+# Many changes, few commits.
+case_follow_commits_together_what_comes_together() {
+	local version
+	fresh
+	configure
+	start_slapd one syncprov=1000
+	override a a.test '[192.0.2.1]' | ldap_add one
+	follow
+	bulk_overrides 1 500 | ldap_add one
+	eventually 3 is_routed d500.bulk.test '192.0.2.0\]' || fail "not added"
+	version=$(mxhop trace a.test | sed -n 's/.*(version \([0-9]*\)).*/\1/p')
+	[[ $version -lt 20 ]] || fail "version $version"
+}
+
+case_follow_a_server_that_does_not_tell() {
+	fresh
+	configure 'override_refresh = 1s'
+	start_slapd one
+	{ override a a.test '[192.0.2.1]' && override b b.test 'nothing valid'; } | ldap_add one
+	follow
+	override c c.test '[192.0.2.3]' | ldap_add one
+	eventually 4 is_routed c.test '192.0.2.3\]' || fail "not added"
+	sleep 2
+	assert_eq "$(grep -c 'cn=b' "$SCRATCH/follow.log")" 1 "reports of what is not valid"
+	assert_eq "$(grep -c 'following' "$SCRATCH/follow.log")" 1 "lines about the state"
+}
+
+case_follow_a_table_that_others_change() {
+	fresh
+	configure 'override_refresh = 1s'
+	start_slapd one syncprov=100
+	override a a.test '[192.0.2.1]' | ldap_add one
+	follow
+	rm /var/lib/mxhop/overrides*
+	eventually 5 is_routed a.test '192.0.2.1\]' || fail "not written anew"
+	assert_eq "$(wc -l <"$SCRATCH/follow.log")" 1 "lines"
+}
+
+case_follow_holds_back_once_what_shrinks() {
+	fresh
+	configure 'override_refresh = 1s'
+	start_slapd one syncprov=100
+	bulk_overrides 1 10 | ldap_add one
+	follow
+	ldap_delete one n{1..8}
+	eventually 3 log_has "$SCRATCH/follow.log" 'held back' || fail "not held back"
+	sleep 3
+	assert_eq "$(wc -l <"$SCRATCH/follow.log")" 2 "lines"
+	assert_match "$(route d1.bulk.test)" '192.0.2.1\]'
+	refresh --force
+	mark
+	eventually 10 log_has "$SCRATCH/follow.log" 'following' || fail "not over"
+}
+
+case_follow_is_a_service() {
+	fresh
+	configure
+	start_slapd one syncprov=100
+	spawn notified python3 -c '
+import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind(sys.argv[1])
+print(s.recv(100).decode(), flush=True)' "$SCRATCH/notify"
+	eventually 3 test -S "$SCRATCH/notify" || fail "no socket"
+	NOTIFY_SOCKET=$SCRATCH/notify follow
+	eventually 3 log_has "$SCRATCH/notified.log" 'READY=1' || fail "not told"
+	freeze one
+	mxhop_ends
+	wipe_slapd one
+	follow
+	mxhop_ends
+	echo "overrides = ldif:/etc/mxhop/overrides.ldif" >/etc/mxhop/mxhop.cf
+	assert_status 78 mxhop refresh --follow
+	assert_match "$OUTPUT" 'only a directory can be followed'
+}
+
+# SIGTERM ends it at once, with status 0.
+mxhop_ends() {
+	local pid status=0
+	pid=$(<"$SCRATCH/pids/follow")
+	kill "$pid"
+	wait "$pid" || status=$?
+	assert_eq "$status" 0 "status of --follow"
+}
