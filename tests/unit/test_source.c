@@ -320,6 +320,17 @@ static void write_ldif(const char *text)
     fclose(f);
 }
 
+/* What was read; the counts stay. */
+static void forget(struct compile_result *r)
+{
+    struct compile_result counts = *r;
+
+    compile_free(r);
+    *r = counts;
+    r->read = NULL;
+    r->n_read = 0;
+}
+
 static enum mxhop_status compile(const char *text, bool dry_run,
                                  struct compile_result *result,
                                  struct mxhop_error *err)
@@ -332,9 +343,13 @@ static enum mxhop_status compile(const char *text, bool dry_run,
                                 .now_s = 1800000000,
                                 .report = hear};
 
+    enum mxhop_status status;
+
     said[0] = '\0';
     write_ldif(text);
-    return compile_overrides(&o, result, err);
+    status = compile_overrides(&o, result, err);
+    forget(result);
+    return status;
 }
 
 static void enter_directory(void)
