@@ -89,6 +89,7 @@ static void refresh(void)
                                          "mxhopHop: 20 [192.0.2.1]\n"));
     ck_assert_msg(compile_overrides(&o, &r, &err) == MXHOP_OK, "%s", err.text);
     ck_assert_uint_eq(r.entries, 4);
+    compile_free(&r);
 }
 
 static void set_up(void)

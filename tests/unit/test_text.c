@@ -345,6 +345,7 @@ static void refresh(const char *entry)
     write_file(ldif, text);
     ck_assert_msg(compile_overrides(&o, &r, &err) == MXHOP_OK, "%s", err.text);
     ck_assert_uint_eq(r.skipped, 0);
+    compile_free(&r);
 }
 
 #define ENTRY(rest) \
