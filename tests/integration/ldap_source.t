@@ -193,7 +193,7 @@ case_ldaprc_is_not_read() {
 	start_slapd one syncprov=10
 	bulk_overrides 1 10 | ldap_add one
 	echo 'SIZELIMIT 3' >"$SCRATCH/ldaprc"
-	cd "$SCRATCH"
+	cd "$SCRATCH" || exit
 	LDAPSIZELIMIT=3 refresh
 	assert_match "$OUTPUT" ': 10 entries'
 }

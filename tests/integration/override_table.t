@@ -4,7 +4,7 @@
 
 TABLE=/var/lib/mxhop/overrides
 LDIF=/etc/mxhop/overrides.ldif
-cd "$SCRATCH"
+cd "$SCRATCH" || exit
 
 setup() {
 	zone test <<-'END'
