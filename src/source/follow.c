@@ -51,6 +51,9 @@ struct follower {
     uint64_t probed_ms;            /* answer awaited since; 0: none */
     int probe;
     bool first_done; /* the refresh stage is committed */
+    bool resume;     /* begin anew from what the table holds */
+    unsigned char cookie[SYNC_COOKIE_MAX]; /* as committed last */
+    size_t cookie_len;
 
     struct buf said; /* what was found wrong with a set that was read whole */
 };
@@ -102,6 +105,8 @@ static enum mxhop_status commit(struct follower *f, struct mxhop_error *err)
     compile_free(&result);
     if (status != MXHOP_OK)
         return status;
+    memcpy(f->cookie, r.cookie, r.cookie_len);
+    f->cookie_len = r.cookie_len;
     ldap_sync_committed(&f->sync);
     f->first_done = true;
     f->changed_ms = 0;
@@ -153,14 +158,16 @@ static enum mxhop_status take(struct follower *f, LDAPMessage *m,
     return status;
 }
 
-/* A table that somebody removed, or filled from elsewhere, is written anew from
-   all there is. */
+/* A change may only be committed to the set that it is a change of: not where
+   somebody removed the table, refreshed it or put an older one in its place. */
 static bool table_is_ours(const struct follower *f)
 {
     struct ovtable_where where;
 
     return ovtable_where(f->o->compile->table, &where, NULL) == MXHOP_OK &&
-           where.fingerprint == ldap_settings_fingerprint(f->s);
+           where.fingerprint == ldap_settings_fingerprint(f->s) &&
+           where.cookie_len == f->cookie_len &&
+           memcmp(where.cookie, f->cookie, f->cookie_len) == 0;
 }
 
 /* Nothing was heard until next_ms(). */
@@ -175,12 +182,11 @@ static enum mxhop_status be_due(struct follower *f,
         *err = *silent;
         return MXHOP_ERR_TIMEOUT;
     }
+    f->resume = !table_is_ours(f);
+    if (f->resume)
+        return MXHOP_ERR_TABLE;
     if (f->changed_ms != 0)
         return commit(f, err);
-    if (!table_is_ours(f)) {
-        f->sync.must_reload = true;
-        return MXHOP_ERR_TABLE;
-    }
     f->probed_ms = now_ms;
     return ldap_conn_probe(f->conn, &f->probe, err);
 }
@@ -222,18 +228,21 @@ static enum mxhop_status begin_sync(struct follower *f, bool scratch,
 }
 
 /* Ends with an error in any case. */
-static enum mxhop_status run_sync(struct follower *f, bool scratch,
-                                  struct mxhop_error *err)
+static enum mxhop_status run_sync(struct follower *f, struct mxhop_error *err)
 {
-    enum mxhop_status status = begin_sync(f, scratch, err);
+    enum mxhop_status status;
+    bool scratch = false;
 
-    if (status == MXHOP_OK)
-        status = listen_to(f, err);
-    ldap_sync_end(&f->sync);
-    if (!f->sync.must_reload)
-        return status;
-    stage_clear(&f->stage);
-    return run_sync(f, true, err);
+    do {
+        f->resume = false;
+        stage_clear(&f->stage);
+        status = begin_sync(f, scratch, err);
+        if (status == MXHOP_OK)
+            status = listen_to(f, err);
+        ldap_sync_end(&f->sync);
+        scratch = f->sync.must_reload;
+    } while (scratch || f->resume);
+    return status;
 }
 
 static enum mxhop_status follow_server(void *ctx, const char *uri,
@@ -251,7 +260,7 @@ static enum mxhop_status follow_server(void *ctx, const char *uri,
         return status;
     f->sync.unsupported = !f->conn->has_sync;
     if (f->conn->has_sync)
-        status = run_sync(f, false, err);
+        status = run_sync(f, err);
     ldap_conn_close(&f->conn);
     stage_clear(&f->stage);
     /* Not a fault: read it, as a whole, now and then. */

@@ -215,11 +215,24 @@ case_follow_without_syncprov() {
 	assert_all_changed
 }
 
+# What comes next is a change of the set, not all there is.
+case_follow_when_the_table_is_taken_away() {
+	fresh syncprov=100
+	spawn follow mxhop refresh --follow
+	eventually 10 log_has "$SCRATCH/follow.log" 'following' || fail "not following"
+	rm $TABLE $TABLE-lock
+	ldap_set dir one mxhopHop '[192.0.2.9]'
+	eventually 10 route_is one.test ':[192.0.2.9]' || fail "$(route one.test)"
+	assert_route two.test ':[192.0.2.2]'
+	assert_route three.test ':[192.0.2.3]'
+}
+
 case_follow_what_cannot_be_followed() {
 	printf '%s\n' 'overrides = ldif:/etc/mxhop/o.ldif' >/etc/mxhop/mxhop.cf
 	assert_status 78 mxhop refresh --follow
 	assert_match "$OUTPUT" 'only a directory'
 }
 
+route_is() { [[ $(route "$1") == "$2" ]]; }
 is_routed() { [[ $(route "$1") ]]; }
 is_not_routed() { [[ ! $(route "$1") ]]; }
