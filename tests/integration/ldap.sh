@@ -177,7 +177,14 @@ wipe_slapd() { # NAME
 }
 
 # It takes connections (the kernel does) but says nothing until it is thawed.
-freeze() { kill -STOP "$(cat "$SCRATCH/pids/$1")"; } # NAME
+# Not before all threads stand still: one may be about to answer.
+freeze() { # NAME
+	local pid
+	pid=$(cat "$SCRATCH/pids/$1")
+	kill -STOP "$pid"
+	eventually 5 stands_still "$pid" || fail "$1 does not stop"
+}
+stands_still() { ! grep -qv '^State:.T' <(grep -h '^State:' "/proc/$1/task/"*/status); } # PID
 thaw() { kill -CONT "$(cat "$SCRATCH/pids/$1")"; }   # NAME
 
 # A link to a directory that breaks as RULE says, see tests/support/faultlink.c;
