@@ -91,7 +91,7 @@ static const char *take_percent(struct walk *w, const char *p)
 
 static void walk(struct walk *w, const char *p)
 {
-    while (*p != '\0' && w->why == NULL) {
+    while (w->why == NULL && *p != '\0') {
         if (*p == '%') {
             p = take_percent(w, p);
             continue;
