@@ -18,6 +18,7 @@
  */
 
 #include "source/follow.h"
+#include "source/ldap_paged.h"
 #include "source/ldap_read.h"
 #include "source/ldap_sync.h"
 #include "util/buf.h"
@@ -89,20 +90,30 @@ static void pause_ms(uint64_t ms)
     nanosleep(&t, NULL);
 }
 
-/* ---- a server that tells ---- */
-
-static enum mxhop_status commit(struct follower *f, struct mxhop_error *err)
+/* Commit what was staged. */
+static enum mxhop_status apply(struct follower *f, const struct ldap_reading *r,
+                               struct mxhop_error *err)
 {
     struct compile_options now = *f->o->compile;
-    struct ldap_reading r = {.complete = f->sync.complete,
-                             .cookie_len = f->sync.cookie_len};
     struct compile_result result;
     enum mxhop_status status;
 
     now.now_s = clock_wall_s();
-    memcpy(r.cookie, f->sync.cookie, r.cookie_len);
-    status = compile_staged(&now, &f->stage, &r, &result, err);
+    status = compile_staged(&now, &f->stage, r, &result, err);
     compile_free(&result);
+    return status;
+}
+
+/* ---- a server that tells ---- */
+
+static enum mxhop_status commit(struct follower *f, struct mxhop_error *err)
+{
+    struct ldap_reading r = {.complete = f->sync.complete,
+                             .cookie_len = f->sync.cookie_len};
+    enum mxhop_status status;
+
+    memcpy(r.cookie, f->sync.cookie, r.cookie_len);
+    status = apply(f, &r, err);
     if (status != MXHOP_OK)
         return status;
     memcpy(f->cookie, r.cookie, r.cookie_len);
@@ -245,28 +256,6 @@ static enum mxhop_status run_sync(struct follower *f, struct mxhop_error *err)
     return status;
 }
 
-static enum mxhop_status follow_server(void *ctx, const char *uri,
-                                       struct mxhop_error *err)
-{
-    struct follower *f = ctx;
-    enum mxhop_status status;
-
-    f->stage = (struct stage){.ldap = f->s,
-                              .report = f->o->compile->report,
-                              .ctx = f->o->compile->ctx};
-    f->sync = (struct ldap_sync){0};
-    status = ldap_conn_open(&f->conn, f->s, uri, err);
-    if (status != MXHOP_OK)
-        return status;
-    f->sync.unsupported = !f->conn->has_sync;
-    if (f->conn->has_sync)
-        status = run_sync(f, err);
-    ldap_conn_close(&f->conn);
-    stage_clear(&f->stage);
-    /* Not a fault: read it, as a whole, now and then. */
-    return f->sync.unsupported ? MXHOP_OK : status;
-}
-
 /* ---- a server that does not ---- */
 
 static void keep_finding(void *ctx, const struct finding *found)
@@ -294,28 +283,52 @@ static void report_news(struct follower *f, struct buf *found)
     f->said = *found;
 }
 
-static enum mxhop_status read_once(struct follower *f, struct mxhop_error *err)
+static enum mxhop_status read_whole(struct follower *f, struct mxhop_error *err)
 {
-    struct compile_options now = *f->o->compile;
-    struct compile_result result;
+    static const struct ldap_reading whole = {.complete = true};
     struct buf found = {0};
     enum mxhop_status status;
 
-    now.now_s = clock_wall_s();
-    now.report = keep_finding;
-    now.ctx = &found;
-    status = compile_overrides(&now, &result, err);
-    compile_free(&result);
+    stage_clear(&f->stage);
+    f->stage.report = keep_finding;
+    f->stage.ctx = &found;
+    status = ldap_paged_read(f->conn, &f->stage,
+                             clock_boot_ms() + f->s->timeout_ms, err);
+    if (status == MXHOP_OK)
+        status = apply(f, &whole, err);
     if (status != MXHOP_OK) {
         buf_free(&found);
         return status;
     }
     report_news(f, &found);
-    tell_well(f, f->s->servers);
+    tell_well(f, f->conn->uri);
     return MXHOP_OK;
 }
 
 /* ---- for ever ---- */
+
+/* One that tells ends with an error; one that does not was read. */
+static enum mxhop_status follow_server(void *ctx, const char *uri,
+                                       struct mxhop_error *err)
+{
+    struct follower *f = ctx;
+    enum mxhop_status status;
+
+    f->stage = (struct stage){.ldap = f->s,
+                              .report = f->o->compile->report,
+                              .ctx = f->o->compile->ctx};
+    f->sync = (struct ldap_sync){0};
+    status = ldap_conn_open(&f->conn, f->s, uri, err);
+    if (status != MXHOP_OK)
+        return status;
+    if (f->conn->has_sync)
+        status = run_sync(f, err);
+    if (!f->conn->has_sync || f->sync.unsupported)
+        status = read_whole(f, err);
+    ldap_conn_close(&f->conn);
+    stage_clear(&f->stage);
+    return status;
+}
 
 void follow_directory(const struct follow_options *options)
 {
@@ -328,8 +341,6 @@ void follow_directory(const struct follow_options *options)
         enum mxhop_status status =
             ldap_each_server(f.s, follow_server, &f, &err);
 
-        if (status == MXHOP_OK)
-            status = read_once(&f, &err);
         if (status != MXHOP_OK)
             tell_fault(&f, err.text);
         end_attempt(&f);

@@ -17,10 +17,9 @@ struct follow_options {
 };
 
 /*
- * Does not return, but when the address of a server or the memory for it cannot
- * be had. Blocks in poll(2), and in libldap for as long as the timeouts of the
- * settings allow. The process may be ended at any instruction: a set is
- * committed whole or not at all.
+ * Never returns: whatever cannot be had is tried again. Blocks in poll(2), and
+ * in libldap for as long as the timeouts of the settings allow. The process may
+ * be ended at any instruction: a set is committed whole or not at all.
  */
 void follow_directory(const struct follow_options *options)
     __attribute__((noreturn));
