@@ -190,7 +190,7 @@ C_FILES := $(wildcard src/*.[ch] src/*/*.[ch] include/mxhop/*.h \
 SH_FILES := .ci/run tests/integration/run tests/support/deps.sh \
 	tests/support/ground tests/support/run-unit tests/support/run-fuzz tests/support/includes \
 	tests/support/coverage tests/support/schema2ldif $(wildcard contrib/demo/demo) \
-	$(filter-out %.c,$(wildcard tests/bench/*))
+	$(filter-out %.c %.h,$(wildcard tests/bench/*))
 
 .PHONY: lint format format-check includes man-lint coverage
 lint:

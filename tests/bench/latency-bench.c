@@ -15,6 +15,9 @@
  * the first being the time since the phase began.
  */
 
+#define BENCH_NAME "latency-bench"
+#include "bench.h"
+
 #include <mxhop/mxhop.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,11 +27,6 @@
 
 #define RATION_WHOLE_MS 11000
 
-struct keys {
-    char **key;
-    size_t n, next;
-};
-
 struct sample {
     const char *phase, *kind;
     double at_ms, took_ns;
@@ -36,43 +34,6 @@ struct sample {
 
 static struct sample *samples;
 static size_t n_samples;
-
-static void die(const char *what)
-{
-    fprintf(stderr, "latency-bench: %s\n", what);
-    exit(1);
-}
-
-static void read_keys(const char *path, struct keys *keys_r)
-{
-    FILE *f = fopen(path, "r");
-    char line[512];
-    size_t cap = 0;
-
-    *keys_r = (struct keys){0};
-    if (f == NULL)
-        die(path);
-    while (fgets(line, sizeof(line), f) != NULL) {
-        line[strcspn(line, "\n")] = '\0';
-        if (keys_r->n == cap) {
-            cap = 2 * cap + 1024;
-            keys_r->key = realloc(keys_r->key, cap * sizeof(*keys_r->key));
-            if (keys_r->key == NULL)
-                die("out of memory");
-        }
-        if ((keys_r->key[keys_r->n++] = strdup(line)) == NULL)
-            die("out of memory");
-    }
-    fclose(f);
-}
-
-static double now_ns(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
-}
 
 static void pause_ms(long ms)
 {

@@ -9,62 +9,29 @@
  * lookup.
  */
 
+#define BENCH_NAME "lookup-bench"
+#include "bench.h"
+
 #include <mxhop/mxhop.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-static char **keys;
-static size_t n_keys, cap_keys;
-
-static void die(const char *what)
-{
-    fprintf(stderr, "lookup-bench: %s\n", what);
-    exit(1);
-}
-
-static void read_keys(const char *path)
-{
-    FILE *f = fopen(path, "r");
-    char line[512];
-
-    if (f == NULL)
-        die(path);
-    while (fgets(line, sizeof(line), f) != NULL) {
-        line[strcspn(line, "\n")] = '\0';
-        if (n_keys == cap_keys) {
-            cap_keys = 2 * cap_keys + 1024;
-            keys = realloc(keys, cap_keys * sizeof(*keys));
-            if (keys == NULL)
-                die("out of memory");
-        }
-        if ((keys[n_keys++] = strdup(line)) == NULL)
-            die("out of memory");
-    }
-    fclose(f);
-}
+static struct keys keys;
 
 static void round_of_lookups(struct mxhop *mx)
 {
     struct mxhop_error err;
     const char *text;
 
-    for (size_t i = 0; i < n_keys; i++) {
-        if (mxhop_text(mx, keys[i], MXHOP_FORMAT_POSTFIX, &text, &err) !=
+    for (size_t i = 0; i < keys.n; i++) {
+        if (mxhop_text(mx, keys.key[i], MXHOP_FORMAT_POSTFIX, &text, &err) !=
             MXHOP_OK)
             die(err.text);
         if (text == NULL)
             die("a key had no answer");
     }
-}
-
-static double now_ns(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
 }
 
 static void print_log(void *ctx, enum mxhop_log_level level, const char *line)
@@ -83,7 +50,7 @@ int main(int argc, char **argv)
 
     if (argc < 4)
         die("usage: lookup-bench CONFIG KEYS RUNS [ROUNDS]");
-    read_keys(argv[2]);
+    read_keys(argv[2], &keys);
     if (mxhop_open(&mx, argv[1], &host, &err) != MXHOP_OK)
         die(err.text);
     for (int i = argc > 4 ? atoi(argv[4]) : 2; i > 0; i--)
@@ -91,7 +58,7 @@ int main(int argc, char **argv)
     for (int run = atoi(argv[3]); run > 0; run--) {
         start_ns = now_ns();
         round_of_lookups(mx);
-        printf("%.0f\n", (now_ns() - start_ns) / (double)n_keys);
+        printf("%.0f\n", (now_ns() - start_ns) / (double)keys.n);
     }
     mxhop_close(&mx);
     return 0;

@@ -10,6 +10,9 @@
  * fastest run counts. Prints a line a configuration: nanoseconds a lookup.
  */
 
+#define BENCH_NAME "pair-bench"
+#include "bench.h"
+
 #include <mxhop/mxhop.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,43 +22,7 @@
 #define BLOCK  250
 #define WARMUP 6
 
-static char **keys;
-static size_t n_keys, cap_keys;
-
-static void die(const char *what)
-{
-    fprintf(stderr, "pair-bench: %s\n", what);
-    exit(1);
-}
-
-static void read_keys(const char *path)
-{
-    FILE *f = fopen(path, "r");
-    char line[512];
-
-    if (f == NULL)
-        die(path);
-    while (fgets(line, sizeof(line), f) != NULL) {
-        line[strcspn(line, "\n")] = '\0';
-        if (n_keys == cap_keys) {
-            cap_keys = 2 * cap_keys + 1024;
-            keys = realloc(keys, cap_keys * sizeof(*keys));
-            if (keys == NULL)
-                die("out of memory");
-        }
-        if ((keys[n_keys++] = strdup(line)) == NULL)
-            die("out of memory");
-    }
-    fclose(f);
-}
-
-static double now_ns(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
-}
+static struct keys keys;
 
 static double ask_block(struct mxhop *mx, size_t block)
 {
@@ -63,8 +30,8 @@ static double ask_block(struct mxhop *mx, size_t block)
     struct mxhop_error err;
     const char *text;
 
-    for (size_t i = block * BLOCK; i < n_keys && i < (block + 1) * BLOCK; i++) {
-        if (mxhop_text(mx, keys[i], MXHOP_FORMAT_POSTFIX, &text, &err) !=
+    for (size_t i = block * BLOCK; i < keys.n && i < (block + 1) * BLOCK; i++) {
+        if (mxhop_text(mx, keys.key[i], MXHOP_FORMAT_POSTFIX, &text, &err) !=
             MXHOP_OK)
             die(err.text);
         if (text == NULL)
@@ -114,9 +81,9 @@ int main(int argc, char **argv)
 
     if (argc < 4)
         die("usage: pair-bench KEYS RUNS CONFIG...");
-    read_keys(argv[1]);
+    read_keys(argv[1], &keys);
     n = (size_t)argc - 3;
-    n_blocks = (n_keys + BLOCK - 1) / BLOCK;
+    n_blocks = (keys.n + BLOCK - 1) / BLOCK;
     mx = calloc(n, sizeof(struct mxhop *));
     best = calloc(n * n_blocks, sizeof(*best));
     if (mx == NULL || best == NULL)
@@ -133,7 +100,7 @@ int main(int argc, char **argv)
 
         for (size_t block = 0; block < n_blocks; block++)
             sum_ns += best[i * n_blocks + block];
-        printf("%.0f\n", sum_ns / (double)n_keys);
+        printf("%.0f\n", sum_ns / (double)keys.n);
         mxhop_close(&mx[i]);
     }
     free(mx);
