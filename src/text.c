@@ -109,6 +109,8 @@ static bool short_way(struct mxhop *mx, const struct key *key,
     *keep_r = false;
     if (!is_for_mta(format))
         return false;
+    if (mx->view != NULL && key->kind == KEY_DOMAIN)
+        cache_expect(mx->view, key->domain);
     if (key->kind == KEY_NONE ||
         lookup_is_local(mx, key->domain) != MXHOP_LOCAL_NO)
         return true;

@@ -89,6 +89,10 @@ struct cache_entry_state cache_get_host(struct cache_view *v, const char *host,
                                         unsigned families, uint64_t now_ms,
                                         struct hostaddrs *addrs_r);
 
+/* A hint: cache_get_route() or cache_get_domain() of this domain follows, when
+   what is done meanwhile is done. */
+void cache_expect(struct cache_view *v, const char *domain);
+
 /*
  * The finished answer for a domain that is CACHE_FRESH: no allocation once
  * *text (reset first) has grown, no system call. `made_of` is a hash of all

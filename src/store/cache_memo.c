@@ -66,6 +66,12 @@ static struct slot *find(const struct memo *m, struct site_id site)
     return &m->slots[i];
 }
 
+void memo_expect(const struct memo *m, struct site_id site)
+{
+    if (m != NULL && m->cap > 0)
+        __builtin_prefetch(&m->slots[site.hash & (m->cap - 1)]);
+}
+
 bool memo_get(struct memo *m, struct site_id site, uint64_t made_of,
               uint64_t now_ms, int64_t now_s, struct route_record *r_r)
 {

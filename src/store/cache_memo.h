@@ -18,6 +18,8 @@ struct memo;
 
 struct memo *memo_open(void);    /* NULL: do without */
 void memo_close(struct memo *m); /* NULL is allowed */
+/* A hint that memo_get() follows. */
+void memo_expect(const struct memo *m, struct site_id site);
 /* The answer for a site that was made of that, if it holds; its text is in the
    memo, of the rest of *r_r only has_text and by_domain are set. */
 bool memo_get(struct memo *m, struct site_id site, uint64_t made_of,

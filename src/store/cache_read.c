@@ -39,6 +39,14 @@ static bool find_domain(struct cache_view *v, const char *domain,
            domain_accept(value, name, now_ms, r_r);
 }
 
+void cache_expect(struct cache_view *v, const char *domain)
+{
+    struct chars name;
+
+    if (v->cache->kv->ops->expect != NULL && name_chars(domain, &name))
+        v->cache->kv->ops->expect(v->kv, name_key(v->cache, KV_DOMAIN, name));
+}
+
 /* ---- domains ---- */
 
 /* false: it is not there (any more), or there is no memory for it. */
@@ -172,6 +180,7 @@ static bool read_route(struct cache_view *v, const char *domain,
 
     if (!find_domain(v, domain, now_ms, &d))
         return false;
+    memo_expect(v->memo, d.site);
     state = domain_judge(&v->cache->policy, &d, now_ms);
     if (state.verdict != CACHE_FRESH ||
         !find_route(v, &d, made_of, now_ms, now_s, &r))

@@ -79,6 +79,8 @@ struct kv_ops {
     /* false: nothing can be read now; then no end(). */
     bool (*begin)(struct kv_view *v);
     bool (*get)(struct kv_view *v, uint64_t key, struct kv_value *value_r);
+    /* A hint, begin() or not: get() will be asked for this key in a moment. */
+    void (*expect)(struct kv_view *v, uint64_t key);
     /* Entries with a key of at least `from`, in order of keys. */
     void (*walk)(struct kv_view *v, uint64_t from, kv_walk_fn *fn, void *ctx);
     void (*stats)(struct kv_view *v, struct kv_stats *stats_r);

@@ -11,6 +11,7 @@
  */
 
 #include "store/kv_lmdb_int.h"
+#include "store/kv_lmdb_place.h"
 #include "util/clock.h"
 #include "util/err.h"
 
@@ -25,6 +26,7 @@ struct kv_view {
     struct kv_lmdb *k;
     MDB_txn *txn;       /* reset between end() and begin() */
     MDB_cursor *cursor; /* of get() */
+    struct places places;
     struct kv_view *forgotten;
 };
 
@@ -52,15 +54,14 @@ static void lmdb_view_close(struct kv_view *v)
         mdb_cursor_close(v->cursor);
     if (v->txn != NULL)
         mdb_txn_abort(v->txn);
+    places_free(&v->places);
     free(v);
 }
 
-static bool lmdb_begin(struct kv_view *v)
+static bool begin(struct kv_view *v)
 {
     const struct env *e = v->k->env;
 
-    if (kv_lmdb_inherited(v->k))
-        return false;
     if (v->txn != NULL) {
         int rc = mdb_txn_renew(v->txn);
 
@@ -83,6 +84,22 @@ static bool lmdb_begin(struct kv_view *v)
     return false;
 }
 
+static bool lmdb_begin(struct kv_view *v)
+{
+    MDB_stat stat;
+    size_t id;
+
+    if (kv_lmdb_inherited(v->k) || !begin(v))
+        return false;
+    id = mdb_txn_id(v->txn);
+    if (id == v->places.txn)
+        return true;
+    if (mdb_stat(v->txn, v->k->env->dbi[0], &stat) != 0)
+        stat.ms_entries = 0;
+    places_begin(&v->places, id, stat.ms_entries);
+    return true;
+}
+
 static void lmdb_end(struct kv_view *v)
 {
     if (!kv_lmdb_inherited(v->k))
@@ -92,9 +109,27 @@ static void lmdb_end(struct kv_view *v)
 /* The cursor is made new for each search: where it was left is of no use. */
 static bool lmdb_get(struct kv_view *v, uint64_t key, struct kv_value *value_r)
 {
-    return !kv_lmdb_inherited(v->k) &&
-           mdb_cursor_renew(v->txn, v->cursor) == 0 &&
-           kv_lmdb_find(v->cursor, key, value_r);
+    struct kv_value bytes;
+    uint64_t first, bound;
+
+    if (kv_lmdb_inherited(v->k))
+        return false;
+    if (!places_find(&v->places, key, &bytes)) {
+        if (mdb_cursor_renew(v->txn, v->cursor) != 0 ||
+            !kv_lmdb_search(v->cursor, key, &first, &bound, &bytes))
+            return false;
+        places_note(&v->places, key, first, bound, bytes);
+    }
+    return kv_pack_find(bytes, key, value_r);
+}
+
+/* The processor reads what leads to the entry while other things are done. */
+static void lmdb_expect(struct kv_view *v, uint64_t key)
+{
+    struct kv_value bytes;
+
+    if (places_find(&v->places, key, &bytes))
+        kv_pack_prefetch(bytes);
 }
 
 static void lmdb_walk(struct kv_view *v, uint64_t from, kv_walk_fn *fn,
@@ -159,6 +194,7 @@ static const struct kv_ops lmdb_ops = {
     .view_close = lmdb_view_close,
     .begin = lmdb_begin,
     .get = lmdb_get,
+    .expect = lmdb_expect,
     .walk = lmdb_walk,
     .stats = lmdb_stats,
     .end = lmdb_end,

@@ -42,6 +42,10 @@ static inline bool kv_lmdb_inherited(const struct kv_lmdb *k)
 /* ---- kv_lmdb_pack.c: 0, or an error of LMDB ---- */
 
 bool kv_lmdb_find(MDB_cursor *c, uint64_t key, struct kv_value *value_r);
+/* The pack of a key, and the first and the last key that would be in it. false:
+   there is none. */
+bool kv_lmdb_search(MDB_cursor *c, uint64_t key, uint64_t *first_r,
+                    uint64_t *bound_r, struct kv_value *bytes_r);
 
 /* A walk. MDB_NOTFOUND at its end. */
 struct kv_lmdb_at {

@@ -44,6 +44,22 @@ bool kv_lmdb_find(MDB_cursor *c, uint64_t key, struct kv_value *value_r)
            kv_pack_find(bytes, key, value_r);
 }
 
+bool kv_lmdb_search(MDB_cursor *c, uint64_t key, uint64_t *first_r,
+                    uint64_t *bound_r, struct kv_value *bytes_r)
+{
+    struct kv_value before;
+    int rc;
+
+    *bound_r = key;
+    if (get(c, MDB_SET_RANGE, bound_r, bytes_r) != 0)
+        return false;
+    rc = get(c, MDB_PREV, first_r, &before);
+    if (rc != 0 && rc != MDB_NOTFOUND)
+        return false;
+    *first_r = rc == 0 ? *first_r + 1 : 0;
+    return true;
+}
+
 /* ---- one after the other ---- */
 
 static int enter(struct kv_lmdb_at *at, MDB_cursor_op op, uint64_t *bound)

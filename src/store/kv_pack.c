@@ -89,6 +89,12 @@ size_t kv_pack_seek(const struct kv_pack *p, uint64_t key)
     return low;
 }
 
+void kv_pack_prefetch(struct kv_value bytes)
+{
+    for (size_t i = 0; i < 4 * LINE; i += LINE)
+        __builtin_prefetch(bytes.data + i);
+}
+
 bool kv_pack_find(struct kv_value bytes, uint64_t key, struct kv_value *value_r)
 {
     const unsigned char *tags, *tag;
@@ -96,9 +102,7 @@ bool kv_pack_find(struct kv_value bytes, uint64_t key, struct kv_value *value_r)
     uint64_t found;
     size_t i;
 
-    /* All that leads to the entry, before the first of it is waited for. */
-    for (i = LINE; i < 4 * LINE; i += LINE)
-        __builtin_prefetch(bytes.data + i);
+    kv_pack_prefetch(bytes); /* before the first of it is waited for */
     if (!open_pack(&p, bytes))
         return false;
     tags = p.bytes + KV_PACK_HEAD;

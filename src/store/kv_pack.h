@@ -35,6 +35,9 @@ size_t kv_pack_seek(const struct kv_pack *p, uint64_t key);
 /* i < n. false: it is damaged. */
 bool kv_pack_entry(const struct kv_pack *p, size_t i, uint64_t *key_r,
                    struct kv_value *value_r);
+/* A hint that an entry of the pack is looked for next: have the processor read
+   all that leads to it. */
+void kv_pack_prefetch(struct kv_value bytes);
 /* The hot path: of a pack's bytes, the value of a key. */
 bool kv_pack_find(struct kv_value bytes, uint64_t key,
                   struct kv_value *value_r);
