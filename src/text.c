@@ -88,13 +88,27 @@ static bool no_override(struct mxhop *mx, const struct key *key,
     info_r->has_exchanges = false;
     if (mx->conf.overrides[0] == '\0')
         return true;
-    if (mx->table == NULL || mx->table_bad ||
-        ovtable_begin(mx->table, &snap, &err) != MXHOP_OK)
+    if (mx->table == NULL || mx->table_bad)
+        return false;
+    if (ovtable_lacks(mx->table, match_next_key, key, info_r))
+        return true;
+    if (ovtable_begin(mx->table, &snap, &err) != MXHOP_OK)
         return false;
     clear = ovtable_info(snap, info_r, &err) == MXHOP_OK &&
             !has_override(snap, key);
     ovtable_end(&snap);
     return clear;
+}
+
+/* What is looked at last is waited for longest: have it read meanwhile. */
+static void expect(const struct mxhop *mx, const struct key *key)
+{
+    if (key->kind != KEY_DOMAIN)
+        return;
+    if (mx->view != NULL)
+        cache_expect(mx->view, key->domain);
+    if (mx->table != NULL)
+        ovtable_expect(mx->table, key->domain);
 }
 
 /* true: *text_r is the answer. *keep_r: a finished one was looked for. */
@@ -109,8 +123,7 @@ static bool short_way(struct mxhop *mx, const struct key *key,
     *keep_r = false;
     if (!is_for_mta(format))
         return false;
-    if (mx->view != NULL && key->kind == KEY_DOMAIN)
-        cache_expect(mx->view, key->domain);
+    expect(mx, key);
     if (key->kind == KEY_NONE ||
         lookup_is_local(mx, key->domain) != MXHOP_LOCAL_NO)
         return true;

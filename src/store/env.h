@@ -51,6 +51,16 @@ enum mxhop_status env_begin(struct env *e, MDB_txn **txn,
 void env_end(struct env *e, MDB_txn *txn);
 void env_drop_txn(struct env *e, MDB_txn **txn); /* give up a reset one */
 
+/*
+ * A glance costs a tenth of a transaction. From env_glance() to
+ * env_glance_end() the map stays where it is, but what a writer commits
+ * meanwhile may be written over the pages that are looked at: they were those
+ * of transaction `txn` if env_glance_end() says so. Briefly: other threads
+ * wait. false: nothing can be looked at; then no env_glance_end().
+ */
+bool env_glance(struct env *e);
+bool env_glance_end(struct env *e, size_t txn);
+
 /* Map an LMDB or errno value; `what` says what was being done. */
 enum mxhop_status env_error(struct mxhop_error *err, const char *path,
                             const char *what, int rc);

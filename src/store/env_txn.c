@@ -11,6 +11,7 @@
 #include "util/err.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 
@@ -108,6 +109,31 @@ void env_end(struct env *e, MDB_txn *txn)
     pthread_mutex_lock(&e->lock);
     e->active--;
     pthread_mutex_unlock(&e->lock);
+}
+
+/* ---- without a transaction ---- */
+
+bool env_glance(struct env *e)
+{
+    if (*e->own == 0)
+        return false;
+    pthread_mutex_lock(&e->lock);
+    if (!e->broken)
+        return true;
+    pthread_mutex_unlock(&e->lock);
+    return false;
+}
+
+/* LMDB writes only to pages that neither the newest set nor a reader needs. */
+bool env_glance_end(struct env *e, size_t txn)
+{
+    MDB_envinfo info;
+    bool newest;
+
+    atomic_thread_fence(memory_order_acquire);
+    newest = mdb_env_info(e->lmdb, &info) == 0 && info.me_last_txnid == txn;
+    pthread_mutex_unlock(&e->lock);
+    return newest;
 }
 
 void env_drop_txn(struct env *e, MDB_txn **txn)

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <mxhop/error.h>
+#include "model/key.h"
 #include "model/override.h"
 
 struct ovtable;      /* open for reading */
@@ -63,6 +64,16 @@ enum mxhop_status ovtable_find(struct ovtable_snap *s, enum ovtable_index by,
    cannot be read. Allocates nothing. */
 bool ovtable_has(struct ovtable_snap *s, enum ovtable_index by,
                  const char *key);
+/* A hint: ovtable_lacks() of this domain follows in a moment. */
+void ovtable_expect(const struct ovtable *t, const char *domain);
+/*
+ * The same for all keys that next() gives, the first for NULL, in the newest
+ * set, and without a snapshot, which costs more than all else: true only if it
+ * is certain that nothing stands under any of them. *info_r is of that set.
+ */
+typedef const char *ovtable_next_fn(const struct key *key, const char *at);
+bool ovtable_lacks(struct ovtable *t, ovtable_next_fn *next,
+                   const struct key *key, struct ovtable_info *info_r);
 /* The next second after now_s in which an entry under `key` may become active
    or cease to be, if that is before *edge_s, into *edge_s. */
 enum mxhop_status ovtable_next_edge(struct ovtable_snap *s,

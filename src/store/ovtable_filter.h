@@ -23,6 +23,9 @@ struct ovtable_filter {
 /* false: no such record, or damaged. Reads all of it. */
 bool ovtable_filter_load(struct ovtable_filter *f, const void *bytes,
                          size_t len);
+/* A hint that ovtable_filter_has() is asked for this key in a moment. */
+void ovtable_filter_expect(const struct ovtable_filter *f,
+                           enum ovtable_index by, const char *key, size_t len);
 /* false: the key is certainly not in the index. */
 bool ovtable_filter_has(const struct ovtable_filter *f, enum ovtable_index by,
                         const char *key, size_t len);

@@ -68,6 +68,29 @@ bool ovtable_has(struct ovtable_snap *s, enum ovtable_index by, const char *key)
     return find_ids(s, by, key, &ids, NULL) != MXHOP_OK || ids.mv_size > 0;
 }
 
+void ovtable_expect(const struct ovtable *t, const char *domain)
+{
+    if (t->known != 0)
+        ovtable_filter_expect(&t->filter, OVTABLE_BY_KEY, domain,
+                              strlen(domain));
+}
+
+bool ovtable_lacks(struct ovtable *t, ovtable_next_fn *next,
+                   const struct key *key, struct ovtable_info *info_r)
+{
+    const char *at = NULL;
+
+    if (t->known == 0 || !env_glance(t->env))
+        return false;
+    while ((at = next(key, at)) != NULL)
+        if (ovtable_filter_has(&t->filter, OVTABLE_BY_KEY, at, strlen(at)))
+            break;
+    if (!env_glance_end(t->env, t->known) || at != NULL)
+        return false;
+    *info_r = t->info;
+    return true;
+}
+
 static void note_edge(int64_t at_s, int64_t now_s, int64_t *edge_s)
 {
     if (at_s > now_s && at_s < *edge_s)

@@ -427,6 +427,78 @@ static void check_whole(struct ovtable *t)
     ovtable_end(&s);
 }
 
+static const char *only_domain(const struct key *key, const char *at)
+{
+    return at == NULL ? key->domain : NULL;
+}
+
+/* What a glance at the table says: entries of the set that has nothing under
+   the domain, or -1. */
+static long lacks(struct ovtable *t, const char *domain)
+{
+    struct ovtable_info info;
+    struct key key;
+
+    key_parse(domain, &key);
+    ovtable_expect(t, key.domain);
+    return ovtable_lacks(t, only_domain, &key, &info) ? (long)info.entries : -1;
+}
+
+static int lacks_after_fork(void *t)
+{
+    return lacks(t, "nothing.example") == -1 ? 0 : 1;
+}
+
+static int write_more(void *arg)
+{
+    (void)arg;
+    must_write(20000, "b"); /* larger than the parent's map */
+    return 0;
+}
+
+START_TEST(seen_at_a_glance)
+{
+    struct ovtable *t;
+
+    must_write(100, "a");
+    t = must_open();
+    ck_assert_int_eq(lacks(t, "nothing.example"), 100);
+    ck_assert_int_eq(lacks(t, "d1.example"), -1);
+    ck_assert_int_eq(reap(spawn(lacks_after_fork, t)), 0);
+    ck_assert_int_eq(reap(spawn(write_more, NULL)), 0);
+    /* Of the new set nothing is known before it was read. */
+    ck_assert_int_eq(lacks(t, "nothing.example"), -1);
+    ck_assert_int_eq(lacks(t, "d19999.example"), -1);
+    ck_assert_str_eq(mark_of(t, "d19999.example"), "b");
+    ck_assert_int_eq(lacks(t, "nothing.example"), 20000);
+    ck_assert_int_eq(lacks(t, "d19999.example"), -1);
+    ovtable_close(&t);
+}
+END_TEST
+
+/* Without a transaction, a writer may use the pages that are looked at. */
+START_TEST(no_glance_at_pages_in_use)
+{
+    struct ovtable *t;
+    unsigned certain = 0;
+    pid_t pid;
+
+    must_write(300, "a");
+    t = must_open();
+    pid = spawn(write_for_ever, NULL);
+    for (unsigned i = 0; i < 20; i++) {
+        ck_assert_str_ne(mark_of(t, "d1.example"), "");
+        certain += lacks(t, "nothing.example") == 300;
+        for (unsigned k = 0; k < 20000; k++)
+            ck_assert_int_eq(lacks(t, "d1.example"), -1);
+    }
+    kill(pid, SIGKILL);
+    ck_assert_int_eq(reap(pid), -SIGKILL);
+    ck_assert_uint_gt(certain, 0);
+    ovtable_close(&t);
+}
+END_TEST
+
 /* A writer may die at any instruction, with a reader and without, also while
    the table is being created. */
 START_TEST(killed_writer)
@@ -737,6 +809,8 @@ int main(void)
     tcase_add_test(t, held_back);
     tcase_add_test(t, two_handles);
     tcase_add_test(t, not_across_fork);
+    tcase_add_test(t, seen_at_a_glance);
+    tcase_add_test(t, no_glance_at_pages_in_use);
     tcase_add_test(t, seen_in_a_jail);
     tcase_add_test(t, killed_writer);
     tcase_add_loop_test(t, foreign_or_cut_file, 0, 9);

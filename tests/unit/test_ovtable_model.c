@@ -205,8 +205,24 @@ static bool stands_under(const struct override *o, enum ovtable_index by,
     return false;
 }
 
-static void check_key(struct ovtable_snap *s, enum ovtable_index by,
-                      const char *key, int64_t now_s)
+static const char *asked;
+
+static const char *next_asked(const struct key *key, const char *at)
+{
+    (void)key;
+    return at == NULL ? asked : NULL;
+}
+
+static bool lacks(struct ovtable *t, const char *key)
+{
+    struct ovtable_info info;
+
+    asked = key;
+    return ovtable_lacks(t, next_asked, NULL, &info);
+}
+
+static void check_key(struct ovtable *t, struct ovtable_snap *s,
+                      enum ovtable_index by, const char *key, int64_t now_s)
 {
     const struct override *best = NULL;
     int64_t edge_s = INT64_MAX, expected_s = INT64_MAX;
@@ -236,6 +252,8 @@ static void check_key(struct ovtable_snap *s, enum ovtable_index by,
         ck_assert_str_eq(o.transport, best->transport);
     override_free(&o);
     ck_assert_int_eq(ovtable_has(s, by, key), any);
+    if (by == OVTABLE_BY_KEY && any)
+        ck_assert(!lacks(t, key));
     ck_assert_int_eq(ovtable_next_edge(s, by, key, now_s, &edge_s, &err),
                      MXHOP_OK);
     ck_assert_int_eq(edge_s, expected_s);
@@ -281,10 +299,11 @@ static void check_table(uint64_t version)
     ck_assert_int_eq(info.has_exchanges, model_has_exchanges());
     for (unsigned i = 0; i < 5; i++) {
         for (unsigned k = 0; k < KEYS; k++)
-            check_key(s, OVTABLE_BY_KEY, key_text(k), times_s[i]);
+            check_key(t, s, OVTABLE_BY_KEY, key_text(k), times_s[i]);
         for (unsigned k = 0; k < EXCHANGES; k++)
-            check_key(s, OVTABLE_BY_EXCHANGE, exchange_text(k), times_s[i]);
+            check_key(t, s, OVTABLE_BY_EXCHANGE, exchange_text(k), times_s[i]);
     }
+    ck_assert(lacks(t, "nothing.test"));
     ck_assert_int_eq(ovtable_walk(s, in_model, &n, &err), MXHOP_OK);
     ck_assert_uint_eq(n, valid_ones());
     ovtable_end(&s);
