@@ -73,8 +73,8 @@ struct lookup {
     struct override override; /* dn NULL: none */
     char *matched;            /* the key or exchange it was found under */
     bool by_exchange;
-    int64_t exchange_edge_s; /* wall time from which on an exchange override
-                                may begin or cease to apply */
+    int64_t edge_s; /* wall time from which on another override may apply, by
+                       key or by exchange */
 
     bool asked_dns; /* the MX set was needed */
     bool cold;      /* and not known in time: `set` does not count */
@@ -188,7 +188,25 @@ bool lookup_only_overrides(const struct mxhop *mx, bool has_exchanges);
 
 /* ---- text.c: the hot path ---- */
 
+/* Of what finished answers in a format are made, besides rules that
+   text_rules_hash() knows: the set of overrides. */
+uint64_t text_made_of(const struct mxhop *mx, const struct ovtable_info *info,
+                      enum mxhop_format format);
+
 /* A hash of all that routes are made from besides MX set and overrides. */
 uint64_t text_rules_hash(const struct mxhop *mx);
+
+/* ---- keep.c: what a lookup leaves behind ---- */
+
+enum keep {
+    KEEP_NOT,
+    KEEP_BY_SITE, /* no override stands under the key */
+    KEEP_BY_KEY   /* some do, active or not */
+};
+
+/* Keep the text (NULL: the format has no words) if a later lookup may get it.
+   by_domain: it is to be marked with the domain. */
+void keep_text(const struct lookup *l, bool by_domain, enum mxhop_format format,
+               enum keep by, const char *text);
 
 #endif

@@ -138,6 +138,28 @@ static enum mxhop_status find_first(struct lookup *l, struct ovtable_snap *snap,
     return MXHOP_OK;
 }
 
+/* Any entry under these keys may be the one to apply after its next edge. */
+static enum mxhop_status find_edge(struct lookup *l, struct ovtable_snap *snap,
+                                   enum ovtable_index by,
+                                   const struct strlist *keys)
+{
+    enum mxhop_status status = MXHOP_OK;
+
+    for (size_t i = 0; i < keys->n && status == MXHOP_OK; i++)
+        status = ovtable_next_edge(snap, by, keys->v[i], l->now_s, &l->edge_s,
+                                   &l->table_err);
+    return status;
+}
+
+static enum mxhop_status find_among(struct lookup *l, struct ovtable_snap *snap,
+                                    enum ovtable_index by,
+                                    const struct strlist *keys)
+{
+    enum mxhop_status status = find_first(l, snap, by, keys);
+
+    return status == MXHOP_OK ? find_edge(l, snap, by, keys) : status;
+}
+
 static enum mxhop_status find_by_key(struct lookup *l,
                                      struct ovtable_snap *snap)
 {
@@ -145,21 +167,8 @@ static enum mxhop_status find_by_key(struct lookup *l,
     enum mxhop_status status = MXHOP_ERR_MEMORY;
 
     if (match_keys(&l->key, &keys))
-        status = find_first(l, snap, OVTABLE_BY_KEY, &keys);
+        status = find_among(l, snap, OVTABLE_BY_KEY, &keys);
     strlist_free(&keys);
-    return status;
-}
-
-/* Any entry under these keys may be the one to apply after its next edge. */
-static enum mxhop_status find_edge(struct lookup *l, struct ovtable_snap *snap,
-                                   const struct strlist *keys)
-{
-    enum mxhop_status status = MXHOP_OK;
-
-    for (size_t i = 0; i < keys->n && status == MXHOP_OK; i++)
-        status =
-            ovtable_next_edge(snap, OVTABLE_BY_EXCHANGE, keys->v[i], l->now_s,
-                              &l->exchange_edge_s, &l->table_err);
     return status;
 }
 
@@ -170,9 +179,7 @@ static enum mxhop_status find_by_exchange(struct lookup *l,
     enum mxhop_status status = MXHOP_ERR_MEMORY;
 
     if (match_exchanges(&l->set, &keys))
-        status = find_first(l, snap, OVTABLE_BY_EXCHANGE, &keys);
-    if (status == MXHOP_OK)
-        status = find_edge(l, snap, &keys);
+        status = find_among(l, snap, OVTABLE_BY_EXCHANGE, &keys);
     strlist_free(&keys);
     return status;
 }
@@ -344,7 +351,7 @@ bool lookup_run(struct lookup *l, struct mxhop *mx, const char *key,
                 unsigned flags)
 {
     *l = (struct lookup){
-        .mx = mx, .asked = key, .status = "", .exchange_edge_s = INT64_MAX};
+        .mx = mx, .asked = key, .status = "", .edge_s = INT64_MAX};
     handle_check_cache(mx);
     learn_report(mx);
     l->now_s = clock_wall_s();

@@ -7,11 +7,9 @@
  * rules, version of the override table and format must be the same, and it
  * ends with the earliest of all TTLs, time slots and override windows. What is
  * asked here, each time: is the domain local, and does an override stand under
- * its name. Everything else goes the long way (lookup.c), and leaves a finished
- * answer behind where the next lookup may use it.
- *
- * Answers that name the domain (reject and defer) and those of overridden
- * domains are not kept: the long way takes some microseconds.
+ * its name; answers for those where one does are kept by key, in the memory of
+ * the process. Everything else goes the long way (lookup.c), and leaves a
+ * finished answer behind where the next lookup may use it (keep.c).
  */
 
 #include "handle.h"
@@ -48,8 +46,8 @@ uint64_t text_rules_hash(const struct mxhop *mx)
 
 /* A table that is made anew counts its versions from one again, so the time of
    its last change belongs to it. */
-static uint64_t made_of(const struct mxhop *mx, const struct ovtable_info *info,
-                        enum mxhop_format format)
+uint64_t text_made_of(const struct mxhop *mx, const struct ovtable_info *info,
+                      enum mxhop_format format)
 {
     const uint64_t parts[] = {info->version, (uint64_t)info->changed_s,
                               (uint64_t)format};
@@ -75,29 +73,31 @@ static bool has_override(struct ovtable_snap *snap, const struct key *key)
     return false;
 }
 
-/* No override has a say but by exchange; false: go the long way. */
-static bool no_override(struct mxhop *mx, const struct key *key,
-                        struct ovtable_info *info_r)
+enum overridden { OVERRIDDEN_NO, OVERRIDDEN_YES, OVERRIDDEN_UNKNOWN };
+
+/* Whether entries, active or not, stand under the key. */
+static enum overridden is_overridden(struct mxhop *mx, const struct key *key,
+                                     struct ovtable_info *info_r)
 {
+    enum overridden answer = OVERRIDDEN_UNKNOWN;
     struct mxhop_error err;
     struct ovtable_snap *snap;
-    bool clear;
 
     info_r->version = 0;
     info_r->changed_s = 0;
     info_r->has_exchanges = false;
     if (mx->conf.overrides[0] == '\0')
-        return true;
+        return OVERRIDDEN_NO;
     if (mx->table == NULL || mx->table_bad)
-        return false;
+        return OVERRIDDEN_UNKNOWN;
     if (ovtable_lacks(mx->table, match_next_key, key, info_r))
-        return true;
+        return OVERRIDDEN_NO;
     if (ovtable_begin(mx->table, &snap, &err) != MXHOP_OK)
-        return false;
-    clear = ovtable_info(snap, info_r, &err) == MXHOP_OK &&
-            !has_override(snap, key);
+        return OVERRIDDEN_UNKNOWN;
+    if (ovtable_info(snap, info_r, &err) == MXHOP_OK)
+        answer = has_override(snap, key) ? OVERRIDDEN_YES : OVERRIDDEN_NO;
     ovtable_end(&snap);
-    return clear;
+    return answer;
 }
 
 /* What is looked at last is waited for longest: have it read meanwhile. */
@@ -111,32 +111,22 @@ static void expect(const struct mxhop *mx, const struct key *key)
         ovtable_expect(mx->table, key->domain);
 }
 
-/* true: *text_r is the answer. *keep_r: a finished one was looked for. */
-static bool short_way(struct mxhop *mx, const struct key *key,
-                      enum mxhop_format format, const char **text_r,
-                      bool *keep_r)
+/* By MX set or by key; false: there is none (any more). */
+static bool kept_answer(struct mxhop *mx, const struct key *key,
+                        const struct ovtable_info *info,
+                        enum mxhop_format format, enum keep by,
+                        const char **text_r)
 {
-    struct ovtable_info info;
+    uint64_t made_of = text_made_of(mx, info, format);
+    uint64_t now_ms = clock_boot_ms();
+    int64_t now_s = clock_wall_s();
     struct cached_route route;
 
-    *text_r = NULL;
-    *keep_r = false;
-    if (!is_for_mta(format))
-        return false;
-    expect(mx, key);
-    if (key->kind == KEY_NONE ||
-        lookup_is_local(mx, key->domain) != MXHOP_LOCAL_NO)
-        return true;
-    if (!no_override(mx, key, &info))
-        return false;
-    if (key->kind == KEY_RECIPIENT ||
-        lookup_only_overrides(mx, info.has_exchanges))
-        return true;
-    if (mx->view == NULL || mx->rules_hash == 0)
-        return false;
-    *keep_r = true;
-    if (!cache_get_route(mx->view, key->domain, made_of(mx, &info, format),
-                         clock_boot_ms(), clock_wall_s(), &route, &mx->text))
+    if (by == KEEP_BY_KEY
+            ? !cache_get_overridden(mx->view, key_text(key), made_of, now_ms,
+                                    now_s, &route, &mx->text)
+            : !cache_get_route(mx->view, key->domain, made_of, now_ms, now_s,
+                               &route, &mx->text))
         return false;
     if (route.refresh_due || route.once)
         facts_used(mx, key->domain, route.refresh_due, route.once);
@@ -148,82 +138,42 @@ static bool short_way(struct mxhop *mx, const struct key *key,
     return *text_r != NULL;
 }
 
-/* ---- the long way, and what it leaves behind ---- */
-
-/* How long the addresses in a decision hold; 0: they are not all known. What
-   DNS said just now is not clamped yet. */
-static uint32_t addresses_ttl_s(const struct lookup *l)
+/* true: *text_r is the answer. *keep_r: how the next one would be looked for.
+ */
+static bool short_way(struct mxhop *mx, const struct key *key,
+                      enum mxhop_format format, const char **text_r,
+                      enum keep *keep_r)
 {
-    const struct decision *d = &l->decision;
-    uint32_t ttl_s = UINT32_MAX;
+    struct ovtable_info info;
+    enum overridden overridden;
 
-    for (size_t i = 0; i < d->n; i++) {
-        const struct candidate *c = &d->c[i];
-        enum addr_state state =
-            c->addrs == NULL ? ADDR_UNKNOWN
-                             : hostaddrs_state(c->addrs, l->mx->rules.families);
-
-        if (c->is_address || c->drop == DROP_LIMIT)
-            continue;
-        if (state == ADDR_SOME || state == ADDR_NONE)
-            ttl_s = min_u32(ttl_s, c->addrs->ttl_s);
-        else if (c->drop == DROP_NO || c->drop == DROP_NOT_KNOWN)
-            return 0;
-        if (state == ADDR_NONE)
-            ttl_s = min_u32(ttl_s, l->mx->conf.negative_ttl_max_s);
-    }
-    return ttl_s;
+    *text_r = NULL;
+    *keep_r = KEEP_NOT;
+    if (!is_for_mta(format))
+        return false;
+    expect(mx, key);
+    if (key->kind == KEY_NONE ||
+        lookup_is_local(mx, key->domain) != MXHOP_LOCAL_NO)
+        return true;
+    overridden = is_overridden(mx, key, &info);
+    if (overridden == OVERRIDDEN_UNKNOWN)
+        return false;
+    if (overridden == OVERRIDDEN_NO &&
+        (key->kind == KEY_RECIPIENT ||
+         lookup_only_overrides(mx, info.has_exchanges)))
+        return true;
+    if (mx->view == NULL || mx->rules_hash == 0)
+        return false;
+    *keep_r = overridden == OVERRIDDEN_YES ? KEEP_BY_KEY : KEEP_BY_SITE;
+    return kept_answer(mx, key, &info, format, *keep_r, text_r);
 }
 
-/* Another name's MX set in it has a TTL, or a failure, of its own. */
-static bool has_spliced(const struct override *o)
-{
-    for (size_t i = 0; i < o->n_hops; i++)
-        if (o->hops[i].kind == HOP_MX)
-            return true;
-    return false;
-}
-
-/* Whether the answer follows from the MX set (and overrides by exchange). */
-static bool is_of_site(const struct lookup *l)
-{
-    return l->asked_dns && !l->cold && !l->vague &&
-           l->cache_state != MXHOP_CACHE_STALE &&
-           l->set.outcome != MX_FAILURE &&
-           (l->override.dn == NULL ||
-            (l->by_exchange && !has_spliced(&l->override))) &&
-           (l->disposition == MXHOP_ROUTE || l->disposition == MXHOP_PASS);
-}
-
-static void keep(const struct lookup *l, const struct mxhop_route *route,
-                 enum mxhop_format format, const char *text)
-{
-    struct mxhop *mx = l->mx;
-    uint32_t ttl_s = min_u32(addresses_ttl_s(l), l->ttl_s);
-    uint64_t now_ms = clock_boot_ms();
-    struct cache_route r = {
-        .domain = l->key.domain,
-        .now_ms = now_ms,
-        .made_of = made_of(mx, &l->info, format),
-        .expires_ms = now_ms + (uint64_t)ttl_s * 1000,
-        .from_s = l->now_s,
-        .until_s = l->exchange_edge_s,
-        .text = text,
-        .by_domain = route->by_domain,
-    };
-
-    if (ttl_s == 0 || !is_of_site(l))
-        return;
-    if (l->decision.slot_left_s != UINT32_MAX &&
-        l->now_s + l->decision.slot_left_s < r.until_s)
-        r.until_s = l->now_s + l->decision.slot_left_s;
-    cache_put_route(mx->cache, &l->set, &r);
-}
+/* ---- the long way ---- */
 
 /* The text without the mark of the domain is what a site shares. */
 static const char *render_and_keep(const struct lookup *l,
                                    struct mxhop_route *route,
-                                   enum mxhop_format format, bool may_keep)
+                                   enum mxhop_format format, enum keep by)
 {
     struct buf *out = &l->mx->text;
     bool by_domain = route->by_domain, has_text;
@@ -232,8 +182,8 @@ static const char *render_and_keep(const struct lookup *l,
     route->by_domain = false;
     has_text = render_for(format)(route, out);
     route->by_domain = by_domain;
-    if (!out->failed && may_keep)
-        keep(l, route, format, has_text ? out->data : NULL);
+    if (!out->failed)
+        keep_text(l, by_domain, format, by, has_text ? out->data : NULL);
     if (!has_text)
         return NULL;
     if (by_domain)
@@ -242,7 +192,7 @@ static const char *render_and_keep(const struct lookup *l,
 }
 
 static enum mxhop_status long_way(struct mxhop *mx, const char *key,
-                                  enum mxhop_format format, bool may_keep,
+                                  enum mxhop_format format, enum keep by,
                                   const char **text_r, struct mxhop_error *err)
 {
     struct mxhop_route *route = NULL;
@@ -252,7 +202,7 @@ static enum mxhop_status long_way(struct mxhop *mx, const char *key,
     if (lookup_run(&l, mx, key, 0))
         route = route_from_lookup(&l);
     if (route != NULL)
-        *text_r = render_and_keep(&l, route, format, may_keep);
+        *text_r = render_and_keep(&l, route, format, by);
     lookup_free(&l);
     learn_flush(mx);
     if (route == NULL || mx->text.failed) {
@@ -269,7 +219,7 @@ enum mxhop_status mxhop_text(struct mxhop *mx, const char *key,
                              struct mxhop_error *err)
 {
     struct key parsed;
-    bool may_keep;
+    enum keep by;
 
     *text_r = NULL;
     if (render_for(format) == NULL)
@@ -277,7 +227,7 @@ enum mxhop_status mxhop_text(struct mxhop *mx, const char *key,
                        (int)format);
     handle_check_cache(mx);
     key_parse(key, &parsed);
-    if (short_way(mx, &parsed, format, text_r, &may_keep))
+    if (short_way(mx, &parsed, format, text_r, &by))
         return MXHOP_OK;
-    return long_way(mx, key, format, may_keep, text_r, err);
+    return long_way(mx, key, format, by, text_r, err);
 }

@@ -25,6 +25,12 @@ struct key {
     const char *why; /* KEY_NONE: static text, why */
 };
 
+/* What is asked for, in normal form; "" of KEY_NONE. */
+static inline const char *key_text(const struct key *key)
+{
+    return key->kind == KEY_RECIPIENT ? key->recipient : key->domain;
+}
+
 /*
  * Normal form of a domain name: IDN to A-labels (UTS #46, non-transitional,
  * STD3 rules off: `_` is in use), lower case, one trailing dot dropped,

@@ -93,6 +93,7 @@ struct cache_view *cache_view_open(struct cache *c)
     v->kv = c->kv->ops->view_open(c->kv);
     if (v->kv != NULL) {
         v->memo = memo_open();
+        v->overridden = memo_open();
         return v;
     }
     free(v);
@@ -105,6 +106,7 @@ void cache_view_close(struct cache_view **v)
         return;
     (*v)->cache->kv->ops->view_close((*v)->kv);
     memo_close((*v)->memo);
+    memo_close((*v)->overridden);
     free(*v);
     *v = NULL;
 }

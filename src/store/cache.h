@@ -142,6 +142,18 @@ struct cache_route {
 void cache_put_route(struct cache *c, const struct mxset *set,
                      const struct cache_route *route);
 
+/*
+ * The same for a key that overrides have a say about, in the memory of the
+ * view alone, for some seconds: what else is due for its domain is seen to
+ * when the answer is made again. A long text is not kept. route->domain is not
+ * looked at, and what is got has neither refresh_due nor once.
+ */
+bool cache_get_overridden(struct cache_view *v, const char *key,
+                          uint64_t made_of, uint64_t now_ms, int64_t now_s,
+                          struct cached_route *route_r, struct buf *text);
+void cache_keep_overridden(struct cache_view *v, const char *key,
+                           const struct cache_route *route);
+
 /* Write what was put off, in one go, waiting at most wait_ms for another
    writer. false: it was dropped. Cheap if there is nothing. */
 bool cache_flush(struct cache *c, uint32_t wait_ms);

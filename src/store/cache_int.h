@@ -67,7 +67,8 @@ struct cache {
 struct cache_view {
     struct cache *cache;
     struct kv_view *kv;
-    struct memo *memo; /* may be NULL */
+    struct memo *memo;       /* may be NULL; by MX set, and */
+    struct memo *overridden; /* by key; may be NULL, too */
 };
 
 /* ---- cache.c ---- */

@@ -9,6 +9,7 @@
  */
 
 #include "store/cache_int.h"
+#include "util/hash.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -205,6 +206,50 @@ bool cache_get_route(struct cache_view *v, const char *domain, uint64_t made_of,
     found = read_route(v, domain, made_of, now_ms, now_s, route_r, text);
     end(v);
     return found;
+}
+
+/* ---- finished answers that overrides have a say about ---- */
+
+/* No stranger can find two keys with the same: the seed is secret. */
+static struct site_id id_of_key(const struct cache *c, const char *key)
+{
+    size_t len = strlen(key);
+    uint64_t hash = hash_bytes(c->kv->seed, key, len);
+
+    return (struct site_id){hash, (uint32_t)hash_bytes(~c->kv->seed, key, len)};
+}
+
+bool cache_get_overridden(struct cache_view *v, const char *key,
+                          uint64_t made_of, uint64_t now_ms, int64_t now_s,
+                          struct cached_route *route_r, struct buf *text)
+{
+    struct route_record r;
+
+    buf_reset(text);
+    if (!memo_get(v->overridden, id_of_key(v->cache, key), made_of, now_ms,
+                  now_s, &r))
+        return false;
+    *route_r =
+        (struct cached_route){.has_text = r.has_text, .by_domain = r.by_domain};
+    buf_add(text, r.text.at, r.text.len);
+    return !text->failed;
+}
+
+void cache_keep_overridden(struct cache_view *v, const char *key,
+                           const struct cache_route *route)
+{
+    const char *text = route->text != NULL ? route->text : "";
+    struct route_record r = {
+        .made_of = route->made_of,
+        .expires_ms = route->expires_ms,
+        .from_s = route->from_s,
+        .until_s = route->until_s,
+        .has_text = route->text != NULL,
+        .by_domain = route->by_domain,
+        .text = {text, strlen(text)},
+    };
+
+    memo_put(v->overridden, id_of_key(v->cache, key), route->now_ms, &r);
 }
 
 /* ---- name servers ---- */

@@ -399,6 +399,39 @@ START_TEST(a_new_override_counts_at_once)
 }
 END_TEST
 
+static const struct {
+    const char *entry, *key, *answer;
+} overridden[] = {
+    {ENTRY("mxhopKey: a.example\nmxhopHop: [192.0.2.5]:26\n"), "a.example",
+     ":[192.0.2.5]:26"},
+    {ENTRY("mxhopKey: .example\nmxhopHop: [mx1.example]\n"), "a.example",
+     ":[mx1.example]"},
+    {ENTRY("mxhopKey: *\nmxhopMode: append\nmxhopHop: [192.0.2.5]\n"),
+     "a.example", ":[mx1.example], [mx2.example], [192.0.2.5]"},
+    {ENTRY("mxhopKey: u@a.example\nmxhopHop: [192.0.2.5]\n"), "u@a.example",
+     ":[192.0.2.5]"},
+    {ENTRY("mxhopKey: a.example\nmxhopMode: reject\n"), "a.example",
+     "error:5.7.1 Mail to this domain is not accepted here"},
+    {ENTRY("mxhopKey: a.example\nmxhopMode: pass\n"), "a.example", "(none)"},
+    /* For later: until then it is as without. */
+    {ENTRY("mxhopKey: *\nmxhopHop: [o.example]\n"
+           "mxhopNotBefore: 20990101000000Z\n"),
+     "a.example", ":[mx1.example], [mx2.example]"},
+};
+
+START_TEST(overridden_answers_become_free)
+{
+    struct mxhop *mx = open_with_overrides(overridden[_i].entry);
+
+    ck_assert_str_eq(text_of(mx, overridden[_i].key), overridden[_i].answer);
+    ck_assert(becomes_free(mx, overridden[_i].key, overridden[_i].answer));
+    refresh_elsewhere(ENTRY("mxhopKey: a.example\nmxhopKey: u@a.example\n"
+                            "mxhopHop: [192.0.2.6]\n"));
+    ck_assert_str_eq(text_of(mx, overridden[_i].key), ":[192.0.2.6]");
+    mxhop_close(&mx);
+}
+END_TEST
+
 static bool answer_becomes(struct mxhop *mx, const char *want)
 {
     uint64_t until_ms = clock_boot_ms() + 8000;
@@ -637,6 +670,8 @@ int main(void)
     tcase_add_test(tc, belongs_to_its_override_table);
     tcase_add_loop_test(tc, ends_with_a_spliced_set, 0, 2);
     tcase_add_test(tc, nothing_is_written_for_nobody);
+    tcase_add_loop_test(tc, overridden_answers_become_free, 0,
+                        sizeof(overridden) / sizeof(overridden[0]));
     tcase_add_loop_test(tc, a_new_override_counts_at_once, 0,
                         sizeof(new_sets) / sizeof(new_sets[0]));
     tcase_add_loop_test(tc, windows_open_and_close, 0, 2);
