@@ -117,6 +117,8 @@ UNIT_O := $(patsubst src/%.c,$(B)/obj/%.o,\
 	$(if $(filter conf,$(UNIT_DIRS)),$(wildcard src/*.c)))
 # Allocation can be made to fail at the nth call: tests/support/failmalloc.c.
 WRAP   := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup
+UNIT_SUPPORT_O := $(B)/tests/support/failmalloc.o \
+	$(if $(filter tsan,$(VARIANT)),$(B)/tests/support/tsan.o)
 
 $(B)/tests/support/%.o: tests/support/%.c
 	@mkdir -p $(@D)
@@ -129,7 +131,7 @@ $(B)/tests/unit/%.o: tests/unit/%.c
 	$(Q)$(CC) $(ALL_CPPFLAGS) -Itests $(ALL_CFLAGS) -Wno-conversion -c -o $@ $<
 
 $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(UNIT_O) \
-		$(B)/tests/support/failmalloc.o
+		$(UNIT_SUPPORT_O)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) $(WRAP) -o $@ $^ $(LIBS) $(CLI_LIBS) \
 	    $(shell $(PKG_CONFIG) --libs check)

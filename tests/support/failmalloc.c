@@ -2,17 +2,18 @@
  * failmalloc - make the nth allocation fail
  *
  * The test programs are linked with ld --wrap, so that allocations of our own
- * objects come through here while those of shared libraries do not. Single
- * thread only.
+ * objects come through here while those of shared libraries do not. Those of
+ * all threads count, and exactly one fails.
  */
 
 #include "support/failmalloc.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-static unsigned countdown;
-static bool hit;
+static atomic_uint countdown;
+static atomic_bool hit;
 
 void *__real_malloc(size_t n);
 void *__real_calloc(size_t n, size_t m);
@@ -25,20 +26,26 @@ char *__wrap_strndup(const char *s, size_t n);
 
 void failmalloc_at(unsigned n)
 {
-    countdown = n;
-    hit = false;
+    atomic_store(&hit, false);
+    atomic_store(&countdown, n);
 }
 
 bool failmalloc_hit(void)
 {
-    return hit;
+    return atomic_load(&hit);
 }
 
 static bool now(void)
 {
-    if (countdown == 0 || --countdown > 0)
+    unsigned left = atomic_load(&countdown);
+
+    do {
+        if (left == 0)
+            return false;
+    } while (!atomic_compare_exchange_weak(&countdown, &left, left - 1));
+    if (left > 1)
         return false;
-    hit = true;
+    atomic_store(&hit, true);
     return true;
 }
 

@@ -1001,14 +1001,8 @@ START_TEST(test_idle)
 }
 END_TEST
 
-#ifdef __SANITIZE_THREAD__ /* the children start threads: let them */
-#define EXITS 2            /* it never delivers the signal to the child */
-const char *__tsan_default_options(void);
-
-__attribute__((visibility("default"))) const char *__tsan_default_options(void)
-{
-    return "die_after_fork=0:atexit_sleep_ms=0";
-}
+#ifdef __SANITIZE_THREAD__
+#define EXITS 2 /* it never delivers the signal to the child */
 #else
 #define EXITS 3
 #endif
@@ -1112,7 +1106,6 @@ START_TEST(test_fork)
 }
 END_TEST
 
-#ifndef __SANITIZE_THREAD__ /* failmalloc counts without a lock */
 START_TEST(test_memory)
 {
     worker_close(&worker);
@@ -1137,7 +1130,6 @@ START_TEST(test_memory)
     }
 }
 END_TEST
-#endif
 
 int main(void)
 {
@@ -1183,9 +1175,7 @@ int main(void)
     tcase_add_test(t, test_idle);
     tcase_add_loop_test(t, test_exit, 0, EXITS);
     tcase_add_test(t, test_fork);
-#ifndef __SANITIZE_THREAD__
     tcase_add_test(t, test_memory);
-#endif
     suite_add_tcase(s, t);
     srunner_run_all(r, CK_ENV);
     failed = srunner_ntests_failed(r);
