@@ -72,14 +72,14 @@ void worker_close(struct worker **wp)
 {
     struct worker *w = *wp;
 
+    if (w != NULL && !is_orphan(w)) {
+        worker_stop(w); /* until then the thread may look at *wp */
+        jobs_free(w);
+        pthread_cond_destroy(&w->done);
+        pthread_mutex_destroy(&w->lock);
+        free(w);
+    }
     *wp = NULL;
-    if (w == NULL || is_orphan(w))
-        return;
-    worker_stop(w);
-    jobs_free(w);
-    pthread_cond_destroy(&w->done);
-    pthread_mutex_destroy(&w->lock);
-    free(w);
 }
 
 static bool is_started(struct worker *w)

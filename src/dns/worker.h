@@ -52,7 +52,8 @@ struct worker_options {
 enum mxhop_status worker_open(struct worker **w_r,
                               const struct worker_options *options,
                               struct mxhop_error *err);
-/* Ends the thread and frees; NULL is allowed. Names in work are dropped. */
+/* Ends the thread and frees; NULL is allowed. Names in work are dropped. *w
+   is set to NULL after the thread has ended: its owner may look at it. */
 void worker_close(struct worker **w);
 
 enum worker_verdict {
