@@ -5,7 +5,7 @@
 #   make demo       see it work on a real Postfix, in namespaces
 #   make install    DESTDIR=, PREFIX=
 #
-# VARIANT=asan|valgrind|coverage builds beside the plain build, in
+# VARIANT=asan|valgrind|coverage|tsan builds beside the plain build, in
 # build/<variant>/. Nothing but `deps`, and the targets that need it, installs
 # packages.
 
@@ -154,9 +154,13 @@ $(B)/tests/fuzz/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o \
 .PRECIOUS: $(B)/tests/fuzz/%.o
 
 .PHONY: unit-programs unit fuzz-replay check check-unit check-integration \
-	check-asan check-valgrind deps
+	check-asan check-valgrind check-tsan thread-programs deps
 unit-programs: $(addprefix $(B)/tests/unit/test_,$(UNIT)) \
 	$(addprefix $(B)/tests/fuzz/replay_,$(FUZZ))
+
+# Those with a case whose tag says that it has threads.
+thread-programs: $(patsubst tests/unit/%.c,$(B)/tests/unit/%,\
+	$(shell grep -l 'set_tags(.*"threads")' tests/unit/test_*.c))
 
 RUNNER ?=
 unit: unit-programs
@@ -179,6 +183,11 @@ check-valgrind:
 	tests/support/deps.sh test
 	$(MAKE) VARIANT=valgrind unit \
 	    RUNNER="valgrind -q --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --error-exitcode=99"
+
+check-tsan:
+	tests/support/deps.sh test
+	$(MAKE) VARIANT=tsan thread-programs
+	CK_INCLUDE_TAGS=threads tests/support/run-unit build/tsan
 
 coverage:
 	tests/support/deps.sh test

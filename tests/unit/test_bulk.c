@@ -393,6 +393,7 @@ int main(void)
     int failed;
 
     tcase_add_checked_fixture(t, set_up, tear_down);
+    tcase_set_tags(t, "threads");
     tcase_set_timeout(t, 60);
     tcase_add_test(t, answers_all_and_then_from_the_cache);
     tcase_add_test(t, works_without_a_cache);

@@ -486,7 +486,7 @@ END_TEST
 int main(void)
 {
     Suite *s = suite_create("cache_route");
-    TCase *t = cache_case(s);
+    TCase *t = cache_case(s), *crew = cache_case(s);
 
     tcase_add_loop_test(t, route, 0, COUNT(routes));
     tcase_add_test(t, route_is_the_sites);
@@ -501,6 +501,7 @@ int main(void)
     tcase_add_test(t, route_with_domain_damaged);
     tcase_add_test(t, memo_of_many_sets);
     tcase_add_test(t, memo_without_memory);
-    tcase_add_test(t, threads);
+    tcase_set_tags(crew, "threads");
+    tcase_add_test(crew, threads);
     return run_tests(s);
 }

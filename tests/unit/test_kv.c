@@ -665,6 +665,7 @@ int main(void)
 {
     Suite *s = suite_create("kv");
     TCase *t = tcase_create("both"), *m = tcase_create("memory");
+    TCase *crew = tcase_create("threads");
     SRunner *r = srunner_create(s);
     int failed;
 
@@ -677,10 +678,14 @@ int main(void)
     tcase_add_loop_test(t, as_put, 0, BACKENDS);
     tcase_add_loop_test(t, evicts_low_ranks, 0, BACKENDS);
     tcase_add_loop_test(t, large_batch, 0, BACKENDS);
-    tcase_add_loop_test(t, threads, 0, BACKENDS);
-    tcase_add_loop_test(t, one_writer, 0, BACKENDS);
     tcase_add_loop_test(t, no_memory, 0, BACKENDS);
     suite_add_tcase(s, t);
+    tcase_add_checked_fixture(crew, setup, teardown);
+    tcase_set_tags(crew, "threads");
+    tcase_set_timeout(crew, 60);
+    tcase_add_loop_test(crew, threads, 0, BACKENDS);
+    tcase_add_loop_test(crew, one_writer, 0, BACKENDS);
+    suite_add_tcase(s, crew);
     tcase_add_test(m, memory_is_bounded);
     tcase_add_test(m, memory_needs_room);
     suite_add_tcase(s, m);

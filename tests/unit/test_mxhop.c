@@ -561,6 +561,7 @@ int main(void)
     int failed;
 
     tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_set_tags(tc, "threads");
     tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, postfix_answers, 0,
                         sizeof(answers) / sizeof(answers[0]));

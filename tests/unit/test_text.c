@@ -9,6 +9,7 @@
 #include <check.h>
 #include <fcntl.h>
 #include <mxhop/mxhop.h>
+#include <pthread.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,6 +50,7 @@ static const struct minidns_row rows[] = {
 
 static struct minidns dns;
 static char dir[64], config[96], ldif[96], table[96];
+static const char *unreachable = ""; /* name servers to be tried before it */
 
 static void write_file(const char *path, const char *text)
 {
@@ -64,10 +66,10 @@ static void configure(const char *more)
     char text[1024];
 
     snprintf(text, sizeof(text),
-             "dns_servers = 127.0.0.1:%u\ndns_timeout = 2s\nttl_min = 0\n"
+             "dns_servers = %s127.0.0.1:%u\ndns_timeout = 2s\nttl_min = 0\n"
              "wait_share = 100%%\nlookup_budget = 2s\naddress_families = ipv4\n"
              "rotate_interval = 1d\ncache = %s/cache\n%s",
-             ntohs(dns.addr.sin_port), dir, more);
+             unreachable, ntohs(dns.addr.sin_port), dir, more);
     write_file(config, text);
 }
 
@@ -647,14 +649,99 @@ START_TEST(a_cache_that_takes_nothing_is_mentioned_once)
 }
 END_TEST
 
+/* ---- threads ---- */
+
+#define CREW      3
+#define TIMES     2
+#define LOOKUPS   150
+#define ANSWER    ":[mx1.example], [mx2.example]"
+#define CREW_KEYS 3
+
+static const struct {
+    const char *key, *want;
+} crew_asks[CREW_KEYS] = {{"a.example", ANSWER},
+                          {"b.example", ANSWER},
+                          {"o.example", ":[mx2.example]"}};
+
+struct crew {
+    pthread_t thread;
+    struct mxhop_error err;
+    const char *wrong;
+};
+
+static const char *look_up_as_crew(struct mxhop *mx, struct mxhop_error *err)
+{
+    struct mxhop_route *route;
+    const char *text;
+    char *trace;
+
+    for (int i = 0; i < LOOKUPS; i++) {
+        const char *key = crew_asks[i % CREW_KEYS].key;
+
+        if (mxhop_text(mx, key, MXHOP_FORMAT_POSTFIX, &text, err) != MXHOP_OK)
+            return err->text;
+        if (text == NULL || strcmp(text, crew_asks[i % CREW_KEYS].want) != 0)
+            return key;
+        if (i % 10 == 0)
+            usleep(2000); /* the workers write */
+        if (i % 25 != 0)
+            continue;
+        if (mxhop_explain(mx, key, 0, &route, &trace, err) != MXHOP_OK)
+            return err->text;
+        free(trace);
+        mxhop_route_free(&route);
+    }
+    return NULL;
+}
+
+static void *be_of_the_crew(void *ctx)
+{
+    static const struct mxhop_host in_mta = {.flags = MXHOP_WORKER,
+                                             .own_names = "mta.example"};
+    struct crew *c = ctx;
+    struct mxhop *mx;
+
+    for (int i = 0; i < TIMES && c->wrong == NULL; i++) {
+        if (mxhop_open(&mx, config, &in_mta, &c->err) == MXHOP_OK)
+            c->wrong = look_up_as_crew(mx, &c->err);
+        else
+            c->wrong = c->err.text;
+        mxhop_close(&mx);
+    }
+    return NULL;
+}
+
+/* Each with a handle and a worker; cache and override table are one for all.
+   The first name server is not there: their breakers have something to do. */
+START_TEST(threads_with_a_handle_each)
+{
+    struct crew crew[CREW] = {0};
+    struct mxhop *mx;
+
+    unreachable = "127.0.0.1:9 ";
+    mx = open_with_overrides(
+        ENTRY("mxhopKey: o.example\nmxhopHop: [mx2.example]\n"));
+    mxhop_close(&mx);
+    for (int i = 0; i < CREW; i++)
+        ck_assert_int_eq(
+            pthread_create(&crew[i].thread, NULL, be_of_the_crew, &crew[i]), 0);
+    for (int i = 0; i < CREW; i++)
+        ck_assert_int_eq(pthread_join(crew[i].thread, NULL), 0);
+    for (int i = 0; i < CREW; i++)
+        ck_assert_msg(crew[i].wrong == NULL, "%s", crew[i].wrong);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("text");
     TCase *tc = tcase_create("finished answers");
+    TCase *timed = tcase_create("their end");
     SRunner *runner;
     int failed;
 
     tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_set_tags(tc, "threads");
     tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, costs_no_allocation, 0,
                         sizeof(cases) / sizeof(cases[0]));
@@ -662,22 +749,26 @@ int main(void)
     tcase_add_test(tc, another_process_asks_nobody);
     tcase_add_test(tc, marks_differ_by_domain);
     tcase_add_test(tc, null_mx_is_rejected_each_time);
-    tcase_add_test(tc, ends_with_the_ttl_of_the_mx_set);
-    tcase_add_test(tc, ends_with_the_ttl_of_an_address);
-    tcase_add_test(tc, ends_with_the_lack_of_an_address);
     tcase_add_loop_test(tc, people_read_what_they_asked, 0, 2);
     tcase_add_test(tc, belongs_to_its_configuration);
     tcase_add_test(tc, belongs_to_its_override_table);
-    tcase_add_loop_test(tc, ends_with_a_spliced_set, 0, 2);
     tcase_add_test(tc, nothing_is_written_for_nobody);
     tcase_add_loop_test(tc, overridden_answers_become_free, 0,
                         sizeof(overridden) / sizeof(overridden[0]));
     tcase_add_loop_test(tc, a_new_override_counts_at_once, 0,
                         sizeof(new_sets) / sizeof(new_sets[0]));
-    tcase_add_loop_test(tc, windows_open_and_close, 0, 2);
     tcase_add_test(tc, root_reads_nobody_elses_cache);
-    tcase_add_test(tc, a_cache_that_takes_nothing_is_mentioned_once);
+    tcase_add_test(tc, threads_with_a_handle_each);
     suite_add_tcase(s, tc);
+    tcase_add_checked_fixture(timed, set_up, tear_down);
+    tcase_set_timeout(timed, 60);
+    tcase_add_test(timed, ends_with_the_ttl_of_the_mx_set);
+    tcase_add_test(timed, ends_with_the_ttl_of_an_address);
+    tcase_add_test(timed, ends_with_the_lack_of_an_address);
+    tcase_add_loop_test(timed, ends_with_a_spliced_set, 0, 2);
+    tcase_add_loop_test(timed, windows_open_and_close, 0, 2);
+    tcase_add_test(timed, a_cache_that_takes_nothing_is_mentioned_once);
+    suite_add_tcase(s, timed);
     runner = srunner_create(s);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
