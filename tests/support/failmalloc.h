@@ -7,7 +7,8 @@
 
 /*
  * From now on the nth allocation of any thread (1: the next) returns NULL,
- * others work; 0: all work. failmalloc_hit() tells whether it came to that. A test loops:
+ * others work; 0: all work. failmalloc_hit() tells whether it came to that. A
+ * test loops:
  *
  *     for (unsigned n = 1;; n++) {
  *         failmalloc_at(n);
