@@ -24,8 +24,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PASSWD_MAX     4096 /* octets of a line of passwd(5) */
-#define ASSUME_OPEN_MS 10000u
+#define PASSWD_MAX 4096 /* octets of a line of passwd(5) */
 
 static enum mxhop_status owner_ids(const char *name, struct kv_lmdb_options *o,
                                    struct mxhop_error *err)
@@ -147,22 +146,6 @@ void handle_close_cache(struct mxhop *mx)
     mx->cache_dir = NULL;
 }
 
-/* What another process saw a moment ago is worth a probe, no waiting. */
-static void assume_servers(struct mxhop *mx)
-{
-    struct engine_server servers[DNS_SERVERS_MAX];
-    size_t n = mx->worker != NULL && mx->view != NULL
-                   ? worker_servers(mx->worker, servers, DNS_SERVERS_MAX)
-                   : 0;
-    struct cache_server s;
-
-    for (size_t i = 0; i < n; i++)
-        if (cache_get_server(mx->view, servers[i].address, &s) &&
-            s.state == BREAKER_OPEN &&
-            clock_boot_ms() - s.reported_ms < ASSUME_OPEN_MS)
-            worker_assume_open(mx->worker, servers[i].address);
-}
-
 void handle_check_cache(struct mxhop *mx)
 {
     struct mxhop_error err;
@@ -174,5 +157,5 @@ void handle_check_cache(struct mxhop *mx)
         handle_close_cache(mx);
         (void)use_memory(mx, &err); /* without one every lookup is a miss */
     }
-    assume_servers(mx);
+    servers_assume(mx);
 }

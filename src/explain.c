@@ -204,19 +204,19 @@ static void explain_cache(const struct lookup *l, struct buf *out)
                  l->cold ? "miss, not answered in time" : "miss, asked now");
 }
 
-/* As this process sees it, or as another one has lately reported it. */
+/* As this process sees it, and as another one has lately reported it. */
 static void explain_server(const struct lookup *l, struct engine_server *s,
                            struct buf *out)
 {
     uint64_t now_ms = clock_boot_ms();
-    struct cache_server other = {0};
+    struct cache_server other;
 
     buf_printf(out, INDENT "name server %s: breaker %s", s->address,
                breaker_state_name(s->state));
-    if (l->mx->view != NULL && s->state == BREAKER_CLOSED &&
-        cache_get_server(l->mx->view, s->address, &other) &&
-        other.state == BREAKER_OPEN && other.since_ms <= now_ms)
-        buf_printf(out, " here, open since %llu s in process %u",
+    if (servers_seen_open(l->mx, s->address, &other) &&
+        other.since_ms <= now_ms)
+        buf_printf(out, "%s since %llu s in process %u",
+                   s->state == BREAKER_OPEN ? "," : " here, open",
                    (unsigned long long)(now_ms - other.since_ms) / 1000,
                    other.pid);
     buf_putc(out, '\n');
@@ -225,14 +225,8 @@ static void explain_server(const struct lookup *l, struct engine_server *s,
 static void explain_servers(const struct lookup *l, struct buf *out)
 {
     struct engine_server s[DNS_SERVERS_MAX];
-    const struct mxhop *mx = l->mx;
-    size_t n = 0;
+    size_t n = servers_here(l->mx, s);
 
-    if (mx->worker != NULL)
-        n = worker_servers(mx->worker, s, DNS_SERVERS_MAX);
-    else if (mx->engine != NULL)
-        for (n = 0; n < engine_server_count(mx->engine); n++)
-            engine_server_get(mx->engine, n, &s[n]);
     for (size_t i = 0; i < n; i++)
         explain_server(l, &s[i], out);
 }

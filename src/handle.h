@@ -117,6 +117,20 @@ void handle_close_cache(struct mxhop *mx);
    name servers. */
 void handle_check_cache(struct mxhop *mx);
 
+/* ---- servers.c: name servers, as this process and others see them ---- */
+
+size_t servers_here(const struct mxhop *mx,
+                    struct engine_server servers_r[DNS_SERVERS_MAX]);
+/* Another process, or this one, has lately found it open. */
+bool servers_seen_open(const struct mxhop *mx, const char *address,
+                       struct cache_server *s_r);
+/* It says "open", and nobody has repeated that for too long. */
+bool servers_report_is_old(const struct cache_server *s);
+/* Take over what others see, before the first name is asked for. */
+void servers_assume(struct mxhop *mx);
+/* For engine_watch_servers(): tell the others, at the next flush. */
+void servers_report(void *mx, const struct engine_server *s);
+
 /* ---- learn.c: what the thread that runs the resolver tells the cache ---- */
 
 extern const struct resolver_owner facts_owner_functions;

@@ -125,22 +125,6 @@ static void store_flush(void *ctx)
         flush(mx);
 }
 
-static void server_changed(void *ctx, const struct engine_server *s)
-{
-    const struct mxhop *mx = ctx;
-    struct cache_server report = {
-        .state = (uint8_t)s->state,
-        .since_ms = s->since_ms,
-        .reported_ms = clock_boot_ms(),
-        .pid = (uint32_t)getpid(),
-        .opened = s->opened,
-    };
-
-    memcpy(report.address, s->address, sizeof(report.address));
-    if (mx->cache != NULL)
-        cache_put_server(mx->cache, &report);
-}
-
 struct worker_store learn_store(struct mxhop *mx)
 {
     return (struct worker_store){
@@ -148,7 +132,7 @@ struct worker_store learn_store(struct mxhop *mx)
         .claim = store_claim,
         .peek = store_peek,
         .flush = store_flush,
-        .server_changed = server_changed,
+        .server_changed = servers_report,
     };
 }
 

@@ -166,6 +166,7 @@ static enum mxhop_status open_dns(struct mxhop *mx, struct mxhop_error *err)
     status = engine_open(&mx->engine, &w.servers, err);
     if (status != MXHOP_OK)
         return status;
+    engine_watch_servers(mx->engine, servers_report, mx);
     return resolver_open(&mx->resolver, mx->engine, &w.owner, w.families, err);
 }
 

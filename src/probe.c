@@ -59,8 +59,9 @@ bool probe_shared_cache(struct mxhop *mx, struct probe_cache *c_r)
     return mx->cache_dir != NULL;
 }
 
-const char *probe_server_state(uint8_t state)
+const char *probe_server_state(const struct cache_server *s)
 {
-    return state <= BREAKER_OPEN ? breaker_state_name((enum breaker_state)state)
-                                 : "unknown";
+    if (s->state > BREAKER_OPEN || servers_report_is_old(s))
+        return "unknown";
+    return breaker_state_name((enum breaker_state)s->state);
 }

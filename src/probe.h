@@ -24,7 +24,8 @@ struct probe_cache {
 };
 bool probe_shared_cache(struct mxhop *mx, struct probe_cache *c_r);
 
-/* "closed", "open" ...: of struct cache_server. */
-const char *probe_server_state(uint8_t state);
+/* "closed", "open" ...; "unknown" of one that was found open, but not lately.
+ */
+const char *probe_server_state(const struct cache_server *s);
 
 #endif

@@ -76,7 +76,7 @@ static unsigned long long ago_s(const struct servers *s, uint64_t at_ms)
 static bool add_server(void *ctx, const struct cache_server *server)
 {
     struct servers *s = ctx;
-    const char *state = probe_server_state(server->state);
+    const char *state = probe_server_state(server);
     char address[sizeof(server->address) + 1] = "";
 
     memcpy(address, server->address, sizeof(server->address));

@@ -88,6 +88,12 @@ void breaker_tick(struct breaker *b, uint64_t now_ms)
         enter(b, BREAKER_OPEN, now_ms);
 }
 
+bool breaker_is_sure(const struct breaker *b, uint64_t now_ms)
+{
+    return b->state == BREAKER_OPEN && b->probing &&
+           now_ms >= b->unanswered_ms + BREAKER_PROBE_WAIT_MS;
+}
+
 uint64_t breaker_next_ms(const struct breaker *b)
 {
     uint64_t next_ms = probe_due_ms(b);

@@ -64,6 +64,9 @@ void breaker_probed(struct breaker *b, uint64_t now_ms);
 /* Time passed: a probe may have gone unanswered. To be called when all that
    came in has been told to breaker_heard(). */
 void breaker_tick(struct breaker *b, uint64_t now_ms);
+/* It is open, and not on somebody else's word alone: probes of our own went
+   unanswered. */
+bool breaker_is_sure(const struct breaker *b, uint64_t now_ms);
 /* When breaker_tick() or breaker_wants_probe() have something to say next;
    UINT64_MAX: not before something happens. */
 uint64_t breaker_next_ms(const struct breaker *b);

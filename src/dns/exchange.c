@@ -72,6 +72,7 @@ enum mxhop_status engine_open(struct engine **e_r,
     }
     e->pid = getpid();
     e->sockets_max = sockets_allowed();
+    e->tell_again_ms = ENGINE_TELL_AGAIN_MS;
     peers_set(e, servers);
     *e_r = e;
     return MXHOP_OK;

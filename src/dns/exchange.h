@@ -52,8 +52,11 @@ struct engine_server {
 size_t engine_server_count(const struct engine *e);
 void engine_server_get(const struct engine *e, size_t i,
                        struct engine_server *s_r);
-/* fn is called from engine_step() whenever a breaker opened or closed again;
-   not when one that never opened was suspect, nor of engine_assume_open(). */
+/* fn is called from engine_step() whenever a breaker opened or closed again,
+   and every ENGINE_TELL_AGAIN_MS while our own probes find that it is rightly
+   open; not when one that never opened was suspect, nor of
+   engine_assume_open(). */
+#define ENGINE_TELL_AGAIN_MS 4000u
 void engine_watch_servers(struct engine *e,
                           void (*fn)(void *ctx, const struct engine_server *s),
                           void *ctx);

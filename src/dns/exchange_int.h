@@ -93,6 +93,7 @@ struct peer {
     union address addr;
     bool listed;            /* in the engine's list; else the place is free */
     bool told_open;         /* what the watcher was told last */
+    uint64_t told_ms;       /* and when */
     uint64_t socketless_ms; /* no socket for a probe then; 0: there was one */
     struct breaker breaker;
     struct query probe;
@@ -104,8 +105,9 @@ struct engine {
     uint8_t peer_at[DNS_SERVERS_MAX]; /* of the server in the list */
     void (*watch_fn)(void *ctx, const struct engine_server *s);
     void *watch_ctx;
-    int epoll_fd; /* -1: none to be had after a fork */
-    pid_t pid;    /* of the process that it belongs to */
+    uint32_t tell_again_ms; /* ENGINE_TELL_AGAIN_MS; tests have less time */
+    int epoll_fd;           /* -1: none to be had after a fork */
+    pid_t pid;              /* of the process that it belongs to */
     size_t n_sockets;
     size_t sockets_max;
     uint64_t n_done; /* callbacks made */

@@ -219,15 +219,29 @@ void peer_describe(const struct peer *p, struct engine_server *s_r)
     s_r->opened = p->breaker.opened;
 }
 
-static void tell(struct engine *e, struct peer *p)
+static bool is_news(const struct engine *e, const struct peer *p,
+                    uint64_t now_ms)
 {
-    bool open = p->breaker.state == BREAKER_OPEN;
+    if ((p->breaker.state == BREAKER_OPEN) != p->told_open)
+        return true;
+    return now_ms >= p->told_ms + e->tell_again_ms &&
+           breaker_is_sure(&p->breaker, now_ms);
+}
+
+static void note_told(struct peer *p, uint64_t now_ms)
+{
+    p->told_open = p->breaker.state == BREAKER_OPEN;
+    p->told_ms = now_ms;
+}
+
+static void tell(struct engine *e, struct peer *p, uint64_t now_ms)
+{
     struct engine_server s;
 
-    if (open == p->told_open)
+    if (!is_news(e, p, now_ms))
         return;
-    p->told_open = open;
-    if (open)
+    note_told(p, now_ms);
+    if (p->told_open)
         wake_queries(e);
     if (e->watch_fn == NULL)
         return;
@@ -247,12 +261,13 @@ void peers_run(struct engine *e, uint64_t now_ms)
             if (breaker_wants_probe(&p->breaker, now_ms))
                 send_probe(p, now_ms);
         }
-        tell(e, p); /* the function may have changed the list */
+        tell(e, p, now_ms); /* the function may have changed the list */
     }
 }
 
 void engine_assume_open(struct engine *e, const char *address)
 {
+    uint64_t now_ms = clock_boot_ms();
     struct engine_server s;
 
     for (size_t i = 0; i < DNS_SERVERS_MAX; i++) {
@@ -263,8 +278,8 @@ void engine_assume_open(struct engine *e, const char *address)
         peer_describe(p, &s);
         if (strcmp(s.address, address) != 0)
             continue;
-        breaker_assume_open(&p->breaker, clock_boot_ms());
-        p->told_open = p->breaker.state == BREAKER_OPEN; /* no news */
+        breaker_assume_open(&p->breaker, now_ms);
+        note_told(p, now_ms); /* it is no news */
         wake_queries(e);
     }
 }

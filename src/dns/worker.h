@@ -33,7 +33,8 @@ struct worker_store {
     bool (*peek)(void *ctx, const char *domain, struct mxset *set_r);
     /* Write what was learnt: after every step, before anybody is told. */
     void (*flush)(void *ctx);
-    /* A name server's breaker changed its state. */
+    /* A name server's breaker opened or closed, or is open still: as
+       engine_watch_servers() says. */
     void (*server_changed)(void *ctx, const struct engine_server *s);
 };
 #define WORKER_PEEK_MS     10

@@ -35,6 +35,7 @@ start_servers() {
 	start_faultdns first 127.0.0.56:53 < <(good_rules)
 	start_faultdns second 127.0.0.57:53 < <(good_rules)
 	start_faultdns dead 127.0.0.58:53 <<<'* * silence'
+	start_faultdns third 127.0.0.59:53 < <(dead_rules)
 }
 
 good_rules() {
@@ -80,6 +81,7 @@ configure_all() {
 	configure_patient prefetch 'prefetch = 50%'
 	configure_patient stale 'dns_servers = 127.0.0.55' 'dns_timeout = 1s'
 	configure_patient breaker 'dns_servers = 127.0.0.56 127.0.0.57'
+	configure_patient commands 'dns_servers = 127.0.0.59'
 	configure_patient second 'dns_servers = 127.0.0.58 127.0.0.54'
 	configure_patient strangers 'cache_size = 1M'
 	configure slots 'dns_timeout = 1m' 'dns_servers = 127.0.0.54'
@@ -353,7 +355,7 @@ case_breaker_opens_and_closes() {
 	assert_match "$(cache_of breaker stats)" \
 		$'name server +127.0.0.56 +open for [0-9]+ s, opened 1 times'
 	assert_status 0 mxhop -c /etc/mxhop/breaker.cf trace known.test
-	assert_match "$OUTPUT" 'name server 127.0.0.56: breaker closed here, open since [0-9]+ s in process'
+	assert_match "$OUTPUT" 'name server 127.0.0.56: breaker open, since [0-9]+ s in process'
 	from=$(now_ms)
 	for i in {1..5}; do
 		assert_status 1 ask_daemon breaker "gone$i.test"
@@ -366,6 +368,28 @@ case_breaker_opens_and_closes() {
 	good_rules | faultdns_rules second
 	eventually 10 both_are closed || fail "still open: $(cache_of breaker stats)"
 	eventually 10 answered_by_daemon breaker back.test || fail "not answered"
+}
+
+# Nor does it take a worker thread: commands, like deliveries of Exim, end after
+# an answer. The first of them waits, the next do not even ask; one that lasts
+# sees the server come back, and says so.
+case_breaker_without_a_worker() {
+	local i
+	assert_status 1 mxhop -c /etc/mxhop/commands.cf lookup first.test
+	server_is commands 127.0.0.59 open || fail "$(cache_of commands stats)"
+	mark
+	for i in {1..5}; do
+		assert_status 1 mxhop -c /etc/mxhop/commands.cf lookup "next$i.test"
+	done
+	assert_asked 'next[0-9].test' 0 third
+	[[ $(dns_queries '[.]' NS third) -ge 5 ]] || fail "no probes"
+	assert_status 1 mxhop -c /etc/mxhop/commands.cf trace next1.test
+	assert_match "$OUTPUT" 'name server 127.0.0.59: breaker open, since [0-9]+ s in process'
+	good_rules | faultdns_rules third
+	assert_status 0 mxhop -c /etc/mxhop/commands.cf warm - <<<warm.test
+	server_is commands 127.0.0.59 closed || fail "$(cache_of commands stats)"
+	assert_eq "$(mxhop -c /etc/mxhop/commands.cf lookup --format postfix next1.test)" \
+		':[mx.good.test]'
 }
 
 # A thousand domains that strangers chose, asked for in one process that serves

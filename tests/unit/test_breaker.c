@@ -197,6 +197,25 @@ START_TEST(assumed_open)
 }
 END_TEST
 
+/* What somebody else said is no knowledge; probes that went unanswered are. */
+START_TEST(sure_of_what_was_probed)
+{
+    ck_assert(!breaker_is_sure(&b, now_ms));
+    breaker_assume_open(&b, now_ms);
+    ck_assert(!breaker_is_sure(&b, now_ms + 60000));
+    pass(BREAKER_PROBE_WAIT_MS - 1, false);
+    ck_assert(!breaker_is_sure(&b, now_ms));
+    pass(1, false);
+    ck_assert(breaker_is_sure(&b, now_ms));
+    breaker_heard(&b, now_ms);
+    ck_assert(!breaker_is_sure(&b, now_ms + 60000));
+    silence();
+    pass(BREAKER_QUIET_MS + BREAKER_PROBE_WAIT_MS, false);
+    ck_assert_int_eq(b.state, BREAKER_OPEN);
+    ck_assert(breaker_is_sure(&b, now_ms));
+}
+END_TEST
+
 START_TEST(names)
 {
     ck_assert_str_eq(breaker_state_name(BREAKER_CLOSED), "closed");
@@ -224,6 +243,7 @@ int main(void)
     tcase_add_test(t, other_answers_keep_it_from_opening);
     tcase_add_test(t, opens_again);
     tcase_add_test(t, assumed_open);
+    tcase_add_test(t, sure_of_what_was_probed);
     tcase_add_test(t, names);
     suite_add_tcase(s, t);
     srunner_run_all(r, CK_ENV);

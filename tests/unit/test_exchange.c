@@ -1713,6 +1713,28 @@ START_TEST(assumed_open_is_probed_at_once)
 }
 END_TEST
 
+/* As long as it is open, and once it is closed no more. Hearsay becomes our own
+   finding when the probes for it go unanswered. */
+START_TEST(open_is_told_again)
+{
+    start(1);
+    watch_servers();
+    engine->tell_again_ms = 500;
+    servers[0].probe = NOTHING;
+    assume_open(0);
+    run_for(BREAKER_PROBE_WAIT_MS / 2);
+    ck_assert_str_eq(told, "");
+    run_for(BREAKER_PROBE_WAIT_MS * 5 / 2);
+    ck_assert_int_eq(strncmp(told, "oo", 2), 0);
+    ck_assert_uint_le(strlen(told), 6);
+    servers[0].probe = ANSWER;
+    ck_assert(becomes(0, BREAKER_CLOSED));
+    run_for(1200);
+    ck_assert_ptr_eq(strchr(told, 'c'), told + strlen(told) - 1);
+    stop();
+}
+END_TEST
+
 /* A breaker belongs to an address, wherever in the list that is. */
 START_TEST(breakers_stay_with_their_addresses)
 {
@@ -1896,6 +1918,7 @@ int main(void)
                         sizeof(open_cases) / sizeof(open_cases[0]));
     tcase_add_test(t, opening_frees_all_who_wait);
     tcase_add_test(t, assumed_open_is_probed_at_once);
+    tcase_add_test(t, open_is_told_again);
     tcase_add_test(t, breakers_stay_with_their_addresses);
     tcase_add_test(t, a_server_that_left_has_no_breaker);
     tcase_add_test(t, no_descriptor_for_the_probe);

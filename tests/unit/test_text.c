@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "dns/breaker.h"
+#include "probe.h"
 #include "source/compile.h"
 #include "store/cache.h"
 #include "store/kv.h"
@@ -546,10 +547,10 @@ START_TEST(nothing_is_written_for_nobody)
 }
 END_TEST
 
-/* As another process saw it a moment ago. */
-static void report_open_server(void)
+/* As another process saw it so long ago. */
+static void report_open_server(const char *owner, uint64_t ago_ms)
 {
-    struct passwd *nobody = getpwnam("nobody");
+    struct passwd *pw = getpwnam(owner);
     char path[128];
     struct kv_lmdb_options o = {
         .dir = path, .size_bytes = 64 << 20, .rank = cache_rank};
@@ -560,14 +561,14 @@ static void report_open_server(void)
     const char *note;
     struct kv *kv;
 
-    ck_assert_ptr_nonnull(nobody);
+    ck_assert_ptr_nonnull(pw);
     ck_assert_int_eq(chmod(dir, 0755), 0);
-    o.uid = nobody->pw_uid;
-    o.gid = nobody->pw_gid;
+    o.uid = pw->pw_uid;
+    o.gid = pw->pw_gid;
     snprintf(path, sizeof(path), "%s/cache", dir);
     snprintf(s.address, sizeof(s.address), "127.0.0.1:%u",
              ntohs(dns.addr.sin_port));
-    s.reported_ms = clock_boot_ms();
+    s.reported_ms = clock_boot_ms() - ago_ms;
     ck_assert_int_eq(kv_lmdb_open(&kv, &o, &note, &err), MXHOP_OK);
     ck_assert_int_eq(cache_open(&cache, kv, &policy, &err), MXHOP_OK);
     cache_put_server(cache, &s);
@@ -582,11 +583,40 @@ START_TEST(root_reads_nobody_elses_cache)
 
     if (geteuid() != 0)
         return;
-    report_open_server();
+    report_open_server("nobody", 0);
     configure("cache_owner = nobody\n");
     mx = open_handle();
     ck_assert_str_eq(text_of(mx, "a.example"), ":[mx1.example], [mx2.example]");
     mxhop_close(&mx);
+}
+END_TEST
+
+/* Nor does a process without a worker wait for a server that others found
+   open; but not for ever on their word. */
+static const struct {
+    uint64_t ago_ms;
+    const char *state, *want;
+} reports[] = {
+    {0, "open", "(none)"},
+    {9000, "open", "(none)"},
+    {11000, "unknown", ":[mx1.example], [mx2.example]"},
+};
+
+START_TEST(takes_over_an_open_breaker)
+{
+    struct cache_server s = {.state = BREAKER_OPEN,
+                             .reported_ms =
+                                 clock_boot_ms() - reports[_i].ago_ms};
+    struct mxhop_error err;
+    struct mxhop *mx;
+
+    report_open_server(getpwuid(geteuid())->pw_name, reports[_i].ago_ms);
+    ck_assert_int_eq(mxhop_open(&mx, config, NULL, &err), MXHOP_OK);
+    ck_assert_str_eq(text_of(mx, "a.example"), reports[_i].want);
+    ck_assert_str_eq(probe_server_state(&s), reports[_i].state);
+    mxhop_close(&mx);
+    ck_assert_uint_eq(minidns_count(&dns, "a.example 15"),
+                      reports[_i].want[0] == ':');
 }
 END_TEST
 
@@ -758,6 +788,8 @@ int main(void)
     tcase_add_loop_test(tc, a_new_override_counts_at_once, 0,
                         sizeof(new_sets) / sizeof(new_sets[0]));
     tcase_add_test(tc, root_reads_nobody_elses_cache);
+    tcase_add_loop_test(tc, takes_over_an_open_breaker, 0,
+                        sizeof(reports) / sizeof(reports[0]));
     tcase_add_test(tc, threads_with_a_handle_each);
     suite_add_tcase(s, tc);
     tcase_add_checked_fixture(timed, set_up, tear_down);
