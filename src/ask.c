@@ -4,11 +4,13 @@
  * What the cache does not know is asked by the worker thread, for which the
  * caller waits as long as its budget and its ration of waiting allow, or, in
  * a process without worker, by the calling thread. While no name server is to
- * be reached nobody waits.
+ * be reached nobody waits, but for a moment, once, where there is no worker.
  */
 
 #include "handle.h"
 #include "util/clock.h"
+
+#define HEAR_OUT_MS 100u
 
 static uint32_t time_left_ms(const struct lookup *l)
 {
@@ -32,6 +34,20 @@ static void take_result(void *ctx, const char *name, struct mxset *set)
     w->done = true;
 }
 
+/* Servers that are gone only by what others say may deny it now: this process
+   may have ended before it looks again. */
+static void hear_out(struct lookup *l)
+{
+    struct mxhop *mx = l->mx;
+    uint64_t until_ms = clock_boot_ms() + HEAR_OUT_MS;
+
+    if (mx->heard_out)
+        return;
+    mx->heard_out = true;
+    while (engine_down(mx->engine) && clock_boot_ms() < until_ms)
+        resolver_step(mx->resolver, until_ms, -1);
+}
+
 /* On the calling thread: it may take the whole budget of the lookup. */
 static bool ask_here(struct lookup *l, const struct ask *q, struct mxset *set_r)
 {
@@ -40,6 +56,7 @@ static bool ask_here(struct lookup *l, const struct ask *q, struct mxset *set_r)
 
     if (r == NULL || time_left_ms(l) == 0)
         return false;
+    hear_out(l);
     if (resolver_start_domain(r, q->name, q->known, l->deadline_ms, take_result,
                               &w) != MXHOP_OK)
         return false;

@@ -44,6 +44,7 @@ struct mxhop {
     struct worker *worker;
     struct engine *engine;
     struct resolver *resolver;
+    bool heard_out; /* without worker: for a server that others found gone */
     struct ration ration;
     struct stat resolv_conf, root; /* to notice a change, and a jail */
     uint64_t resolv_checked_ms;
