@@ -229,11 +229,11 @@ ldap_set() { # NAME CN ATTRIBUTE [VALUE...]
 }
 
 # LDIF of one override. A word with = is an attribute without its `mxhop`, as
-# in Mode=prepend; others are hops.
+# in Mode=prepend; others are hops. KEY may be `-`: none.
 override() { # CN KEY [HOP|Attribute=VALUE...]
 	local word
-	printf '%s\n' "dn: cn=$1,$BASE" 'objectClass: mxhopOverride' "cn: $1" \
-		"mxhopKey: $2"
+	printf '%s\n' "dn: cn=$1,$BASE" 'objectClass: mxhopOverride' "cn: $1"
+	[[ $2 == - ]] || echo "mxhopKey: $2"
 	shift 2
 	for word; do
 		[[ $word == [A-Z]*=* ]] || word=Hop=$word
