@@ -13,6 +13,7 @@
 #include "source/inspect.h"
 #include "source/ldap_read.h"
 #include "source/ldif.h"
+#include "source/neighbours.h"
 #include "source/stage.h"
 #include "util/err.h"
 
@@ -152,18 +153,23 @@ static enum mxhop_status load(struct stage *s, const struct source *source,
     return status == MXHOP_OK ? settle(s, r, d_r, err) : status;
 }
 
-static bool inspect(struct stage *s, int64_t now_s)
+static bool inspect(const struct compile_options *o, struct stage *s,
+                    const struct ovtable_delta *d)
 {
-    struct inspection in = {.report = s->report, .ctx = s->ctx, .now_s = now_s};
-    bool whole;
+    struct inspection in = {
+        .report = s->report, .ctx = s->ctx, .now_s = o->now_s};
+    struct neighbours near = {0};
+    bool whole = s->ldap != NULL ? neighbours_find(o->table, s, d, &near)
+                                 : drop_duplicates(s);
 
-    if (s->ldap == NULL && !drop_duplicates(s))
-        return false;
     in.v = s->v;
     in.lines = s->lines;
     in.n = s->n;
-    whole = inspect_set(&in);
+    in.others = near.v;
+    in.n_others = near.n;
+    whole = whole && inspect_set(&in);
     s->findings += in.findings;
+    neighbours_free(&near);
     return whole;
 }
 
@@ -208,7 +214,7 @@ static enum mxhop_status finish(const struct compile_options *options,
                                 struct mxhop_error *err)
 {
     *result_r = (struct compile_result){0};
-    if (status == MXHOP_OK && !inspect(s, options->now_s))
+    if (status == MXHOP_OK && !inspect(options, s, d))
         status = err_nomem(err);
     if (status == MXHOP_OK && !options->dry_run)
         status = write_table(options, s, d, &result_r->change, err);

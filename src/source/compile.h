@@ -33,10 +33,10 @@ struct compile_result {
 
 /*
  * Read the source and commit what it says. Findings: invalid entry (skipped);
- * of what was read: two active entries for one key or exchange with overlapping
- * windows (the lowest DN wins), window long past. From a directory that can
- * tell what changed since last time only that is read. *result_r is to be given
- * to compile_free(), whatever happened.
+ * of what was read: window long past; two active entries for one key or
+ * exchange with overlapping windows (the lowest DN wins), one of which was
+ * read. From a directory that can tell what changed since last time only that
+ * is read. *result_r is to be given to compile_free(), whatever happened.
  */
 enum mxhop_status compile_overrides(const struct compile_options *options,
                                     struct compile_result *result_r,

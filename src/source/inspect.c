@@ -16,14 +16,20 @@
 struct claim { /* an index key that an entry stands under */
     const char *key;
     const struct override *o;
+    size_t at; /* its place in v, and behind v in others */
 };
 
+static const struct override *entry_at(const struct inspection *in, size_t at)
+{
+    return at < in->n ? &in->v[at] : &in->others[at - in->n];
+}
+
 __attribute__((format(printf, 3, 4))) static void
-report(struct inspection *in, const struct override *o, const char *fmt, ...)
+report(struct inspection *in, size_t at, const char *fmt, ...)
 {
     char text[600];
-    size_t line = in->lines != NULL ? in->lines[o - in->v] : 0;
-    struct finding f = {o->dn, line, text};
+    size_t line = in->lines != NULL && at < in->n ? in->lines[at] : 0;
+    struct finding f = {entry_at(in, at)->dn, line, text};
     va_list ap;
 
     in->findings++;
@@ -72,13 +78,13 @@ static size_t collect(const struct inspection *in, bool exchanges,
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < in->n; i++) {
-        const struct strlist *keys =
-            exchanges ? &in->v[i].exchanges : &in->v[i].keys;
+    for (size_t i = 0; i < in->n + in->n_others; i++) {
+        const struct override *o = entry_at(in, i);
+        const struct strlist *keys = exchanges ? &o->exchanges : &o->keys;
 
-        for (size_t k = 0; in->v[i].enabled && k < keys->n; k++) {
+        for (size_t k = 0; o->enabled && k < keys->n; k++) {
             if (claims != NULL)
-                claims[n] = (struct claim){keys->v[k], &in->v[i]};
+                claims[n] = (struct claim){keys->v[k], o, i};
             n++;
         }
     }
@@ -101,8 +107,7 @@ static bool make_claims(const struct inspection *in, bool exchanges,
    its turn. Of the lower DNs only the next one and one that applies at all
    times are looked at: what several leave of a window together is rare, and
    comparing all with all is not for files that anybody may have written. */
-static void count_taken(const struct inspection *in, const struct claims *c,
-                        struct taken *taken)
+static void count_taken(const struct claims *c, struct taken *taken)
 {
     const struct override *always = NULL;
 
@@ -115,9 +120,9 @@ static void count_taken(const struct inspection *in, const struct claims *c,
             continue; /* it says the key twice */
         if (last == NULL)
             always = NULL;
-        taken[o - in->v].keys++;
+        taken[c->v[i].at].keys++;
         if (always != NULL || (last != NULL && covers(last, o)))
-            taken[o - in->v].by_others++;
+            taken[c->v[i].at].by_others++;
         else if (o->not_before_s == 0 && o->not_after_s == 0)
             always = o;
     }
@@ -127,13 +132,16 @@ static void report_clashes(struct inspection *in, const char *attribute,
                            const struct claims *c, const struct taken *taken)
 {
     for (size_t i = 1; i < c->n; i++) {
-        const struct override *o = c->v[i].o, *last = c->v[i - 1].o;
-        const struct taken *t = &taken[o - in->v];
+        const struct claim *a = &c->v[i - 1], *b = &c->v[i];
+        const struct taken *t = &taken[b->at];
 
-        if (strcmp(c->v[i - 1].key, c->v[i].key) == 0 && last != o &&
-            windows_overlap(last, o))
-            report(in, o, "%s: %s is taken by %s, which wins as the lower DN%s",
-                   attribute, c->v[i].key, last->dn,
+        if (a->at >= in->n && b->at >= in->n)
+            continue;
+        if (strcmp(a->key, b->key) == 0 && a->o != b->o &&
+            windows_overlap(a->o, b->o))
+            report(in, b->at,
+                   "%s: %s is taken by %s, which wins as the lower DN%s",
+                   attribute, b->key, a->o->dn,
                    t->by_others == t->keys
                        ? "; all its keys are taken: the entry never applies"
                        : "");
@@ -143,13 +151,13 @@ static void report_clashes(struct inspection *in, const char *attribute,
 static bool inspect_claims(struct inspection *in)
 {
     struct claims keys = {0}, exchanges = {0};
-    struct taken *taken = calloc(in->n + 1, sizeof(*taken));
+    struct taken *taken = calloc(in->n + in->n_others + 1, sizeof(*taken));
     bool whole = taken != NULL && make_claims(in, false, &keys) &&
                  make_claims(in, true, &exchanges);
 
     if (whole) {
-        count_taken(in, &keys, taken);
-        count_taken(in, &exchanges, taken);
+        count_taken(&keys, taken);
+        count_taken(&exchanges, taken);
         report_clashes(in, "mxhopKey", &keys, taken);
         report_clashes(in, "mxhopExchange", &exchanges, taken);
     }
@@ -163,7 +171,7 @@ static void report_past(struct inspection *in)
 {
     for (size_t i = 0; i < in->n; i++)
         if (in->v[i].not_after_s != 0 && in->v[i].not_after_s < in->now_s)
-            report(in, &in->v[i],
+            report(in, i,
                    "mxhopNotAfter: the window is past, the entry no longer "
                    "applies");
 }

@@ -9,9 +9,11 @@
 #include "source/source.h"
 
 struct inspection {
-    const struct override *v;
-    const size_t *lines; /* where v[i] stands; NULL: unknown */
+    const struct override *v; /* what is reported on */
+    const size_t *lines;      /* where v[i] stands; NULL: unknown */
     size_t n;
+    const struct override *others; /* of the same set, and not reported on, */
+    size_t n_others;               /* but they may share a key with v */
     int64_t now_s;
     void (*report)(void *ctx, const struct finding *f); /* may be NULL */
     void *ctx;
@@ -19,7 +21,8 @@ struct inspection {
 };
 
 /* Windows that are past; two entries for one key or exchange with overlapping
-   windows, and whether that leaves an entry nothing. false: out of memory. */
+   windows, one of them in v, and whether that leaves an entry nothing. false:
+   out of memory. */
 bool inspect_set(struct inspection *in);
 
 /* Whether an override says nothing but what a domain's MX set says: the same

@@ -81,6 +81,14 @@ enum mxhop_status ovtable_next_edge(struct ovtable_snap *s,
                                     int64_t now_s, int64_t *edge_s,
                                     struct mxhop_error *err);
 
+/* Call fn for every entry under a key, active or not, in order of DN, until it
+   returns false. It may keep what *o owns, and then leaves *o zeroed. */
+enum mxhop_status ovtable_under(struct ovtable_snap *s, enum ovtable_index by,
+                                const char *key,
+                                bool (*fn)(void *ctx, const unsigned char *id,
+                                           struct override *o),
+                                void *ctx, struct mxhop_error *err);
+
 /* Call fn for every entry until it returns false, in no particular order. It
    may keep what *o owns, and then leaves *o zeroed. */
 enum mxhop_status ovtable_walk(struct ovtable_snap *s,

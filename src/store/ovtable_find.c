@@ -91,10 +91,48 @@ bool ovtable_lacks(struct ovtable *t, ovtable_next_fn *next,
     return true;
 }
 
-static void note_edge(int64_t at_s, int64_t now_s, int64_t *edge_s)
+enum mxhop_status ovtable_under(struct ovtable_snap *s, enum ovtable_index by,
+                                const char *key,
+                                bool (*fn)(void *ctx, const unsigned char *id,
+                                           struct override *o),
+                                void *ctx, struct mxhop_error *err)
 {
-    if (at_s > now_s && at_s < *edge_s)
-        *edge_s = at_s;
+    MDB_val ids;
+    enum mxhop_status status = find_ids(s, by, key, &ids, err);
+    bool go_on = true;
+
+    for (size_t at = 0; at < ids.mv_size && go_on; at += OVTABLE_ID_LEN) {
+        const unsigned char *id = (const unsigned char *)ids.mv_data + at;
+        struct override o;
+
+        status = read_entry(s, id, &o, err);
+        if (status != MXHOP_OK)
+            return status;
+        go_on = fn(ctx, id, &o);
+        override_free(&o);
+    }
+    return status;
+}
+
+struct edge {
+    int64_t now_s, *at_s;
+};
+
+static void note_edge(const struct edge *edge, int64_t at_s)
+{
+    if (at_s > edge->now_s && at_s < *edge->at_s)
+        *edge->at_s = at_s;
+}
+
+static bool note_edges(void *ctx, const unsigned char *id, struct override *o)
+{
+    (void)id;
+    if (!o->enabled)
+        return true;
+    note_edge(ctx, o->not_before_s);
+    if (o->not_after_s != 0) /* its last second belongs to it */
+        note_edge(ctx, o->not_after_s + 1);
+    return true;
 }
 
 enum mxhop_status ovtable_next_edge(struct ovtable_snap *s,
@@ -102,25 +140,9 @@ enum mxhop_status ovtable_next_edge(struct ovtable_snap *s,
                                     int64_t now_s, int64_t *edge_s,
                                     struct mxhop_error *err)
 {
-    MDB_val ids;
-    enum mxhop_status status = find_ids(s, by, key, &ids, err);
+    struct edge edge = {now_s, edge_s};
 
-    for (size_t at = 0; at < ids.mv_size && status == MXHOP_OK;
-         at += OVTABLE_ID_LEN) {
-        struct override o;
-
-        status =
-            read_entry(s, (const unsigned char *)ids.mv_data + at, &o, err);
-        if (status != MXHOP_OK)
-            break;
-        if (o.enabled) {
-            note_edge(o.not_before_s, now_s, edge_s);
-            if (o.not_after_s != 0) /* its last second belongs to it */
-                note_edge(o.not_after_s + 1, now_s, edge_s);
-        }
-        override_free(&o);
-    }
-    return status;
+    return ovtable_under(s, by, key, note_edges, &edge, err);
 }
 
 enum mxhop_status ovtable_find(struct ovtable_snap *s, enum ovtable_index by,

@@ -215,3 +215,75 @@ case_a_window_ends_and_another_begins() {
 }
 
 utc() { date -u -d "@$1" +%Y%m%d%H%M%SZ; } # SECONDS
+
+# --- two entries for one key ---
+
+# The lower DN has it, the other one is reported: by the refresh that reads one of
+# them, whichever comes later, and by check.
+case_two_entries_for_one_key() {
+	local attribute key asked
+	while read -r attribute key asked; do
+		set -- "$attribute=$key"
+		override m-clash - "$@" '[192.0.2.5]' | ldap_add dir
+		assert_routed "$asked" ':[192.0.2.5]'
+		refute_match "$OUTPUT" 'taken'
+		override n-clash - "$@" '[192.0.2.6]' | ldap_add dir
+		assert_routed "$asked" ':[192.0.2.5]'
+		assert_taken "mxhop$attribute" "$key" n-clash m-clash
+		override l-clash - "$@" '[192.0.2.4]' | ldap_add dir
+		assert_routed "$asked" ':[192.0.2.4]'
+		assert_taken "mxhop$attribute" "$key" m-clash l-clash
+		refute_match "$OUTPUT" 'cn=n-clash'
+		assert_status 1 mxhop check
+		assert_taken "mxhop$attribute" "$key" m-clash l-clash
+		assert_taken "mxhop$attribute" "$key" n-clash m-clash
+		# Names change, and so does who is first.
+		ldap_rename dir l-clash o-clash
+		assert_routed "$asked" ':[192.0.2.5]'
+		assert_taken "mxhop$attribute" "$key" o-clash n-clash
+		ldap_delete dir m-clash n-clash
+		assert_routed "$asked" ':[192.0.2.4]'
+		refute_match "$OUTPUT" 'taken'
+		ldap_delete dir o-clash
+		assert_routed "$asked" ':[mx1.clash.test], [mx2.clash.test]'
+	done <<-'END'
+		Key clash.test clash.test
+		Key .test clash.test
+		Key user@clash.test user@clash.test
+		Key * clash.test
+		Exchange mx1.clash.test clash.test
+		Exchange .clash.test clash.test
+	END
+}
+
+assert_taken() { # ATTRIBUTE KEY LOSER WINNER
+	assert_match "$OUTPUT" "cn=$3,$BASE: $1: ${2/\*/\\*} is taken by cn=$4,$BASE, which wins"
+}
+
+# Only what can hold at one time clashes.
+case_no_clash() {
+	{
+		override a-off clash.test '[192.0.2.1]' Enabled=FALSE
+		override b-before clash.test '[192.0.2.2]' NotAfter=20350101000000Z
+		override c-after clash.test '[192.0.2.3]' NotBefore=20350101000001Z
+	} | ldap_add dir
+	assert_routed clash.test ':[192.0.2.2]'
+	refute_match "$OUTPUT" 'taken'
+	ldap_set dir c-after mxhopNotBefore 20350101000000Z
+	assert_routed clash.test ':[192.0.2.2]'
+	assert_taken mxhopKey clash.test c-after b-before
+	ldap_set dir a-off mxhopEnabled TRUE
+	assert_routed clash.test ':[192.0.2.1]'
+	assert_taken mxhopKey clash.test b-before a-off
+	ldap_delete dir a-off b-before c-after
+}
+
+case_who_follows_hears_of_it() {
+	override n-clash clash.test '[192.0.2.2]' | ldap_add dir
+	spawn follow mxhop refresh --follow
+	eventually 5 log_has "$SCRATCH/follow.log" 'following' || fail "not following"
+	override m-clash clash.test '[192.0.2.1]' | ldap_add dir
+	eventually 5 log_has "$SCRATCH/follow.log" \
+		"cn=n-clash,.* is taken by cn=m-clash" || fail "nothing said"
+	assert_eq "$(routed clash.test)" ':[192.0.2.1]'
+}
