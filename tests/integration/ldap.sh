@@ -153,12 +153,34 @@ start_slapd() { # NAME [OPTION=VALUE...]
 	restart_slapd "$name"
 }
 
+# As Debian installs it: configured in cn=config, which root may change, and with
+# $SUFFIX, but nothing below. Started, stopped and asked like others.
+install_slapd() { # NAME URL
+	local name=$1
+	mkdir -p /run/slapd "$SCRATCH/$name".{db,d}
+	sed "s/@SUFFIX@/$SUFFIX/; s/@PASSWORD@/$ADMIN_PW/
+		s|^olcDbDirectory: .*|olcDbDirectory: $SCRATCH/$name.db|
+		s/^olcLogLevel: .*/olcLogLevel: stats sync/" \
+		/usr/share/slapd/slapd.init.ldif | slapadd -n 0 -F "$SCRATCH/$name.d"
+	printf '%s\n' "dn: $SUFFIX" 'objectClass: dcObject' \
+		'objectClass: organization' 'dc: mxhop' 'o: test' |
+		slapadd -n 1 -F "$SCRATCH/$name.d"
+	echo "$(ldapi_uri "$name") $2" >"$SCRATCH/$name.urls"
+	restart_slapd "$name"
+}
+
+ldap_as_root() { # COMMAND NAME [OPTION...]
+	local command=$1 name=$2
+	shift 2
+	"$command" -Q -Y EXTERNAL -H "$(ldapi_uri "$name")" "$@"
+}
+
 # As it was started last, with the data that it had.
 restart_slapd() { # NAME
-	local name=$1
+	local name=$1 config=(-f "$SCRATCH/$1.conf")
+	[[ ! -d $SCRATCH/$name.d ]] || config=(-F "$SCRATCH/$name.d")
 	stop "$name"
-	spawn "$name" slapd -d stats -h "$(<"$SCRATCH/$name.urls")" \
-		-f "$SCRATCH/$name.conf"
+	spawn "$name" slapd -d stats -h "$(<"$SCRATCH/$name.urls")" "${config[@]}"
 	eventually 10 slapd_answers "$name" ||
 		fail "slapd $name: $(tail -n 3 "$SCRATCH/$name.log")"
 }

@@ -1,7 +1,8 @@
 # shellcheck shell=bash disable=SC2016
 # A fleet: two directories in multi-provider replication, two mail hosts that
 # follow them, each a machine of its own; d1 and m1 on one switch, d2 and m2 on
-# another, a cable between. docs/fleet.md describes it.
+# another, a cable between. docs/fleet.md describes it, and is followed here, with
+# the files of contrib/ldap.
 
 # shellcheck source=tests/integration/ldap.sh
 . "$ROOT/tests/integration/ldap.sh"
@@ -23,16 +24,57 @@ setup() {
 	make_host d2 right 10.9.0.2
 	make_host m1 left 10.9.0.11
 	make_host m2 right 10.9.0.12
-	on d1 start_slapd ldap address=10.9.0.1 id=1 syncprov=1000 peer=ldap://10.9.0.2
-	on d2 start_slapd ldap address=10.9.0.2 id=2 syncprov=1000 peer=ldap://10.9.0.1 \
-		empty=yes
-	change d1 add start '[192.0.2.1]'
-	start_mta m1 ldap://10.9.0.1 ldap://10.9.0.2
-	start_mta m2 ldap://10.9.0.2 ldap://10.9.0.1
+	make_directories
+	start_mta m1 ldap://d1.mxhop.test ldap://d2.mxhop.test
+	start_mta m2 ldap://d2.mxhop.test ldap://d1.mxhop.test
 	for m in $MTAS; do
 		eventually 20 route_is "$m" start ':[192.0.2.1]' || fail "$m has no route"
 	done
 }
+
+# A file of contrib/ldap with the names that an administrator has put into it.
+shipped() { # FILE
+	sed "s/dc=example,dc=net/$SUFFIX/; s/ldap\([12]\)\.example\.net/d\1.mxhop.test/" \
+		"$ROOT/contrib/ldap/$1"
+}
+
+# docs/fleet.md, step by step.
+make_directories() {
+	local d
+	printf '%s\n' '10.9.0.1 d1.mxhop.test' '10.9.0.2 d2.mxhop.test' >>/etc/hosts
+	for d in d1 d2; do
+		on $d install_slapd ldap ldap://$d.mxhop.test
+	done
+	echo "$SUFFIX" | on d2 ldap_as_admin ldapdelete ldap
+	for d in d1 d2; do
+		on $d ldap_as_root ldapadd ldap <"$ROOT/contrib/ldap/mxhop.ldif"
+		shipped provider.ldif | on $d ldap_as_root ldapmodify ldap
+		ldap_certificate $d
+		server_certificate $d | on $d ldap_as_root ldapmodify ldap
+		shipped multi-provider.ldif | on $d ldap_as_root ldapmodify ldap
+	done
+	shipped tree.ldif | on d1 ldap_as_admin ldapadd ldap
+	replicator | on d1 ldap_as_admin ldapadd ldap
+	on d1 ldap_as_admin ldappasswd ldap -s "$READER_PW" "$READER"
+	bulk_overrides 1 600 | on d1 ldap_add ldap # more than slapd gives to anybody
+	change d1 add start '[192.0.2.1]'
+	eventually 20 holds d2 start || fail "not replicated: $(tail -n 20 "$SCRATCH/d2/ldap.log")"
+}
+
+holds() { # HOST NAME
+	on "$1" ldap_as_admin ldapsearch ldap -LLL -s base -b "cn=$2,$BASE" 1.1 \
+		>/dev/null 2>&1
+}
+
+server_certificate() { # NAME
+	printf '%s\n' 'dn: cn=config' 'changetype: modify' \
+		'add: olcTLSCACertificateFile' "olcTLSCACertificateFile: $CA" - \
+		'add: olcTLSCertificateFile' "olcTLSCertificateFile: $SCRATCH/$1.pem" - \
+		'add: olcTLSCertificateKeyFile' "olcTLSCertificateKeyFile: $SCRATCH/$1.key"
+}
+
+# Who is written about there in a comment.
+replicator() { shipped multi-provider.ldif | sed -n '/^#     dn: /,/^$/s/^#     //p'; }
 
 # Postfix, a place to deliver to, and mxhop following these servers.
 start_mta() { # HOST URI...
@@ -40,9 +82,19 @@ start_mta() { # HOST URI...
 	shift
 	on "$host" ip addr add 192.0.2.1/32 dev lo
 	on "$host" ip addr add 192.0.2.2/32 dev lo
-	printf '%s\n' 'overrides = ldap' "ldap_server_host = $*" \
-		"ldap_search_base = $BASE" 'ldap_network_timeout = 1s' 'ldap_timeout = 2s' |
-		on "$host" tee /etc/mxhop/mxhop.cf >/dev/null
+	on "$host" install -o mxhop -m 0400 /dev/stdin /etc/mxhop/ldap.secret <<<"$READER_PW"
+	on "$host" tee /etc/mxhop/mxhop.cf >/dev/null <<-END
+		overrides = ldap
+		ldap_server_host = $*
+		ldap_start_tls = yes
+		ldap_tls_ca_cert_file = $CA
+		ldap_search_base = $BASE
+		ldap_bind = simple
+		ldap_bind_dn = $READER
+		ldap_bind_pw_file = /etc/mxhop/ldap.secret
+		ldap_network_timeout = 1s
+		ldap_timeout = 2s
+	END
 	on "$host" systemd-tmpfiles --create mxhop.conf
 	on "$host" start_unit mxhop-follow.service
 	on "$host" start_postfix
@@ -54,7 +106,10 @@ start_mta() { # HOST URI...
 change() { # HOST add|set NAME HOP
 	case $2 in
 	add) on "$1" ldap_add ldap < <(override "$3" "$3.fleet.test" "$4") ;;
-	set) on "$1" ldap_set ldap "$3" mxhopHop "$4" ;;
+	set)
+		eventually 20 holds "$1" "$3" || fail "$3: not at $1"
+		on "$1" ldap_set ldap "$3" mxhopHop "$4"
+		;;
 	esac
 }
 
