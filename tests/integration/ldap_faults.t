@@ -77,6 +77,12 @@ assert_mail_goes() { # USER [ENTRY]
 	whole_set
 }
 
+# The hops that setup gave them.
+restore_hops() {
+	bulk_overrides 1 $ENTRIES | sed '/^objectClass\|^cn:\|^mxhopKey/d
+		s/^mxhopHop/changetype: modify\nreplace: mxhopHop\nmxhopHop/' | ldap_modify dir
+}
+
 # A refresh that fails leaves all as it was, and is over in reasonable time.
 refresh_fails() { # STATUS REGEX
 	local from status=0
@@ -204,8 +210,91 @@ case_a_set_changes_as_a_whole() {
 	stop reader
 	assert_eq "$(grep -o ':\[[0-9]*\.[0-9]*' "$reader" | uniq)" \
 		$':[192.0\n:[198.51'
-	bulk_overrides 1 $ENTRIES | sed '/^objectClass\|^cn:\|^mxhopKey/d
-		s/^mxhopHop/changetype: modify\nreplace: mxhopHop\nmxhopHop/' | ldap_modify dir
+	restore_hops
+	assert_status 0 mxhop refresh
+}
+
+# --- a refresh that is killed ---
+
+# Of some entries something is different, one is new, one is gone, one has another
+# name: what the directory says next time is a difference of all kinds.
+change_some() { # ROUND
+	local last=$(($1 - 1))
+	seq 7 83 $ENTRIES | awk -v base="$BASE" -v n="$1" '{
+		printf "dn: cn=n%d,%s\nchangetype: modify\nreplace: mxhopHop\n" \
+			"mxhopHop: [198.51.100.%d]\n\n", $1, base, n % 250 }'
+	override "new$1" "new$1.test" '[192.0.2.1]' | sed 's/^objectClass/changetype: add\n&/'
+	printf '%s\n' "dn: cn=new$last,$BASE" 'changetype: delete' '' \
+		"dn: cn=name$last,$BASE" 'changetype: modrdn' "newrdn: cn=name$1" 'deleteoldrdn: 1'
+}
+
+# Where it is killed: `NAME N` for the Nth call of a system call, at each by which a
+# commit is written and at every sixth of those that wait for the directory or
+# look at the table; from the first connection on until it has said what it did.
+points_of_a_refresh() {
+	change_some 1 | ldap_modify dir
+	strace -qq -o "$SCRATCH/strace" mxhop refresh >/dev/null
+	awk -F '(' '/^socket/ { on = 1 }
+		{ n[$1]++ }
+		on && /^(p?writev|pwrite64|f(data)?sync|ftruncate)\(/ { print $1, n[$1] }
+		on && /^(poll|read|write|pread64|fcntl|munmap)\(/ && ++others % 6 == 0 {
+			print $1, n[$1] }' "$SCRATCH/strace"
+}
+
+entries_sent() {
+	since_mark "$SCRATCH/dir.log" | sed -nE 's/.*SEARCH RESULT.* nentries=([0-9]+).*/\1/p' |
+		awk '{ n += $1 } END { print n + 0 }'
+}
+
+table_is_as_the_directory() {
+	ldapsearch -x -LLL -H "$(ldapi_uri dir)" -b "$BASE" \
+		'(objectClass=mxhopOverride)' >"$SCRATCH/directory.ldif"
+	assert_status 0 mxhop overrides diff "$SCRATCH/directory.ldif"
+}
+
+# In place is the set from before or the one from after. And the cookie with it:
+# the next refresh is sent what is missing, and only if something is.
+assert_whole_after_kill() { # POINT OLD-SET
+	local sent set=$SCRATCH/set
+	mxhop overrides export >"$set" || fail "$1: the table does not open"
+	mark
+	assert_status 0 timeout 20 mxhop refresh
+	sent=$(entries_sent)
+	table_is_as_the_directory
+	if cmp -s "$set" "$2"; then
+		[[ $sent -gt 12 && $sent -lt 20 ]] || fail "$1: $sent entries sent to who has the old set"
+		OLD=$((OLD + 1))
+	else
+		mxhop overrides export | cmp - "$set" || fail "$1: neither the old set nor the new"
+		assert_eq "$sent" 1 "$1: entries sent to who has the new set, with the rootDSE"
+		NEW=$((NEW + 1))
+	fi
+}
+
+kill_refreshes() {
+	local status name n old=$SCRATCH/old points
+	mapfile -t points < <(points_of_a_refresh)
+	ROUND=1 OLD=0 NEW=0
+	while read -r name n; do
+		mxhop overrides export >"$old"
+		ROUND=$((ROUND + 1)) status=0
+		change_some $ROUND | ldap_modify dir
+		timeout 20 strace -qq -o /dev/null -e "inject=$name:signal=KILL:when=$n" \
+			mxhop refresh >/dev/null 2>&1 || status=$?
+		[[ $status -eq 137 ]] || continue
+		assert_whole_after_kill "$name $n" "$old"
+	done < <(printf '%s\n' "${points[@]}")
+	[[ $((OLD + NEW)) -gt $((${#points[@]} * 3 / 4)) && $OLD -gt 0 && $NEW -gt 0 ]] ||
+		fail "killed at $((OLD + NEW)) of ${#points[@]} points, $NEW after the commit"
+}
+
+case_killed_at_any_point_of_an_incremental_refresh() {
+	need_directory
+	{ override new0 new0.test '[192.0.2.1]' && override name0 name.test '[192.0.2.1]'; } | ldap_add dir
+	assert_status 0 mxhop refresh
+	kill_refreshes
+	ldap_delete dir new$ROUND name$ROUND
+	restore_hops
 	assert_status 0 mxhop refresh
 }
 
