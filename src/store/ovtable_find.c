@@ -68,29 +68,6 @@ bool ovtable_has(struct ovtable_snap *s, enum ovtable_index by, const char *key)
     return find_ids(s, by, key, &ids, NULL) != MXHOP_OK || ids.mv_size > 0;
 }
 
-void ovtable_expect(const struct ovtable *t, const char *domain)
-{
-    if (t->known != 0)
-        ovtable_filter_expect(&t->filter, OVTABLE_BY_KEY, domain,
-                              strlen(domain));
-}
-
-bool ovtable_lacks(struct ovtable *t, ovtable_next_fn *next,
-                   const struct key *key, struct ovtable_info *info_r)
-{
-    const char *at = NULL;
-
-    if (t->known == 0 || !env_glance(t->env))
-        return false;
-    while ((at = next(key, at)) != NULL)
-        if (ovtable_filter_has(&t->filter, OVTABLE_BY_KEY, at, strlen(at)))
-            break;
-    if (!env_glance_end(t->env, t->known) || at != NULL)
-        return false;
-    *info_r = t->info;
-    return true;
-}
-
 enum mxhop_status ovtable_under(struct ovtable_snap *s, enum ovtable_index by,
                                 const char *key,
                                 bool (*fn)(void *ctx, const unsigned char *id,
