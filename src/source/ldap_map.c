@@ -203,16 +203,16 @@ static const char *add_result(struct mapping *m, char *result)
 /* result_format of ldap_table(5), in which %s is the value. */
 static char *format_result(const struct ldap_settings *s, const char *text)
 {
+    const char *f = *s->result_format != '\0' ? s->result_format : "%s";
     struct buf out = {0};
 
-    for (const char *f = *s->result_format != '\0' ? s->result_format : "%s";
-         *f != '\0'; f++) {
-        if (*f != '%')
-            buf_putc(&out, *f);
-        else if (*++f == 's')
+    for (; *f != '\0'; f++) {
+        if (f[0] == '%' && f[1] == 's')
             buf_puts(&out, text);
         else
-            buf_putc(&out, '%');
+            buf_putc(&out, f[0]);
+        if (f[0] == '%' && (f[1] == 's' || f[1] == '%'))
+            f++;
     }
     return buf_detach(&out);
 }

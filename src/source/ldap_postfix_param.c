@@ -57,6 +57,39 @@ static enum mxhop_status set_text(struct postfix_reading *r,
     return *to != NULL && **to != '\0' ? MXHOP_OK : put(r, to, value);
 }
 
+/* Our format_result() knows these. */
+static enum mxhop_status set_format(struct postfix_reading *r,
+                                    const struct row *row, const char *value)
+{
+    for (const char *p = value; (p = strchr(p, '%')) != NULL; p += 2)
+        if (p[1] != 's' && p[1] != '%')
+            return ldap_postfix_fail(
+                r, row->name, "of the % forms only %s and %% can be mirrored");
+    return set_text(r, row, value);
+}
+
+static enum mxhop_status set_base(struct postfix_reading *r,
+                                  const struct row *row, const char *value)
+{
+    if (strchr(value, '%') != NULL)
+        return ldap_postfix_fail(
+            r, row->name,
+            "a base that depends on the key (%) cannot be mirrored; expected "
+            "the DN that all entries are below");
+    return set_text(r, row, value);
+}
+
+static enum mxhop_status set_domains(struct postfix_reading *r,
+                                     const struct row *row, const char *value)
+{
+    if (strpbrk(value, ":/!") != NULL)
+        return ldap_postfix_fail(
+            r, row->name,
+            "expected names of domains: tables, files and \"not\" are "
+            "Postfix's own");
+    return set_text(r, row, value);
+}
+
 static enum mxhop_status set_bool(struct postfix_reading *r,
                                   const struct row *row, const char *value)
 {
@@ -188,12 +221,12 @@ static const char by_entry[] =
 static const struct row rows[] = {
     {"server_host", set_later, R(hosts), NULL},
     {"server_port", set_later, R(port), NULL},
-    {"search_base", set_text, S(base), NULL},
+    {"search_base", set_base, S(base), NULL},
     {"query_filter", set_later, R(query_filter), NULL},
     {"result_attribute", set_text, S(result_attribute), NULL},
-    {"result_format", set_text, S(result_format), NULL},
-    {"result_filter", set_text, S(result_format), NULL},
-    {"domain", set_text, S(domains), NULL},
+    {"result_format", set_format, S(result_format), NULL},
+    {"result_filter", set_format, S(result_format), NULL},
+    {"domain", set_domains, S(domains), NULL},
     {"scope", set_scope, 0, NULL},
     {"bind", set_bind, 0, NULL},
     {"bind_dn", set_text, S(bind_dn), NULL},
@@ -233,6 +266,9 @@ enum mxhop_status ldap_postfix_set(struct postfix_reading *r, const char *name,
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         if (strcmp(rows[i].name, name) == 0)
             return rows[i].set(r, &rows[i], value);
+    /* A line without its "=", and one in the password, would show that. */
+    if (strpbrk(name, " \t") != NULL)
+        return ldap_postfix_fail(r, "line", "expected name = value");
     return ldap_postfix_fail(
         r, name, "unknown parameter; expected a name that ldap_table(5) lists");
 }

@@ -206,6 +206,38 @@ static enum mxhop_status complete_tls(struct ldap_settings *s,
     return s->tls_ca_file != NULL ? MXHOP_OK : err_nomem(err);
 }
 
+/*
+ * One attribute's name: of two, of an option (which entries are read without)
+ * and of an OID (which the server answers with a name) nothing would be found,
+ * and the set would be empty.
+ */
+static enum mxhop_status check_attribute(const char *parameter,
+                                         const char *name,
+                                         struct mxhop_error *err)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
+                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+
+    if (!is_set(name) || (name[strspn(name, allowed)] == '\0' &&
+                          strchr("0123456789-_", name[0]) == NULL))
+        return MXHOP_OK;
+    return err_set(err, MXHOP_ERR_CONFIG,
+                   "%s: \"%.80s\"; expected the name of one attribute, "
+                   "without options",
+                   parameter, name);
+}
+
+static enum mxhop_status check_attributes(const struct ldap_settings *s,
+                                          struct mxhop_error *err)
+{
+    enum mxhop_status status =
+        check_attribute("ldap_key_attribute", s->key_attribute, err);
+
+    return status == MXHOP_OK ? check_attribute("ldap_result_attribute",
+                                                s->result_attribute, err)
+                              : status;
+}
+
 static enum mxhop_status complete_filter(struct ldap_settings *s,
                                          struct mxhop_error *err)
 {
@@ -264,6 +296,8 @@ enum mxhop_status ldap_settings_complete(struct ldap_settings *s,
         status =
             fail(err, "ldap_search_base: empty; expected the DN that "
                       "overrides are below, as ou=mxhop,dc=example,dc=net");
+    if (status == MXHOP_OK)
+        status = check_attributes(s, err);
     if (status == MXHOP_OK)
         status = complete_filter(s, err);
     if (status == MXHOP_OK)

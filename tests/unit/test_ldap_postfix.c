@@ -171,6 +171,13 @@ static const struct {
     {"server_host = a\nserver_port = ldap", "t.cf:1: server_port: expected"},
     {"scope = sub\nquery_filter = (mail=%u@x)\n",
      "t.cf:2: query_filter: cannot be turned"},
+    {"result_format = smtp:[%d]", "t.cf:1: result_format: of the % forms"},
+    {"result_filter = %1", "t.cf:1: result_filter: of the % forms"},
+    {"result_format = smtp:%", "t.cf:1: result_format: of the % forms"},
+    {"search_base = ou=%d,dc=b", "t.cf:1: search_base: a base that depends"},
+    {"domain = a.example hash:/etc/domains", "t.cf:1: domain: expected names"},
+    {"domain = !a.example", "t.cf:1: domain: expected names"},
+    {"bind_pw c2VjcmV0= ", "t.cf:1: line: expected name = value"},
 };
 
 START_TEST(table_refused)
@@ -180,6 +187,35 @@ START_TEST(table_refused)
 
     ck_assert_int_eq(parse(&s, bad[_i].text, &err), MXHOP_ERR_CONFIG);
     ck_assert_msg(strncmp(err.text, bad[_i].says, strlen(bad[_i].says)) == 0,
+                  "%s", err.text);
+    ldap_settings_free(&s);
+}
+END_TEST
+
+static const struct {
+    const char *key, *result, *says;
+} bad_attributes[] = {
+    {"mail", "transport, mailHost", "ldap_result_attribute: \"transport, "},
+    {"mail address", "transport", "ldap_key_attribute: \"mail address\""},
+    {"cn;lang-en", "transport", "ldap_key_attribute: \"cn;lang-en\""},
+    {"mail", "2.5.4.3", "ldap_result_attribute: \"2.5.4.3\""},
+};
+
+/* No entry has such an attribute: the mirror would be empty. */
+START_TEST(attribute_that_is_none)
+{
+    struct ldap_settings s = {
+        .servers = strdup("ldap://a"),
+        .base = strdup("dc=b"),
+        .filter = strdup("(x=y)"),
+        .key_attribute = strdup(bad_attributes[_i].key),
+        .result_attribute = strdup(bad_attributes[_i].result),
+    };
+    struct mxhop_error err = {0};
+
+    ck_assert_int_eq(ldap_settings_complete(&s, &err), MXHOP_ERR_CONFIG);
+    ck_assert_msg(strncmp(err.text, bad_attributes[_i].says,
+                          strlen(bad_attributes[_i].says)) == 0,
                   "%s", err.text);
     ldap_settings_free(&s);
 }
@@ -227,6 +263,7 @@ int main(void)
     tcase_add_test(t, table_is_taken);
     tcase_add_test(t, own_parameters_count_more);
     tcase_add_loop_test(t, table_refused, 0, N(bad));
+    tcase_add_loop_test(t, attribute_that_is_none, 0, N(bad_attributes));
     tcase_add_test(t, password_in_the_file);
     suite_add_tcase(suite, t);
     runner = srunner_create(suite);
