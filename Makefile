@@ -136,6 +136,8 @@ $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(UNIT_O) \
 	$(Q)$(CC) $(ALL_LDFLAGS) $(WRAP) -o $@ $^ $(LIBS) $(CLI_LIBS) \
 	    $(shell $(PKG_CONFIG) --libs check)
 
+$(B)/tests/unit/test_ldap_read: $(B)/tests/support/fakeldap.o
+
 .PRECIOUS: $(B)/tests/unit/%.o $(B)/tests/support/%.o
 
 # Seed corpora are replayed by ordinary programs; `make fuzz` mutates them.
