@@ -121,6 +121,9 @@ static enum mxhop_status commit(struct follower *f, struct mxhop_error *err)
     ldap_sync_committed(&f->sync);
     f->first_done = true;
     f->changed_ms = 0;
+    if (f->probed_ms != 0)
+        f->probed_ms =
+            clock_boot_ms(); /* the disk's time is not the server's */
     tell_well(f, f->conn->uri);
     end_attempt(f);
     return MXHOP_OK;

@@ -150,10 +150,11 @@ static bool wait_readable(const struct ldap_conn *c, uint64_t deadline_ms)
     return poll(&p, 1, (int)(left < most ? left : most)) >= 0 || errno == EINTR;
 }
 
+/* The deadline holds also where there is always something more to read. */
 static int next_message(struct ldap_conn *c, int msgid, uint64_t deadline_ms,
                         LDAPMessage **m_r)
 {
-    for (;;) {
+    while (clock_boot_ms() < deadline_ms) {
         struct timeval none = {0, 0};
         int type = ldap_result(c->ld, msgid, LDAP_MSG_ONE, &none, m_r);
 
@@ -161,12 +162,10 @@ static int next_message(struct ldap_conn *c, int msgid, uint64_t deadline_ms,
             return LDAP_SUCCESS;
         if (type < 0)
             return last_code(c);
-        /* Also where there is always a little more, but never all. */
-        if (clock_boot_ms() >= deadline_ms)
-            return LDAP_TIMEOUT;
         if (!wait_readable(c, deadline_ms))
             return LDAP_SERVER_DOWN;
     }
+    return LDAP_TIMEOUT;
 }
 
 enum mxhop_status ldap_conn_next(struct ldap_conn *c, uint64_t deadline_ms,

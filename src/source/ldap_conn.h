@@ -32,8 +32,9 @@ enum mxhop_status ldap_conn_probe(struct ldap_conn *c, int *msgid_r,
 
 /*
  * The next message, of whatever operation, which the caller frees with
- * ldap_msgfree(3). None until deadline_ms (clock_boot_ms()): MXHOP_ERR_TIMEOUT,
- * and the connection is as good as before. `doing` is for errors.
+ * ldap_msgfree(3). At deadline_ms (clock_boot_ms()), messages or not:
+ * MXHOP_ERR_TIMEOUT, and the connection is as good as before. `doing` is for
+ * errors.
  */
 enum mxhop_status ldap_conn_next(struct ldap_conn *c, uint64_t deadline_ms,
                                  const char *doing, LDAPMessage **m_r,
