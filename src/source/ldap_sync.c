@@ -103,6 +103,18 @@ void ldap_sync_committed(struct ldap_sync *y)
     y->changed = false;
 }
 
+/* Without a cookie everything comes as a whole: what is only named then would
+   be what the table holds under that id, from another reading. */
+static enum mxhop_status take_present(struct ldap_sync *y,
+                                      const unsigned char *uuid,
+                                      struct mxhop_error *err)
+{
+    if (y->from_scratch && !y->refreshed)
+        return refuse(y, "it names an entry as known that it did not send",
+                      err);
+    return stage_present(y->stage, uuid, err);
+}
+
 /* ---- entries ---- */
 
 static enum mxhop_status stage_state(struct ldap_sync *y, LDAPMessage *m,
@@ -114,7 +126,7 @@ static enum mxhop_status stage_state(struct ldap_sync *y, LDAPMessage *m,
     if (e->state == SYNC_DELETE)
         return stage_remove(y->stage, e->uuid, err);
     if (e->state == SYNC_PRESENT)
-        return stage_present(y->stage, e->uuid, err);
+        return take_present(y, e->uuid, err);
     status = ldap_entry_read(&y->entry, y->conn->ld, m);
     if (status == MXHOP_ERR_MEMORY)
         return err_nomem(err);
@@ -156,7 +168,7 @@ static enum mxhop_status take_set(struct ldap_sync *y,
         const unsigned char *uuid = info->uuids + i * SYNC_UUID_LEN;
 
         status = info->refresh_deletes ? stage_remove(y->stage, uuid, err)
-                                       : stage_present(y->stage, uuid, err);
+                                       : take_present(y, uuid, err);
     }
     y->changed = y->changed || y->refreshed;
     return status;

@@ -23,10 +23,28 @@ static char dir[32], uri[64];
 static struct sockaddr_un address;
 static pid_t pid;
 
+void fakeldap_end(void)
+{
+    raise(SIGKILL);
+    abort();
+}
+
 static void die(const char *what)
 {
     perror(what);
-    _exit(1);
+    fakeldap_end();
+}
+
+static void put_bytes(int fd, const char *bytes, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = send(fd, bytes, len, MSG_NOSIGNAL);
+
+        if (n <= 0)
+            fakeldap_end(); /* the client has had enough */
+        bytes += n;
+        len -= (size_t)n;
+    }
 }
 
 /* Frees it. */
@@ -36,13 +54,7 @@ static void put(const struct fakeldap_search *s, BerElement *ber)
 
     if (ber_flatten2(ber, &v, 0) < 0)
         die("fakeldap: ber");
-    for (ber_len_t at = 0; at < v.bv_len;) {
-        ssize_t n = send(s->fd, v.bv_val + at, v.bv_len - at, MSG_NOSIGNAL);
-
-        if (n <= 0)
-            _exit(0); /* the client has had enough */
-        at += (ber_len_t)n;
-    }
+    put_bytes(s->fd, v.bv_val, v.bv_len);
     ber_free(ber, 1);
 }
 
@@ -97,14 +109,37 @@ void fakeldap_entry(const struct fakeldap_search *s, int id, const char *key,
     ber_free(control, 1);
 }
 
-void fakeldap_info(const struct fakeldap_search *s, const void *value,
-                   ber_len_t len)
+static BerElement *make_info(const struct fakeldap_search *s, const void *value,
+                             ber_len_t len)
 {
     BerElement *ber = begin(s, LDAP_RES_INTERMEDIATE);
 
     ber_printf(ber, "tsto", LDAP_TAG_IM_RES_OID, LDAP_SYNC_INFO,
                LDAP_TAG_IM_RES_VALUE, value, len);
-    end(s, ber, NULL, NULL, 0);
+    return ber;
+}
+
+void fakeldap_info(const struct fakeldap_search *s, const void *value,
+                   ber_len_t len)
+{
+    end(s, make_info(s, value, len), NULL, NULL, 0);
+}
+
+void fakeldap_flood(const struct fakeldap_search *s, const void *value,
+                    ber_len_t len)
+{
+    BerElement *ber = make_info(s, value, len);
+    char many[1 << 18];
+    size_t n = 0;
+    struct berval v;
+
+    ber_printf(ber, "}}");
+    if (ber_flatten2(ber, &v, 0) < 0)
+        die("fakeldap: ber");
+    for (; n + v.bv_len <= sizeof(many); n += v.bv_len)
+        memcpy(many + n, v.bv_val, v.bv_len);
+    for (;;)
+        put_bytes(s->fd, many, n);
 }
 
 void fakeldap_ids(const struct fakeldap_search *s, const char *ids,
@@ -244,7 +279,7 @@ void fakeldap_start(const char *const *supported,
     if (pid == 0) {
         for (int one; (one = accept(fd, NULL, NULL)) >= 0;)
             serve(one, supported, answer);
-        _exit(1);
+        fakeldap_end();
     }
     close(fd);
 }

@@ -22,7 +22,10 @@ void fakeldap_start(const char *const *supported,
 const char *fakeldap_uri(void);
 void fakeldap_stop(void);
 
-/* ---- for answer(): messages ---- */
+/* ---- for answer() ---- */
+
+/* The server is gone; not by exit(3), so that valgrind has nothing to say. */
+void fakeldap_end(void) __attribute__((noreturn));
 
 /* An override of `key`; id is all octets of the entryUUID. state < 0: without a
    control. */
@@ -31,6 +34,9 @@ void fakeldap_entry(const struct fakeldap_search *s, int id, const char *key,
 /* Octets of a syncInfoValue. */
 void fakeldap_info(const struct fakeldap_search *s, const void *value,
                    ber_len_t len);
+/* The same without end, faster than it can be read. */
+void fakeldap_flood(const struct fakeldap_search *s, const void *value,
+                    ber_len_t len) __attribute__((noreturn));
 /* A syncIdSet of the ids in a text of digits. */
 void fakeldap_ids(const struct fakeldap_search *s, const char *ids,
                   bool deleted);

@@ -7,10 +7,8 @@
 #include <ldap.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 #include "source/ldap_read.h"
 #include "support/fakeldap.h"
-#include "util/clock.h"
 
 static const char *const sync_too[] = {LDAP_CONTROL_SYNC,
                                        LDAP_CONTROL_PAGEDRESULTS, NULL};
@@ -209,7 +207,7 @@ END_TEST
 static void cut(const struct fakeldap_search *s)
 {
     fakeldap_entry(s, 1, "a.test", ADD, "cookie2");
-    _exit(0);
+    fakeldap_end();
 }
 
 static void no_done_control(const struct fakeldap_search *s)
@@ -261,6 +259,34 @@ static void page_without_end(const struct fakeldap_search *s)
     fakeldap_done(s, LDAP_SUCCESS, NULL, NULL, 0);
 }
 
+/* There is always something to read, but no end. */
+static void endless(const struct fakeldap_search *s)
+{
+    fakeldap_flood(s, new_cookie, sizeof(new_cookie));
+}
+
+/* Without a cookie there is nothing that could be as it was. */
+static void present_of_nothing(const struct fakeldap_search *s)
+{
+    if (s->has_cookie) {
+        reload_again(s);
+        return;
+    }
+    fakeldap_entry(s, 1, "a.test", ADD, NULL);
+    fakeldap_ids(s, "2", false);
+    fakeldap_sync_done(s, "cookie2", false);
+}
+
+static void present_entry(const struct fakeldap_search *s)
+{
+    if (s->has_cookie) {
+        reload_again(s);
+        return;
+    }
+    fakeldap_entry(s, 1, "a.test", PRESENT, NULL);
+    fakeldap_sync_done(s, "cookie2", false);
+}
+
 static const struct {
     const char *const *supported;
     void (*answer)(const struct fakeldap_search *s);
@@ -274,6 +300,10 @@ static const struct {
     {sync_too, over_too_soon, "over before its result"},
     {sync_too, unknown_info, "a sync info message that is not valid"},
     {sync_too, reload_again, "(4096)"},
+    {sync_too, endless, "synchronize: no answer in the time allowed"},
+    {sync_too, present_of_nothing, "that it did not send"},
+    {sync_too, present_entry, "that it did not send"},
+    {pages, endless, "search: no answer in the time allowed"},
     {pages, cut, "search: Can't contact"},
     {pages, size_limit, "Size limit exceeded"},
     {pages, reference, "on another server"},
