@@ -57,7 +57,6 @@ static enum mxhop_status fill(const struct conf *c, struct ldap_settings *s,
     s->tls_require_cert = c->ldap_tls_require_cert != 0;
     s->timeout_ms = c->ldap_timeout_s * 1000;
     s->network_timeout_ms = c->ldap_network_timeout_s * 1000;
-    s->chase_referrals = c->ldap_chase_referrals != 0;
     if (!copy_texts(c, s))
         return err_nomem(err);
     if (c->ldap_config[0] != '\0')

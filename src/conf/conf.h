@@ -53,7 +53,6 @@ struct conf {
     int ldap_tls_require_cert;
     char *ldap_tls_cipher_suite;
     uint32_t ldap_timeout_s, ldap_network_timeout_s;
-    int ldap_chase_referrals;
     char *ldap_config;
     /* what DNS outcomes mean (enum choice) */
     int on_null_mx, on_nxdomain, on_dns_failure, on_cold, on_no_host, on_bogus,

@@ -304,9 +304,6 @@ const struct param params[] = {
      .doc = "How long a server may take for a connection, for TLS, for who we "
             "are, or\n"
             "for a sign of life."},
-    {AT(ldap_chase_referrals), CHOICE(no_yes, "no"),
-     .doc = "Go on at servers that a server refers to.\n"
-            "They are asked anonymously."},
     {AT(ldap_config), TEXT(text_read_file, ""),
      .doc = "A file for an\n"
             ".Xr ldap_table 5\n"

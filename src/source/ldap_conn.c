@@ -66,12 +66,9 @@ static int set_options(struct ldap_conn *c)
         int option;
         const void *value;
     } rows[] = {
-        {LDAP_OPT_PROTOCOL_VERSION, &three},
-        {LDAP_OPT_DEREF, &never},
-        {LDAP_OPT_REFERRALS, s->chase_referrals ? LDAP_OPT_ON : LDAP_OPT_OFF},
-        {LDAP_OPT_RESTART, LDAP_OPT_ON},
-        {LDAP_OPT_NETWORK_TIMEOUT, &net},
-        {LDAP_OPT_TIMEOUT, &net},
+        {LDAP_OPT_PROTOCOL_VERSION, &three}, {LDAP_OPT_DEREF, &never},
+        {LDAP_OPT_REFERRALS, LDAP_OPT_OFF},  {LDAP_OPT_RESTART, LDAP_OPT_ON},
+        {LDAP_OPT_NETWORK_TIMEOUT, &net},    {LDAP_OPT_TIMEOUT, &net},
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -134,20 +131,15 @@ static enum mxhop_status set_tls(struct ldap_conn *c, struct mxhop_error *err)
 
 /* ---- messages ---- */
 
-/* How often to look whether a server that we were referred to has said
-   something: libldap keeps those connections to itself. */
-#define REFERRED_MS 50
-
 /* There is something to read, or might be; false: errno says why not. */
 static bool wait_readable(const struct ldap_conn *c, uint64_t deadline_ms)
 {
     struct pollfd p = {.fd = c->fd, .events = POLLIN};
-    uint64_t now = clock_boot_ms(), most = INT_MAX;
+    uint64_t now = clock_boot_ms();
     uint64_t left = deadline_ms > now ? deadline_ms - now : 0;
 
-    if (c->settings->chase_referrals)
-        most = REFERRED_MS;
-    return poll(&p, 1, (int)(left < most ? left : most)) >= 0 || errno == EINTR;
+    return poll(&p, 1, left < INT_MAX ? (int)left : INT_MAX) >= 0 ||
+           errno == EINTR;
 }
 
 /* The deadline holds also where there is always something more to read. */

@@ -72,3 +72,13 @@ enum mxhop_status ldap_error(struct mxhop_error *err, const char *uri,
                    ldap_err2string(code), code, *words != '\0' ? ", " : "",
                    words, hint != NULL ? "; " : "", hint != NULL ? hint : "");
 }
+
+enum mxhop_status ldap_error_reference(struct mxhop_error *err, const char *uri,
+                                       const char *operation)
+{
+    return err_set(err, MXHOP_ERR_SYNTAX,
+                   "%.120s: %s: some entries are on another server, to which "
+                   "it refers; narrow ldap_search_base, or name a server in "
+                   "ldap_server_host that has them all",
+                   uri, operation);
+}

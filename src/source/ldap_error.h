@@ -13,5 +13,11 @@
 enum mxhop_status ldap_error(struct mxhop_error *err, const char *uri,
                              const char *operation, int code,
                              const char *words);
+/* For a search that the server refers to other servers with. libldap would
+   follow, but a set that came through it cannot be told from a part: it gives
+   references to us whether it could follow them or not, and takes the controls
+   off the result. */
+enum mxhop_status ldap_error_reference(struct mxhop_error *err, const char *uri,
+                                       const char *operation);
 
 #endif

@@ -107,10 +107,7 @@ static enum mxhop_status take(struct paged *p, LDAPMessage *m, bool *over_r,
         *over_r = true;
         return take_result(p, m, err);
     default:
-        return refuse(p,
-                      "some entries are on another server, to which it refers; "
-                      "narrow ldap_search_base or set ldap_chase_referrals",
-                      err);
+        return ldap_error_reference(err, p->conn->uri, doing);
     }
 }
 

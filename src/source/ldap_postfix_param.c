@@ -211,6 +211,16 @@ static enum mxhop_status set_dereference(struct postfix_reading *r,
                      "below search_base");
 }
 
+static enum mxhop_status set_referrals(struct postfix_reading *r,
+                                       const struct row *row, const char *value)
+{
+    return str_ieq(value, "no")
+               ? MXHOP_OK
+               : ldap_postfix_fail(r, row->name,
+                                   "expected no: mxhop follows no referrals; "
+                                   "name a server that has all entries");
+}
+
 #define S(field) offsetof(struct ldap_settings, field)
 #define R(field) offsetof(struct postfix_reading, field)
 
@@ -239,7 +249,7 @@ static const struct row rows[] = {
     {"tls_key", set_text, S(tls_key), NULL},
     {"tls_cipher_suite", set_text, S(tls_ciphers), NULL},
     {"tls_require_cert", set_bool, S(tls_require_cert), NULL},
-    {"chase_referrals", set_bool, S(chase_referrals), NULL},
+    {"chase_referrals", set_referrals, 0, NULL},
     {"timeout", set_timeout, 0, NULL},
     {"version", set_version, 0, NULL},
     {"dereference", set_dereference, 0, NULL},

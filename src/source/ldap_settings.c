@@ -329,7 +329,7 @@ uint64_t ldap_settings_fingerprint(const struct ldap_settings *s)
                            s->result_attribute, s->result_format,
                            s->domains,          s->bind_dn,
                            s->tls_cert};
-    uint64_t numbers[] = {RULES_VERSION, s->scope, s->bind, s->chase_referrals};
+    uint64_t numbers[] = {RULES_VERSION, s->scope, s->bind};
     uint64_t h = hash_bytes(0, numbers, sizeof(numbers));
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)

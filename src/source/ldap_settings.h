@@ -31,7 +31,6 @@ struct ldap_settings {
     bool start_tls, tls_require_cert;
     char *tls_ca_file, *tls_ca_dir, *tls_cert, *tls_key, *tls_ciphers;
     uint32_t timeout_ms, network_timeout_ms;
-    bool chase_referrals;
 };
 
 /* Check what must hold together, put in what follows from something else, and

@@ -282,10 +282,7 @@ enum mxhop_status ldap_sync_message(struct ldap_sync *y, LDAPMessage *m,
     case LDAP_RES_SEARCH_RESULT:
         return take_result(y, m, err);
     case LDAP_RES_SEARCH_REFERENCE:
-        return refuse(y,
-                      "some entries are on another server, to which it refers; "
-                      "narrow ldap_search_base or set ldap_chase_referrals",
-                      err);
+        return ldap_error_reference(err, y->conn->uri, doing);
     default:
         return refuse(y, "a message that does not belong there", err);
     }

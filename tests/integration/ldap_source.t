@@ -129,6 +129,30 @@ case_limits_of_the_server_are_reported() {
 	assert_match "$(route d600.bulk.test)" '192.0.2.100\]'
 }
 
+# What is there without the other server is a part of the set, and stays out.
+case_referrals_are_not_followed() {
+	local sync
+	configure
+	for sync in '' syncprov=10; do
+		fresh
+		start_slapd one ${sync:+"$sync"}
+		override a a.test '[192.0.2.1]' | ldap_add one
+		refresh
+		override b b.test '[192.0.2.2]' | ldap_add one
+		printf '%s\n' "dn: ou=far,$BASE" 'objectClass: referral' \
+			'objectClass: extensibleObject' 'ou: far' \
+			"ref: ldap://127.0.0.2/$BASE??sub" |
+			ldap_as_admin ldapadd one -M >/dev/null
+		assert_status 65 mxhop refresh --force
+		assert_match "$OUTPUT" 'some entries are on another server'
+		assert_match "$(route a.test)" '192.0.2.1\]'
+		refute_match "$(route b.test)" '192.0.2'
+	done
+	sed -i "s/^ldap_search_base = /&ou=far,/" /etc/mxhop/mxhop.cf
+	assert_status 78 mxhop refresh --force
+	assert_match "$OUTPUT" 'Referral \(10\).*name that server in ldap_server_host'
+}
+
 case_simple_bind() {
 	fresh
 	start_slapd one syncprov=10 \

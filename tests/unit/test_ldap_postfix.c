@@ -171,6 +171,7 @@ static const struct {
     {"server_host = a\nserver_port = ldap", "t.cf:1: server_port: expected"},
     {"scope = sub\nquery_filter = (mail=%u@x)\n",
      "t.cf:2: query_filter: cannot be turned"},
+    {"chase_referrals = yes", "t.cf:1: chase_referrals: expected no"},
     {"result_format = smtp:[%d]", "t.cf:1: result_format: of the % forms"},
     {"result_filter = %1", "t.cf:1: result_filter: of the % forms"},
     {"result_format = smtp:%", "t.cf:1: result_format: of the % forms"},
