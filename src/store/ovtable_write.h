@@ -53,6 +53,19 @@ int ovtable_job_put(struct ovtable_job *j, enum ovtable_db db, const void *key,
 /* Records in a database; 0 also where that cannot be told. */
 size_t ovtable_job_count(struct ovtable_job *j, enum ovtable_db db);
 
+/* ovtable_delta.c: check what is asked for, and sort it into item, present. */
+enum mxhop_status ovtable_job_prepare(struct ovtable_job *j);
+
+/* ovtable_set.c, in this order. Whether the environment is somebody else's: it
+   holds something, but not our set. */
+bool ovtable_set_is_foreign(struct ovtable_job *j);
+/* Open the databases and read what the table says of itself, into j->old; empty
+   it where j->anew. MDB_CORRUPTED: damaged, or of another version. */
+int ovtable_set_read(struct ovtable_job *j);
+/* After ovtable_diff(): MXHOP_ERR_HELD where the set would shrink too much. */
+enum mxhop_status ovtable_set_may_follow(struct ovtable_job *j);
+int ovtable_set_write(struct ovtable_job *j);
+
 /* ovtable_diff.c: bring the entries up to date, note what that means for the
    indexes, count in j->change. */
 int ovtable_diff(struct ovtable_job *j);

@@ -1,0 +1,119 @@
+/*
+ * ovtable_set - what a table says of its set, and whether another may follow
+ *
+ * Two records: about the set, and where the source stood. They are read before
+ * anything is changed, and written after all else, in the same transaction.
+ */
+
+#include "store/ovtable_write.h"
+#include "util/err.h"
+
+#include <string.h>
+
+/* Somebody else's environment: it holds something, but not our set. */
+bool ovtable_set_is_foreign(struct ovtable_job *j)
+{
+    MDB_stat st;
+    MDB_dbi dbi;
+
+    return mdb_dbi_open(j->txn, NULL, 0, &dbi) == 0 &&
+           mdb_stat(j->txn, dbi, &st) == 0 && st.ms_entries > 0 &&
+           mdb_dbi_open(j->txn, ovtable_db_names[OVTABLE_DB_META], 0, &dbi) !=
+               0;
+}
+
+static int start_anew(struct ovtable_job *j)
+{
+    int rc = 0;
+
+    for (int i = 0; i < OVTABLE_DBS && rc == 0; i++)
+        rc = mdb_drop(j->txn, j->dbi[i], 0);
+    return rc;
+}
+
+/* What a table says of itself; one that is not there yet says nothing. */
+static int read_meta(struct ovtable_job *j)
+{
+    MDB_val v;
+    int rc = ovtable_job_get(j, OVTABLE_DB_META, OVTABLE_META_KEY,
+                             strlen(OVTABLE_META_KEY), &v);
+
+    if (rc == 0 && table_meta_decode(v.mv_data, v.mv_size, &j->old) != CODEC_OK)
+        return MDB_CORRUPTED;
+    if (rc != 0 && rc != MDB_NOTFOUND)
+        return rc;
+    return ovtable_job_count(j, OVTABLE_DB_ENTRY) == j->old.entries
+               ? 0
+               : MDB_CORRUPTED;
+}
+
+/* MDB_CORRUPTED: it is ours, but damaged or of another version. */
+int ovtable_set_read(struct ovtable_job *j)
+{
+    int rc = 0;
+
+    for (int i = 0; i < OVTABLE_DBS && rc == 0; i++)
+        rc = mdb_dbi_open(j->txn, ovtable_db_names[i], MDB_CREATE, &j->dbi[i]);
+    if (rc != 0)
+        return rc;
+    rc = read_meta(j);
+    if (j->anew && (rc == 0 || rc == MDB_CORRUPTED))
+        rc = start_anew(j);
+    return rc;
+}
+
+enum mxhop_status ovtable_set_may_follow(struct ovtable_job *j)
+{
+    uint64_t before = j->change.before, after = j->change.after;
+    uint32_t limit = j->w->shrink_percent;
+
+    if (j->w->force || limit >= 100 || after * 100 >= before * (100 - limit))
+        return MXHOP_OK;
+    return err_set(j->err, MXHOP_ERR_HELD,
+                   "%s: held back: %lu of %lu entries would be dropped, more "
+                   "than override_shrink_limit (%lu %%) allows; if that is "
+                   "meant, run `mxhop refresh --force`",
+                   j->w->path, (unsigned long)(before - after),
+                   (unsigned long)before, (unsigned long)limit);
+}
+
+static int put_meta(struct ovtable_job *j)
+{
+    struct buf b = {0};
+    int rc;
+
+    j->now = (struct table_meta){
+        .version = j->old.version + j->change.changed,
+        .entries = j->change.after,
+        .has_exchanges = ovtable_job_count(j, OVTABLE_DB_EXCHANGE) > 0,
+        .compiled_s = j->w->now_s,
+        .changed_s = j->change.changed ? j->w->now_s : j->old.changed_s};
+    strncpy(j->now.source, j->w->source != NULL ? j->w->source : "",
+            sizeof(j->now.source) - 1);
+    table_meta_encode(&b, &j->now);
+    rc = ovtable_job_put(j, OVTABLE_DB_META, OVTABLE_META_KEY,
+                         strlen(OVTABLE_META_KEY), &b, 0);
+    buf_free(&b);
+    return rc;
+}
+
+static int put_where(struct ovtable_job *j)
+{
+    const struct table_where where = {j->d->fingerprint,
+                                      {j->d->cookie, j->d->cookie_len}};
+    struct buf b = {0};
+    int rc;
+
+    table_where_encode(&b, &where);
+    rc = ovtable_job_put(j, OVTABLE_DB_META, OVTABLE_WHERE_KEY,
+                         strlen(OVTABLE_WHERE_KEY), &b, 0);
+    buf_free(&b);
+    return rc;
+}
+
+int ovtable_set_write(struct ovtable_job *j)
+{
+    int rc = put_meta(j);
+
+    return rc == 0 ? put_where(j) : rc;
+}
