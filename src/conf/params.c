@@ -189,8 +189,8 @@ const struct param params[] = {
     {AS("override_shrink_limit", override_shrink_limit_percent),
      NUMBER(PARAM_PERCENT, "50%", 0, 100),
      .doc = "A refresh that would remove more than this share of the\n"
-            "overrides is held back, and the old ones stay in force, unless\n"
-            "it is run with\n"
+            "overrides that there were within the last day is held back, and\n"
+            "the old ones stay in force, unless it is run with\n"
             ".Fl -force .\n"
             "An empty or truncated source should not unroute mail.\n"
             "100%: no limit."},

@@ -214,6 +214,8 @@ struct table_meta {
     uint32_t entries;
     bool has_exchanges;
     int64_t compiled_s, changed_s;
+    uint32_t peak; /* entries that there were at peak_s, see ovtable_set.c */
+    int64_t peak_s;
     char source[256];
 };
 

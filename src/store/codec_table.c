@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define OVERRIDE_VERSION 1
-#define META_VERSION     2
+#define META_VERSION     3
 #define WHERE_VERSION    1
 
 #define HOP_SIZE_MIN     (1 + 1 + 2 + 2 + 4)
@@ -161,6 +161,8 @@ bool table_meta_encode(struct buf *b, const struct table_meta *m)
     enc_u8(b, m->has_exchanges);
     enc_u64(b, (uint64_t)m->compiled_s);
     enc_u64(b, (uint64_t)m->changed_s);
+    enc_u32(b, m->peak);
+    enc_u64(b, (uint64_t)m->peak_s);
     enc_str(b, m->source);
     return !b->failed;
 }
@@ -179,6 +181,8 @@ enum codec_status table_meta_decode(const void *bytes, size_t len,
     m_r->has_exchanges = dec_bool(&d);
     m_r->compiled_s = (int64_t)dec_u64(&d);
     m_r->changed_s = (int64_t)dec_u64(&d);
+    m_r->peak = dec_u32(&d);
+    m_r->peak_s = (int64_t)dec_u64(&d);
     dec_str_into(&d, m_r->source, sizeof(m_r->source));
     return dec_end(&d);
 }

@@ -148,12 +148,12 @@ struct ovtable_delta {
  * what differs; where no entry does, the version of the set stays, and
  * fingerprint, cookie and date are stored. Nothing changes on any error.
  *
- * MXHOP_ERR_HELD when the set would lose more than shrink_percent of its
- * entries. MXHOP_ERR_TABLE when the table is damaged or of another version;
- * a delta that is complete without `present` makes a new one of it instead,
- * unless the file is none of ours. MXHOP_ERR_ARGUMENT while this process has
- * the table open for reading: close it first. Blocks on disk and on another
- * writer.
+ * MXHOP_ERR_HELD when the set would lose more than shrink_percent of the
+ * entries that it had within the last day. MXHOP_ERR_TABLE when the table is
+ * damaged or of another version; a delta that is complete without `present`
+ * makes a new one of it instead, unless the file is none of ours.
+ * MXHOP_ERR_ARGUMENT while this process has the table open for reading: close
+ * it first. Blocks on disk and on another writer.
  */
 enum mxhop_status ovtable_apply(const struct ovtable_write *w,
                                 const struct ovtable_delta *d,

@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#define PEAK_S 86400
+
 /* Somebody else's environment: it holds something, but not our set. */
 bool ovtable_set_is_foreign(struct ovtable_job *j)
 {
@@ -62,19 +64,43 @@ int ovtable_set_read(struct ovtable_job *j)
     return rc;
 }
 
+/* The largest set of the last day, as far as that is known: a set that is
+   emptied in steps, each of them small, is emptied all the same. */
+static uint32_t peak_of(const struct ovtable_job *j)
+{
+    bool fresh = j->w->now_s - j->old.peak_s < PEAK_S;
+
+    return fresh && j->old.peak > j->old.entries ? j->old.peak : j->old.entries;
+}
+
 enum mxhop_status ovtable_set_may_follow(struct ovtable_job *j)
 {
-    uint64_t before = j->change.before, after = j->change.after;
+    uint64_t peak = peak_of(j), after = j->change.after;
     uint32_t limit = j->w->shrink_percent;
 
-    if (j->w->force || limit >= 100 || after * 100 >= before * (100 - limit))
+    if (j->w->force || limit >= 100 || after >= j->old.entries ||
+        after * 100 >= peak * (100 - limit))
         return MXHOP_OK;
     return err_set(j->err, MXHOP_ERR_HELD,
-                   "%s: held back: %lu of %lu entries would be dropped, more "
+                   "%s: held back: %lu of %lu entries%s would be dropped, more "
                    "than override_shrink_limit (%lu %%) allows; if that is "
                    "meant, run `mxhop refresh --force`",
-                   j->w->path, (unsigned long)(before - after),
-                   (unsigned long)before, (unsigned long)limit);
+                   j->w->path, (unsigned long)(peak - after),
+                   (unsigned long)peak,
+                   peak > j->old.entries ? " of the last day" : "",
+                   (unsigned long)limit);
+}
+
+static void note_peak(struct ovtable_job *j)
+{
+    uint32_t peak = peak_of(j);
+
+    j->now.peak = peak;
+    j->now.peak_s = j->w->now_s;
+    if (j->w->force || j->now.entries > peak)
+        j->now.peak = j->now.entries;
+    else if (peak > j->old.entries)
+        j->now.peak_s = j->old.peak_s; /* it was before */
 }
 
 static int put_meta(struct ovtable_job *j)
@@ -88,6 +114,7 @@ static int put_meta(struct ovtable_job *j)
         .has_exchanges = ovtable_job_count(j, OVTABLE_DB_EXCHANGE) > 0,
         .compiled_s = j->w->now_s,
         .changed_s = j->change.changed ? j->w->now_s : j->old.changed_s};
+    note_peak(j);
     strncpy(j->now.source, j->w->source != NULL ? j->w->source : "",
             sizeof(j->now.source) - 1);
     table_meta_encode(&b, &j->now);

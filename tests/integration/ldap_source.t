@@ -393,6 +393,23 @@ case_follow_holds_back_once_what_shrinks() {
 	eventually 10 log_has "$SCRATCH/follow.log" 'following' || fail "not over"
 }
 
+case_follow_holds_back_what_shrinks_in_steps() {
+	local i
+	fresh
+	configure
+	start_slapd one syncprov=100
+	bulk_overrides 1 10 | ldap_add one
+	follow
+	for i in {1..5}; do
+		ldap_delete one "n$i"
+		eventually 3 is_routed "d$i.bulk.test" '^$' || fail "n$i not deleted"
+	done
+	ldap_delete one n6
+	eventually 3 log_has "$SCRATCH/follow.log" \
+		'held back: 6 of 10 entries of the last day' || fail "not held back"
+	assert_match "$(route d6.bulk.test)" '192.0.2.6\]'
+}
+
 case_follow_is_a_service() {
 	fresh
 	configure

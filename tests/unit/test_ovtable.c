@@ -280,7 +280,7 @@ START_TEST(held_back)
     must_write(100, "x");
     ck_assert_int_eq(write_n(50, "y", false, &c, &err), MXHOP_OK);
     ck_assert_int_eq(write_n(24, "z", false, &c, &err), MXHOP_ERR_HELD);
-    ck_assert_ptr_nonnull(strstr(err.text, "26 of 50"));
+    ck_assert_ptr_nonnull(strstr(err.text, "76 of 100"));
     ck_assert(c.before == 50 && c.after == 24 && !c.changed);
     t = must_open();
     ck_assert_str_eq(mark_of(t, "d30.example"), "y");
@@ -288,6 +288,57 @@ START_TEST(held_back)
     ck_assert_int_eq(write_n(0, "z", true, &c, &err), MXHOP_OK);
     ck_assert_uint_eq(c.after, 0);
     ck_assert_int_eq(write_n(3, "z", false, &c, &err), MXHOP_OK);
+}
+END_TEST
+
+static enum mxhop_status write_at(size_t n, int64_t now_s,
+                                  struct mxhop_error *err)
+{
+    struct ovtable_write w = {.path = path,
+                              .reader_gid = (gid_t)-1,
+                              .shrink_percent = 50,
+                              .now_s = now_s};
+    struct override *o = make(n, "x");
+    struct ovtable_change c;
+    enum mxhop_status s = ovtable_replace(&w, o, n, &c, err);
+
+    discard(o, n);
+    return s;
+}
+
+/* What may not go at once may not go in steps of a few either, within a day. */
+START_TEST(held_back_in_steps)
+{
+    const int64_t then = INT64_C(5000000000), day = 86400;
+    struct mxhop_error err = {0};
+
+    ck_assert_int_eq(write_at(100, then, &err), MXHOP_OK);
+    /* Nothing happens for a month. */
+    for (unsigned left = 90; left >= 50; left -= 10)
+        ck_assert_int_eq(write_at(left, then + 30 * day + 100 - left, &err),
+                         MXHOP_OK);
+    ck_assert_int_eq(write_at(40, then + 30 * day + 60, &err), MXHOP_ERR_HELD);
+    ck_assert_msg(strstr(err.text, "60 of 100 entries of the last day") != NULL,
+                  "%s", err.text);
+    ck_assert_int_eq(write_at(60, then + 30 * day + 61, &err), MXHOP_OK);
+    ck_assert_int_eq(write_at(49, then + 30 * day + 62, &err), MXHOP_ERR_HELD);
+    /* The clock is turned back. */
+    ck_assert_int_eq(write_at(49, then, &err), MXHOP_ERR_HELD);
+    ck_assert_int_eq(write_at(49, then + 32 * day, &err), MXHOP_OK);
+    ck_assert_int_eq(write_at(29, then + 32 * day + 1, &err), MXHOP_ERR_HELD);
+    ck_assert_ptr_nonnull(strstr(err.text, "31 of 60 entries of the last day"));
+}
+END_TEST
+
+/* --force says that it is meant, and begins a new count. */
+START_TEST(forced_down)
+{
+    struct ovtable_change c;
+    struct mxhop_error err = {0};
+
+    must_write(100, "x");
+    ck_assert_int_eq(write_n(20, "x", true, &c, &err), MXHOP_OK);
+    ck_assert_int_eq(write_n(10, "x", false, &c, &err), MXHOP_OK);
 }
 END_TEST
 
@@ -807,6 +858,8 @@ int main(void)
     tcase_add_test(t, lowest_active_dn);
     tcase_add_test(t, ten_thousand);
     tcase_add_test(t, held_back);
+    tcase_add_test(t, held_back_in_steps);
+    tcase_add_test(t, forced_down);
     tcase_add_test(t, two_handles);
     tcase_add_test(t, not_across_fork);
     tcase_add_test(t, seen_at_a_glance);
