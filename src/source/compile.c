@@ -129,6 +129,7 @@ static enum mxhop_status settle(struct stage *s, const struct ldap_reading *r,
     if (status != MXHOP_OK)
         return status;
     d_r->complete = r->complete;
+    d_r->since = r->since;
     d_r->fingerprint = ldap_settings_fingerprint(s->ldap);
     d_r->cookie = r->cookie;
     d_r->cookie_len = r->cookie_len;

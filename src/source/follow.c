@@ -51,10 +51,9 @@ struct follower {
     uint64_t changed_ms, heard_ms; /* first and last of what is staged */
     uint64_t probed_ms;            /* answer awaited since; 0: none */
     int probe;
-    bool first_done; /* the refresh stage is committed */
-    bool resume;     /* begin anew from what the table holds */
-    unsigned char cookie[SYNC_COOKIE_MAX]; /* as committed last */
-    size_t cookie_len;
+    bool first_done;         /* the refresh stage is committed */
+    bool resume;             /* begin anew from what the table holds */
+    struct ovtable_where at; /* what is staged is what is new since then */
 
     struct buf said; /* what was found wrong with a set that was read whole */
 };
@@ -100,6 +99,7 @@ static enum mxhop_status apply(struct follower *f, const struct ldap_reading *r,
 
     now.now_s = clock_wall_s();
     status = compile_staged(&now, &f->stage, r, &result, err);
+    f->resume = result.change.superseded;
     compile_free(&result);
     return status;
 }
@@ -109,6 +109,7 @@ static enum mxhop_status apply(struct follower *f, const struct ldap_reading *r,
 static enum mxhop_status commit(struct follower *f, struct mxhop_error *err)
 {
     struct ldap_reading r = {.complete = f->sync.complete,
+                             .since = &f->at,
                              .cookie_len = f->sync.cookie_len};
     enum mxhop_status status;
 
@@ -116,8 +117,9 @@ static enum mxhop_status commit(struct follower *f, struct mxhop_error *err)
     status = apply(f, &r, err);
     if (status != MXHOP_OK)
         return status;
-    memcpy(f->cookie, r.cookie, r.cookie_len);
-    f->cookie_len = r.cookie_len;
+    f->at.fingerprint = ldap_settings_fingerprint(f->s);
+    memcpy(f->at.cookie, r.cookie, r.cookie_len);
+    f->at.cookie_len = r.cookie_len;
     ldap_sync_committed(&f->sync);
     f->first_done = true;
     f->changed_ms = 0;
@@ -172,16 +174,16 @@ static enum mxhop_status take(struct follower *f, LDAPMessage *m,
     return status;
 }
 
-/* A change may only be committed to the set that it is a change of: not where
-   somebody removed the table, refreshed it or put an older one in its place. */
+/* Not where somebody removed the table, refreshed it or put an older one in its
+   place, while there was nothing to commit that would have shown it. */
 static bool table_is_ours(const struct follower *f)
 {
     struct ovtable_where where;
 
     return ovtable_where(f->o->compile->table, &where, NULL) == MXHOP_OK &&
-           where.fingerprint == ldap_settings_fingerprint(f->s) &&
-           where.cookie_len == f->cookie_len &&
-           memcmp(where.cookie, f->cookie, f->cookie_len) == 0;
+           where.fingerprint == f->at.fingerprint &&
+           where.cookie_len == f->at.cookie_len &&
+           memcmp(where.cookie, f->at.cookie, where.cookie_len) == 0;
 }
 
 /* Nothing was heard until next_ms(). */
@@ -196,11 +198,11 @@ static enum mxhop_status be_due(struct follower *f,
         *err = *silent;
         return MXHOP_ERR_TIMEOUT;
     }
+    if (f->changed_ms != 0)
+        return commit(f, err);
     f->resume = !table_is_ours(f);
     if (f->resume)
         return MXHOP_ERR_TABLE;
-    if (f->changed_ms != 0)
-        return commit(f, err);
     f->probed_ms = now_ms;
     return ldap_conn_probe(f->conn, &f->probe, err);
 }
@@ -228,17 +230,15 @@ static enum mxhop_status listen_to(struct follower *f, struct mxhop_error *err)
 static enum mxhop_status begin_sync(struct follower *f, bool scratch,
                                     struct mxhop_error *err)
 {
-    struct ovtable_where where;
+    bool usable = ovtable_where(f->o->compile->table, &f->at, NULL) == 0 &&
+                  f->at.fingerprint == ldap_settings_fingerprint(f->s);
 
-    if (scratch || ovtable_where(f->o->compile->table, &where, NULL) != 0 ||
-        where.fingerprint != ldap_settings_fingerprint(f->s))
-        where.cookie_len = 0;
     f->started_ms = f->heard_ms = clock_boot_ms();
     f->changed_ms = f->probed_ms = 0;
     f->first_done = false;
     return ldap_sync_begin(&f->sync, f->conn, &f->stage,
-                           SYNC_REFRESH_AND_PERSIST, where.cookie,
-                           where.cookie_len, err);
+                           SYNC_REFRESH_AND_PERSIST, f->at.cookie,
+                           usable && !scratch ? f->at.cookie_len : 0, err);
 }
 
 /* Ends with an error in any case. */
@@ -253,6 +253,8 @@ static enum mxhop_status run_sync(struct follower *f, struct mxhop_error *err)
         status = begin_sync(f, scratch, err);
         if (status == MXHOP_OK)
             status = listen_to(f, err);
+        if (f->resume)
+            ldap_conn_abandon(f->conn, f->sync.msgid);
         ldap_sync_end(&f->sync);
         scratch = f->sync.must_reload;
     } while (scratch || f->resume);

@@ -454,3 +454,8 @@ enum mxhop_status ldap_conn_search(struct ldap_conn *c, LDAPControl *control,
 
     return code == LDAP_SUCCESS ? MXHOP_OK : fail(c, "search", code, err);
 }
+
+void ldap_conn_abandon(struct ldap_conn *c, int msgid)
+{
+    ldap_abandon_ext(c->ld, msgid, NULL, NULL);
+}

@@ -90,8 +90,10 @@ static enum mxhop_status read_sync(struct reader *d, struct ldap_conn *c,
                              cookie ? d->where->cookie_len : 0, err);
     if (status == MXHOP_OK)
         status = run_sync(d, &y, err);
-    if (status == MXHOP_OK)
+    if (status == MXHOP_OK) {
         keep(d->r, &y);
+        d->r->since = cookie ? d->where : NULL;
+    }
     *paged_r = y.unsupported;
     ldap_sync_end(&y);
     if (!y.must_reload)

@@ -7,7 +7,8 @@
 #include "source/sync_control.h"
 
 struct ldap_reading {
-    bool complete; /* as in struct ovtable_delta */
+    bool complete;                     /* as in struct ovtable_delta, */
+    const struct ovtable_where *since; /* as is this; the caller's */
     unsigned char cookie[SYNC_COOKIE_MAX];
     size_t cookie_len;
 };

@@ -108,6 +108,8 @@ struct ovtable_change {
     uint32_t before, after; /* entries */
     uint32_t added, modified, removed;
     bool changed;
+    bool superseded; /* refused, for that alone: the set is not that of
+                        ovtable_delta.since any more */
     uint64_t version;
 };
 
@@ -126,6 +128,15 @@ struct ovtable_upsert {
                                  valid override; nothing of it may stay */
 };
 
+/* Where the source stood when the set was committed. */
+struct ovtable_where {
+    uint64_t fingerprint;
+    unsigned char cookie[OVTABLE_COOKIE_MAX];
+    size_t cookie_len;
+    uint32_t entries;
+    int64_t compiled_s;
+};
+
 /* What a source has to say, committed in one transaction together with where
    the source then stands. */
 struct ovtable_delta {
@@ -136,6 +147,8 @@ struct ovtable_delta {
     bool complete; /* what is neither in upsert nor in present is removed */
     const unsigned char (*present)[OVTABLE_ID_LEN];
     size_t n_present;
+    const struct ovtable_where *since; /* what it says is what is new since
+                             then; NULL, or all of the set: whatever is there */
     uint64_t fingerprint; /* of all that the set is made from: source, base,
                              filter, mapping, version of the rules */
     const void *cookie;   /* RFC 4533, opaque */
@@ -151,7 +164,8 @@ struct ovtable_delta {
  * MXHOP_ERR_HELD when the set would lose more than shrink_percent of the
  * entries that it had within the last day. MXHOP_ERR_TABLE when the table is
  * damaged or of another version; a delta that is complete without `present`
- * makes a new one of it instead, unless the file is none of ours.
+ * makes a new one of it instead, unless the file is none of ours; also where
+ * another writer was faster (change_r->superseded).
  * MXHOP_ERR_ARGUMENT while this process has the table open for reading: close
  * it first. Blocks on disk and on another writer.
  */
@@ -166,15 +180,6 @@ enum mxhop_status ovtable_replace(const struct ovtable_write *w,
                                   const struct override *entries, size_t n,
                                   struct ovtable_change *change_r,
                                   struct mxhop_error *err);
-
-/* Where the source stood when the set was committed. */
-struct ovtable_where {
-    uint64_t fingerprint;
-    unsigned char cookie[OVTABLE_COOKIE_MAX];
-    size_t cookie_len;
-    uint32_t entries;
-    int64_t compiled_s;
-};
 
 /* No table: MXHOP_OK, all zero. Damaged, or of another version:
    MXHOP_ERR_TABLE, all zero. */

@@ -103,8 +103,7 @@ static int change_entries(struct ovtable_job *j)
     return rc;
 }
 
-/* The delta has all of the set, so that what is damaged can be replaced. */
-static bool has_all(const struct ovtable_job *j)
+bool ovtable_job_has_all(const struct ovtable_job *j)
 {
     return j->d->complete && j->d->n_present == 0;
 }
@@ -113,7 +112,7 @@ static int change_rest(struct ovtable_job *j)
 {
     int rc = j->change.changed ? ovtable_index_update(j) : 0;
 
-    if (rc == 0 && has_all(j) && !j->anew && j->old.version > 0)
+    if (rc == 0 && ovtable_job_has_all(j) && !j->anew && j->old.version > 0)
         rc = ovtable_verify(j);
     if (rc == 0)
         rc = ovtable_set_write(j);
@@ -133,6 +132,9 @@ static enum mxhop_status change_table(struct ovtable_job *j, int *rc_r)
     *rc_r = ovtable_set_read(j);
     if (*rc_r != 0)
         return failed(j, "reading the old set", *rc_r);
+    status = ovtable_set_is_expected(j);
+    if (status != MXHOP_OK)
+        return status;
     *rc_r = change_entries(j);
     if (*rc_r != 0)
         return failed(j, "writing", *rc_r);
@@ -200,7 +202,7 @@ static enum mxhop_status commit(struct ovtable_job *j)
         rc = 0;
         status = attempt(j, &rc);
         again = rc == MDB_MAP_FULL && double_map(j) == 0;
-        if (rc == MDB_CORRUPTED && has_all(j) && !j->anew)
+        if (rc == MDB_CORRUPTED && ovtable_job_has_all(j) && !j->anew)
             again = j->anew = true;
     } while (again);
     return status;

@@ -64,6 +64,36 @@ int ovtable_set_read(struct ovtable_job *j)
     return rc;
 }
 
+/* Between reading the source and this transaction another may have ended. */
+static bool is_since(struct ovtable_job *j, const struct ovtable_where *since)
+{
+    struct table_where where = {0};
+    MDB_val v;
+    int rc = ovtable_job_get(j, OVTABLE_DB_META, OVTABLE_WHERE_KEY,
+                             strlen(OVTABLE_WHERE_KEY), &v);
+
+    if (rc != MDB_NOTFOUND &&
+        (rc != 0 || !table_where_decode(v.mv_data, v.mv_size, &where)))
+        return false;
+    return where.fingerprint == since->fingerprint &&
+           where.cookie.len == since->cookie_len &&
+           (where.cookie.len == 0 ||
+            memcmp(where.cookie.at, since->cookie, since->cookie_len) == 0);
+}
+
+enum mxhop_status ovtable_set_is_expected(struct ovtable_job *j)
+{
+    const struct ovtable_where *since = j->d->since;
+
+    if (since == NULL || ovtable_job_has_all(j) || is_since(j, since))
+        return MXHOP_OK;
+    j->change.superseded = true;
+    return err_set(j->err, MXHOP_ERR_TABLE,
+                   "%s: another refresh was faster, and what has changed since "
+                   "an older set is not applied to its; run `mxhop refresh`",
+                   j->w->path);
+}
+
 /* The largest set of the last day, as far as that is known: a set that is
    emptied in steps, each of them small, is emptied all the same. */
 static uint32_t peak_of(const struct ovtable_job *j)

@@ -50,6 +50,8 @@ int ovtable_job_get(struct ovtable_job *j, enum ovtable_db db, const void *key,
                     size_t len, MDB_val *v_r);
 int ovtable_job_put(struct ovtable_job *j, enum ovtable_db db, const void *key,
                     size_t len, const struct buf *value, unsigned flags);
+/* The delta has all of the set, so that what is damaged can be replaced. */
+bool ovtable_job_has_all(const struct ovtable_job *j);
 /* Records in a database; 0 also where that cannot be told. */
 size_t ovtable_job_count(struct ovtable_job *j, enum ovtable_db db);
 
@@ -62,6 +64,8 @@ bool ovtable_set_is_foreign(struct ovtable_job *j);
 /* Open the databases and read what the table says of itself, into j->old; empty
    it where j->anew. MDB_CORRUPTED: damaged, or of another version. */
 int ovtable_set_read(struct ovtable_job *j);
+/* MXHOP_ERR_TABLE where the delta is a difference from another set. */
+enum mxhop_status ovtable_set_is_expected(struct ovtable_job *j);
 /* After ovtable_diff(): MXHOP_ERR_HELD where the set would shrink too much. */
 enum mxhop_status ovtable_set_may_follow(struct ovtable_job *j);
 int ovtable_set_write(struct ovtable_job *j);

@@ -374,6 +374,8 @@ case_follow_a_table_that_others_change() {
 	follow
 	rm /var/lib/mxhop/overrides*
 	eventually 5 is_routed a.test '192.0.2.1\]' || fail "not written anew"
+	# The search that it no longer listens to is over for the server, too.
+	grep -q ' ABANDON ' "$SCRATCH/one.log" || fail "two searches now"
 	assert_eq "$(wc -l <"$SCRATCH/follow.log")" 1 "lines"
 }
 

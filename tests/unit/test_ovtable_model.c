@@ -383,6 +383,53 @@ START_TEST(said_twice)
 }
 END_TEST
 
+/* A difference is applied to the set that it is one of, and to no other. */
+START_TEST(superseded)
+{
+    struct ovtable_write w = {.path = path,
+                              .reader_gid = (gid_t)-1,
+                              .shrink_percent = 100,
+                              .now_s = 1};
+    struct ovtable_where nothing, first, second;
+    struct ovtable_change c;
+    struct mxhop_error err = {0};
+
+    ck_assert_int_eq(ovtable_where(path, &nothing, &err), MXHOP_OK);
+    fill(&slot[0]);
+    delta = (struct ovtable_delta){.upsert = upsert,
+                                   .remove = (const void *)gone,
+                                   .fingerprint = 1,
+                                   .cookie = "one",
+                                   .cookie_len = 3,
+                                   .since = &nothing};
+    say(&slot[0]);
+    ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_OK);
+    ck_assert_int_eq(ovtable_where(path, &first, &err), MXHOP_OK);
+    delta.fingerprint = 2;
+    delta.since = &first;
+    ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_OK);
+    ck_assert_int_eq(ovtable_where(path, &second, &err), MXHOP_OK);
+
+    /* As one that read since the first, and waited for the second to end. */
+    delta.n_upsert = 0;
+    memcpy(gone[delta.n_remove++], slot[0].id, OVTABLE_ID_LEN);
+    delta.fingerprint = 1;
+    ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_ERR_TABLE);
+    ck_assert(c.superseded && !c.changed);
+    ck_assert_int_eq(ovtable_where(path, &first, &err), MXHOP_OK);
+    ck_assert(first.fingerprint == 2 && first.entries == 1);
+
+    delta.since = &second;
+    delta.cookie = "two";
+    ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_OK);
+    ck_assert(!c.superseded && c.after == 0);
+    /* What has all of the set does not depend on what was there. */
+    delta.complete = true;
+    delta.n_remove = 0;
+    ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_OK);
+}
+END_TEST
+
 /* Held back, nothing of it is stored: neither entries nor cookie. */
 START_TEST(held_delta)
 {
@@ -442,6 +489,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_loop_test(t, random_deltas, 0, 3);
     tcase_add_test(t, said_twice);
+    tcase_add_test(t, superseded);
     tcase_add_test(t, held_delta);
     tcase_add_test(t, no_table_no_place);
     suite_add_tcase(s, t);
