@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "source/ldap_read.h"
+#include "support/failmalloc.h"
 #include "support/fakeldap.h"
 
 static const char *const sync_too[] = {LDAP_CONTROL_SYNC,
@@ -18,6 +19,9 @@ static const char *const neither[] = {NULL};
 enum { PRESENT, ADD, MODIFY, DELETE };
 
 static struct ldap_settings settings;
+static const char *key_attribute, *result_attribute; /* NULL: our own schema */
+static unsigned fail_at; /* the nth allocation of the reading; 0: none */
+static bool ran_out;
 static struct stage stage;
 static struct ldap_reading reading;
 static struct ovtable_delta delta;
@@ -35,8 +39,13 @@ static enum mxhop_status read_it(const char *const *supported,
     fakeldap_start(supported, answer);
     settings = (struct ldap_settings){.servers = strdup(fakeldap_uri()),
                                       .base = strdup("dc=test"),
+                                      .filter = strdup("(x=y)"),
                                       .timeout_ms = 1500,
                                       .network_timeout_ms = 1000};
+    if (key_attribute != NULL) {
+        settings.key_attribute = strdup(key_attribute);
+        settings.result_attribute = strdup(result_attribute);
+    }
     ck_assert_int_eq(ldap_settings_complete(&settings, &err), MXHOP_OK);
     stage = (struct stage){.ldap = &settings};
     if (again) {
@@ -44,12 +53,15 @@ static enum mxhop_status read_it(const char *const *supported,
         where.cookie_len = 7;
         memcpy(where.cookie, "cookie1", 7);
     }
+    failmalloc_at(fail_at);
     status = ldap_read(&settings, &where, &stage, &reading, &err);
-    fakeldap_stop();
-    if (status == MXHOP_OK)
-        ck_assert_int_eq(stage_settle(&stage, &delta, &err), MXHOP_OK);
-    else
+    if (status != MXHOP_OK)
         ck_assert(stage.n == 0 && stage.n_events == 0);
+    else
+        status = stage_settle(&stage, &delta, &err);
+    ran_out = failmalloc_hit();
+    failmalloc_at(0);
+    fakeldap_stop();
     return status;
 }
 
@@ -320,6 +332,44 @@ START_TEST(refused)
 }
 END_TEST
 
+/* ---- without memory ---- */
+
+static const struct {
+    const char *const *supported;
+    void (*answer)(const struct fakeldap_search *s);
+    const char *key_attribute, *result_attribute, *holds;
+} scarce[] = {
+    {sync_too, twice, NULL, NULL,
+     "+1 new.test +3 c.test +4 d.test -2 changes cookie2"},
+    {sync_too, both_phases, NULL, NULL, "-4 =1 =3 all cookie1"},
+    {sync_too, not_this_search, NULL, NULL, "+1 a.test +2 b.test all "},
+    {sync_too, delete_phase, "mxhopKey", "mxhopMode",
+     "+2 b.test -1 -4 -5 changes cookie2"},
+};
+
+/* A reading fails cleanly, or is the same. */
+START_TEST(no_memory)
+{
+    key_attribute = scarce[_i].key_attribute;
+    result_attribute = scarce[_i].result_attribute;
+    do {
+        enum mxhop_status status;
+
+        fail_at++;
+        status = read_it(scarce[_i].supported, scarce[_i].answer, true);
+        if (status == MXHOP_OK)
+            ck_assert_str_eq(committed(), scarce[_i].holds);
+        else
+            ck_assert_msg(ran_out && strstr(err.text, "out of memory") != NULL,
+                          "%u: %s", fail_at, err.text);
+        tidy();
+    } while (ran_out);
+    ck_assert_uint_gt(fail_at, 10);
+    fail_at = 0;
+    key_attribute = NULL;
+}
+END_TEST
+
 #define N(array) (int)(sizeof(array) / sizeof((array)[0]))
 
 int main(void)
@@ -332,6 +382,7 @@ int main(void)
     tcase_set_timeout(t, 20);
     tcase_add_loop_test(t, taken, 0, N(good));
     tcase_add_loop_test(t, refused, 0, N(bad));
+    tcase_add_loop_test(t, no_memory, 0, N(scarce));
     suite_add_tcase(suite, t);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
