@@ -4,6 +4,7 @@
 
 #include "cli/cli.h"
 #include "util/clock.h"
+#include "util/str.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -163,11 +164,14 @@ struct compile_options cli_compile_options(const struct conf *conf,
     };
 }
 
-/* DNs are UTF-8, which terminals and logs can show; control bytes are not. */
+/* DNs are UTF-8, which terminals and logs can show. */
 static void add_dn(struct buf *out, const char *dn)
 {
-    for (; *dn != '\0'; dn++)
-        buf_putc(out, (unsigned char)*dn < ' ' || *dn == 0x7f ? '?' : *dn);
+    size_t at = out->len;
+
+    buf_puts(out, dn);
+    if (!out->failed)
+        str_printable_utf8(out->data + at);
 }
 
 void cli_report(void *ctx, const struct finding *f)
@@ -182,4 +186,16 @@ void cli_report(void *ctx, const struct finding *f)
     cli_add_printable(&line, f->text, strlen(f->text));
     cli_complain("%s", line.failed ? "out of memory" : line.data);
     buf_free(&line);
+}
+
+void cli_report_override(const struct override *o, const char *fmt, ...)
+{
+    char text[600];
+    const struct finding f = {.dn = o->dn, .text = text};
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    cli_report(NULL, &f);
 }

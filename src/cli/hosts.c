@@ -32,8 +32,9 @@ static void ask_hops(struct asking *a, const struct override *o)
         a->stopped = state == ADDR_FAILED || clock_boot_ms() > a->until_ms;
         if (state != ADDR_NONE)
             continue;
-        cli_complain("%s: mxhopHop: %s has no address; is the name right?",
-                     o->dn, o->hops[i].host);
+        cli_report_override(o,
+                            "mxhopHop: %s has no address; is the name right?",
+                            o->hops[i].host);
         a->findings++;
     }
 }

@@ -102,9 +102,10 @@ static void answered(void *ctx, const struct bulk_answer *answer)
          i < c->n && strcmp(c->v[i].domain, answer->domain) == 0; i++) {
         if (!inspect_equals(c->v[i].o, answer->set))
             continue;
-        cli_complain("%s: mxhopHop: says for %s what its MX records say; the "
-                     "entry can go",
-                     c->v[i].o->dn, answer->domain);
+        cli_report_override(c->v[i].o,
+                            "mxhopHop: says for %s what its MX records say; "
+                            "the entry can go",
+                            answer->domain);
         c->findings++;
     }
 }

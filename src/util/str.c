@@ -7,6 +7,7 @@
 
 #include "util/str.h"
 
+#include <stdint.h>
 #include <string.h>
 
 static char lower(char c)
@@ -68,4 +69,53 @@ void str_printable(char *s)
     for (; *s != '\0'; s++)
         if (*s < ' ' || *s > '~')
             *s = '?';
+}
+
+static bool is_control(uint32_t c)
+{
+    return c < ' ' || (c >= 0x7f && c < 0xa0) || (c >= 0x2028 && c <= 0x202e) ||
+           (c >= 0x2066 && c <= 0x2069);
+}
+
+/* Octets of the character that begins at s, 0 if it must not be printed. */
+static size_t printable_len(const char *s)
+{
+    static const struct {
+        unsigned char mask, lead;
+        uint32_t least; /* less would be overlong */
+    } forms[] = {
+        {0x80, 0x00, 0},
+        {0xe0, 0xc0, 0x80},
+        {0xf0, 0xe0, 0x800},
+        {0xf8, 0xf0, 0x10000},
+    };
+    unsigned char first = (unsigned char)*s;
+    size_t more = 0;
+    uint32_t c;
+
+    while (more < 4 && (first & forms[more].mask) != forms[more].lead)
+        more++;
+    if (more == 4)
+        return 0;
+    c = first & (unsigned char)~forms[more].mask;
+    for (size_t i = 1; i <= more; i++) {
+        if (((unsigned char)s[i] & 0xc0) != 0x80)
+            return 0;
+        c = c << 6 | ((unsigned char)s[i] & 0x3fu);
+    }
+    if (c < forms[more].least || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ||
+        is_control(c))
+        return 0;
+    return more + 1;
+}
+
+void str_printable_utf8(char *s)
+{
+    while (*s != '\0') {
+        size_t n = printable_len(s);
+
+        if (n == 0)
+            *s = '?';
+        s += n > 0 ? n : 1;
+    }
 }

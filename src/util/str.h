@@ -23,4 +23,9 @@ bool str_in_list(const char *list, const char *word);
 /* Replace everything but printable ASCII by '?', in place: for logs, SMTP. */
 void str_printable(char *s);
 
+/* The same for text that people read in their own script: UTF-8 stays, but for
+   what is malformed, and for controls of any kind (C0, C1, line and paragraph
+   separators, changes of the direction of writing). */
+void str_printable_utf8(char *s);
+
 #endif

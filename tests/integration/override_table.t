@@ -227,6 +227,26 @@ case_check_an_entry_that_dns_makes_useless() {
 		'mxhop: cn=same,dc=test: mxhopHop: says for same.test what its MX records say; the entry can go'
 }
 
+# Whoever may write an entry chooses its name, but not what a terminal does.
+case_a_name_that_moves_the_cursor() {
+	local shown bad
+	{
+		entry x 'mxhopKey: same.test' 'mxhopHop: 1 [mx1.test]' 'mxhopHop: 2 [mx2.test]'
+		entry y 'mxhopKey: y.test' 'mxhopHop: [nowhere.test]'
+	} | sed -e "s/^dn: cn=x.*/dn:: $(printf 'cn=caf\xc3\xa9\e[31m\rx\xc2\x9b31m,dc=test' | base64 -w 0)/" \
+		-e "s/^dn: cn=y.*/dn:: $(printf 'cn=y\e[31m,dc=test' | base64 -w 0)/" >"$LDIF"
+	assert_status 1 mxhop check
+	shown=$OUTPUT
+	rm -f "$TABLE"*
+	assert_status 0 mxhop refresh
+	shown+=$OUTPUT$(mxhop trace same.test)
+	for bad in $'\e' $'\r' $'\xc2\x9b'; do
+		[[ $shown != *$bad* ]] || fail "$(cat -v <<<"$shown")"
+	done
+	assert_match "$shown" 'cn=caf..?\?\[31m\?x\?\?31m,dc=test: mxhopHop: says for same.test'
+	assert_match "$shown" 'cn=y\?\[31m,dc=test: mxhopHop: nowhere.test has no address'
+}
+
 case_check_the_source() {
 	{
 		entry same 'mxhopKey: other.test' 'mxhopHop: [mx1.test]'

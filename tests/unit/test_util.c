@@ -93,6 +93,37 @@ START_TEST(test_str)
 }
 END_TEST
 
+static const struct {
+    const char *text, *printable;
+} utf8[] = {
+    {"cn=caf\xc3\xa9,dc=\xe4\xb8\xad \xf0\x9f\x93\xa7~",
+     "cn=caf\xc3\xa9,dc=\xe4\xb8\xad \xf0\x9f\x93\xa7~"},
+    {"a\033[31m\n\t\x7f", "a?[31m???"},
+    {"\xc2\x9b"
+     "31m\xc2\x85",
+     "??31m??"}, /* C1 */
+    {"\xc2\xa0", "\xc2\xa0"},
+    {"\xe2\x80\xa8\xe2\x80\xae\xe2\x81\xa6", "?????????"},
+    {"\xff\x80\xc3", "???"},
+    {"\xc0\x9b\xe0\x80\x9b\xf0\x80\x80\x9b", "?????????"}, /* overlong */
+    {"\xed\xa0\x80\xf4\x90\x80\x80", "???????"},
+    {"\xe4\xb8"
+     "x",
+     "??"
+     "x"},
+    {"", ""},
+};
+
+START_TEST(test_str_utf8)
+{
+    char text[64];
+
+    strcpy(text, utf8[_i].text);
+    str_printable_utf8(text);
+    ck_assert_str_eq(text, utf8[_i].printable);
+}
+END_TEST
+
 START_TEST(test_str_words)
 {
     static const char *const want[] = {"a", "bc", "d"};
@@ -182,6 +213,8 @@ int main(void)
     tcase_add_test(t, test_buf_failure_sticks);
     tcase_add_test(t, test_buf_absurd_size);
     tcase_add_test(t, test_str);
+    tcase_add_loop_test(t, test_str_utf8, 0,
+                        (int)(sizeof(utf8) / sizeof(utf8[0])));
     tcase_add_test(t, test_str_words);
     tcase_add_test(t, test_err);
     tcase_add_test(t, test_log);
