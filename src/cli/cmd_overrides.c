@@ -150,7 +150,7 @@ static int diff(const struct conf *conf, enum format format, int n,
         cli_complain("out of memory");
         status = 71;
     } else {
-        status = ovset_read_source(&file, source.data, true);
+        status = ovset_read_file(&file, source.data);
     }
     if (status == 0) {
         status = override_diff(&table, &file);

@@ -2,11 +2,11 @@
  * ovset - a whole set of overrides in memory, in order of DN
  *
  * For the commands that show or compare sets. What is in the override table
- * and what a source would make of it are read into the same form; of several
- * entries with one DN the first counts, as for refresh.
+ * and what a file would make of it are read into the same form.
  */
 
 #include "cli/ovset.h"
+#include "util/clock.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -29,38 +29,17 @@ static bool take(void *ctx, struct override *o)
     return true;
 }
 
-struct ranked {
-    struct override o;
-    size_t rank;
-};
-
 static int by_dn(const void *a, const void *b)
 {
-    const struct ranked *x = a, *y = b;
-    int d = strcmp(x->o.dn, y->o.dn);
+    const struct override *x = a, *y = b;
 
-    return d != 0 ? d : (x->rank > y->rank) - (x->rank < y->rank);
+    return strcmp(x->dn, y->dn);
 }
 
-static bool sort(struct ovset *set)
+static void sort(struct ovset *set)
 {
-    struct ranked *r = calloc(set->n + 1, sizeof(*r));
-    size_t n = 0;
-
-    if (r == NULL)
-        return false;
-    for (size_t i = 0; i < set->n; i++)
-        r[i] = (struct ranked){set->v[i], i};
-    qsort(r, set->n, sizeof(*r), by_dn);
-    for (size_t i = 0; i < set->n; i++) {
-        if (n > 0 && strcmp(r[i].o.dn, set->v[n - 1].dn) == 0)
-            override_free(&r[i].o);
-        else
-            set->v[n++] = r[i].o;
-    }
-    set->n = n;
-    free(r);
-    return true;
+    if (set->n > 0)
+        qsort(set->v, set->n, sizeof(*set->v), by_dn);
 }
 
 static int no_memory(struct ovset *set)
@@ -103,22 +82,31 @@ int ovset_read_table(struct ovset *set_r, const struct conf *conf)
         ovset_free(set_r);
         return cli_fail(&err);
     }
-    if (set_r->n != entries || !sort(set_r))
+    if (set_r->n != entries)
         return no_memory(set_r);
+    sort(set_r);
     return 0;
 }
 
-int ovset_read_source(struct ovset *set_r, const char *source, bool complain)
+int ovset_read_file(struct ovset *set_r, const char *source)
 {
-    struct source from = {.text = source};
+    const struct source from = {.text = source};
+    const struct compile_options options = {.source = &from,
+                                            .dry_run = true,
+                                            .now_s = clock_wall_s(),
+                                            .report = cli_report,
+                                            .ctx = (void *)&from};
+    struct compile_result result;
     struct mxhop_error err;
-    uint32_t skipped;
+    enum mxhop_status status = compile_overrides(&options, &result, &err);
 
-    *set_r = (struct ovset){0};
-    if (compile_load(&from, complain ? cli_report : NULL, &from, &set_r->v,
-                     &set_r->n, &skipped, &err) != MXHOP_OK)
+    *set_r = (struct ovset){.v = result.read, .n = result.n_read};
+    if (status != MXHOP_OK) {
+        ovset_free(set_r);
         return cli_fail(&err);
-    return sort(set_r) ? 0 : no_memory(set_r);
+    }
+    sort(set_r);
+    return 0;
 }
 
 void ovset_free(struct ovset *set)

@@ -13,8 +13,9 @@ struct ovset {
 
 /* Both: an exit status, after a complaint unless it is 0. */
 int ovset_read_table(struct ovset *set_r, const struct conf *conf);
-/* "ldif:..."; what refresh would skip is skipped, and complained about. */
-int ovset_read_source(struct ovset *set_r, const char *source, bool complain);
+/* source: "ldif:...". What refresh would skip is skipped, and what it would
+   report is reported. */
+int ovset_read_file(struct ovset *set_r, const char *source);
 void ovset_free(struct ovset *set);
 
 /* override_show.c: one line each, without newline. */

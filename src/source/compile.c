@@ -263,29 +263,3 @@ void compile_free(struct compile_result *result)
     free(result->read);
     *result = (struct compile_result){0};
 }
-
-enum mxhop_status
-compile_load(const struct source *source,
-             void (*report_fn)(void *ctx, const struct finding *f), void *ctx,
-             struct override **entries_r, size_t *n_r, uint32_t *skipped_r,
-             struct mxhop_error *err)
-{
-    static const struct ovtable_where nowhere;
-    struct stage s = new_stage(source, report_fn, ctx);
-    struct ovtable_delta delta;
-    struct ldap_reading reading;
-    enum mxhop_status status =
-        load(&s, source, &nowhere, &reading, &delta, err);
-
-    *entries_r = NULL;
-    *n_r = 0;
-    if (status == MXHOP_OK) {
-        *entries_r = s.v;
-        *n_r = s.n;
-        *skipped_r = s.skipped;
-        s.v = NULL;
-        s.n = 0;
-    }
-    stage_clear(&s);
-    return status;
-}

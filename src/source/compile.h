@@ -27,7 +27,8 @@ struct compile_result {
     uint32_t skipped;  /* invalid ones */
     uint32_t findings; /* all */
     struct ovtable_change change;
-    struct override *read; /* valid ones that were read: all, or what changed */
+    struct override *read; /* valid ones that were read: all, or what changed;
+                              may be taken out */
     size_t n_read;
 };
 
@@ -48,13 +49,5 @@ enum mxhop_status compile_staged(const struct compile_options *options,
                                  struct compile_result *result_r,
                                  struct mxhop_error *err);
 void compile_free(struct compile_result *result);
-
-/* The valid entries of a source, for `mxhop check`. Free each with
-   override_free(), then the array with free(3). */
-enum mxhop_status
-compile_load(const struct source *source,
-             void (*report)(void *ctx, const struct finding *f), void *ctx,
-             struct override **entries_r, size_t *n_r, uint32_t *skipped_r,
-             struct mxhop_error *err);
 
 #endif

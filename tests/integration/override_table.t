@@ -181,6 +181,16 @@ check_new() { # STATUS
 	assert_status "$1" mxhop check new.ldif
 }
 
+case_diff_says_what_refresh_would_report() {
+	entry one 'mxhopKey: a.test' 'mxhopHop: [mx1.test]' | table_of
+	{
+		entry one 'mxhopKey: a.test' 'mxhopHop: [mx1.test]'
+		entry one 'mxhopKey: b.test' 'mxhopHop: [mx1.test]'
+	} >new.ldif
+	assert_status 0 mxhop overrides diff new.ldif
+	assert_match "$OUTPUT" 'new.ldif:7: cn=one,dc=test: the entry in line 1 has the same DN'
+}
+
 case_check_a_file_that_is_not_in_place() {
 	entry a 'mxhopKey: a.test' 'mxhopHop: [mx1.test]' | table_of
 	entry b 'mxhopKey: b.test' 'mxhopHop: [mx1.test]:0' >new.ldif
