@@ -15,6 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of an entry. Three octets of a message make one, and it takes forty here. */
+#define VALUES_MAX (1u << 20)
+
 static void forget(struct ldap_entry *e)
 {
     for (size_t i = 0; i < e->n_lists; i++)
@@ -74,9 +77,12 @@ take_attribute(struct ldap_entry *e, struct berval *name, struct berval *list)
     }
     /* libldap ends names with a NUL, which may also be inside. */
     name->bv_val[strcspn(name->bv_val, ";")] = '\0';
-    for (const struct berval *v = list; v->bv_val != NULL; v++)
+    for (const struct berval *v = list; v->bv_val != NULL; v++) {
+        if (e->n_values == VALUES_MAX)
+            return MXHOP_ERR_SYNTAX;
         if (!keep_value(e, name->bv_val, v))
             return MXHOP_ERR_MEMORY;
+    }
     return MXHOP_OK;
 }
 

@@ -19,7 +19,8 @@ struct ldap_entry {
     size_t n_values, cap_values, n_lists, cap_lists;
 };
 
-/* MXHOP_ERR_SYNTAX: this is no entry; MXHOP_ERR_MEMORY. */
+/* MXHOP_ERR_SYNTAX: this is no entry, or has over a million values;
+   MXHOP_ERR_MEMORY. */
 enum mxhop_status ldap_entry_read(struct ldap_entry *e, LDAP *ld,
                                   LDAPMessage *m);
 void ldap_entry_free(struct ldap_entry *e);

@@ -109,6 +109,26 @@ void fakeldap_entry(const struct fakeldap_search *s, int id, const char *key,
     ber_free(control, 1);
 }
 
+void fakeldap_values(const struct fakeldap_search *s, size_t n)
+{
+    BerElement *ber = begin(s, LDAP_RES_SEARCH_ENTRY);
+
+    ber_printf(ber, "s{{s[", "cn=many,dc=test", "description");
+    while (n-- > 0)
+        ber_printf(ber, "s", "v");
+    ber_printf(ber, "]}}");
+    end(s, ber, NULL, NULL, 0);
+}
+
+void fakeldap_cut_entry(const struct fakeldap_search *s)
+{
+    BerElement *ber = begin(s, LDAP_RES_SEARCH_ENTRY);
+
+    ber_printf(ber, "s{{s[s]}{s}}", "cn=cut,dc=test", "objectClass",
+               "mxhopOverride", "mxhopKey");
+    end(s, ber, NULL, NULL, 0);
+}
+
 static BerElement *make_info(const struct fakeldap_search *s, const void *value,
                              ber_len_t len)
 {

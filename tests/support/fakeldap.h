@@ -31,6 +31,9 @@ void fakeldap_end(void) __attribute__((noreturn));
    control. */
 void fakeldap_entry(const struct fakeldap_search *s, int id, const char *key,
                     int state, const char *cookie);
+/* An entry with n values of one attribute; one in which an attribute is cut. */
+void fakeldap_values(const struct fakeldap_search *s, size_t n);
+void fakeldap_cut_entry(const struct fakeldap_search *s);
 /* Octets of a syncInfoValue. */
 void fakeldap_info(const struct fakeldap_search *s, const void *value,
                    ber_len_t len);

@@ -4,6 +4,7 @@
  */
 
 #include <check.h>
+#include <dirent.h>
 #include <ldap.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +21,7 @@ enum { PRESENT, ADD, MODIFY, DELETE };
 
 static struct ldap_settings settings;
 static const char *key_attribute, *result_attribute; /* NULL: our own schema */
+static uint32_t timeout_ms = 60000;
 static unsigned fail_at; /* the nth allocation of the reading; 0: none */
 static bool ran_out;
 static struct stage stage;
@@ -29,19 +31,32 @@ static struct mxhop_error err;
 
 /* Settings for the fake; its set was read before, up to the cookie "cookie1",
    if `again`. */
+static unsigned open_files(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    unsigned n = 0;
+
+    ck_assert_ptr_nonnull(dir);
+    while (readdir(dir) != NULL)
+        n++;
+    closedir(dir);
+    return n;
+}
+
 static enum mxhop_status read_it(const char *const *supported,
                                  void (*answer)(const struct fakeldap_search *),
                                  bool again)
 {
     struct ovtable_where where = {0};
+    unsigned files = open_files();
     enum mxhop_status status;
 
     fakeldap_start(supported, answer);
     settings = (struct ldap_settings){.servers = strdup(fakeldap_uri()),
                                       .base = strdup("dc=test"),
                                       .filter = strdup("(x=y)"),
-                                      .timeout_ms = 1500,
-                                      .network_timeout_ms = 1000};
+                                      .timeout_ms = timeout_ms,
+                                      .network_timeout_ms = 20000};
     if (key_attribute != NULL) {
         settings.key_attribute = strdup(key_attribute);
         settings.result_attribute = strdup(result_attribute);
@@ -62,6 +77,7 @@ static enum mxhop_status read_it(const char *const *supported,
     ran_out = failmalloc_hit();
     failmalloc_at(0);
     fakeldap_stop();
+    ck_assert_uint_eq(open_files(), files);
     return status;
 }
 
@@ -271,6 +287,20 @@ static void page_without_end(const struct fakeldap_search *s)
     fakeldap_done(s, LDAP_SUCCESS, NULL, NULL, 0);
 }
 
+static void cut_entry(const struct fakeldap_search *s)
+{
+    fakeldap_entry(s, 1, "a.test", -1, NULL);
+    fakeldap_cut_entry(s);
+    fakeldap_done(s, LDAP_SUCCESS, NULL, NULL, 0);
+}
+
+/* Small in a message, and twenty times as large when it is taken apart. */
+static void very_many_values(const struct fakeldap_search *s)
+{
+    fakeldap_values(s, 1100000);
+    fakeldap_done(s, LDAP_SUCCESS, NULL, NULL, 0);
+}
+
 /* There is always something to read, but no end. */
 static void endless(const struct fakeldap_search *s)
 {
@@ -320,13 +350,18 @@ static const struct {
     {pages, size_limit, "Size limit exceeded"},
     {pages, reference, "on another server"},
     {pages, page_without_end, "whether it is the last"},
+    {neither, cut_entry, "an entry cannot be read"},
+    {neither, very_many_values, "an entry cannot be read"},
     {neither, size_limit, "Size limit exceeded"},
 };
 
 START_TEST(refused)
 {
+    if (bad[_i].answer == endless)
+        timeout_ms = 1000;
     ck_assert_int_ne(read_it(bad[_i].supported, bad[_i].answer, true),
                      MXHOP_OK);
+    timeout_ms = 60000;
     ck_assert_msg(strstr(err.text, bad[_i].says) != NULL, "%s", err.text);
     tidy();
 }
@@ -379,7 +414,7 @@ int main(void)
     SRunner *runner;
     int failed;
 
-    tcase_set_timeout(t, 20);
+    tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, taken, 0, N(good));
     tcase_add_loop_test(t, refused, 0, N(bad));
     tcase_add_loop_test(t, no_memory, 0, N(scarce));
