@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#define LAST_S INT64_C(253402300799) /* of the year 9999 */
+
 /* Two digits at *p, between low and high; advances. */
 static bool two(const char **p, int low, int high, int *value_r)
 {
@@ -61,7 +63,7 @@ bool gentime_parse(const char *text, int64_t *time_s_r)
 {
     struct tm tm = {0}, check;
     const char *p = text;
-    int century, year;
+    int century, year, leap_s;
     int64_t offset_s;
 
     if (!two(&p, 19, 99, &century) || !two(&p, 0, 99, &year) ||
@@ -76,9 +78,11 @@ bool gentime_parse(const char *text, int64_t *time_s_r)
         return false;
     tm.tm_year = century * 100 + year - 1900;
     tm.tm_mon--;
+    leap_s = tm.tm_sec == 60;
+    tm.tm_sec -= leap_s;
     check = tm;
-    *time_s_r = timegm(&tm) - offset_s;
-    return (same_day(&tm, &check) || check.tm_sec == 60) && *time_s_r > 0;
+    *time_s_r = timegm(&tm) + leap_s - offset_s;
+    return same_day(&tm, &check) && *time_s_r > 0 && *time_s_r <= LAST_S;
 }
 
 void gentime_format(int64_t time_s, char out[GENTIME_MAX])

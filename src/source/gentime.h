@@ -7,7 +7,8 @@
 #include <stdint.h>
 
 /* YYYYMMDDHH[MM[SS]][.fraction](Z|+hhmm|-hhmm) to seconds since 1970 UTC;
-   the fraction is dropped. false: not one. Times before 1970 are refused. */
+   the fraction is dropped. false: not one. Times before 1970 are refused, and
+   those after 9999, which could not be written again. */
 bool gentime_parse(const char *text, int64_t *time_s_r);
 
 /* YYYYMMDDHHMMSSZ; the empty text for a year beyond 9999. */

@@ -320,7 +320,7 @@ void ldap_settings_free(struct ldap_settings *s)
 
 /* Raise it when entry.c or ldap_map.c judge the same values differently: what
    was compiled under the old rules is read anew then. */
-#define RULES_VERSION 1
+#define RULES_VERSION 2
 
 uint64_t ldap_settings_fingerprint(const struct ldap_settings *s)
 {
