@@ -6,6 +6,8 @@
 
 #include "source/ldap_settings.h"
 
+#define POSTFIX_ROWS_MAX 64 /* parameters that are known */
+
 struct postfix_reading {
     struct ldap_settings *s;
     struct mxhop_error *err;
@@ -13,6 +15,8 @@ struct postfix_reading {
     size_t line;
     char *hosts, *port, *query_filter; /* as written; owned */
     size_t hosts_line, filter_line, password_line;
+    size_t seen[POSTFIX_ROWS_MAX]; /* in which line each was; 0: not yet */
+    bool says_bind;
 };
 
 /* An error about a parameter, at r->line. */

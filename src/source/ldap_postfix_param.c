@@ -49,18 +49,27 @@ static enum mxhop_status put(struct postfix_reading *r, char **to,
 }
 
 /* mxhop.cf comes first. */
+static bool is_set(const struct postfix_reading *r, const struct row *row)
+{
+    const char *text = *(char **)(void *)((char *)r->s + row->at);
+
+    return text != NULL && *text != '\0';
+}
+
 static enum mxhop_status set_text(struct postfix_reading *r,
                                   const struct row *row, const char *value)
 {
     char **to = (char **)(void *)((char *)r->s + row->at);
 
-    return *to != NULL && **to != '\0' ? MXHOP_OK : put(r, to, value);
+    return is_set(r, row) ? MXHOP_OK : put(r, to, value);
 }
 
 /* Our format_result() knows these. */
 static enum mxhop_status set_format(struct postfix_reading *r,
                                     const struct row *row, const char *value)
 {
+    if (is_set(r, row))
+        return MXHOP_OK;
     for (const char *p = value; (p = strchr(p, '%')) != NULL; p += 2)
         if (p[1] != 's' && p[1] != '%')
             return ldap_postfix_fail(
@@ -71,11 +80,12 @@ static enum mxhop_status set_format(struct postfix_reading *r,
 static enum mxhop_status set_base(struct postfix_reading *r,
                                   const struct row *row, const char *value)
 {
-    if (strchr(value, '%') != NULL)
+    if (!is_set(r, row) && strchr(value, '%') != NULL)
         return ldap_postfix_fail(
             r, row->name,
             "a base that depends on the key (%) cannot be mirrored; expected "
-            "the DN that all entries are below");
+            "the DN that all entries are below, here or as ldap_search_base "
+            "in mxhop.cf");
     return set_text(r, row, value);
 }
 
@@ -141,6 +151,7 @@ static enum mxhop_status set_bind(struct postfix_reading *r,
         if (!str_ieq(value, words[i].word))
             continue;
         r->s->bind = words[i].bind;
+        r->says_bind = true;
         return MXHOP_OK;
     }
     return ldap_postfix_fail(r, row->name,
@@ -270,12 +281,31 @@ static const struct row rows[] = {
     {"tls_random_file", skip, 0, NULL},
 };
 
+#define N_ROWS (sizeof(rows) / sizeof(rows[0]))
+_Static_assert(N_ROWS <= POSTFIX_ROWS_MAX, "there are more");
+
+/* Postfix takes the last one and says so; here it is not clear what was meant,
+   and a mirror of the wrong base is an empty one. */
+static enum mxhop_status set_once(struct postfix_reading *r, size_t i,
+                                  const char *value)
+{
+    char what[100];
+
+    if (r->seen[i] != 0) {
+        snprintf(what, sizeof(what),
+                 "given again, after line %zu; expected once", r->seen[i]);
+        return ldap_postfix_fail(r, rows[i].name, what);
+    }
+    r->seen[i] = r->line;
+    return rows[i].set(r, &rows[i], value);
+}
+
 enum mxhop_status ldap_postfix_set(struct postfix_reading *r, const char *name,
                                    const char *value)
 {
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    for (size_t i = 0; i < N_ROWS; i++)
         if (strcmp(rows[i].name, name) == 0)
-            return rows[i].set(r, &rows[i], value);
+            return set_once(r, i, value);
     /* A line without its "=", and one in the password, would show that. */
     if (strpbrk(name, " \t") != NULL)
         return ldap_postfix_fail(r, "line", "expected name = value");
@@ -307,6 +337,16 @@ static enum mxhop_status finish_hosts(struct postfix_reading *r)
     free(r->s->servers);
     r->s->servers = buf_detach(&out);
     return r->s->servers != NULL ? MXHOP_OK : err_nomem(r->err);
+}
+
+/* A table binds unless it says no, and with an empty name that is as nobody. */
+static void finish_bind(struct postfix_reading *r)
+{
+    const char *dn = r->s->bind_dn;
+
+    if (!r->says_bind && r->s->bind == DIR_BIND_NONE && dn != NULL &&
+        *dn != '\0')
+        r->s->bind = DIR_BIND_SIMPLE;
 }
 
 static enum mxhop_status take_filter(struct postfix_reading *r, char *filter,
@@ -354,5 +394,6 @@ enum mxhop_status ldap_postfix_finish(struct postfix_reading *r)
 {
     enum mxhop_status status = finish_hosts(r);
 
+    finish_bind(r);
     return status == MXHOP_OK ? finish_filter(r) : status;
 }

@@ -191,6 +191,19 @@ case_a_table_of_postfix() {
 	assert_match "$OUTPUT" '/etc/mxhop/transport.cf:3: query_filter'
 }
 
+# Most do not say `bind = yes': it is Postfix's default. As nobody one might see
+# a part of the set and take it for the whole.
+case_a_table_of_postfix_that_binds() {
+	fresh syncprov=100 'access=to dn.subtree="'"$BASE"'" by dn="'"$READER"'" read by * none'
+	printf '%s\n' 'server_host = 127.0.0.1' "search_base = $BASE" \
+		'query_filter = mxhopKey=%s' 'result_attribute = mxhopHop' \
+		"bind_dn = $READER" "bind_pw = $READER_PW" >/etc/mxhop/transport.cf
+	chmod 0640 /etc/mxhop/transport.cf
+	configure 'ldap_config = /etc/mxhop/transport.cf'
+	assert_status 0 mxhop refresh --force
+	assert_match "$OUTPUT" ' 3 entries'
+}
+
 # --- following ---
 
 case_follow() {

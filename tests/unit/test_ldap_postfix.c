@@ -179,6 +179,7 @@ static const struct {
     {"domain = a.example hash:/etc/domains", "t.cf:1: domain: expected names"},
     {"domain = !a.example", "t.cf:1: domain: expected names"},
     {"bind_pw c2VjcmV0= ", "t.cf:1: line: expected name = value"},
+    {"scope = one\n\nscope = sub", "t.cf:3: scope: given again, after line 1"},
 };
 
 START_TEST(table_refused)
@@ -189,6 +190,46 @@ START_TEST(table_refused)
     ck_assert_int_eq(parse(&s, bad[_i].text, &err), MXHOP_ERR_CONFIG);
     ck_assert_msg(strncmp(err.text, bad[_i].says, strlen(bad[_i].says)) == 0,
                   "%s", err.text);
+    ldap_settings_free(&s);
+}
+END_TEST
+
+/* What mxhop.cf has makes what cannot be mirrored harmless. */
+START_TEST(refused_only_where_it_is_used)
+{
+    struct ldap_settings s = {.base = strdup("dc=own"),
+                              .result_format = strdup("[%s]")};
+    static const char text[] = "search_base = dc=%d\nresult_format = %u:\n";
+    struct mxhop_error err;
+
+    ck_assert_msg(ldap_postfix_parse(&s, "t.cf", text, strlen(text), &err) ==
+                      MXHOP_OK,
+                  "%s", err.text);
+    ck_assert_str_eq(s.base, "dc=own");
+    ck_assert_str_eq(s.result_format, "[%s]");
+    ldap_settings_free(&s);
+}
+END_TEST
+
+/* ldap_table(5): `bind' is yes where it is not given. */
+static const struct {
+    const char *text;
+    enum dir_bind bind;
+} binds[] = {
+    {"bind_dn = cn=x\nbind_pw = y", DIR_BIND_SIMPLE},
+    {"bind = yes\nbind_dn = cn=x\nbind_pw = y", DIR_BIND_SIMPLE},
+    {"bind = no\nbind_dn = cn=x\nbind_pw = y", DIR_BIND_NONE},
+    {"bind_dn = cn=x\nbind = sasl", DIR_BIND_EXTERNAL},
+    {"search_base = dc=x", DIR_BIND_NONE},
+};
+
+START_TEST(bind_as_the_table_does)
+{
+    struct mxhop_error err;
+    struct ldap_settings s;
+
+    ck_assert_int_eq(parse(&s, binds[_i].text, &err), MXHOP_OK);
+    ck_assert_int_eq(s.bind, binds[_i].bind);
     ldap_settings_free(&s);
 }
 END_TEST
@@ -264,6 +305,8 @@ int main(void)
     tcase_add_test(t, table_is_taken);
     tcase_add_test(t, own_parameters_count_more);
     tcase_add_loop_test(t, table_refused, 0, N(bad));
+    tcase_add_test(t, refused_only_where_it_is_used);
+    tcase_add_loop_test(t, bind_as_the_table_does, 0, N(binds));
     tcase_add_loop_test(t, attribute_that_is_none, 0, N(bad_attributes));
     tcase_add_test(t, password_in_the_file);
     suite_add_tcase(suite, t);
