@@ -256,7 +256,7 @@ const struct param params[] = {
     {AT(ldap_bind_dn), TEXT(text_read_line, ""),
      .doc = "Who we are, for\n"
             ".Cm simple ."},
-    {AT(ldap_bind_pw_file), TEXT(text_read_file, ""),
+    {AT(ldap_bind_pw_file), TEXT(text_read_secret_file, ""),
      .doc = "The file with the password on its first line.\n"
             "It must be readable for whoever runs\n"
             ".Ql mxhop refresh ,\n"

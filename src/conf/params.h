@@ -64,6 +64,6 @@ void units_print_size(uint64_t bytes, struct buf *out);
 param_read text_read_printable, text_read_label, text_read_path,
     text_read_cache, text_read_overrides, text_read_families, text_read_servers,
     text_read_networks, text_read_names, text_read_patterns, text_read_line,
-    text_read_attribute, text_read_file;
+    text_read_attribute, text_read_file, text_read_secret_file;
 
 #endif

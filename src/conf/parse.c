@@ -105,9 +105,12 @@ static enum mxhop_status finish_line(struct parser *p)
         return err_nomem(p->err);
     name = p->line.data;
     equals = strchr(name, '=');
-    if (equals == NULL)
-        return fail(p, p->line_no, trim(name),
+    if (equals == NULL) {
+        /* No more than the first word: what follows may be a password. */
+        name[strcspn(name, " \t:")] = '\0';
+        return fail(p, p->line_no, name,
                     "no equals sign; expected name = value");
+    }
     *equals = '\0';
     name = trim(name);
     if (*name == '\0')

@@ -2,13 +2,15 @@
  * suggest - the parameter name that somebody may have meant
  *
  * Nearest by edit distance (insert, delete, replace one character), if the
- * distance is small against the length. Bounded: a longer text than any name
- * could be is near to none.
+ * distance is small against the length. Words left out in front or behind count
+ * as one: a name of ldap_table(5) lacks the ldap_, and there bind_pw is what is
+ * a file here. Bounded: a longer text than any name could be is near to none.
  */
 
 #include "conf/suggest.h"
 #include "conf/params.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #define LENGTH_MAX 63
@@ -41,6 +43,15 @@ static size_t distance(const char *a, const char *b)
     return row[n];
 }
 
+static bool lacks_words(const char *name, const char *whole)
+{
+    size_t n = strlen(name), all = strlen(whole);
+
+    return n > 0 && n < all &&
+           ((strncmp(whole, name, n) == 0 && whole[n] == '_') ||
+            (strcmp(whole + all - n, name) == 0 && whole[all - n - 1] == '_'));
+}
+
 const char *suggest_name(const char *name)
 {
     const char *best = NULL;
@@ -50,7 +61,9 @@ const char *suggest_name(const char *name)
         return NULL;
     limit = limit / 3 + 2; /* from here on not near any more */
     for (size_t i = 0; i < n_params; i++) {
-        size_t d = distance(name, params[i].name);
+        size_t d = lacks_words(name, params[i].name)
+                       ? 1
+                       : distance(name, params[i].name);
 
         if (d < limit) {
             limit = d;

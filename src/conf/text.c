@@ -133,6 +133,19 @@ enum mxhop_status text_read_file(const char *text, struct buf *out,
     return MXHOP_OK;
 }
 
+/* Somebody may have put there what should be in the file, and an error of the
+   configuration goes to the mail log: the text is not shown. */
+enum mxhop_status text_read_secret_file(const char *text, struct buf *out,
+                                        struct mxhop_error *err)
+{
+    if (*text != '\0' && !is_path(text))
+        return err_set(err, MXHOP_ERR_CONFIG,
+                       "no path; expected the absolute path name of a file "
+                       "that holds the secret, or nothing");
+    buf_puts(out, text);
+    return MXHOP_OK;
+}
+
 enum mxhop_status text_read_cache(const char *text, struct buf *out,
                                   struct mxhop_error *err)
 {

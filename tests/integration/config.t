@@ -68,7 +68,7 @@ case_mistakes_have_file_and_line() {
 	assert_mistake 1 'override_table: "relative"; expected the absolute path .*' <<<'override_table = relative'
 	assert_mistake 1 'overrides: "ldap:x"; expected ldap .*' <<<'overrides = ldap:x'
 	assert_mistake 1 'own_addresses: "192.0.2.300"; expected .*' <<<'own_addresses = 192.0.2.300'
-	assert_mistake 2 'just text: no equals sign; expected name = value' <<<$'max_hops = 3\njust text'
+	assert_mistake 2 'just: no equals sign; expected name = value' <<<$'max_hops = 3\njust text'
 	assert_mistake 3 'max_hops: given again, after line 1; expected once' \
 		<<<$'max_hops = 3\n\nmax_hops = 4'
 	assert_mistake 1 'white space: continues nothing; .*' <<<' max_hops = 3'

@@ -155,6 +155,10 @@ static const struct {
     {"max_hop = 3", "t.cf:1: max_hop: unknown", "perhaps max_hops"},
     {"\n\nsede = 3", "t.cf:3: sede: unknown", "perhaps seed"},
     {"relayhost = 3", "t.cf:1: relayhost: unknown", "mxhop.cf(5)"},
+    {"ldap_bind_pw = x", "t.cf:1: ldap_bind_pw: unknown",
+     "perhaps ldap_bind_pw_file"},
+    {"server_host = x", "t.cf:1: server_host: unknown",
+     "perhaps ldap_server_host"},
     {"Max_hops = 3", "t.cf:1: Max_hops: unknown", "perhaps max_hops"},
     {"max_hops = 3\n#\nmax_hops = 3", "t.cf:3: max_hops: ", "line 1"},
     {"max_hops = 0",
@@ -241,6 +245,25 @@ START_TEST(test_bad)
     if (bad[_i].also != NULL)
         ck_assert_msg(strstr(err.text, bad[_i].also) != NULL, "%s", err.text);
     ck_assert_mem_eq(&c, &zero, sizeof(c));
+}
+END_TEST
+
+/* The mail log has these messages. */
+static const char *const secrets[] = {
+    "ldap_bind_pw_file = hunter2",    "ldap_bind_pw = hunter2",
+    "ldap_bind_pw: hunter2",          "ldap_bind_pw hunter2",
+    "ldap_bind_pw_file =\n  hunter2",
+};
+
+START_TEST(test_secrets_are_not_shown)
+{
+    struct mxhop_error err;
+    struct conf c;
+
+    ck_assert_int_eq(parse(&c, secrets[_i], &err), MXHOP_ERR_CONFIG);
+    ck_assert_msg(strncmp(err.text, "t.cf:1: ldap_bind_pw", 20) == 0, "%s",
+                  err.text);
+    ck_assert_msg(strstr(err.text, "hunter2") == NULL, "%s", err.text);
 }
 END_TEST
 
@@ -490,6 +513,8 @@ int main(void)
     tcase_add_test(t, test_defaults);
     tcase_add_loop_test(t, test_good, 0, sizeof(good) / sizeof(good[0]));
     tcase_add_loop_test(t, test_bad, 0, sizeof(bad) / sizeof(bad[0]));
+    tcase_add_loop_test(t, test_secrets_are_not_shown, 0,
+                        sizeof(secrets) / sizeof(secrets[0]));
     tcase_add_test(t, test_nul_bytes);
     tcase_add_test(t, test_load);
     tcase_add_test(t, test_size_limit);
