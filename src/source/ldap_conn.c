@@ -30,6 +30,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* An entry is a message. Larger than any that slapd takes in one piece. */
 #define MESSAGE_MAX (64u << 20)
@@ -100,22 +101,29 @@ static enum mxhop_status set_tls(struct ldap_conn *c, struct mxhop_error *err)
         int option;
         const char *value;
         const char *name;
+        bool is_file; /* libldap would not say which it cannot read */
     } rows[] = {
-        {LDAP_OPT_X_TLS_CACERTFILE, s->tls_ca_file, "ldap_tls_ca_cert_file"},
-        {LDAP_OPT_X_TLS_CACERTDIR, s->tls_ca_dir, "ldap_tls_ca_cert_dir"},
-        {LDAP_OPT_X_TLS_CERTFILE, s->tls_cert, "ldap_tls_cert"},
-        {LDAP_OPT_X_TLS_KEYFILE, s->tls_key, "ldap_tls_key"},
-        {LDAP_OPT_X_TLS_CIPHER_SUITE, s->tls_ciphers, "ldap_tls_cipher_suite"},
+        {LDAP_OPT_X_TLS_CACERTFILE, s->tls_ca_file, "ldap_tls_ca_cert_file",
+         true},
+        {LDAP_OPT_X_TLS_CACERTDIR, s->tls_ca_dir, "ldap_tls_ca_cert_dir", true},
+        {LDAP_OPT_X_TLS_CERTFILE, s->tls_cert, "ldap_tls_cert", true},
+        {LDAP_OPT_X_TLS_KEYFILE, s->tls_key, "ldap_tls_key", true},
+        {LDAP_OPT_X_TLS_CIPHER_SUITE, s->tls_ciphers, "ldap_tls_cipher_suite",
+         false},
     };
 
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        if (*rows[i].value != '\0' &&
-            ldap_set_option(c->ld, rows[i].option, rows[i].value) !=
-                LDAP_OPT_SUCCESS)
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (*rows[i].value == '\0')
+            continue;
+        if (rows[i].is_file && access(rows[i].value, R_OK) != 0)
+            return ldap_file_error(err, rows[i].name, rows[i].value);
+        if (ldap_set_option(c->ld, rows[i].option, rows[i].value) !=
+            LDAP_OPT_SUCCESS)
             return err_set(err, MXHOP_ERR_CONFIG,
                            "%s: \"%.200s\": libldap's TLS library does not "
                            "take this",
                            rows[i].name, rows[i].value);
+    }
     if (ldap_set_option(c->ld, LDAP_OPT_X_TLS_REQUIRE_CERT, &demand) !=
             LDAP_OPT_SUCCESS ||
         ldap_set_option(c->ld, LDAP_OPT_X_TLS_NEWCTX, &client) !=
@@ -123,8 +131,8 @@ static enum mxhop_status set_tls(struct ldap_conn *c, struct mxhop_error *err)
         return err_set(err, MXHOP_ERR_CONFIG,
                        "TLS cannot be set up; see ldap_tls_ca_cert_file "
                        "(%.100s), ldap_tls_ca_cert_dir, ldap_tls_cert, "
-                       "ldap_tls_key and ldap_tls_cipher_suite, and whether "
-                       "this user may read those files",
+                       "ldap_tls_key, which must be PEM, and "
+                       "ldap_tls_cipher_suite",
                        s->tls_ca_file);
     return MXHOP_OK;
 }

@@ -8,7 +8,11 @@
 #include "source/ldap_error.h"
 #include "util/err.h"
 
+#include <string.h>
 #include <ldap.h>
+
+/* libldap refuses a certificate with a code that GnuTLS has no words for. */
+static const char no_words[] = "(unknown error code)";
 
 static const struct hint {
     int code;
@@ -33,7 +37,8 @@ static const struct hint {
     {LDAP_CONFIDENTIALITY_REQUIRED, MXHOP_ERR_CONFIG, "see ldap_start_tls"},
     {LDAP_NO_SUCH_OBJECT, MXHOP_ERR_CONFIG,
      "see ldap_search_base, and whether the reader may see it"},
-    {LDAP_INVALID_DN_SYNTAX, MXHOP_ERR_CONFIG, "see ldap_search_base"},
+    {LDAP_INVALID_DN_SYNTAX, MXHOP_ERR_CONFIG,
+     "see ldap_search_base and ldap_bind_dn"},
     {LDAP_INSUFFICIENT_ACCESS, MXHOP_ERR_CONFIG,
      "see ldap_bind_dn and the server's access rules"},
     {LDAP_FILTER_ERROR, MXHOP_ERR_CONFIG, "see ldap_filter"},
@@ -42,11 +47,14 @@ static const struct hint {
     {LDAP_UNWILLING_TO_PERFORM, MXHOP_ERR_IO,
      "if it says that we know more than it does, it is behind, or was put "
      "back to an older state: then `mxhop refresh --force' reads all anew"},
+    {LDAP_PROTOCOL_ERROR, MXHOP_ERR_IO,
+     "for StartTLS the server needs a certificate (olcTLSCertificateFile)"},
     {LDAP_CONNECT_ERROR, MXHOP_ERR_IO,
-     "see ldap_start_tls, ldap_tls_ca_cert_file and the server's certificate"},
+     "a certificate must be in date, for the name in ldap_server_host, and of "
+     "an authority in ldap_tls_ca_cert_file"},
     {LDAP_SERVER_DOWN, MXHOP_ERR_IO,
-     "no connection, or it broke; with ldaps: also if the certificate is not "
-     "good"},
+     "no connection, or it broke; see ldap_server_host, and whether a server "
+     "listens there"},
     {LDAP_TIMEOUT, MXHOP_ERR_TIMEOUT, NULL},
     {LDAP_NO_MEMORY, MXHOP_ERR_MEMORY, NULL},
 };
@@ -67,6 +75,8 @@ enum mxhop_status ldap_error(struct mxhop_error *err, const char *uri,
 
     if (words == NULL)
         words = "";
+    if (code == LDAP_CONNECT_ERROR && strcmp(words, no_words) == 0)
+        words = "the server's certificate is refused";
     return err_set(err, h != NULL ? h->status : MXHOP_ERR_IO,
                    "%.120s: %s: %s (%d)%s%.120s%s%s", uri, operation,
                    ldap_err2string(code), code, *words != '\0' ? ", " : "",

@@ -174,7 +174,7 @@ enum mxhop_status ldap_postfix_read(struct ldap_settings *s, const char *path,
     enum mxhop_status status;
 
     if (fd < 0)
-        return file_error(err, path, strerror(errno));
+        return ldap_file_error(err, "ldap_config", path);
     text = malloc(FILE_MAX + 1);
     status = text != NULL ? use_file(&r, fd, text) : err_nomem(err);
     free(text);

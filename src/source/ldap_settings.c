@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,12 +98,21 @@ static enum mxhop_status complete_servers(struct ldap_settings *s,
 
 /* ---- who we are ---- */
 
+enum mxhop_status ldap_file_error(struct mxhop_error *err, const char *name,
+                                  const char *path)
+{
+    int why = errno;
+    const struct passwd *pw = getpwuid(geteuid());
+
+    return err_set(err, MXHOP_ERR_CONFIG,
+                   "%s: %.200s: %s; expected a file that user %.40s can read",
+                   name, path, strerror(why),
+                   pw != NULL ? pw->pw_name : "of this process");
+}
+
 static enum mxhop_status file_error(struct mxhop_error *err, const char *path)
 {
-    return err_set(err, MXHOP_ERR_CONFIG,
-                   "ldap_bind_pw_file: %.200s: %s; expected a file that the "
-                   "user of this process can read",
-                   path, strerror(errno));
+    return ldap_file_error(err, "ldap_bind_pw_file", path);
 }
 
 /* The first line of the file. */

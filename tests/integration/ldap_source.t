@@ -210,6 +210,53 @@ case_tls() {
 	refresh
 }
 
+# Each says which it is.
+case_tls_files_that_cannot_be_used() {
+	fresh
+	ldap_certificate good
+	ldap_certificate old '3 days ago' '1 day ago'
+	start_slapd one syncprov=10
+	configure 'ldap_start_tls = yes' "ldap_tls_ca_cert_file = $CA"
+	assert_status 74 mxhop refresh
+	assert_match "$OUTPUT" 'StartTLS: Protocol error \(2\).*olcTLSCertificateFile'
+	start_slapd one syncprov=10 tls=old
+	assert_status 74 mxhop refresh
+	assert_match "$OUTPUT" 'TLS: Connect error \(-11\), the server.s certificate is refused; .*in date'
+	configure 'ldap_start_tls = yes' 'ldap_tls_ca_cert_file = /nowhere.pem'
+	assert_status 78 mxhop refresh
+	assert_match "$OUTPUT" 'ldap_tls_ca_cert_file: /nowhere.pem: No such file.* user root '
+	configure 'ldap_start_tls = yes' 'ldap_tls_ca_cert_dir = /nowhere'
+	assert_status 78 mxhop refresh
+	assert_match "$OUTPUT" 'ldap_tls_ca_cert_dir: /nowhere: No such file'
+	configure 'ldap_start_tls = yes' "ldap_tls_ca_cert_file = $CA" \
+		"ldap_tls_cert = $SCRATCH/good.pem" 'ldap_tls_key = /nowhere.key'
+	assert_status 78 mxhop refresh
+	assert_match "$OUTPUT" 'ldap_tls_key: /nowhere.key: No such file'
+}
+
+# The user that the table belongs to, whom root becomes.
+case_a_password_file_that_the_user_cannot_read() {
+	fresh
+	start_slapd one syncprov=10
+	install -m 0400 -o root /dev/stdin /etc/mxhop/secret <<<"$READER_PW"
+	configure 'ldap_bind = simple' "ldap_bind_dn = $READER" \
+		'ldap_bind_pw_file = /etc/mxhop/secret'
+	chown mxhop /var/lib/mxhop
+	assert_status 78 mxhop refresh
+	assert_match "$OUTPUT" '/etc/mxhop/secret: Permission denied; .*user mxhop '
+	chown root /var/lib/mxhop
+}
+
+case_a_bind_dn_that_is_none() {
+	fresh
+	start_slapd one syncprov=10
+	install -m 0400 /dev/stdin /etc/mxhop/secret <<<"$READER_PW"
+	configure 'ldap_bind = simple' 'ldap_bind_dn = reader' \
+		'ldap_bind_pw_file = /etc/mxhop/secret'
+	assert_status 78 mxhop refresh
+	assert_match "$OUTPUT" 'bind: Invalid DN syntax \(34\).*ldap_bind_dn'
+}
+
 # What the files and the environment of whoever calls say does not matter.
 case_ldaprc_is_not_read() {
 	fresh
