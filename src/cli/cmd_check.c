@@ -6,6 +6,9 @@
  * address, overrides that say what DNS says. With a file, the entries in that
  * instead, before it is put in place. Nothing is changed. Exit status 1 when
  * there was something to report.
+ *
+ * The configured source is read as the user that refresh would read it as: what
+ * only root can read, or may see in the directory, is no good to a service.
  */
 
 #include "cli/ovset.h"
@@ -64,6 +67,9 @@ static int check_source(struct mxhop *mx)
     struct cli_source source;
 
     if (status != 0 || conf->overrides[0] == '\0')
+        return status;
+    status = cli_become_table_owner(conf);
+    if (status != 0)
         return status;
     status = EXIT_CONFIG;
     if (cli_source(conf, &source))

@@ -244,6 +244,8 @@ case_a_password_file_that_the_user_cannot_read() {
 	chown mxhop /var/lib/mxhop
 	assert_status 78 mxhop refresh
 	assert_match "$OUTPUT" '/etc/mxhop/secret: Permission denied; .*user mxhop '
+	assert_status 78 mxhop check
+	assert_match "$OUTPUT" '/etc/mxhop/secret: Permission denied; .*user mxhop '
 	chown root /var/lib/mxhop
 }
 
