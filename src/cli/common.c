@@ -164,16 +164,6 @@ struct compile_options cli_compile_options(const struct conf *conf,
     };
 }
 
-/* DNs are UTF-8, which terminals and logs can show. */
-static void add_dn(struct buf *out, const char *dn)
-{
-    size_t at = out->len;
-
-    buf_puts(out, dn);
-    if (!out->failed)
-        str_printable_utf8(out->data + at);
-}
-
 void cli_report(void *ctx, const struct finding *f)
 {
     const struct source *source = ctx;
@@ -181,7 +171,7 @@ void cli_report(void *ctx, const struct finding *f)
 
     if (f->line > 0)
         buf_printf(&line, "%s:%zu: ", source->text + strlen("ldif:"), f->line);
-    add_dn(&line, f->dn);
+    cli_add_dn(&line, f->dn);
     buf_puts(&line, ": ");
     cli_add_printable(&line, f->text, strlen(f->text));
     cli_complain("%s", line.failed ? "out of memory" : line.data);

@@ -81,7 +81,9 @@ static int compare(const struct override *from, const struct override *to)
     struct buf out = {0};
     int status = 0;
 
-    add_line(&out, sign, named->dn);
+    buf_puts(&out, sign);
+    cli_add_dn(&out, named->dn);
+    buf_putc(&out, '\n');
     if (!list_lines(from, &old) || !list_lines(to, &new))
         out.failed = true;
     else if (add_lines(&old, &new, &out))

@@ -97,6 +97,20 @@ case_list_as_text() {
 	assert_eq "$(cut -f 1 list | LC_ALL=C sort -c && echo sorted)" sorted
 }
 
+# UTF-8 is shown, what would move a terminal's cursor is not.
+case_dns_of_others_on_a_terminal() {
+	local dn=$'cn=b\303\274cher\033[31m,dc=test' shown=$'cn=b\303\274cher?[31m,dc=test'
+	printf '%s\n' "dn:: $(printf %s "$dn" | base64 -w 0)" \
+		'objectClass: mxhopOverride' 'cn: x' 'mxhopKey: a.test' \
+		'mxhopHop: [192.0.2.1]' | table_of
+	assert_eq "$(mxhop overrides list | cut -f 1)" "$shown"
+	mxhop trace a.test | grep -F "$shown" || fail "$(mxhop trace a.test)"
+	entry other 'mxhopKey: b.test' 'mxhopHop: [192.0.2.2]' >other.ldif
+	assert_status 1 mxhop overrides diff other.ldif
+	grep -F -e "- $shown" <<<"$OUTPUT" || fail "$OUTPUT"
+	refute_match "$OUTPUT$(mxhop lookup a.test; mxhop check)" $'\033'
+}
+
 case_list_by_key() {
 	hostile_set | table_of
 	assert_eq "$(mxhop overrides list A.test. | cut -f 1)" cn=plain,dc=test
