@@ -49,6 +49,8 @@ int cli_status(enum mxhop_disposition disposition);
 /* Open a handle that logs to standard error; NULL after a complaint, with
  *status_r the exit status. */
 struct mxhop *cli_open(const char *config, int *status_r);
+/* The same, logging warnings only. */
+struct mxhop *cli_open_quietly(const char *config, int *status_r);
 /* The same as the user whose the shared cache is, where we are root and there
    is one: the process is that user from then on. */
 struct mxhop *cli_open_as_owner(const char *config, int *status_r);

@@ -19,13 +19,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* The table is written: what comes now informs only. */
+/* The table is written: what comes now informs only. That the DNS cache is the
+   mail system's, and not of the user who refreshes, is as it should be. */
 static void report_hosts(const char *config, const struct compile_result *r)
 {
     unsigned findings = 0;
     struct ovset set = {.v = r->read, .n = r->n_read};
     int status;
-    struct mxhop *mx = r->n_read > 0 ? cli_open(config, &status) : NULL;
+    struct mxhop *mx = r->n_read > 0 ? cli_open_quietly(config, &status) : NULL;
 
     if (mx == NULL)
         return;

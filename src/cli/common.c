@@ -76,9 +76,17 @@ static void log_line(void *ctx, enum mxhop_log_level level, const char *line)
     cli_complain("%s%s", level == MXHOP_LOG_WARN ? "warning: " : "", line);
 }
 
-struct mxhop *cli_open(const char *config, int *status_r)
+static void log_warning(void *ctx, enum mxhop_log_level level, const char *line)
 {
-    struct mxhop_host host = {.log = log_line, .flags = MXHOP_THIS_MACHINE};
+    if (level == MXHOP_LOG_WARN)
+        log_line(ctx, level, line);
+}
+
+static struct mxhop *
+open_with(void (*log)(void *ctx, enum mxhop_log_level level, const char *line),
+          const char *config, int *status_r)
+{
+    struct mxhop_host host = {.log = log, .flags = MXHOP_THIS_MACHINE};
     char owner[LOGIN_NAME_MAX + 1];
     struct mxhop_error err;
     struct mxhop *mx;
@@ -88,6 +96,16 @@ struct mxhop *cli_open(const char *config, int *status_r)
     if (mxhop_open(&mx, config, &host, &err) != MXHOP_OK)
         *status_r = cli_fail(&err); /* mx is NULL then */
     return mx;
+}
+
+struct mxhop *cli_open(const char *config, int *status_r)
+{
+    return open_with(log_line, config, status_r);
+}
+
+struct mxhop *cli_open_quietly(const char *config, int *status_r)
+{
+    return open_with(log_warning, config, status_r);
 }
 
 struct mxhop *cli_open_as_owner(const char *config, int *status_r)

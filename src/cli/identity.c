@@ -154,13 +154,25 @@ static int switch_to(const struct identity *who, const char *config)
     return EX_OSERR;
 }
 
-/* A directory of one's own is nobody else's, and one to be made neither. */
+static bool can_make(const char *dir)
+{
+    char parent[PATH_MAX];
+
+    return env_file_dir(parent, dir) &&
+           faccessat(AT_FDCWD, parent, W_OK | X_OK, AT_EACCESS) == 0;
+}
+
+/* A directory of one's own is nobody else's, and one that one can make neither.
+ */
 static bool is_of_another(const char *dir)
 {
     struct stat st;
 
-    return geteuid() == 0 ||
-           (lstat(dir, &st) == 0 && st.st_uid != 0 && st.st_uid != geteuid());
+    if (geteuid() == 0)
+        return true;
+    if (lstat(dir, &st) != 0)
+        return errno == ENOENT && !can_make(dir);
+    return st.st_uid != 0 && st.st_uid != geteuid();
 }
 
 bool cli_cache_owner(const char *config, char *name_r)

@@ -249,6 +249,25 @@ case_a_password_file_that_the_user_cannot_read() {
 	chown root /var/lib/mxhop
 }
 
+# Nor may that user use the DNS cache, or make it: neither is news.
+case_a_refresh_says_nothing_about_the_cache() {
+	fresh
+	start_slapd one syncprov=10
+	override a a.test '[192.0.2.1]' | ldap_add one
+	configure
+	chown mxhop /var/lib/mxhop
+	rm -rf /run/mxhop
+	assert_status 0 mxhop refresh
+	refute_match "$OUTPUT" '/run/mxhop'
+	install -d /run/mxhop
+	assert_status 0 mxhop refresh --force
+	refute_match "$OUTPUT" '/run/mxhop'
+	install -d -m 0700 -o postfix /run/mxhop/mxhop
+	assert_status 0 mxhop refresh --force
+	refute_match "$OUTPUT" '/run/mxhop'
+	chown root /var/lib/mxhop
+}
+
 case_a_bind_dn_that_is_none() {
 	fresh
 	start_slapd one syncprov=10
