@@ -231,7 +231,8 @@ static enum mxhop_status begin_sync(struct follower *f, bool scratch,
                                     struct mxhop_error *err)
 {
     bool usable = ovtable_where(f->o->compile->table, &f->at, NULL) == 0 &&
-                  f->at.fingerprint == ldap_settings_fingerprint(f->s);
+                  f->at.fingerprint == ldap_settings_fingerprint(f->s) &&
+                  f->at.entries > 0; /* as in ldap_read.c */
 
     f->started_ms = f->heard_ms = clock_boot_ms();
     f->changed_ms = f->probed_ms = 0;

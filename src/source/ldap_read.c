@@ -5,6 +5,10 @@
  * down to a wrong password, the next may; the set comes from one of them alone.
  * A cookie is tried with each: servers that replicate understand each other's,
  * and one that is behind says so (unwillingToPerform) and is passed over.
+ *
+ * Servers tell what was changed, not what somebody may see since an access rule
+ * was. A set that is empty because of one would stay empty, so it has no
+ * cookie: reading all of nothing costs nothing.
  */
 
 #include "source/ldap_read.h"
@@ -141,7 +145,7 @@ enum mxhop_status ldap_read(const struct ldap_settings *s,
                             struct mxhop_error *err)
 {
     bool same = where->fingerprint == ldap_settings_fingerprint(s) &&
-                where->cookie_len > 0;
+                where->cookie_len > 0 && where->entries > 0;
     struct reader d = {
         .s = s, .where = same ? where : NULL, .stage = stage, .r = r};
 

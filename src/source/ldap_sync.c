@@ -146,7 +146,11 @@ static enum mxhop_status take_entry(struct ldap_sync *y, LDAPMessage *m,
         return refuse(y, "the controls of an entry cannot be read", err);
     control = ldap_control_find(LDAP_CONTROL_SYNC_STATE, controls, NULL);
     if (control == NULL || !sync_parse_entry(&control->ldctl_value, &e)) {
-        status = refuse(y, "an entry without a valid sync state control", err);
+        status = refuse(y,
+                        "an entry without a valid sync state control, as an "
+                        "overlay of the server makes them up (dynlist); such "
+                        "entries cannot be followed",
+                        err);
     } else {
         status = stage_state(y, m, &e, err);
         y->changed = y->changed || y->refreshed;

@@ -175,6 +175,27 @@ case_simple_bind() {
 	assert_match "$OUTPUT" 'ldap_bind_pw_file: /etc/mxhop/secret: others have access'
 }
 
+# Nothing changes in the directory when somebody may see it at last.
+case_an_access_rule_that_hid_everything_and_is_mended() {
+	local rule="to dn.children=$BASE by * none"
+	fresh
+	configure
+	start_slapd one syncprov=10 access="$rule"
+	{ override a a.test '[192.0.2.1]' && override b b.test '[192.0.2.2]'; } | ldap_add one
+	refresh
+	assert_match "$OUTPUT" ': 0 entries'
+	start_slapd one syncprov=10
+	refresh
+	assert_match "$OUTPUT" ': 2 entries'
+	rm /var/lib/mxhop/overrides*
+	start_slapd one syncprov=10 access="$rule"
+	refresh
+	start_slapd one syncprov=10
+	follow
+	eventually 5 is_routed b.test '192.0.2.2\]' || fail "still hidden"
+	stop follow
+}
+
 case_external_over_ldapi() {
 	fresh
 	start_slapd one syncprov=10 access="to dn.subtree=$BASE
