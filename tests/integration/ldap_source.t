@@ -196,6 +196,32 @@ case_an_access_rule_that_hid_everything_and_is_mended() {
 	stop follow
 }
 
+# slapd does not count it as a change of what is below: mxhop_ldap(5) says so, and
+# what to do.
+case_a_subtree_that_moves() {
+	local unit
+	fresh
+	configure
+	start_slapd one syncprov=10
+	for unit in "inside,$BASE" "outside,$SUFFIX"; do
+		printf '%s\n' "dn: ou=$unit" 'objectClass: organizationalUnit' '' \
+			"dn: cn=x,ou=$unit" 'objectClass: mxhopOverride' 'cn: x' \
+			"mxhopKey: ${unit%%,*}.test" 'mxhopHop: [192.0.2.1]' | ldap_add one
+	done
+	override stays stays.test '[192.0.2.3]' | ldap_add one
+	refresh
+	assert_match "$OUTPUT" ': 2 entries'
+	ldap_as_admin ldapmodrdn one -r -s "$SUFFIX" "ou=inside,$BASE" ou=inside
+	ldap_as_admin ldapmodrdn one -r -s "$BASE" "ou=outside,$SUFFIX" ou=outside
+	refresh
+	assert_match "$OUTPUT" 'unchanged'
+	assert_match "$(route inside.test)" '192.0.2.1\]'
+	assert_status 0 mxhop check
+	assert_match "$OUTPUT" 'ldap: 2 valid entries'
+	refresh --force
+	assert_eq "$(mxhop overrides list | cut -f 2 | sort)" $'outside.test\nstays.test'
+}
+
 case_external_over_ldapi() {
 	fresh
 	start_slapd one syncprov=10 access="to dn.subtree=$BASE
