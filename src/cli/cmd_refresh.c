@@ -68,11 +68,15 @@ static void end_now(int signal)
 
 static void say_state(void *ctx, bool well, const char *text)
 {
-    (void)ctx;
+    const struct conf *conf = ctx;
+
     if (well)
         cli_complain("following %s", text);
-    else
+    else if (access(conf->override_table, F_OK) == 0)
         cli_complain("%s; the last good set stays in force", text);
+    else
+        cli_complain("%s; there is no set yet: on_override_failure decides",
+                     text);
 }
 
 /* sd_notify(3): a datagram to the service manager, where there is one. */
@@ -107,6 +111,7 @@ static int follow(const struct conf *conf, const struct cli_source *source)
         .refresh_ms = conf->override_refresh_s * 1000,
         .state = say_state,
         .ready = say_ready,
+        .ctx = (void *)conf,
     };
     const struct sigaction end = {.sa_handler = end_now};
 

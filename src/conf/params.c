@@ -202,14 +202,16 @@ const struct param params[] = {
             "itself, and how\n"
             "often to see whether a quiet connection still works."},
     {AT(ldap_server_host), TEXT(text_read_line, ""),
-     .doc = "The servers of the directory, tried in this order:\n"
-            ".Ql ldap://host:port ,\n"
-            ".Ql ldaps://host:port\n"
-            "or\n"
-            ".Ql ldapi://path\n"
-            "with each / in the path written %2F.\n"
-            "A host name alone is taken for\n"
-            ".Ql ldap:// ."},
+     .doc =
+         "The servers of the directory, with spaces or commas between, tried\n"
+         "in this order:\n"
+         ".Ql ldap://host:port ,\n"
+         ".Ql ldaps://host:port\n"
+         "or\n"
+         ".Ql ldapi://path\n"
+         "with each / in the path written %2F.\n"
+         "A host name alone is taken for\n"
+         ".Ql ldap:// ."},
     {AT(ldap_search_base), TEXT(text_read_line, ""),
      .doc = "The entry below which overrides are."},
     {AT(ldap_scope), CHOICE(scopes, "sub"),
@@ -260,7 +262,9 @@ const struct param params[] = {
      .doc = "The file with the password on its first line.\n"
             "It must be readable for whoever runs\n"
             ".Ql mxhop refresh ,\n"
-            "and not for others."},
+            "the user\n"
+            ".Ql mxhop\n"
+            "where the services do, and not for others."},
     {AT(ldap_sasl_mechs), TEXT(text_read_label, "EXTERNAL"),
      .doc = "The SASL mechanism.\n"
             ".Cm EXTERNAL :\n"

@@ -483,6 +483,8 @@ case_first_start_without_directory_and_table() {
 	stop dir
 	rm $TABLE $TABLE-lock
 	reboot_mail_host
+	eventually 20 log_has "$FOLLOW_LOG" 'there is no set yet: on_override_failure decides' ||
+		fail "$(since_mark "$FOLLOW_LOG")"
 	mark
 	send_mail alice@mta.mxhop.test first@d1.bulk.test
 	send_mail alice@mta.mxhop.test first@plain.test
