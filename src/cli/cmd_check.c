@@ -16,6 +16,7 @@
 
 #include <getopt.h>
 #include <stdio.h>
+#include <string.h>
 
 static int print_params(const struct conf *conf)
 {
@@ -34,6 +35,20 @@ static int print_params(const struct conf *conf)
     return 0;
 }
 
+/* A name that is misspelt matches nothing, and so does what may not be seen. */
+static void check_empty(const struct cli_source *source, unsigned *findings)
+{
+    const struct ldap_settings *s = &source->ldap;
+
+    if (strcmp(source->source.text, "ldap") != 0)
+        return;
+    cli_complain("below %s is no entry with a route: see ldap_search_base, "
+                 "ldap_filter (%s is in force), ldap_key_attribute, "
+                 "ldap_result_attribute, and whether the reader may see them",
+                 s->base, s->filter);
+    (*findings)++;
+}
+
 static int check_overrides(struct mxhop *mx, const struct cli_source *source)
 {
     struct compile_options options =
@@ -49,6 +64,8 @@ static int check_overrides(struct mxhop *mx, const struct cli_source *source)
         const struct ovset set = {.v = result.read, .n = result.n_read};
 
         findings = result.findings;
+        if (result.entries == 0 && findings == 0)
+            check_empty(source, &findings);
         cli_check_hosts(mx, &set, &findings);
         cli_check_redundant(mx, &set, &findings);
         printf("# %s: %u valid entries, %u findings\n", source->source.text,

@@ -353,6 +353,18 @@ case_invalid_entries_are_reported_with_their_names() {
 	assert_match "$OUTPUT" ': 0 entries, version 2, 2 skipped'
 }
 
+# What is misspelt matches nothing, and nobody else complains.
+case_check_where_nothing_is_found() {
+	fresh
+	start_slapd one syncprov=10
+	override a a.test '[192.0.2.1]' | ldap_add one
+	configure 'ldap_key_attribute = mxhopKy' 'ldap_result_attribute = mxhopHop'
+	assert_status 1 mxhop check
+	assert_match "$OUTPUT" "below $BASE is no entry with a route: .*\(&\(mxhopKy=\*\)\(mxhopHop=\*\)\)"
+	configure 'ldap_key_attribute = mxhopKey' 'ldap_result_attribute = mxhopHop'
+	assert_status 0 mxhop check
+}
+
 case_a_set_that_shrinks_is_held_back() {
 	fresh
 	configure
