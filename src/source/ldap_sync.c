@@ -7,6 +7,10 @@
  * refreshPresent message, says so. In a delete phase it names what is gone. A
  * search without a cookie brings all there is, whatever the phase is called.
  *
+ * 389-ds calls everything a present phase, also where it named what is gone and
+ * not who is left. So the end of one in which nobody was named is not believed:
+ * all is read again, from scratch, which cannot be misunderstood.
+ *
  * The persist stage brings changes as they happen.
  *
  * The first thing that is not understood ends it: an entry without its control
@@ -112,7 +116,19 @@ static enum mxhop_status take_present(struct ldap_sync *y,
     if (y->from_scratch && !y->refreshed)
         return refuse(y, "it names an entry as known that it did not send",
                       err);
+    y->present = true;
     return stage_present(y->stage, uuid, err);
+}
+
+static enum mxhop_status end_present_phase(struct ldap_sync *y,
+                                           struct mxhop_error *err)
+{
+    if (!y->from_scratch && !y->present) {
+        y->must_reload = true;
+        return refuse(y, "it names no entry that is left", err);
+    }
+    y->complete = true;
+    return MXHOP_OK;
 }
 
 /* ---- entries ---- */
@@ -193,7 +209,7 @@ static enum mxhop_status take_info(struct ldap_sync *y,
     case SYNC_REFRESH_PRESENT:
         if (y->refreshed)
             return refuse(y, "a second end of the refresh", err);
-        y->complete = true;
+        status = end_present_phase(y, err);
         y->refreshed = info->refresh_done;
         break;
     case SYNC_REFRESH_DELETE:
@@ -203,10 +219,12 @@ static enum mxhop_status take_info(struct ldap_sync *y,
         y->refreshed = info->refresh_done;
         break;
     }
+    if (status != MXHOP_OK)
+        return status;
     if (y->refreshed && !y->persist)
         return refuse(y, "the refresh is over before its result", err);
     set_cookie(y, info->cookie);
-    return status;
+    return MXHOP_OK;
 }
 
 static enum mxhop_status take_intermediate(struct ldap_sync *y, LDAPMessage *m,
@@ -243,6 +261,7 @@ static enum mxhop_status take_done(struct ldap_sync *y, LDAPControl **controls,
 {
     LDAPControl *control =
         ldap_control_find(LDAP_CONTROL_SYNC_DONE, controls, NULL);
+    enum mxhop_status status = MXHOP_OK;
     struct sync_done done;
 
     if (y->persist)
@@ -250,9 +269,11 @@ static enum mxhop_status take_done(struct ldap_sync *y, LDAPControl **controls,
     if (control == NULL || !sync_parse_done(&control->ldctl_value, &done))
         return refuse(y, "the result has no valid sync done control", err);
     set_cookie(y, done.cookie);
-    y->complete = y->complete || y->from_scratch || !done.refresh_deletes;
-    y->refreshed = true;
-    return MXHOP_OK;
+    y->complete = y->complete || y->from_scratch;
+    if (!y->complete && !done.refresh_deletes)
+        status = end_present_phase(y, err);
+    y->refreshed = status == MXHOP_OK;
+    return status;
 }
 
 static enum mxhop_status take_result(struct ldap_sync *y, LDAPMessage *m,

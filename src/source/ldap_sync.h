@@ -18,6 +18,7 @@ struct ldap_sync {
     bool refreshed; /* the refresh stage is over, and well */
     bool complete;  /* what was not mentioned in it does not exist */
     bool changed;   /* something was staged after it */
+    bool present;   /* an entry was named as one that is left */
     unsigned char cookie[SYNC_COOKIE_MAX]; /* where the server stands */
     size_t cookie_len;
 

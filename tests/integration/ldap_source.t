@@ -93,6 +93,30 @@ case_present_phase() {
 	assert_match "$(route new.test)" '192.0.2.9\]'
 }
 
+# 389-ds leaves refreshDeletes out of the result even where it named what was deleted
+# and not who is left. To believe it would be to drop all that did not change. Here
+# that flag is the last octet of what slapd sends.
+case_a_delete_phase_that_is_not_called_one() {
+	local octets
+	fresh
+	configure 'ldap_server_host = ldap://127.0.0.1:3890'
+	start_slapd one syncprov=100
+	start_faultlink link 127.0.0.1:3890 127.0.0.1:389 pass
+	bulk_overrides 1 2 | ldap_add one
+	refresh
+	ldap_set one n1 mxhopHop '[192.0.2.101]'
+	mark
+	refresh
+	eventually 5 log_has "$SCRATCH/link.log" '^end ' || fail "no line of the link"
+	octets=$(since_mark "$SCRATCH/link.log" | sed -n 's/^end //p')
+	ldap_set one n1 mxhopHop '[192.0.2.102]'
+	fault_rule link "flip $((octets - 1))"
+	refresh
+	assert_match "$OUTPUT" ': 2 entries, version 3'
+	assert_match "$(route d1.bulk.test)" '192.0.2.102\]'
+	assert_match "$(route d2.bulk.test)" '192.0.2.2\]'
+}
+
 case_a_server_without_syncprov_is_read_in_pages() {
 	local before
 	fresh

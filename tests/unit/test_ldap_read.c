@@ -66,6 +66,7 @@ static enum mxhop_status read_it(const char *const *supported,
     if (again) {
         where.fingerprint = ldap_settings_fingerprint(&settings);
         where.cookie_len = 7;
+        where.entries = 5;
         memcpy(where.cookie, "cookie1", 7);
     }
     failmalloc_at(fail_at);
