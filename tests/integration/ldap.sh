@@ -177,10 +177,10 @@ ldap_as_root() { # COMMAND NAME [OPTION...]
 
 # As it was started last, with the data that it had.
 restart_slapd() { # NAME
-	local name=$1 config=(-f "$SCRATCH/$1.conf")
-	[[ ! -d $SCRATCH/$name.d ]] || config=(-F "$SCRATCH/$name.d")
+	local name=$1 settings=(-f "$SCRATCH/$1.conf")
+	[[ ! -d $SCRATCH/$name.d ]] || settings=(-F "$SCRATCH/$name.d")
 	stop "$name"
-	spawn "$name" slapd -d stats -h "$(<"$SCRATCH/$name.urls")" "${config[@]}"
+	spawn "$name" slapd -d stats -h "$(<"$SCRATCH/$name.urls")" "${settings[@]}"
 	eventually 10 slapd_answers "$name" ||
 		fail "slapd $name: $(tail -n 3 "$SCRATCH/$name.log")"
 }
