@@ -11,6 +11,7 @@
 #include <mxhop/mxhop.h>
 #include <pthread.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -366,19 +367,33 @@ static struct mxhop *open_with_overrides(const char *entry)
     return open_handle();
 }
 
+/* A child ends like this when all is well: valgrind would find that the stack
+   of the worker, which a fork leaves behind, is lost with what it pointed to.
+ */
+static void leave_at_once(void)
+{
+    kill(getpid(), SIGKILL);
+}
+
+static bool left_at_once(pid_t pid)
+{
+    int status;
+
+    return waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) &&
+           WTERMSIG(status) == SIGKILL;
+}
+
 /* A refresh is by another process: this one has the table open. */
 static void refresh_elsewhere(const char *entry)
 {
-    int status = 1;
     pid_t pid = fork();
 
     ck_assert_int_ge(pid, 0);
     if (pid == 0) {
         refresh(entry);
-        _exit(0);
+        leave_at_once();
     }
-    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-    ck_assert_int_eq(status, 0);
+    ck_assert(left_at_once(pid));
 }
 
 static const char *const new_sets[] = {
@@ -654,7 +669,7 @@ static pid_t hold_the_cache(int *until)
         if (fd < 0 || fcntl(fd, F_SETLKW, &l) != 0 ||
             read(ends[0], &byte, 1) != 0)
             _exit(1);
-        _exit(0);
+        leave_at_once();
     }
     close(ends[0]);
     *until = ends[1];
@@ -663,7 +678,7 @@ static pid_t hold_the_cache(int *until)
 
 static bool is_said(struct mxhop *mx, const char *what)
 {
-    uint64_t until_ms = clock_boot_ms() + 20000;
+    uint64_t until_ms = clock_boot_ms() + 40000;
 
     while (clock_boot_ms() < until_ms) {
         text_of(mx, "null.example"); /* always the long way */
@@ -678,15 +693,14 @@ static bool is_said(struct mxhop *mx, const char *what)
 START_TEST(a_cache_that_takes_nothing_is_mentioned_once)
 {
     struct mxhop *mx = open_handle();
-    int until, status;
+    int until;
     pid_t pid = hold_the_cache(&until);
 
     said[0] = '\0';
     ck_assert(is_said(mx, "cannot be written"));
     ck_assert_ptr_null(strstr(strstr(said, "cannot") + 1, "cannot"));
     close(until);
-    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-    ck_assert_int_eq(status, 0);
+    ck_assert(left_at_once(pid));
     ck_assert(is_said(mx, "is written again"));
     mxhop_close(&mx);
 }
@@ -806,7 +820,7 @@ int main(void)
     tcase_add_test(tc, threads_with_a_handle_each);
     suite_add_tcase(s, tc);
     tcase_add_checked_fixture(timed, set_up, tear_down);
-    tcase_set_timeout(timed, 60);
+    tcase_set_timeout(timed, 120);
     tcase_add_test(timed, ends_with_the_ttl_of_the_mx_set);
     tcase_add_test(timed, ends_with_the_ttl_of_an_address);
     tcase_add_test(timed, ends_with_the_lack_of_an_address);
