@@ -24,7 +24,9 @@
 #include "util/buf.h"
 #include "util/clock.h"
 #include "util/err.h"
+#include "util/hash.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -34,6 +36,7 @@
 #define PROBE_MS     10000u /* at most; else refresh_ms */
 #define PAUSE_MIN_MS 1000u
 #define PAUSE_MAX_MS 60000u
+#define FOUND_MAX    65536u /* octets of findings */
 
 struct follower {
     const struct follow_options *o;
@@ -55,7 +58,7 @@ struct follower {
     bool resume;             /* begin anew from what the table holds */
     struct ovtable_where at; /* what is staged is what is new since then */
 
-    struct buf said; /* what was found wrong with a set that was read whole */
+    uint64_t said; /* hash of what was found wrong with a set, read whole */
 };
 
 static void tell_well(struct follower *f, const char *uri)
@@ -264,35 +267,52 @@ static enum mxhop_status run_sync(struct follower *f, struct mxhop_error *err)
 
 /* ---- a server that does not ---- */
 
+struct found {        /* wrong in a set that was read whole */
+    struct buf first; /* DN and text, each with its NUL */
+    unsigned more;    /* for which there was no room */
+    uint64_t hash;    /* of all */
+};
+
 static void keep_finding(void *ctx, const struct finding *found)
 {
-    buf_printf(ctx, "%s%c%s%c", found->dn, '\0', found->text, '\0');
+    struct found *k = ctx;
+
+    k->hash = hash_bytes(k->hash, found->dn, strlen(found->dn));
+    k->hash = hash_bytes(k->hash, found->text, strlen(found->text));
+    if (k->first.len < FOUND_MAX)
+        buf_printf(&k->first, "%s%c%s%c", found->dn, '\0', found->text, '\0');
+    else
+        k->more++;
 }
 
 /* The same again is no news. */
-static void report_news(struct follower *f, struct buf *found)
+static void report_news(struct follower *f, const struct found *k)
 {
     const struct compile_options *o = f->o->compile;
-    bool news = !found->failed &&
-                (found->len != f->said.len ||
-                 (found->len > 0 &&
-                  memcmp(found->data, f->said.data, found->len) != 0));
+    struct finding one;
+    char text[80];
 
-    for (size_t at = 0; news && at < found->len;) {
-        struct finding one = {.dn = found->data + at};
-
+    if (k->hash == f->said || k->first.failed)
+        return;
+    f->said = k->hash;
+    for (size_t at = 0; at < k->first.len;) {
+        one = (struct finding){.dn = k->first.data + at};
         one.text = one.dn + strlen(one.dn) + 1;
         at += strlen(one.dn) + 1 + strlen(one.text) + 1;
         o->report(o->ctx, &one);
     }
-    buf_free(&f->said);
-    f->said = *found;
+    if (k->more == 0)
+        return;
+    snprintf(text, sizeof(text), "%u more findings; `mxhop check' lists all",
+             k->more);
+    one = (struct finding){.dn = f->s->base, .text = text};
+    o->report(o->ctx, &one);
 }
 
 static enum mxhop_status read_whole(struct follower *f, struct mxhop_error *err)
 {
     static const struct ldap_reading whole = {.complete = true};
-    struct buf found = {0};
+    struct found found = {0};
     enum mxhop_status status;
 
     stage_clear(&f->stage);
@@ -302,13 +322,12 @@ static enum mxhop_status read_whole(struct follower *f, struct mxhop_error *err)
                              clock_boot_ms() + f->s->timeout_ms, err);
     if (status == MXHOP_OK)
         status = apply(f, &whole, err);
-    if (status != MXHOP_OK) {
-        buf_free(&found);
-        return status;
+    if (status == MXHOP_OK) {
+        report_news(f, &found);
+        tell_well(f, f->conn->uri);
     }
-    report_news(f, &found);
-    tell_well(f, f->conn->uri);
-    return MXHOP_OK;
+    buf_free(&found.first);
+    return status;
 }
 
 /* ---- for ever ---- */

@@ -517,6 +517,24 @@ case_follow_a_server_that_does_not_tell() {
 	assert_eq "$(grep -c 'following' "$SCRATCH/follow.log")" 1 "lines about the state"
 }
 
+# Neither memory nor a log is for all that may be wrong with a directory.
+case_follow_a_directory_that_is_all_wrong() {
+	fresh
+	configure 'override_refresh = 1s'
+	start_slapd one
+	stop one
+	bulk_overrides 1 4000 | sed 's/^mxhopHop:.*/mxhopHop: nothing valid/' | slapd_load one
+	restart_slapd one
+	follow
+	eventually 5 log_has "$SCRATCH/follow.log" "$BASE: [0-9]+ more findings" || fail "no end"
+	[[ $(wc -l <"$SCRATCH/follow.log") -lt 2000 ]] || fail "$(wc -l <"$SCRATCH/follow.log") lines"
+	sleep 2
+	assert_eq "$(grep -c 'more findings' "$SCRATCH/follow.log")" 1 "reports"
+	ldap_set one n1 mxhopHop '[192.0.2.1]'
+	eventually 4 is_routed d1.bulk.test '192.0.2.1\]' || fail "not changed"
+	assert_eq "$(grep -c 'more findings' "$SCRATCH/follow.log")" 2 "reports"
+}
+
 case_follow_a_table_that_others_change() {
 	fresh
 	configure 'override_refresh = 1s'
