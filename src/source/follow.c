@@ -18,15 +18,13 @@
  */
 
 #include "source/follow.h"
+#include "source/findings.h"
 #include "source/ldap_paged.h"
 #include "source/ldap_read.h"
 #include "source/ldap_sync.h"
-#include "util/buf.h"
 #include "util/clock.h"
 #include "util/err.h"
-#include "util/hash.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -36,7 +34,6 @@
 #define PROBE_MS     10000u /* at most; else refresh_ms */
 #define PAUSE_MIN_MS 1000u
 #define PAUSE_MAX_MS 60000u
-#define FOUND_MAX    65536u /* octets of findings */
 
 struct follower {
     const struct follow_options *o;
@@ -58,7 +55,7 @@ struct follower {
     bool resume;             /* begin anew from what the table holds */
     struct ovtable_where at; /* what is staged is what is new since then */
 
-    uint64_t said; /* hash of what was found wrong with a set, read whole */
+    struct findings found; /* in what is staged */
 };
 
 static void tell_well(struct follower *f, const char *uri)
@@ -92,17 +89,26 @@ static void pause_ms(uint64_t ms)
     nanosleep(&t, NULL);
 }
 
-/* Commit what was staged. */
+static void forget(struct follower *f)
+{
+    stage_clear(&f->stage);
+    findings_forget(&f->found);
+}
+
+/* Commit what was staged. What was found wrong with it may be the reason why
+   that is not possible. */
 static enum mxhop_status apply(struct follower *f, const struct ldap_reading *r,
                                struct mxhop_error *err)
 {
-    struct compile_options now = *f->o->compile;
+    const struct compile_options *o = f->o->compile;
+    struct compile_options now = *o;
     struct compile_result result;
     enum mxhop_status status;
 
     now.now_s = clock_wall_s();
     status = compile_staged(&now, &f->stage, r, &result, err);
     f->resume = result.change.superseded;
+    findings_tell(&f->found, f->s->base, o->report, o->ctx);
     compile_free(&result);
     return status;
 }
@@ -253,7 +259,7 @@ static enum mxhop_status run_sync(struct follower *f, struct mxhop_error *err)
 
     do {
         f->resume = false;
-        stage_clear(&f->stage);
+        forget(f);
         status = begin_sync(f, scratch, err);
         if (status == MXHOP_OK)
             status = listen_to(f, err);
@@ -267,66 +273,18 @@ static enum mxhop_status run_sync(struct follower *f, struct mxhop_error *err)
 
 /* ---- a server that does not ---- */
 
-struct found {        /* wrong in a set that was read whole */
-    struct buf first; /* DN and text, each with its NUL */
-    unsigned more;    /* for which there was no room */
-    uint64_t hash;    /* of all */
-};
-
-static void keep_finding(void *ctx, const struct finding *found)
-{
-    struct found *k = ctx;
-
-    k->hash = hash_bytes(k->hash, found->dn, strlen(found->dn));
-    k->hash = hash_bytes(k->hash, found->text, strlen(found->text));
-    if (k->first.len < FOUND_MAX)
-        buf_printf(&k->first, "%s%c%s%c", found->dn, '\0', found->text, '\0');
-    else
-        k->more++;
-}
-
-/* The same again is no news. */
-static void report_news(struct follower *f, const struct found *k)
-{
-    const struct compile_options *o = f->o->compile;
-    struct finding one;
-    char text[80];
-
-    if (k->hash == f->said || k->first.failed)
-        return;
-    f->said = k->hash;
-    for (size_t at = 0; at < k->first.len;) {
-        one = (struct finding){.dn = k->first.data + at};
-        one.text = one.dn + strlen(one.dn) + 1;
-        at += strlen(one.dn) + 1 + strlen(one.text) + 1;
-        o->report(o->ctx, &one);
-    }
-    if (k->more == 0)
-        return;
-    snprintf(text, sizeof(text), "%u more findings; `mxhop check' lists all",
-             k->more);
-    one = (struct finding){.dn = f->s->base, .text = text};
-    o->report(o->ctx, &one);
-}
-
 static enum mxhop_status read_whole(struct follower *f, struct mxhop_error *err)
 {
     static const struct ldap_reading whole = {.complete = true};
-    struct found found = {0};
     enum mxhop_status status;
 
-    stage_clear(&f->stage);
-    f->stage.report = keep_finding;
-    f->stage.ctx = &found;
+    forget(f);
     status = ldap_paged_read(f->conn, &f->stage,
                              clock_boot_ms() + f->s->timeout_ms, err);
     if (status == MXHOP_OK)
         status = apply(f, &whole, err);
-    if (status == MXHOP_OK) {
-        report_news(f, &found);
+    if (status == MXHOP_OK)
         tell_well(f, f->conn->uri);
-    }
-    buf_free(&found.first);
     return status;
 }
 
@@ -339,9 +297,8 @@ static enum mxhop_status follow_server(void *ctx, const char *uri,
     struct follower *f = ctx;
     enum mxhop_status status;
 
-    f->stage = (struct stage){.ldap = f->s,
-                              .report = f->o->compile->report,
-                              .ctx = f->o->compile->ctx};
+    f->stage =
+        (struct stage){.ldap = f->s, .report = findings_keep, .ctx = &f->found};
     f->sync = (struct ldap_sync){0};
     status = ldap_conn_open(&f->conn, f->s, uri, err);
     if (status != MXHOP_OK)
@@ -351,7 +308,7 @@ static enum mxhop_status follow_server(void *ctx, const char *uri,
     if (!f->conn->has_sync || f->sync.unsupported)
         status = read_whole(f, err);
     ldap_conn_close(&f->conn);
-    stage_clear(&f->stage);
+    forget(f);
     return status;
 }
 

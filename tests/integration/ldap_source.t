@@ -564,6 +564,23 @@ case_follow_holds_back_once_what_shrinks() {
 	eventually 10 log_has "$SCRATCH/follow.log" 'following' || fail "not over"
 }
 
+# Why a set is held back is said too, and not at each attempt.
+case_follow_says_once_why_it_holds_back() {
+	local i
+	fresh
+	configure
+	start_slapd one syncprov=100
+	bulk_overrides 1 4 | ldap_add one
+	follow
+	for i in {1..3}; do
+		printf '%s\n' "dn: cn=n$i,$BASE" 'changetype: modify' 'replace: mxhopHop' 'mxhopHop: wrong wrong' ''
+	done | ldap_modify one
+	eventually 3 log_has "$SCRATCH/follow.log" 'held back' || fail "not held back"
+	sleep 4
+	assert_eq "$(grep -c "cn=n.,$BASE: mxhopHop" "$SCRATCH/follow.log")" 3 "findings"
+	assert_eq "$(wc -l <"$SCRATCH/follow.log")" 5 "lines"
+}
+
 case_follow_holds_back_what_shrinks_in_steps() {
 	local i
 	fresh
