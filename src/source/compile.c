@@ -131,8 +131,8 @@ static enum mxhop_status settle(struct stage *s, const struct ldap_reading *r,
     d_r->complete = r->complete;
     d_r->since = r->since;
     d_r->fingerprint = ldap_settings_fingerprint(s->ldap);
-    d_r->cookie = r->cookie;
-    d_r->cookie_len = r->cookie_len;
+    d_r->cookie = r->cookie.text;
+    d_r->cookie_len = r->cookie.len;
     return MXHOP_OK;
 }
 

@@ -119,16 +119,15 @@ static enum mxhop_status commit(struct follower *f, struct mxhop_error *err)
 {
     struct ldap_reading r = {.complete = f->sync.complete,
                              .since = &f->at,
-                             .cookie_len = f->sync.cookie_len};
+                             .cookie = f->sync.cookie};
     enum mxhop_status status;
 
-    memcpy(r.cookie, f->sync.cookie, r.cookie_len);
     status = apply(f, &r, err);
     if (status != MXHOP_OK)
         return status;
     f->at.fingerprint = ldap_settings_fingerprint(f->s);
-    memcpy(f->at.cookie, r.cookie, r.cookie_len);
-    f->at.cookie_len = r.cookie_len;
+    memcpy(f->at.cookie, r.cookie.text, r.cookie.len);
+    f->at.cookie_len = r.cookie.len;
     ldap_sync_committed(&f->sync);
     f->first_done = true;
     f->changed_ms = 0;

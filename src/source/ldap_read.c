@@ -76,8 +76,7 @@ static enum mxhop_status run_sync(struct reader *d, struct ldap_sync *y,
 static void keep(struct ldap_reading *r, const struct ldap_sync *y)
 {
     r->complete = y->complete;
-    memcpy(r->cookie, y->cookie, y->cookie_len);
-    r->cookie_len = y->cookie_len;
+    r->cookie = y->cookie;
 }
 
 /* *paged_r: the search is none that the server synchronizes. */

@@ -4,13 +4,12 @@
 #define SOURCE_LDAP_READ_H
 
 #include "source/stage.h"
-#include "source/sync_control.h"
+#include "source/sync_cookie.h"
 
 struct ldap_reading {
     bool complete;                     /* as in struct ovtable_delta, */
     const struct ovtable_where *since; /* as is this; the caller's */
-    unsigned char cookie[SYNC_COOKIE_MAX];
-    size_t cookie_len;
+    struct sync_cookie cookie;
 };
 
 /* Call fn for each server, in order, until it succeeds. If none does, *err has

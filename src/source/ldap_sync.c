@@ -35,38 +35,16 @@ static enum mxhop_status refuse(struct ldap_sync *y, const char *what,
                    what);
 }
 
-static void set_cookie(struct ldap_sync *y, struct sync_bytes cookie)
+/* Of the refresh a cookie is for all of it; afterwards for one change. */
+static void take_cookie(struct ldap_sync *y, struct sync_bytes cookie)
 {
     if (cookie.len == 0)
         return;
-    memcpy(y->cookie, cookie.data, cookie.len);
-    y->cookie_len = cookie.len;
+    if (y->refreshed)
+        sync_cookie_advance(&y->cookie, cookie);
+    else
+        sync_cookie_set(&y->cookie, cookie);
     y->changed = y->changed || y->refreshed;
-}
-
-/*
- * In a cookie of OpenLDAP ("rid=000,sid=001,csn=...") sid is the server that
- * made it. In one that it receives, it takes sid for the server that asks, and
- * does not tell it of changes that came from there. We are no server: without
- * sid another provider of the same set tells us everything. Cookies of other
- * makes stay as they are.
- */
-static void drop_sender(struct ldap_sync *y)
-{
-    unsigned char *at, *end;
-    size_t rest;
-
-    if (y->cookie_len < 4 || memcmp(y->cookie, "rid=", 4) != 0)
-        return;
-    at = memmem(y->cookie, y->cookie_len, ",sid=", 5);
-    if (at == NULL)
-        return;
-    rest = y->cookie_len - (size_t)(at - y->cookie) - 1;
-    end = memchr(at + 1, ',', rest);
-    rest = end != NULL ? y->cookie_len - (size_t)(end - y->cookie) : 0;
-    if (rest > 0)
-        memmove(at, end, rest);
-    y->cookie_len = (size_t)(at - y->cookie) + rest;
 }
 
 enum mxhop_status ldap_sync_begin(struct ldap_sync *y, struct ldap_conn *conn,
@@ -84,10 +62,11 @@ enum mxhop_status ldap_sync_begin(struct ldap_sync *y, struct ldap_conn *conn,
         .persist = mode == SYNC_REFRESH_AND_PERSIST,
         .from_scratch = cookie_len == 0,
     };
-    set_cookie(y, (struct sync_bytes){cookie, cookie_len});
-    drop_sender(y);
-    status = sync_request(mode, (struct sync_bytes){y->cookie, y->cookie_len},
-                          &control.ldctl_value);
+    sync_cookie_set(&y->cookie, (struct sync_bytes){cookie, cookie_len});
+    sync_cookie_drop_sender(&y->cookie);
+    status =
+        sync_request(mode, (struct sync_bytes){y->cookie.text, y->cookie.len},
+                     &control.ldctl_value);
     if (status != MXHOP_OK)
         return err_nomem(err);
     status = ldap_conn_search(conn, &control, &y->msgid, err);
@@ -170,7 +149,7 @@ static enum mxhop_status take_entry(struct ldap_sync *y, LDAPMessage *m,
     } else {
         status = stage_state(y, m, &e, err);
         y->changed = y->changed || y->refreshed;
-        set_cookie(y, e.cookie);
+        take_cookie(y, e.cookie);
     }
     ldap_controls_free(controls);
     return status;
@@ -200,6 +179,7 @@ static enum mxhop_status take_info(struct ldap_sync *y,
 {
     enum mxhop_status status = MXHOP_OK;
 
+    take_cookie(y, info->cookie);
     switch (info->kind) {
     case SYNC_NEW_COOKIE:
         break;
@@ -223,7 +203,6 @@ static enum mxhop_status take_info(struct ldap_sync *y,
         return status;
     if (y->refreshed && !y->persist)
         return refuse(y, "the refresh is over before its result", err);
-    set_cookie(y, info->cookie);
     return MXHOP_OK;
 }
 
@@ -268,7 +247,7 @@ static enum mxhop_status take_done(struct ldap_sync *y, LDAPControl **controls,
         return refuse(y, "the server ended it", err);
     if (control == NULL || !sync_parse_done(&control->ldctl_value, &done))
         return refuse(y, "the result has no valid sync done control", err);
-    set_cookie(y, done.cookie);
+    take_cookie(y, done.cookie);
     y->complete = y->complete || y->from_scratch;
     if (!y->complete && !done.refresh_deletes)
         status = end_present_phase(y, err);

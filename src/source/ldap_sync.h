@@ -7,6 +7,7 @@
 #include "source/ldap_entry.h"
 #include "source/stage.h"
 #include "source/sync_control.h"
+#include "source/sync_cookie.h"
 
 struct ldap_sync {
     struct ldap_conn *conn; /* the caller's, as is stage */
@@ -15,12 +16,11 @@ struct ldap_sync {
     int msgid;
     bool persist, from_scratch;
 
-    bool refreshed; /* the refresh stage is over, and well */
-    bool complete;  /* what was not mentioned in it does not exist */
-    bool changed;   /* something was staged after it */
-    bool present;   /* an entry was named as one that is left */
-    unsigned char cookie[SYNC_COOKIE_MAX]; /* where the server stands */
-    size_t cookie_len;
+    bool refreshed;            /* the refresh stage is over, and well */
+    bool complete;             /* what was not mentioned in it does not exist */
+    bool changed;              /* something was staged after it */
+    bool present;              /* an entry was named as one that is left */
+    struct sync_cookie cookie; /* where the server stands */
 
     /* Why ldap_sync_message() failed, for those who can go on. */
     bool must_reload; /* the cookie is of no use: begin without one */

@@ -490,6 +490,35 @@ case_follow_a_server_that_tells() {
 	assert_eq "$(wc -l <"$SCRATCH/follow.log")" 2 "lines"
 }
 
+# A change has a cookie that tells how far its own server has come; what was
+# read of the other one is not read again because of that.
+case_follow_one_of_two_providers() {
+	local before peers=(peer=ldap://127.0.0.1:1391 peer=ldap://127.0.0.1:1392)
+	fresh
+	wipe_slapd two
+	configure 'ldap_server_host = ldap://127.0.0.1:1391'
+	start_slapd one port=1391 id=1 syncprov=100 "${peers[@]}"
+	start_slapd two port=1392 id=2 syncprov=100 empty=yes "${peers[@]}"
+	eventually 10 ldap_as_admin ldapsearch two -b "$BASE" -s base 1.1 >/dev/null || fail "no copy"
+	bulk_overrides 1 20 | ldap_add one
+	bulk_overrides 21 40 | ldap_add two
+	follow
+	eventually 10 is_routed d40.bulk.test '192.0.2.40\]' || fail "not read"
+	ldap_set one n1 mxhopHop '[192.0.2.91]'
+	eventually 5 is_routed d1.bulk.test '192.0.2.91\]' || fail "no change of one"
+	ldap_set two n21 mxhopHop '[192.0.2.92]'
+	eventually 5 is_routed d21.bulk.test '192.0.2.92\]' || fail "no change of two"
+	stop follow
+	before=$(wc -l <"$SCRATCH/one.log")
+	ldap_set one n2 mxhopHop '[192.0.2.93]'
+	refresh
+	assert_match "$OUTPUT" ': 40 entries, '
+	assert_match "$(tail -n "+$before" "$SCRATCH/one.log")" 'SEARCH RESULT .*nentries=1 .*SEARCH RESULT .*nentries=1 '
+	refute_match "$(tail -n "+$before" "$SCRATCH/one.log")" 'nentries=[0-9]{2}'
+	assert_match "$(route d2.bulk.test)" '192.0.2.93\]'
+	stop two
+}
+
 # Many changes, few commits.
 case_follow_commits_together_what_comes_together() {
 	local version

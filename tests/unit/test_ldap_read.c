@@ -104,8 +104,8 @@ static const char *committed(void)
     for (size_t i = 0; i < delta.n_present; i++)
         n += snprintf(text + n, sizeof(text) - n, "=%d ", delta.present[i][0]);
     snprintf(text + n, sizeof(text) - n, "%s %.*s",
-             reading.complete ? "all" : "changes", (int)reading.cookie_len,
-             (const char *)reading.cookie);
+             reading.complete ? "all" : "changes", (int)reading.cookie.len,
+             reading.cookie.text);
     return text;
 }
 
