@@ -4,7 +4,8 @@
  * A mirror holds all entries, so what a table asks for one key must be asked
  * for any: (attr=%s) becomes (attr=*), and attr is what the keys are in. That
  * is the same set only where the key stands alone in one comparison of
- * equality, of one attribute, and not below a "not". Anything else is refused,
+ * equality, of one attribute, not below a "not", and where an entry must have
+ * the key to be found: in each branch of an "or". Anything else is refused,
  * because a mirror of something else would send mail elsewhere.
  */
 
@@ -17,9 +18,15 @@
 
 #define DEPTH_MAX 64
 
+struct level {
+    char kind;      /* & | ! or the first octet of a comparison */
+    bool negated;   /* here, or further out */
+    bool needs_key; /* what was read of it matches entries with the key only */
+};
+
 struct walk {
     struct buf filter, attribute;
-    bool negated[DEPTH_MAX + 1]; /* at this depth, or further out */
+    struct level level[DEPTH_MAX + 1]; /* 0: around the filter, as an "and" */
     size_t depth;
     const char *why;
 };
@@ -35,15 +42,27 @@ static void open_paren(struct walk *w, const char *after)
         return;
     }
     w->depth++;
-    w->negated[w->depth] = w->negated[w->depth - 1] || *after == '!';
+    w->level[w->depth] = (struct level){
+        .kind = *after,
+        .negated = w->level[w->depth - 1].negated || *after == '!',
+        .needs_key = *after == '|',
+    };
 }
 
 static void close_paren(struct walk *w)
 {
-    if (w->depth == 0)
+    bool needs_key = w->level[w->depth].needs_key;
+    struct level *out;
+
+    if (w->depth == 0) {
         w->why = "its parentheses do not match";
-    else
-        w->depth--;
+        return;
+    }
+    out = &w->level[--w->depth];
+    if (out->kind == '|')
+        out->needs_key = out->needs_key && needs_key;
+    else if (out->kind != '!')
+        out->needs_key = out->needs_key || needs_key;
 }
 
 /* What stands before "=%s)" in what was written so far. */
@@ -62,7 +81,8 @@ static void take_key(struct walk *w)
         w->why = "%s is not alone in a comparison, as in (attribute=%s)";
         return;
     }
-    if (w->negated[w->depth]) {
+    w->level[w->depth].needs_key = true;
+    if (w->level[w->depth].negated) {
         w->why = "%s stands below a \"not\"";
         return;
     }
@@ -106,6 +126,9 @@ static void walk(struct walk *w, const char *p)
         w->why = "its parentheses do not match";
     if (w->why == NULL && w->attribute.len == 0)
         w->why = "it has no %s, and is the same for every key";
+    if (w->why == NULL && !w->level[0].needs_key)
+        w->why = "it finds entries of other keys, too: %s is not in each "
+                 "branch of an \"or\"";
 }
 
 enum mxhop_status ldap_filter_mirror(const char *query_filter, char **filter_r,

@@ -19,6 +19,10 @@ static const struct {
     {"(|(mail=%s)(&(x=1)(MAIL=%s)))", "(|(mail=*)(&(x=1)(MAIL=*)))", "mail"},
     {"(&(!(off=TRUE))(dc=%s))", "(&(!(off=TRUE))(dc=*))", "dc"},
     {"(&(share=5%%)(dc=%s))", "(&(share=5%)(dc=*))", "dc"},
+    {"(|(&(dc=%s)(x=1))(&(y=2)(|(dc=%s))))",
+     "(|(&(dc=*)(x=1))(&(y=2)(|(dc=*))))", "dc"},
+    {"(&(|(x=1)(y=2))(dc=%s)(!(off=TRUE)))",
+     "(&(|(x=1)(y=2))(dc=*)(!(off=TRUE)))", "dc"},
     {"(cn;lang-en=%s)", "(cn;lang-en=*)", "cn;lang-en"},
 };
 
@@ -54,6 +58,11 @@ static const struct {
     {"(|(mail=%s)(uid=%s))", "more than one attribute"},
     {"(!(mail=%s))", "below a \"not\""},
     {"(!(&(x=1)(mail=%s)))", "below a \"not\""},
+    {"(|(mail=%s)(type=all))", "other keys"},
+    {"(|(type=all)(mail=%s))", "other keys"},
+    {"(|(&(x=1)(mail=%s))(y=2))", "other keys"},
+    {"(&(x=1)(|(mail=%s)(&(y=2)(z=3))))", "other keys"},
+    {"(|(!(|))(mail=%s))", "other keys"},
     {"(&(mail=%s)", "do not match"},
     {"(mail=%s))", "do not match"},
 };
