@@ -41,6 +41,7 @@ static void open_paren(struct walk *w, const char *after)
         w->why = "its parentheses are nested too deeply";
         return;
     }
+    after += strspn(after, " \t\n"); /* as libldap does */
     w->depth++;
     w->level[w->depth] = (struct level){
         .kind = *after,

@@ -63,6 +63,8 @@ static const struct {
     {"(|(&(x=1)(mail=%s))(y=2))", "other keys"},
     {"(&(x=1)(|(mail=%s)(&(y=2)(z=3))))", "other keys"},
     {"(|(!(|))(mail=%s))", "other keys"},
+    {"( \t| (mail=%s)(type=all))", "other keys"},
+    {"(& (x=1)( ! (mail=%s)))", "below a \"not\""},
     {"(&(mail=%s)", "do not match"},
     {"(mail=%s))", "do not match"},
 };
