@@ -17,7 +17,8 @@ struct ldap_conn {
     bool has_sync, has_paging; /* in the rootDSE's supportedControl */
 };
 
-/* Connect, begin TLS, bind, read the rootDSE. On error *c_r is NULL. */
+/* ldap_open.c: connect, begin TLS, bind, read the rootDSE. On error *c_r is
+ * NULL. */
 enum mxhop_status ldap_conn_open(struct ldap_conn **c_r,
                                  const struct ldap_settings *s, const char *uri,
                                  struct mxhop_error *err);
@@ -26,7 +27,10 @@ void ldap_conn_close(struct ldap_conn **c);
 /* Begin the search of the settings, with one more control. */
 enum mxhop_status ldap_conn_search(struct ldap_conn *c, LDAPControl *control,
                                    int *msgid_r, struct mxhop_error *err);
-/* Begin a read of the rootDSE: is the server alive? */
+/* Begin a read of the rootDSE; the same for no attribute of it: is the server
+   alive? */
+enum mxhop_status ldap_conn_root(struct ldap_conn *c, char **attributes,
+                                 int *msgid_r, struct mxhop_error *err);
 enum mxhop_status ldap_conn_probe(struct ldap_conn *c, int *msgid_r,
                                   struct mxhop_error *err);
 
@@ -52,5 +56,9 @@ struct ldap_result {
 enum mxhop_status ldap_conn_result(struct ldap_conn *c, LDAPMessage *m,
                                    const char *doing, struct ldap_result *r,
                                    struct mxhop_error *err);
+
+/* An error of ours for a result code of libldap's, with its words. */
+enum mxhop_status ldap_conn_fail(struct ldap_conn *c, const char *doing,
+                                 int code, struct mxhop_error *err);
 
 #endif
