@@ -314,8 +314,8 @@ static void explain_result(const struct lookup *l,
     if (!render_postfix(route, out))
         buf_puts(out, "(not found: Postfix routes as without mxhop)");
     buf_puts(out, "\n   exim       ");
-    if (!render_exim(route, out))
-        buf_puts(out, "(empty: the router declines)");
+    if (!render_exim(route, out) && !render_exim_fate(route, out))
+        buf_puts(out, "(empty: the routers decline)");
 }
 
 static void explain(const struct lookup *l, const struct mxhop_route *route,

@@ -373,6 +373,7 @@ case_exit_statuses() {
 	assert_status 1 mxhop lookup '[192.0.2.1]'
 	assert_status 69 mxhop lookup null.test
 	assert_status 69 mxhop trace null.test
+	assert_match "$OUTPUT" 'exim +:fail: 550 5\.1\.10 Domain null\.test'
 	assert_status 69 mxhop lookup three.test null.test nowhere.invalid
 	conf 'dns_servers = 127.0.0.56:53' 'on_dns_failure = defer'
 	assert_status 75 mxhop lookup three.test
