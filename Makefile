@@ -44,7 +44,7 @@ ALL_LDFLAGS = -pthread -Wl,-z,relro,-z,now -fno-lto $(SANITIZE) $(LDFLAGS)
 LIBS     := -lresolv $(shell $(PKG_CONFIG) --libs lmdb libidn2 2>/dev/null || echo -llmdb -lidn2)
 CLI_LIBS := -lldap -llber -lpsl
 
-# Data plane, in order of dependency (hacking.md); then the control plane.
+# Data plane, in order of dependency (architecture.md); then the control plane.
 CORE    := route store dns wire conf model util
 CORE_O  := $(patsubst src/%.c,$(B)/obj/%.o,\
 	$(wildcard $(addprefix src/,$(addsuffix /*.c,$(CORE))) src/*.c))
