@@ -42,6 +42,8 @@ void cli_complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Complain about the arguments and return EXIT_USAGE. */
 int cli_usage(const char *command, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+/* The same about the option that getopt_long(3) stopped at. */
+int cli_bad_option(const char *command, const char *option);
 /* Complain with err->text and return the exit status that fits its code. */
 int cli_fail(const struct mxhop_error *err);
 int cli_status(enum mxhop_disposition disposition);

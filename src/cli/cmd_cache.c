@@ -178,8 +178,10 @@ static int run_action(enum action action, const char *config, int argc,
     int opt;
 
     while ((opt = getopt_long(argc, argv, "+", options, NULL)) != -1) {
-        if (opt != 'f' || !actions[action].has_format)
-            return cli_usage("cache", "unknown option");
+        if (opt != 'f')
+            return cli_bad_option("cache", argv[optind - 1]);
+        if (!actions[action].has_format)
+            return cli_usage("cache", "cache %s has no --format", argv[0]);
         if (!cli_read_format("cache", optarg, &json))
             return EXIT_USAGE;
     }

@@ -136,7 +136,7 @@ int cmd_check(const char *config, int argc, char **argv)
 
     while ((opt = getopt_long(argc, argv, "+", options, NULL)) != -1) {
         if (opt != 'd')
-            return cli_usage("check", "unknown option");
+            return cli_bad_option("check", argv[optind - 1]);
         defaults = true;
     }
     if (argc - optind > (defaults ? 0 : 1))

@@ -112,7 +112,7 @@ int cmd_lookup(const char *config, int argc, char **argv)
 
     while ((opt = getopt_long(argc, argv, "+", options, NULL)) != -1) {
         if (opt != 'f')
-            return cli_usage("lookup", "unknown option");
+            return cli_bad_option("lookup", argv[optind - 1]);
         format = find_format(optarg);
         if (format == N_FORMATS)
             return cli_usage("lookup",

@@ -205,8 +205,11 @@ static int run_action(const struct action *a, const char *config, int argc,
     int opt, status;
 
     while ((opt = getopt_long(argc, argv, "+", options, NULL)) != -1) {
-        if (opt != 'f' || a->formats[0] == '\0')
-            return cli_usage("overrides", "unknown option");
+        if (opt != 'f')
+            return cli_bad_option("overrides", argv[optind - 1]);
+        if (a->formats[0] == '\0')
+            return cli_usage("overrides", "overrides %s has no --format",
+                             argv[0]);
         if (!read_format(a, optarg, &format))
             return EXIT_USAGE;
     }

@@ -162,7 +162,7 @@ int cmd_refresh(const char *config, int argc, char **argv)
 
     while ((opt = getopt_long(argc, argv, "+", options, NULL)) != -1) {
         if (opt != 'f' && opt != 'F')
-            return cli_usage("refresh", "unknown option");
+            return cli_bad_option("refresh", argv[optind - 1]);
         force = force || opt == 'f';
         stay = stay || opt == 'F';
     }

@@ -238,7 +238,7 @@ int cmd_survey(const char *config, int argc, char **argv)
             ok = cli_read_number("survey", "limit", optarg, 0, UINT_MAX,
                                  &s.limit);
         else
-            return cli_usage("survey", "unknown option");
+            return cli_bad_option("survey", argv[optind - 1]);
     }
     if (!ok)
         return EXIT_USAGE;

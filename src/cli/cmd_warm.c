@@ -76,7 +76,7 @@ int cmd_warm(const char *config, int argc, char **argv)
 
     while ((opt = getopt_long(argc, argv, "+", options, NULL)) != -1) {
         if (opt != 'j')
-            return cli_usage("warm", "unknown option");
+            return cli_bad_option("warm", argv[optind - 1]);
         if (!cli_read_number("warm", "jobs", optarg, 1, BULK_JOBS_MAX, &jobs))
             return EXIT_USAGE;
     }

@@ -44,6 +44,12 @@ int cli_usage(const char *command, const char *fmt, ...)
     return EXIT_USAGE;
 }
 
+int cli_bad_option(const char *command, const char *option)
+{
+    return cli_usage(command, "%s: no such option, or its argument is missing",
+                     option);
+}
+
 int cli_fail(const struct mxhop_error *err)
 {
     static const int statuses[] = {

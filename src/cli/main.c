@@ -104,5 +104,6 @@ int main(int argc, char **argv)
     argc -= optind;
     argv += optind;
     optind = 0; /* a fresh scan, for the subcommand's own options */
+    opterr = 0; /* getopt would name the subcommand as the program */
     return finish(command->run(config, argc, argv));
 }

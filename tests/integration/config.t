@@ -122,6 +122,10 @@ case_usage_errors() {
 	assert_status 64 mxhop frobnicate
 	assert_match "$OUTPUT" 'unknown command "frobnicate"'
 	assert_status 64 mxhop check --frob
+	assert_eq "$OUTPUT" 'mxhop: --frob: no such option, or its argument is missing
+mxhop: see mxhop --help for the arguments of check'
+	assert_status 64 mxhop warm --jobs
+	assert_match "$OUTPUT" '^mxhop: --jobs: no such option, or its argument is missing'
 	assert_status 64 mxhop check one two
 	assert_status 64 mxhop check --defaults file
 	assert_status 64 mxhop lookup
