@@ -49,7 +49,7 @@ static unsigned below(unsigned n)
     return (unsigned)random() % n;
 }
 
-static const char *key_text(unsigned k)
+static const char *some_key(unsigned k)
 {
     static char text[300];
     static const char *const form[] = {"k%u.example", ".k%u.example",
@@ -88,7 +88,7 @@ static void fill(struct slot *s)
         override_free(&s->o);
         set_dn(s);
         for (unsigned n = below(4); n > 0; n--)
-            strlist_add(&s->o.keys, key_text(below(KEYS)));
+            strlist_add(&s->o.keys, some_key(below(KEYS)));
         if (below(4) == 0)
             strlist_add(&s->o.exchanges, exchange_text(below(EXCHANGES)));
         s->o.enabled = below(5) != 0;
@@ -299,7 +299,7 @@ static void check_table(uint64_t version)
     ck_assert_int_eq(info.has_exchanges, model_has_exchanges());
     for (unsigned i = 0; i < 5; i++) {
         for (unsigned k = 0; k < KEYS; k++)
-            check_key(t, s, OVTABLE_BY_KEY, key_text(k), times_s[i]);
+            check_key(t, s, OVTABLE_BY_KEY, some_key(k), times_s[i]);
         for (unsigned k = 0; k < EXCHANGES; k++)
             check_key(t, s, OVTABLE_BY_EXCHANGE, exchange_text(k), times_s[i]);
     }
