@@ -169,6 +169,13 @@ install_slapd() { # NAME URL
 	restart_slapd "$name"
 }
 
+# Not by ldapdelete: with syncprov that is a change as others are.
+empty_slapd() { # NAME
+	stop "$1"
+	rm "$SCRATCH/$1.db"/*.mdb
+	restart_slapd "$1"
+}
+
 ldap_as_root() { # COMMAND NAME [OPTION...]
 	local command=$1 name=$2
 	shift 2

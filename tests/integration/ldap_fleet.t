@@ -45,16 +45,19 @@ make_directories() {
 	for d in d1 d2; do
 		on $d install_slapd ldap ldap://$d.mxhop.test
 	done
-	echo "$SUFFIX" | on d2 ldap_as_admin ldapdelete ldap
 	for d in d1 d2; do
 		on $d ldap_as_root ldapadd ldap <"$ROOT/contrib/ldap/mxhop.ldif"
 		shipped provider.ldif | on $d ldap_as_root ldapmodify ldap
+	done
+	on d2 empty_slapd ldap
+	for d in d1 d2; do
 		ldap_certificate $d
 		server_certificate $d | on $d ldap_as_root ldapmodify ldap
 		shipped multi-provider.ldif | on $d ldap_as_root ldapmodify ldap
 	done
 	shipped tree.ldif | on d1 ldap_as_admin ldapadd ldap
-	replicator | on d1 ldap_as_admin ldapadd ldap
+	shipped replicator.ldif | on d1 ldap_as_admin ldapadd ldap
+	on d1 ldap_as_admin ldappasswd ldap -s secret "cn=replicator,$SUFFIX"
 	on d1 ldap_as_admin ldappasswd ldap -s "$READER_PW" "$READER"
 	bulk_overrides 1 600 | on d1 ldap_add ldap # more than slapd gives to anybody
 	change d1 add start '[192.0.2.1]'
@@ -72,9 +75,6 @@ server_certificate() { # NAME
 		'add: olcTLSCertificateFile' "olcTLSCertificateFile: $SCRATCH/$1.pem" - \
 		'add: olcTLSCertificateKeyFile' "olcTLSCertificateKeyFile: $SCRATCH/$1.key"
 }
-
-# Who is written about there in a comment.
-replicator() { shipped multi-provider.ldif | sed -n '/^#     dn: /,/^$/s/^#     //p'; }
 
 # Postfix, a place to deliver to, and mxhop following these servers.
 start_mta() { # HOST URI...
