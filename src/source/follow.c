@@ -41,7 +41,8 @@ struct follower {
     bool well;     /* what was said last about the directory */
     char uri[256]; /* and of which server that was; "": nothing yet */
     bool ready;
-    uint64_t wait_ms; /* before the next attempt, if this one fails */
+    enum mxhop_status fault; /* if not well: what was said then */
+    uint64_t wait_ms;        /* before the next attempt, if this one fails */
 
     /* The present connection. */
     struct ldap_conn *conn;
@@ -68,10 +69,16 @@ static void tell_well(struct follower *f, const char *uri)
     strncpy(f->uri, uri, sizeof(f->uri) - 1);
 }
 
-static void tell_fault(struct follower *f, const char *why)
+/* Not each attempt; but where a server that was away is back and wants another
+   password, that must be said too. */
+static void tell_fault(struct follower *f, const struct mxhop_error *why)
 {
-    if (f->well || !f->ready)
-        f->o->state(f->o->ctx, false, why);
+    bool passes = why->code == MXHOP_ERR_IO || why->code == MXHOP_ERR_TIMEOUT;
+
+    if (!f->well && f->ready && (passes || why->code == f->fault))
+        return;
+    f->o->state(f->o->ctx, false, why->text);
+    f->fault = why->code;
     f->well = false;
 }
 
@@ -323,7 +330,7 @@ void follow_directory(const struct follow_options *options)
             ldap_each_server(f.s, follow_server, &f, &err);
 
         if (status != MXHOP_OK)
-            tell_fault(&f, err.text);
+            tell_fault(&f, &err);
         end_attempt(&f);
         if (status == MXHOP_OK) {
             pause_ms(options->refresh_ms);
