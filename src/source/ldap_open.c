@@ -14,6 +14,7 @@
 
 #include "source/ldap_conn.h"
 #include "source/ldap_error.h"
+#include "source/ldap_password.h"
 #include "util/clock.h"
 #include "util/err.h"
 
@@ -197,22 +198,35 @@ static enum mxhop_status start_tls(struct ldap_conn *c, struct mxhop_error *err)
     return status == MXHOP_OK ? begin_tls(c, err) : status;
 }
 
+static enum mxhop_status send_bind(struct ldap_conn *c, const char *mechanism,
+                                   const char *dn, char *secret,
+                                   struct mxhop_error *err)
+{
+    struct berval value = {strlen(secret), secret};
+    int msgid,
+        code = ldap_sasl_bind(c->ld, dn, mechanism, &value, NULL, NULL, &msgid);
+
+    return code == LDAP_SUCCESS ? finish(c, msgid, "bind", NULL, err)
+                                : ldap_conn_fail(c, "bind", code, err);
+}
+
 static enum mxhop_status bind_as(struct ldap_conn *c, struct mxhop_error *err)
 {
     const struct ldap_settings *s = c->settings;
-    bool external = s->bind == DIR_BIND_EXTERNAL;
-    struct berval secret = {0, (char *)""};
-    int msgid, code;
+    char text[LDAP_PASSWORD_SIZE] = "";
+    enum mxhop_status status;
 
     if (s->bind == DIR_BIND_NONE)
         return MXHOP_OK;
-    if (!external)
-        secret = (struct berval){strlen(s->bind_pw), s->bind_pw};
-    code = ldap_sasl_bind(c->ld, external ? NULL : s->bind_dn,
-                          external ? "EXTERNAL" : LDAP_SASL_SIMPLE, &secret,
-                          NULL, NULL, &msgid);
-    return code == LDAP_SUCCESS ? finish(c, msgid, "bind", NULL, err)
-                                : ldap_conn_fail(c, "bind", code, err);
+    if (s->bind == DIR_BIND_EXTERNAL)
+        return send_bind(c, "EXTERNAL", NULL, text, err);
+    if (*s->bind_pw_file == '\0')
+        return send_bind(c, LDAP_SASL_SIMPLE, s->bind_dn, s->bind_pw, err);
+    status = ldap_password_read(s->bind_pw_file, text, err);
+    if (status == MXHOP_OK)
+        status = send_bind(c, LDAP_SASL_SIMPLE, s->bind_dn, text, err);
+    explicit_bzero(text, sizeof(text));
+    return status;
 }
 
 static void note_controls(struct ldap_conn *c, LDAPMessage *entry)

@@ -6,28 +6,27 @@
  * a password does not leave in clear because TLS was forgotten in one of two
  * places without anybody saying so.
  *
- * The password is read from its file once, is wiped when it is no longer
- * needed, and is never in a message.
+ * A password is in no message, and is wiped when it is no longer needed; the
+ * one in a file is read for each connection, and here only to see that it can
+ * be.
  */
 
 #include "source/ldap_settings.h"
+#include "source/ldap_password.h"
 #include "util/buf.h"
 #include "util/err.h"
 #include "util/hash.h"
 #include "util/str.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <ldap.h>
 
-#define PASSWORD_MAX 1024
-#define DEFAULT_CA   "/etc/ssl/certs/ca-certificates.crt"
+#define DEFAULT_CA "/etc/ssl/certs/ca-certificates.crt"
 
 static bool is_set(const char *text)
 {
@@ -110,70 +109,11 @@ enum mxhop_status ldap_file_error(struct mxhop_error *err, const char *name,
                    pw != NULL ? pw->pw_name : "of this process");
 }
 
-static enum mxhop_status file_error(struct mxhop_error *err, const char *path)
-{
-    return ldap_file_error(err, "ldap_bind_pw_file", path);
-}
-
-/* The first line of the file. */
-static enum mxhop_status read_password(int fd, const char *path, char *to,
-                                       struct mxhop_error *err)
-{
-    struct stat st;
-    ssize_t n;
-
-    if (fstat(fd, &st) != 0)
-        return file_error(err, path);
-    if (!S_ISREG(st.st_mode))
-        return err_set(err, MXHOP_ERR_CONFIG,
-                       "ldap_bind_pw_file: %.200s: not a regular file", path);
-    if ((st.st_mode & S_IRWXO) != 0)
-        return err_set(err, MXHOP_ERR_CONFIG,
-                       "ldap_bind_pw_file: %.200s: others have access to it; "
-                       "chmod o= %.200s",
-                       path, path);
-    n = read(fd, to, PASSWORD_MAX + 1);
-    if (n < 0)
-        return file_error(err, path);
-    if (n > PASSWORD_MAX)
-        return err_set(err, MXHOP_ERR_CONFIG,
-                       "ldap_bind_pw_file: %.200s: larger than 1024 octets",
-                       path);
-    to[n] = '\0';
-    to[strcspn(to, "\r\n")] = '\0';
-    if (*to == '\0')
-        return err_set(err, MXHOP_ERR_CONFIG,
-                       "ldap_bind_pw_file: %.200s: its first line is empty; "
-                       "expected the password there",
-                       path);
-    return MXHOP_OK;
-}
-
-static enum mxhop_status load_password(struct ldap_settings *s,
-                                       struct mxhop_error *err)
-{
-    int fd = open(s->bind_pw_file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    char text[PASSWORD_MAX + 2];
-    enum mxhop_status status;
-
-    if (fd < 0)
-        return file_error(err, s->bind_pw_file);
-    status = read_password(fd, s->bind_pw_file, text, err);
-    close(fd);
-    if (status == MXHOP_OK) {
-        free(s->bind_pw);
-        s->bind_pw = strdup(text);
-        if (s->bind_pw == NULL)
-            status = err_nomem(err);
-    }
-    explicit_bzero(text, sizeof(text));
-    return status;
-}
-
 static enum mxhop_status complete_bind(struct ldap_settings *s,
                                        struct mxhop_error *err)
 {
-    enum mxhop_status status;
+    bool has_password = is_set(s->bind_pw_file) || is_set(s->bind_pw);
+    char text[LDAP_PASSWORD_SIZE];
 
     if (s->bind == DIR_BIND_EXTERNAL && is_set(s->sasl_mechs) &&
         !str_ieq(s->sasl_mechs, "EXTERNAL"))
@@ -184,16 +124,19 @@ static enum mxhop_status complete_bind(struct ldap_settings *s,
     if (s->bind != DIR_BIND_SIMPLE)
         return MXHOP_OK;
     if (is_set(s->bind_pw_file)) {
-        status = load_password(s, err);
+        enum mxhop_status status =
+            ldap_password_read(s->bind_pw_file, text, err);
+
+        explicit_bzero(text, sizeof(text));
         if (status != MXHOP_OK)
             return status;
     }
     /* A name without a password would be taken for nobody (RFC 4513 5.1.2),
        and the set for what nobody may see. */
-    if (is_set(s->bind_dn) && !is_set(s->bind_pw))
+    if (is_set(s->bind_dn) && !has_password)
         return fail(err, "ldap_bind_pw_file: empty; ldap_bind_dn needs a "
                          "password, or ldap_bind = none");
-    if (!is_set(s->bind_dn) && is_set(s->bind_pw))
+    if (!is_set(s->bind_dn) && has_password)
         return fail(err, "ldap_bind_dn: empty; expected whose password it is");
     return MXHOP_OK;
 }

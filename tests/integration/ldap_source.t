@@ -593,6 +593,27 @@ case_follow_holds_back_once_what_shrinks() {
 	eventually 10 log_has "$SCRATCH/follow.log" 'following' || fail "not over"
 }
 
+# A password that was changed in both places is used at the next connection.
+case_follow_with_a_new_password() {
+	fresh
+	start_slapd one syncprov=100 \
+		access="to dn.subtree=$BASE by dn.exact=$READER read by * none"
+	override a a.test '[192.0.2.1]' | ldap_add one
+	install -m 0400 /dev/stdin /etc/mxhop/secret <<<"$READER_PW"
+	configure 'ldap_bind = simple' "ldap_bind_dn = $READER" \
+		'ldap_bind_pw_file = /etc/mxhop/secret'
+	follow
+	printf '%s\n' "dn: $READER" 'changetype: modify' 'replace: userPassword' \
+		'userPassword: another' | ldap_modify one
+	restart_slapd one
+	eventually 5 log_has "$SCRATCH/follow.log" 'Invalid credentials' || fail "still welcome"
+	install -m 0400 /dev/stdin /etc/mxhop/secret <<<'another'
+	mark
+	eventually 10 log_has "$SCRATCH/follow.log" 'following' || fail "not tried again"
+	override b b.test '[192.0.2.2]' | ldap_add one
+	eventually 3 is_routed b.test '192.0.2.2\]' || fail "not followed"
+}
+
 # Why a set is held back is said too, and not at each attempt.
 case_follow_says_once_why_it_holds_back() {
 	local i
