@@ -76,6 +76,40 @@ case_nothing_but_what_changed_is_read() {
 	assert_match "$OUTPUT" 'unchanged'
 }
 
+# Gone from the set without being gone: moved away, or no longer found by the
+# filter. The same while somebody follows, and without a session log.
+case_what_leaves_the_set() {
+	local log how
+	configure 'ldap_filter = (&(objectClass=mxhopOverride)(mxhopEnabled=TRUE))'
+	for log in 100 0; do
+		for how in refresh follow; do
+			fresh
+			start_slapd one "syncprov=$log"
+			{
+				override a a.test '[192.0.2.1]' Enabled=TRUE
+				override b b.test '[192.0.2.2]' Enabled=TRUE
+				override c c.test '[192.0.2.3]' Enabled=TRUE
+				override d d.test '[192.0.2.4]' Enabled=TRUE
+				override e e.test '[192.0.2.5]' Enabled=FALSE
+			} | ldap_add one
+			refresh
+			assert_match "$OUTPUT" ': 4 entries'
+			[[ $how == refresh ]] || follow
+			ldap_as_admin ldapmodrdn one -r -s "$SUFFIX" "cn=a,$BASE" cn=a
+			ldap_set one b mxhopEnabled FALSE
+			ldap_set one e mxhopEnabled TRUE
+			[[ $how == follow ]] || refresh
+			eventually 3 is_routed e.test '192.0.2.5\]' || fail "$how, $log: e does not come"
+			eventually 3 is_routed a.test '^$' || fail "$how, $log: a stays"
+			eventually 3 is_routed b.test '^$' || fail "$how, $log: b stays"
+			assert_match "$(route c.test)" '192.0.2.3\]'
+			stop follow
+			refresh
+			assert_match "$OUTPUT" ': 3 entries \(unchanged\)'
+		done
+	done
+}
+
 # The session log holds two deletions; of three the server does not know, so it
 # says who is left.
 case_present_phase() {
