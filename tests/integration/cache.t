@@ -173,6 +173,31 @@ case_it_survives_reload_and_restart() {
 	assert_asked lasting.test 1
 }
 
+# What a thread did from the first miss, which starts the worker, to the last
+# key, of calls that write, lock or make room.
+changing_calls() { # PID
+	awk -v main="$TRACED" '
+		$1 == main && / clone3?\(/ { on = 1 }
+		$1 == main && /read\(0, ""/ { exit }
+		on && /^[0-9]+ +(pwrite|fdatasync|fsync|msync|ftruncate|fallocate|flock|fcntl\(.*F_(OFD_)?SETLK)/ { print }
+	' "$SCRATCH/thread.trace" | awk -v pid="$1" "$2"
+}
+
+# Cold names, and known ones that are noted as used: all of it by the worker.
+case_the_thread_of_the_mta_neither_writes_nor_locks() {
+	local ours workers
+	printf '%s\n' w{1..50}.test w{1..50}.test |
+		strace -f -o "$SCRATCH/thread.trace" setpriv --reuid=postfix \
+			--regid=postfix --clear-groups -- postmap -q - "$M" >"$SCRATCH/w.out"
+	assert_eq "$(grep -c ':\[mx.good.test\]' "$SCRATCH/w.out")" 100
+	read -r TRACED _ <"$SCRATCH/thread.trace"
+	ours=$(changing_calls "$TRACED" '$1 == pid')
+	workers=$(changing_calls "$TRACED" '$1 != pid')
+	assert_eq "$ours" '' "calls of the thread that looks up"
+	assert_match "$workers" 'fcntl.*F_SETLK' "calls of the worker"
+	assert_match "$workers" 'pwrite' "calls of the worker"
+}
+
 # --- one asks, all are answered ---
 
 # A process that reads keys for as long as its input is open: `exec {fd}>&-`.

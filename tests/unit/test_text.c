@@ -52,6 +52,7 @@ static const struct minidns_row rows[] = {
 
 static struct minidns dns;
 static char dir[64], config[96], ldif[96], table[96];
+static const char *families = "ipv4";
 static const char *unreachable = ""; /* name servers to be tried before it */
 
 static void write_file(const char *path, const char *text)
@@ -69,9 +70,9 @@ static void configure(const char *more)
 
     snprintf(text, sizeof(text),
              "dns_servers = %s127.0.0.1:%u\ndns_timeout = 2s\nttl_min = 0\n"
-             "wait_share = 100%%\nlookup_budget = 2s\naddress_families = ipv4\n"
+             "wait_share = 100%%\nlookup_budget = 2s\naddress_families = %s\n"
              "rotate_interval = 1d\ncache = %s/cache\n%s",
-             unreachable, ntohs(dns.addr.sin_port), dir, more);
+             unreachable, ntohs(dns.addr.sin_port), families, dir, more);
     write_file(config, text);
 }
 
@@ -307,17 +308,29 @@ START_TEST(people_read_what_they_asked)
 }
 END_TEST
 
+static const struct {
+    const char *families, *more, *want;
+} other_configurations[] = {
+    {"ipv4", "max_hops = 1\n", ":[mx1.example]"},
+    {"ipv4", "own_names = mx2.example\n", ":[mx1.example]"},
+    {"ipv4", "bogus_networks = 192.0.2.2/32\n", ":[mx1.example]"},
+    {"ipv4", "transport = other\n", "other:[mx1.example], [mx2.example]"},
+    {"ipv6", "", "(none)"},
+};
+
 START_TEST(belongs_to_its_configuration)
 {
     struct mxhop *mx = open_handle();
 
     ck_assert(becomes_free(mx, "a.example", ":[mx1.example], [mx2.example]"));
     mxhop_close(&mx);
-    configure("max_hops = 1\n");
+    families = other_configurations[_i].families;
+    configure(other_configurations[_i].more);
     mx = open_handle();
-    ck_assert_str_eq(text_of(mx, "a.example"), ":[mx1.example]");
-    ck_assert(becomes_free(mx, "a.example", ":[mx1.example]"));
+    ck_assert_str_eq(text_of(mx, "a.example"), other_configurations[_i].want);
+    ck_assert(becomes_free(mx, "a.example", other_configurations[_i].want));
     mxhop_close(&mx);
+    families = "ipv4";
     configure("");
     mx = open_handle();
     ck_assert_str_eq(text_of(mx, "a.example"), ":[mx1.example], [mx2.example]");
@@ -807,7 +820,9 @@ int main(void)
     tcase_add_test(tc, marks_differ_by_domain);
     tcase_add_test(tc, null_mx_is_rejected_each_time);
     tcase_add_loop_test(tc, people_read_what_they_asked, 0, 2);
-    tcase_add_test(tc, belongs_to_its_configuration);
+    tcase_add_loop_test(tc, belongs_to_its_configuration, 0,
+                        sizeof(other_configurations) /
+                            sizeof(other_configurations[0]));
     tcase_add_test(tc, belongs_to_its_override_table);
     tcase_add_test(tc, nothing_is_written_for_nobody);
     tcase_add_loop_test(tc, overridden_answers_become_free, 0,
