@@ -403,7 +403,7 @@ END_TEST
 /* A flood of low rank does not drive out what ranks higher, nor servers. */
 START_TEST(evicts_low_ranks)
 {
-    enum { SIZE = 1 << 20, GOOD = 300, FLOOD = 60000 };
+    enum { SIZE = 1 << 20, GOOD = 300, FLOOD = 20000 };
     struct kv *kv = open_kv(_i, SIZE);
     char value[100];
     unsigned good = 0, bad = 0;
@@ -450,7 +450,7 @@ END_TEST
 /* One batch that is larger than everything. */
 START_TEST(large_batch)
 {
-    enum { SIZE = 1 << 20, N = 40000 };
+    enum { SIZE = 1 << 20, N = 20000 };
     struct kv *kv = open_kv(_i, SIZE);
     char value[100];
     unsigned kept = 0;
