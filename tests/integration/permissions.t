@@ -140,7 +140,7 @@ case_table_replaced_under_a_daemon() {
 comes_to() { # HOST
 	local user=try$RANDOM
 	send_mail alice@mta.mxhop.test "$user@over.test"
-	sleep 2
+	eventually 5 log_has "$MAIL_LOG" "to=<$user@over.test>" || return 1
 	log_has "$MAIL_LOG" "to=<$user@over.test>, relay=$1.*status=sent"
 }
 
