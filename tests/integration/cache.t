@@ -557,6 +557,19 @@ case_warm_counts_by_outcome() {
 	assert_asked gone.invalid 0
 }
 
+# Not where the summary goes to a file or to another program.
+case_a_progress_bar_on_a_terminal_only() {
+	printf '%s\n' bar{1..8}.slow.test >"$SCRATCH/bar"
+	script -qec "mxhop -c /etc/mxhop/show.cf warm --jobs 1 $SCRATCH/bar" \
+		"$SCRATCH/typescript" </dev/null >/dev/null
+	assert_match "$(<"$SCRATCH/typescript")" '\[#+ +\] +[0-9]+ %  [1-7] of 8 domains'
+	assert_match "$(<"$SCRATCH/typescript")" 'hosts +8'
+	show cache flush
+	assert_status 0 show warm --jobs 1 "$SCRATCH/bar"
+	refute_match "$OUTPUT" '\['
+	assert_match "$OUTPUT" 'hosts +8'
+}
+
 case_cache_list_and_get() {
 	write_list
 	show cache flush
