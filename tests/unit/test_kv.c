@@ -442,6 +442,8 @@ START_TEST(evicts_low_ranks)
     kv->ops->view_close(v);
     ck_assert_uint_eq(stats.entries, good + bad + 5);
     ck_assert_uint_le(stats.used_bytes, SIZE);
+    if (_i == LMDB) /* which evicts from 80 % on; and a batch */
+        ck_assert_uint_le(stats.used_bytes, SIZE / 100 * 85);
     ck_assert_uint_ge(stats.used_bytes, SIZE / 2);
     kv->ops->close(kv);
 }
