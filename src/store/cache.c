@@ -148,11 +148,17 @@ static bool same_chars(struct chars a, struct chars b)
     return a.len == b.len && memcmp(a.at, b.at, a.len) == 0;
 }
 
+bool domain_is(const struct domain_record *r, struct chars name,
+               uint64_t now_ms)
+{
+    return same_chars(r->name, name) && domain_plausible(r, now_ms);
+}
+
 bool domain_accept(struct kv_value value, struct chars name, uint64_t now_ms,
                    struct domain_record *r_r)
 {
     return domain_record_decode(value.data, value.len, r_r) &&
-           same_chars(r_r->name, name) && domain_plausible(r_r, now_ms);
+           domain_is(r_r, name, now_ms);
 }
 
 bool host_accept(struct kv_value value, struct chars name, uint64_t now_ms,

@@ -78,8 +78,11 @@ bool name_chars(const char *name, struct chars *name_r);
 uint64_t name_key(const struct cache *c, enum kv_kind kind, struct chars name);
 uint64_t route_key(const struct cache *c, struct site_id site,
                    uint64_t made_of);
-/* Decode; false also where it is another name's (whose key is the same) or is
-   not to be believed at now_ms. */
+/* Whether a record that was decoded is of that name (another may have the same
+   key), and to be believed at now_ms. */
+bool domain_is(const struct domain_record *r, struct chars name,
+               uint64_t now_ms);
+/* Decode; false also where it is not that. */
 bool domain_accept(struct kv_value value, struct chars name, uint64_t now_ms,
                    struct domain_record *r_r);
 bool host_accept(struct kv_value value, struct chars name, uint64_t now_ms,

@@ -68,8 +68,14 @@ static struct slot *find(const struct memo *m, struct site_id site)
 
 void memo_expect(const struct memo *m, struct site_id site)
 {
-    if (m != NULL && m->cap > 0)
-        __builtin_prefetch(&m->slots[site.hash & (m->cap - 1)]);
+    size_t i;
+
+    if (m == NULL || m->cap == 0)
+        return;
+    i = site.hash & (m->cap - 1);
+    __builtin_prefetch(&m->slots[i]);
+    __builtin_prefetch(
+        &m->slots[(i + 1) & (m->cap - 1)]); /* find() may go on */
 }
 
 bool memo_get(struct memo *m, struct site_id site, uint64_t made_of,

@@ -178,10 +178,16 @@ static bool read_route(struct cache_view *v, const char *domain,
     struct cache_entry_state state;
     struct domain_record d;
     struct route_record r;
+    struct kv_value value;
+    struct chars name;
 
-    if (!find_domain(v, domain, now_ms, &d))
+    if (!name_chars(domain, &name) ||
+        !find(v, name_key(v->cache, KV_DOMAIN, name), &value) ||
+        !domain_record_decode(value.data, value.len, &d))
         return false;
     memo_expect(v->memo, d.site);
+    if (!domain_is(&d, name, now_ms))
+        return false;
     state = domain_judge(&v->cache->policy, &d, now_ms);
     if (state.verdict != CACHE_FRESH ||
         !find_route(v, &d, made_of, now_ms, now_s, &r))
