@@ -138,8 +138,7 @@ static bool kept_answer(struct mxhop *mx, const struct key *key,
     return *text_r != NULL;
 }
 
-/* true: *text_r is the answer. *keep_r: how the next one would be looked for.
- */
+/* true: *text_r is the answer. *keep_r: where the next one is looked for. */
 static bool short_way(struct mxhop *mx, const struct key *key,
                       enum mxhop_format format, const char **text_r,
                       enum keep *keep_r)
