@@ -29,15 +29,15 @@ static void end(struct cache_view *v)
     v->cache->kv->ops->end(v->kv);
 }
 
-static bool find_domain(struct cache_view *v, const char *domain,
-                        uint64_t now_ms, struct domain_record *r_r)
+/* Not yet whether it is that domain's: domain_is(). */
+static bool read_record(struct cache_view *v, const char *domain,
+                        struct chars *name_r, struct domain_record *r_r)
 {
     struct kv_value value;
-    struct chars name;
 
-    return name_chars(domain, &name) &&
-           find(v, name_key(v->cache, KV_DOMAIN, name), &value) &&
-           domain_accept(value, name, now_ms, r_r);
+    return name_chars(domain, name_r) &&
+           find(v, name_key(v->cache, KV_DOMAIN, *name_r), &value) &&
+           domain_record_decode(value.data, value.len, r_r);
 }
 
 void cache_expect(struct cache_view *v, const char *domain)
@@ -103,11 +103,12 @@ struct cache_entry_state cache_get_domain(struct cache_view *v,
 {
     struct cache_entry_state state = {0};
     struct domain_record r;
+    struct chars name;
 
     memset(set_r, 0, sizeof(*set_r));
     if (!begin(v))
         return state;
-    if (find_domain(v, domain, now_ms, &r))
+    if (read_record(v, domain, &name, &r) && domain_is(&r, name, now_ms))
         state = read_domain(v, &r, now_ms, set_r);
     end(v);
     return state;
@@ -178,12 +179,9 @@ static bool read_route(struct cache_view *v, const char *domain,
     struct cache_entry_state state;
     struct domain_record d;
     struct route_record r;
-    struct kv_value value;
     struct chars name;
 
-    if (!name_chars(domain, &name) ||
-        !find(v, name_key(v->cache, KV_DOMAIN, name), &value) ||
-        !domain_record_decode(value.data, value.len, &d))
+    if (!read_record(v, domain, &name, &d))
         return false;
     memo_expect(v->memo, d.site);
     if (!domain_is(&d, name, now_ms))
