@@ -8,7 +8,10 @@
 #include "source/ldap_error.h"
 #include "util/err.h"
 
+#include <errno.h>
+#include <pwd.h>
 #include <string.h>
+#include <unistd.h>
 #include <ldap.h>
 
 /* libldap refuses a certificate with a code that GnuTLS has no words for. */
@@ -91,4 +94,16 @@ enum mxhop_status ldap_error_reference(struct mxhop_error *err, const char *uri,
                    "it refers; narrow ldap_search_base, or name a server in "
                    "ldap_server_host that has them all",
                    uri, operation);
+}
+
+enum mxhop_status ldap_file_error(struct mxhop_error *err, const char *name,
+                                  const char *path)
+{
+    int why = errno;
+    const struct passwd *pw = getpwuid(geteuid());
+
+    return err_set(err, MXHOP_ERR_CONFIG,
+                   "%s: %.200s: %s; expected a file that user %.40s can read",
+                   name, path, strerror(why),
+                   pw != NULL ? pw->pw_name : "of this process");
 }

@@ -1,4 +1,4 @@
-/* What libldap and a server said, as an error of ours. */
+/* What libldap, a server or a file said, as an error of ours. */
 
 #ifndef SOURCE_LDAP_ERROR_H
 #define SOURCE_LDAP_ERROR_H
@@ -19,5 +19,9 @@ enum mxhop_status ldap_error(struct mxhop_error *err, const char *uri,
    off the result. */
 enum mxhop_status ldap_error_reference(struct mxhop_error *err, const char *uri,
                                        const char *operation);
+/* MXHOP_ERR_CONFIG for a file that a parameter names, by errno: who cannot read
+   it, which is not always who typed the command. */
+enum mxhop_status ldap_file_error(struct mxhop_error *err, const char *name,
+                                  const char *path);
 
 #endif

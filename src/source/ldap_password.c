@@ -5,8 +5,8 @@
  * what follows the directory. It is in no message; whoever asked wipes it.
  */
 
+#include "source/ldap_error.h"
 #include "source/ldap_password.h"
-#include "source/ldap_settings.h"
 #include "util/err.h"
 
 #include <fcntl.h>

@@ -8,6 +8,7 @@
  * A password may be among them, so what was read is wiped.
  */
 
+#include "source/ldap_error.h"
 #include "source/ldap_postfix.h"
 #include "util/buf.h"
 #include "util/err.h"

@@ -18,12 +18,9 @@
 #include "util/hash.h"
 #include "util/str.h"
 
-#include <errno.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <ldap.h>
 
 #define DEFAULT_CA "/etc/ssl/certs/ca-certificates.crt"
@@ -96,18 +93,6 @@ static enum mxhop_status complete_servers(struct ldap_settings *s,
 }
 
 /* ---- who we are ---- */
-
-enum mxhop_status ldap_file_error(struct mxhop_error *err, const char *name,
-                                  const char *path)
-{
-    int why = errno;
-    const struct passwd *pw = getpwuid(geteuid());
-
-    return err_set(err, MXHOP_ERR_CONFIG,
-                   "%s: %.200s: %s; expected a file that user %.40s can read",
-                   name, path, strerror(why),
-                   pw != NULL ? pw->pw_name : "of this process");
-}
 
 static enum mxhop_status complete_bind(struct ldap_settings *s,
                                        struct mxhop_error *err)

@@ -34,13 +34,10 @@ struct ldap_settings {
 };
 
 /* Check what must hold together, put in what follows from something else, and
-   read the password. Errors (MXHOP_ERR_CONFIG) name the parameter. */
+   see that the password can be read. Errors (MXHOP_ERR_CONFIG) name the
+   parameter. */
 enum mxhop_status ldap_settings_complete(struct ldap_settings *s,
                                          struct mxhop_error *err);
-/* MXHOP_ERR_CONFIG for a file that a parameter names, by errno: who cannot read
-   it, which is not always who typed the command. */
-enum mxhop_status ldap_file_error(struct mxhop_error *err, const char *name,
-                                  const char *path);
 /* Wipes what is secret. */
 void ldap_settings_free(struct ldap_settings *s);
 
