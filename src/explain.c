@@ -13,7 +13,6 @@
 #include "util/buf.h"
 #include "util/clock.h"
 #include "util/err.h"
-#include "util/str.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -96,16 +95,6 @@ static void explain_local(const struct lookup *l, struct buf *out)
         sentence(out, "%s", texts[l->local]);
 }
 
-static void add_dn(const char *dn, struct buf *out)
-{
-    size_t at = out->len;
-
-    buf_printf(out, INDENT "%s", dn);
-    if (!out->failed)
-        str_printable_utf8(out->data + at);
-    buf_putc(out, '\n');
-}
-
 static void explain_override(const struct lookup *l, struct buf *out)
 {
     const struct override *o = &l->override;
@@ -126,7 +115,9 @@ static void explain_override(const struct lookup *l, struct buf *out)
     }
     sentence(out, "mode %s, by %s %s", override_mode_name(o->mode),
              l->by_exchange ? "exchange" : "key", l->matched);
-    add_dn(o->dn, out);
+    buf_puts(out, INDENT);
+    buf_puts_printable(out, o->dn);
+    buf_putc(out, '\n');
     buf_puts(out, INDENT);
     sentence(out, "in %s (version %llu)", l->mx->conf.override_table,
              (unsigned long long)l->info.version);

@@ -92,8 +92,6 @@ const char *cli_outcome_word(enum cli_outcome outcome); /* for JSON */
 
 /* Append text of others: what is not printable ASCII as '?'. */
 void cli_add_printable(struct buf *out, const char *text, size_t len);
-/* DNs are UTF-8, which terminals and logs can show. */
-void cli_add_dn(struct buf *out, const char *dn);
 /* Print it with a newline, empty it. false: no memory, or nobody reads. */
 bool cli_put_line(struct buf *line);
 

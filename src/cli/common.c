@@ -195,7 +195,7 @@ void cli_report(void *ctx, const struct finding *f)
 
     if (f->line > 0)
         buf_printf(&line, "%s:%zu: ", source->text + strlen("ldif:"), f->line);
-    cli_add_dn(&line, f->dn);
+    buf_puts_printable(&line, f->dn);
     buf_puts(&line, ": ");
     cli_add_printable(&line, f->text, strlen(f->text));
     cli_complain("%s", line.failed ? "out of memory" : line.data);

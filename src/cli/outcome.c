@@ -54,15 +54,6 @@ void cli_add_printable(struct buf *out, const char *text, size_t len)
         str_printable(out->data + at);
 }
 
-void cli_add_dn(struct buf *out, const char *dn)
-{
-    size_t at = out->len;
-
-    buf_puts(out, dn);
-    if (!out->failed)
-        str_printable_utf8(out->data + at);
-}
-
 bool cli_put_line(struct buf *line)
 {
     bool ok = !line->failed;

@@ -82,7 +82,7 @@ static int compare(const struct override *from, const struct override *to)
     int status = 0;
 
     buf_puts(&out, sign);
-    cli_add_dn(&out, named->dn);
+    buf_puts_printable(&out, named->dn);
     buf_putc(&out, '\n');
     if (!list_lines(from, &old) || !list_lines(to, &new))
         out.failed = true;

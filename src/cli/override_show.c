@@ -39,7 +39,7 @@ void override_show_text(const struct override *o, int64_t now_s,
     const char *sep = "";
     char hop[HOP_TEXT_MAX];
 
-    cli_add_dn(out, o->dn);
+    buf_puts_printable(out, o->dn);
     buf_putc(out, '\t');
     add_words(out, &o->keys, "", &sep);
     add_words(out, &o->exchanges, "mx=", &sep);

@@ -7,6 +7,7 @@
  */
 
 #include "util/buf.h"
+#include "util/str.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,6 +51,15 @@ void buf_add(struct buf *b, const void *bytes, size_t n)
 void buf_puts(struct buf *b, const char *text)
 {
     buf_add(b, text, strlen(text));
+}
+
+void buf_puts_printable(struct buf *b, const char *text)
+{
+    size_t at = b->len;
+
+    buf_puts(b, text);
+    if (!b->failed)
+        str_printable_utf8(b->data + at);
 }
 
 void buf_putc(struct buf *b, char c)
