@@ -45,9 +45,9 @@ LIBS     := -lresolv $(shell $(PKG_CONFIG) --libs lmdb libidn2 2>/dev/null || ec
 CLI_LIBS := -lldap -llber -lpsl
 
 # Data plane, in order of dependency (architecture.md); then the control plane.
-CORE    := route store dns wire conf model util
+CORE    := handle route cache overrides store dns conf model util
 CORE_O  := $(patsubst src/%.c,$(B)/obj/%.o,\
-	$(wildcard $(addprefix src/,$(addsuffix /*.c,$(CORE))) src/*.c))
+	$(wildcard $(addprefix src/,$(addsuffix /*.c,$(CORE)))))
 CLI_O   := $(patsubst src/%.c,$(B)/obj/%.o,\
 	$(wildcard src/source/*.c src/cli/*.c))
 PLUGINS := $(patsubst plugins/%,$(B)/plugins/%-mxhop.so,\
@@ -109,12 +109,11 @@ $(foreach p,$(patsubst $(B)/plugins/%-mxhop.so,%,$(PLUGINS)),\
 # ---- tests ----------------------------------------------------------------
 
 # One Check program a module: tests/unit/test_NAME.c. All link the whole core;
-# with UNIT_DIRS="wire model util" only those directories.
+# with UNIT_DIRS="dns model util" only those directories.
 UNIT_DIRS ?= $(CORE) source
 UNIT   := $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
 UNIT_O := $(patsubst src/%.c,$(B)/obj/%.o,\
-	$(wildcard $(addprefix src/,$(addsuffix /*.c,$(UNIT_DIRS)))) \
-	$(if $(filter conf,$(UNIT_DIRS)),$(wildcard src/*.c)))
+	$(wildcard $(addprefix src/,$(addsuffix /*.c,$(UNIT_DIRS)))))
 # Allocation can be made to fail at the nth call: tests/support/failmalloc.c.
 WRAP   := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup
 UNIT_SUPPORT_O := $(B)/tests/support/failmalloc.o \
@@ -198,7 +197,7 @@ coverage:
 
 # ---- quality --------------------------------------------------------------
 
-C_FILES := $(wildcard src/*.[ch] src/*/*.[ch] include/mxhop/*.h \
+C_FILES := $(wildcard src/*/*.[ch] include/mxhop/*.h \
 	plugins/*/*.[ch] tests/*/*.[ch] docs/man/*.c)
 SH_FILES := .ci/run tests/integration/run tests/support/deps.sh \
 	tests/support/ground tests/support/run-unit tests/support/run-fuzz tests/support/includes \

@@ -6,7 +6,7 @@
 #include <mxhop/mxhop.h>
 #include "conf/conf.h"
 #include "model/mxset.h"
-#include "probe.h"
+#include "handle/probe.h"
 #include "source/compile.h"
 #include "source/ldap_settings.h"
 #include "util/buf.h"

@@ -12,7 +12,7 @@
  */
 
 #include "cli/ovset.h"
-#include "probe.h"
+#include "handle/probe.h"
 
 #include <getopt.h>
 #include <stdio.h>

@@ -9,7 +9,7 @@
  */
 
 #include "cli/ovset.h"
-#include "probe.h"
+#include "handle/probe.h"
 #include "util/clock.h"
 
 #define HOSTS_TIME_MS 10000

@@ -20,7 +20,7 @@
  */
 
 #include "cli/cli.h"
-#include "store/cache.h"
+#include "cache/cache.h"
 #include "store/env.h"
 
 #include <errno.h>

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "bulk.h"
+#include "handle/bulk.h"
 
 #define LINES_BUFFER 65536
 

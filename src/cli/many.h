@@ -3,7 +3,7 @@
 #ifndef CLI_MANY_H
 #define CLI_MANY_H
 
-#include "bulk.h"
+#include "handle/bulk.h"
 #include "cli/lines.h"
 
 #define MANY_JOBS 256

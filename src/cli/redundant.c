@@ -7,7 +7,7 @@
  * administrator waiting.
  */
 
-#include "bulk.h"
+#include "handle/bulk.h"
 #include "cli/ovset.h"
 #include "source/inspect.h"
 #include "util/clock.h"

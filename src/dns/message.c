@@ -26,7 +26,7 @@
 
 #include "util/err.h"
 #include "util/str.h"
-#include "wire/name.h"
+#include "dns/name.h"
 
 #define DNS_PORT   53
 #define WORD_MAX   63 /* "[address%interface]:port" is shorter */

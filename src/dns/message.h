@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 #include <mxhop/error.h>
-#include "wire/reply.h"
+#include "dns/reply.h"
 
 #define DNS_SERVERS_MAX 8
 #define DNS_UDP_SIZE    1232 /* OPT: what fits everywhere (DNS flag day 2020) */

@@ -5,7 +5,7 @@
 
 #include <sys/types.h>
 #include "source/source.h"
-#include "store/ovtable.h"
+#include "overrides/ovtable.h"
 
 struct stage;
 struct ldap_reading;

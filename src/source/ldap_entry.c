@@ -9,7 +9,7 @@
  */
 
 #include "source/ldap_entry.h"
-#include "store/ovtable.h"
+#include "overrides/ovtable.h"
 #include "util/str.h"
 
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 
 #include "source/ldap_settings.h"
 #include "source/source.h"
-#include "store/ovtable.h"
+#include "overrides/ovtable.h"
 
 struct stage_event;
 

@@ -19,7 +19,7 @@
  */
 
 #include "store/kv_pack.h"
-#include "store/codec_int.h"
+#include "util/codec.h"
 
 #include <string.h>
 

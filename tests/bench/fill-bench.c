@@ -10,7 +10,7 @@
  * if anything was dropped.
  */
 
-#include "store/cache.h"
+#include "cache/cache.h"
 #include "util/clock.h"
 
 #include <stdio.h>

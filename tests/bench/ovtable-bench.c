@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include "store/ovtable.h"
+#include "overrides/ovtable.h"
 
 static void die(const char *what)
 {

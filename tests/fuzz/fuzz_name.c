@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "wire/name.h"
-#include "wire/reply.h"
+#include "dns/name.h"
+#include "dns/reply.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "store/codec.h"
+#include "cache/codec.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

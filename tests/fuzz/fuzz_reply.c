@@ -4,8 +4,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "wire/record.h"
-#include "wire/reply.h"
+#include "dns/record.h"
+#include "dns/reply.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "fake_kv.h"
-#include "store/cache.h"
+#include "cache/cache.h"
 #include "support/failmalloc.h"
 
 #define T0       1000000u /* ms */

@@ -6,7 +6,7 @@
 #include "source/attributes.h"
 #include "source/gentime.h"
 #include "source/ldif.h"
-#include "store/codec.h"
+#include "overrides/codec.h"
 #include "support/failmalloc.h"
 
 struct reading {

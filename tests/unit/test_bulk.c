@@ -3,8 +3,8 @@
 #include <check.h>
 #include <fcntl.h>
 #include <unistd.h>
-#include "bulk.h"
-#include "handle.h"
+#include "handle/bulk.h"
+#include "handle/handle.h"
 #include "support/failmalloc.h"
 #include "support/minidns.h"
 

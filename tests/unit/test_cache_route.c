@@ -1,7 +1,7 @@
 /* The DNS cache: finished answers, and threads that use it. */
 
 #include "cache_fixture.h"
-#include "store/cache_memo.h"
+#include "cache/cache_memo.h"
 
 /* ---- finished answers ---- */
 

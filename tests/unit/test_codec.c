@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "store/codec.h"
+#include "cache/codec.h"
+#include "overrides/codec.h"
 #include "support/failmalloc.h"
 
 static struct chars chars(const char *text)

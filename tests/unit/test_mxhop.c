@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "source/compile.h"
-#include "store/ovtable_db.h"
+#include "overrides/ovtable_db.h"
 #include "support/failmalloc.h"
 #include "support/minidns.h"
 

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 
 #include "unit/wire_build.h"
-#include "wire/name.h"
-#include "wire/reply.h"
+#include "dns/name.h"
+#include "dns/reply.h"
 
 static struct build m;
 

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-#include "store/ovtable.h"
+#include "overrides/ovtable.h"
 #include "support/failmalloc.h"
 
 static char dir[64], path[80], lock[96];

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "store/ovtable.h"
+#include "overrides/ovtable.h"
 #include "support/pace.h"
 
 #define SLOTS     200

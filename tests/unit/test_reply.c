@@ -6,7 +6,7 @@
 
 #include "support/failmalloc.h"
 #include "unit/wire_build.h"
-#include "wire/reply.h"
+#include "dns/reply.h"
 
 #define ID 0x1234
 

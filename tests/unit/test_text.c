@@ -20,9 +20,9 @@
 #include <time.h>
 #include <unistd.h>
 #include "dns/breaker.h"
-#include "probe.h"
+#include "handle/probe.h"
 #include "source/compile.h"
-#include "store/cache.h"
+#include "cache/cache.h"
 #include "store/kv.h"
 #include "support/failmalloc.h"
 #include "support/minidns.h"

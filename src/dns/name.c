@@ -1,0 +1,195 @@
+/*
+ * name - domain names: in a message, as octets, as text
+ *
+ * A name is decompressed into 255 octets at most and lower-cased (ASCII), so
+ * that comparing names is comparing octets, and no byte within a label can be
+ * taken for a separator. As text, every byte outside printable ASCII is
+ * written \DDD and the characters . \ " ; @ $ ( ) get a backslash: the form
+ * of ns_name_ntop(3), on which what follows (clean, logs) relies.
+ *
+ * Decompression ends: each pointer must lead before the run of labels that it
+ * ends, and not into the header; hops are capped besides.
+ *
+ * Nothing is allocated; all buffers are the caller's.
+ */
+
+#include "dns/name.h"
+
+#include <string.h>
+
+#define HEADER_OCTETS 12
+#define POINTER_BITS  0xc0u
+
+enum step { STEP_LABEL, STEP_POINTER, STEP_ROOT, STEP_BAD };
+
+static uint8_t lower(uint8_t b)
+{
+    return b >= 'A' && b <= 'Z' ? (uint8_t)(b + ('a' - 'A')) : b;
+}
+
+static bool add_label(struct wire_name *n, const uint8_t *label, uint8_t len)
+{
+    if (n->len + 1u + len > WIRE_NAME_OCTETS)
+        return false;
+    n->octets[n->len++] = len;
+    for (uint8_t i = 0; i < len; i++)
+        n->octets[n->len++] = lower(label[i]);
+    return true;
+}
+
+/* Read a label into n, or a pointer into *target (which it must lower). */
+static enum step read_step(struct cursor *at, size_t *target,
+                           struct wire_name *n)
+{
+    uint8_t len = cursor_u8(at);
+    const uint8_t *label;
+    size_t to;
+
+    if ((len & POINTER_BITS) == POINTER_BITS) {
+        to = (size_t)(len & ~POINTER_BITS) << 8 | cursor_u8(at);
+        if (at->failed || to < HEADER_OCTETS || to >= *target)
+            return STEP_BAD;
+        *target = to;
+        return STEP_POINTER;
+    }
+    if (len > WIRE_LABEL_MAX)
+        return STEP_BAD;
+    label = cursor_bytes(at, len);
+    if (label == NULL || !add_label(n, label, len))
+        return STEP_BAD;
+    return len == 0 ? STEP_ROOT : STEP_LABEL;
+}
+
+void wire_name_read(struct cursor *c, struct wire_name *n_r)
+{
+    struct cursor at = *c;
+    size_t target = c->pos; /* start of the labels being read */
+    unsigned hops = 0;
+    enum step step;
+
+    n_r->len = 0;
+    while ((step = read_step(&at, &target, n_r)) != STEP_ROOT) {
+        if (step == STEP_BAD ||
+            (step == STEP_POINTER && hops == WIRE_HOPS_MAX)) {
+            n_r->len = 0;
+            c->failed = true;
+            return;
+        }
+        if (step == STEP_LABEL)
+            continue;
+        if (hops++ == 0)
+            c->pos = at.pos; /* the name ends here, whatever follows there */
+        at.pos = target;
+    }
+    if (hops == 0)
+        c->pos = at.pos;
+}
+
+static char *print_octet(uint8_t b, char *out)
+{
+    if (b <= ' ' || b > '~') {
+        *out++ = '\\';
+        *out++ = (char)('0' + b / 100);
+        *out++ = (char)('0' + b / 10 % 10);
+        *out++ = (char)('0' + b % 10);
+        return out;
+    }
+    if (strchr(".\\\";@$()", b) != NULL)
+        *out++ = '\\';
+    *out++ = (char)b;
+    return out;
+}
+
+void wire_name_print(const struct wire_name *n, char *text)
+{
+    const uint8_t *label = n->octets;
+    char *out = text;
+
+    if (n->len <= 1)
+        *out++ = '.';
+    while (n->len > 1 && *label != 0) {
+        if (out != text)
+            *out++ = '.';
+        for (uint8_t i = 1; i <= *label; i++)
+            out = print_octet(label[i], out);
+        label += 1 + *label;
+    }
+    *out = '\0';
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* The octet that \DDD or \X stands for; *s is at the backslash and moves to
+   the last character of the escape. */
+static bool parse_escape(const char **s, uint8_t *octet_r)
+{
+    const char *p = *s + 1;
+    int value;
+
+    if (*p == '\0')
+        return false;
+    if (!is_digit(*p)) {
+        *octet_r = (uint8_t)*p;
+        *s = p;
+        return true;
+    }
+    if (!is_digit(p[1]) || !is_digit(p[2]))
+        return false;
+    value = (p[0] - '0') * 100 + (p[1] - '0') * 10 + (p[2] - '0');
+    if (value > 255)
+        return false;
+    *octet_r = (uint8_t)value;
+    *s = p + 2;
+    return true;
+}
+
+/* One label up to a separator or the end of the text; *s moves there. */
+static bool parse_label(const char **s, struct wire_name *n)
+{
+    uint8_t label[WIRE_LABEL_MAX];
+    uint8_t len = 0, octet;
+
+    for (; **s != '\0' && **s != '.'; (*s)++) {
+        octet = (uint8_t) * *s;
+        if (octet == '\\' && !parse_escape(s, &octet))
+            return false;
+        if (len == WIRE_LABEL_MAX)
+            return false;
+        label[len++] = octet;
+    }
+    return len > 0 && add_label(n, label, len);
+}
+
+bool wire_name_parse(const char *text, struct wire_name *n_r)
+{
+    const char *s = text;
+
+    n_r->len = 0;
+    if (strcmp(text, ".") == 0)
+        return add_label(n_r, NULL, 0);
+    do {
+        if (!parse_label(&s, n_r))
+            return false;
+        if (*s == '.')
+            s++;
+    } while (*s != '\0');
+    return add_label(n_r, NULL, 0);
+}
+
+bool wire_name_equal(const struct wire_name *a, const struct wire_name *b)
+{
+    return a->len == b->len && memcmp(a->octets, b->octets, a->len) == 0;
+}
+
+bool wire_name_within(const struct wire_name *n, const struct wire_name *zone)
+{
+    unsigned at = 0;
+
+    while (n->len - at > zone->len)
+        at += 1u + n->octets[at];
+    return n->len - at == zone->len &&
+           memcmp(n->octets + at, zone->octets, zone->len) == 0;
+}

@@ -1,0 +1,228 @@
+/*
+ * bulk - many domains through one handle, many at a time
+ *
+ * Runs the handle's resolver on the calling thread and keeps `jobs` domains in
+ * work. Each has a small context from a fixed pool, so that memory does not
+ * grow with the list. What the cache knows is answered from it; what is learnt
+ * goes to the cache's queue (learn.c) and is written here, a batch at a time:
+ * a transaction for each domain would cost more than its queries.
+ *
+ * Two domains with the same host may both ask for it when it is not written
+ * yet. The resolver joins such questions while they are in flight; the rest is
+ * cheaper than a batch of one.
+ *
+ * The pool belongs to the run. A run that ends with domains in work closes the
+ * resolver, which would otherwise call back into it.
+ */
+
+#include "handle/bulk.h"
+#include "handle/handle.h"
+#include "util/clock.h"
+#include "util/err.h"
+
+#include <stdlib.h>
+
+#define TICK_MS       100
+#define BATCH_ENTRIES 512 /* or BATCH_MS, whichever comes first */
+#define BATCH_MS      50
+#define BATCH_WAIT_MS 500 /* for another writer */
+#define FILL_MAX      256 /* keys taken before DNS gets its turn */
+
+struct job {
+    struct run *run;
+    struct job *next_free;
+};
+
+struct run {
+    struct mxhop *mx;
+    const struct bulk *b;
+    struct job *jobs, *free; /* free: those not in work */
+    unsigned n_busy;
+    enum bulk_input input;
+    uint64_t now_ms, tick_ms, batch_ms; /* batch: the last one's end */
+    uint64_t down_ms; /* since when no name server is to be reached; 0 */
+    uint64_t unwritten;
+    bool failed; /* out of memory */
+    bool stopped;
+};
+
+static void answer(const struct run *r, const char *domain,
+                   const struct mxset *set, bool cached)
+{
+    const struct bulk_answer a = {domain, set, cached};
+
+    r->b->answered(r->b->ctx, &a);
+}
+
+static void resolved(void *ctx, const char *name, struct mxset *set)
+{
+    struct job *job = ctx;
+    struct run *r = job->run;
+
+    job->next_free = r->free;
+    r->free = job;
+    r->n_busy--;
+    answer(r, name, set, false);
+}
+
+/* known NULL: the MX set is to be asked for. */
+static void start(struct run *r, const char *domain, const struct mxset *known)
+{
+    struct job *job = r->free;
+    uint64_t deadline_ms = r->now_ms + r->b->timeout_ms;
+
+    if (resolver_start_domain(r->mx->resolver, domain, known, deadline_ms,
+                              resolved, job) != MXHOP_OK) {
+        r->failed = true;
+        return;
+    }
+    r->free = job->next_free;
+    r->n_busy++;
+}
+
+static void take_domain(struct run *r, const char *domain)
+{
+    struct mxhop *mx = r->mx;
+    struct cache_entry_state st = {.verdict = CACHE_MISS};
+    struct mxset set = {0};
+    bool usable;
+
+    if (mx->view != NULL)
+        st = cache_get_domain(mx->view, domain, r->now_ms, &set);
+    if (st.verdict == CACHE_FAILING ||
+        (st.verdict == CACHE_FRESH &&
+         facts_addresses(mx, mx->view, &set, &usable)))
+        answer(r, domain, &set, true);
+    else
+        start(r, domain, st.verdict == CACHE_FRESH ? &set : NULL);
+    mxset_free(&set);
+}
+
+static void take_key(struct run *r, const char *text)
+{
+    struct key key;
+
+    key_parse(text, &key);
+    if (key.kind == KEY_NONE)
+        r->b->refused(r->b->ctx, text, key.why);
+    else
+        take_domain(r, key.domain);
+}
+
+/* While no name server is to be reached every question fails at once, and a
+   moment's outage would use up the whole list. */
+static bool pauses(struct run *r)
+{
+    if (!engine_down(r->mx->engine)) {
+        r->down_ms = 0;
+        return false;
+    }
+    if (r->down_ms == 0)
+        r->down_ms = r->now_ms;
+    return r->now_ms < r->down_ms + r->b->timeout_ms;
+}
+
+/* Put keys into work; false: there may be more at once. */
+static bool fill(struct run *r)
+{
+    const char *key;
+
+    if (pauses(r))
+        return true;
+    if (r->input == BULK_LATER)
+        r->input = BULK_KEY;
+    for (unsigned n = 0; n < FILL_MAX; n++) {
+        if (r->free == NULL || r->input != BULK_KEY || r->failed)
+            return true;
+        r->input = r->b->next(r->b->ctx, &key);
+        if (r->input == BULK_KEY)
+            take_key(r, key);
+    }
+    return false;
+}
+
+static void write_batch(struct run *r, bool last)
+{
+    struct cache *cache = r->mx->cache;
+
+    if (cache == NULL)
+        return;
+    if (!last && r->now_ms < r->batch_ms + BATCH_MS &&
+        cache_pending(cache) < BATCH_ENTRIES)
+        return;
+    if (!cache_flush(cache, BATCH_WAIT_MS))
+        r->unwritten++;
+    r->batch_ms = r->now_ms = clock_boot_ms();
+}
+
+static void tick(struct run *r)
+{
+    if (r->now_ms < r->tick_ms)
+        return;
+    r->stopped = !r->b->tick(r->b->ctx);
+    r->tick_ms = r->now_ms + TICK_MS;
+}
+
+/* Until when DNS may be waited for. Answers in the queue are to be written in
+   time, whoever waits for them. */
+static uint64_t wait_until(const struct run *r, bool filled)
+{
+    uint64_t until_ms = r->now_ms + TICK_MS;
+
+    if (!filled)
+        return 0;
+    if (r->mx->cache != NULL && cache_pending(r->mx->cache) > 0 &&
+        r->batch_ms + BATCH_MS < until_ms)
+        until_ms = r->batch_ms + BATCH_MS;
+    return until_ms;
+}
+
+static void work(struct run *r)
+{
+    while (!r->stopped) {
+        bool filled = fill(r);
+
+        if (r->failed || (r->input == BULK_END && r->n_busy == 0))
+            return;
+        resolver_step(r->mx->resolver, wait_until(r, filled),
+                      r->input == BULK_LATER ? r->b->input_fd : -1);
+        r->now_ms = clock_boot_ms();
+        write_batch(r, false);
+        tick(r);
+    }
+}
+
+static void make_pool(struct run *r)
+{
+    for (unsigned i = 0; i < r->b->jobs; i++) {
+        r->jobs[i].run = r;
+        r->jobs[i].next_free = r->free;
+        r->free = &r->jobs[i];
+    }
+}
+
+enum mxhop_status bulk_run(struct mxhop *mx, const struct bulk *b,
+                           uint64_t *unwritten_r, struct mxhop_error *err)
+{
+    struct run r = {.mx = mx, .b = b};
+
+    *unwritten_r = 0;
+    if (mx->resolver == NULL || b->jobs < 1 || b->jobs > BULK_JOBS_MAX)
+        return err_set(err, MXHOP_ERR_ARGUMENT,
+                       "bulk: no resolver, or jobs not 1 to %d", BULK_JOBS_MAX);
+    handle_check_cache(mx);
+    r.jobs = calloc(b->jobs, sizeof(*r.jobs));
+    if (r.jobs == NULL)
+        return err_nomem(err);
+    make_pool(&r);
+    r.now_ms = r.batch_ms = clock_boot_ms();
+    work(&r);
+    write_batch(&r, true);
+    if (r.n_busy > 0) {
+        resolver_close(&mx->resolver);
+        engine_close(&mx->engine);
+    }
+    free(r.jobs);
+    *unwritten_r = r.unwritten;
+    return r.failed ? err_nomem(err) : MXHOP_OK;
+}

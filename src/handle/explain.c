@@ -1,0 +1,348 @@
+/*
+ * explain - the trace: which rule, which DN, which cache entry, and why each
+ * host was kept, moved or dropped
+ *
+ * Written for a person at a terminal of 80 columns: a numbered step a
+ * paragraph, in the order of the pipeline, then what an MTA would get. Long
+ * values (a DN, a name of 253 octets) go on a line of their own rather than
+ * being cut.
+ */
+
+#include "handle/handle.h"
+#include "route/render.h"
+#include "util/buf.h"
+#include "util/clock.h"
+#include "util/err.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define INDENT "              " /* under the text of a step */
+#define WIDTH  80
+
+static void step(struct buf *out, int number, const char *title)
+{
+    buf_printf(out, "%2d %-10s ", number, title);
+}
+
+/* Text broken at spaces, continued under the text of the step. */
+static void wrapped(struct buf *out, const char *text)
+{
+    size_t column = sizeof(INDENT) - 1;
+
+    while (*text != '\0') {
+        size_t word = strcspn(text, " ");
+
+        if (column + 1 + word > WIDTH && column > sizeof(INDENT) - 1) {
+            buf_puts(out, "\n" INDENT);
+            column = sizeof(INDENT) - 1;
+        } else if (column > sizeof(INDENT) - 1) {
+            buf_putc(out, ' ');
+            column++;
+        }
+        buf_add(out, text, word);
+        column += word;
+        text += word;
+        text += strspn(text, " ");
+    }
+    buf_putc(out, '\n');
+}
+
+__attribute__((format(printf, 2, 3))) static void sentence(struct buf *out,
+                                                           const char *fmt, ...)
+{
+    struct buf text = {0};
+    va_list ap;
+
+    va_start(ap, fmt);
+    buf_vprintf(&text, fmt, ap);
+    va_end(ap);
+    if (text.failed)
+        out->failed = true;
+    else
+        wrapped(out, text.data != NULL ? text.data : "");
+    buf_free(&text);
+}
+
+static void explain_key(const struct lookup *l, struct buf *out)
+{
+    step(out, 1, "key");
+    if (l->key.kind == KEY_NONE)
+        sentence(out, "%s", l->key.why);
+    else if (l->fell_through)
+        sentence(out, "recipient without override of its own: its domain %s",
+                 l->key.domain);
+    else if (l->key.kind == KEY_RECIPIENT)
+        sentence(out, "recipient %s", l->key.recipient);
+    else
+        sentence(out, "domain %s", l->key.domain);
+}
+
+static void explain_local(const struct lookup *l, struct buf *out)
+{
+    static const char *const texts[] = {
+        [MXHOP_LOCAL_NO] = "no",
+        [MXHOP_LOCAL_YES] = "yes: the MTA delivers it itself",
+        [MXHOP_LOCAL_ERROR] = "the MTA's tables could not tell",
+    };
+
+    step(out, 2, "local");
+    if (l->mx->conf.local_domains[0] == '\0' && l->mx->host.is_local == NULL)
+        sentence(out, "not known here (local_domains is empty; inside Postfix "
+                      "main.cf decides)");
+    else
+        sentence(out, "%s", texts[l->local]);
+}
+
+static void explain_override(const struct lookup *l, struct buf *out)
+{
+    const struct override *o = &l->override;
+
+    step(out, 3, "override");
+    if (l->mx->conf.overrides[0] == '\0') {
+        sentence(out, "none configured");
+        return;
+    }
+    if (l->table == TABLE_BAD) {
+        sentence(out, "%s", l->table_err.text);
+        return;
+    }
+    if (o->dn == NULL) {
+        sentence(out, "none applies (%u entries, version %llu)",
+                 l->info.entries, (unsigned long long)l->info.version);
+        return;
+    }
+    sentence(out, "mode %s, by %s %s", override_mode_name(o->mode),
+             l->by_exchange ? "exchange" : "key", l->matched);
+    buf_puts(out, INDENT);
+    buf_puts_printable(out, o->dn);
+    buf_putc(out, '\n');
+    buf_puts(out, INDENT);
+    sentence(out, "in %s (version %llu)", l->mx->conf.override_table,
+             (unsigned long long)l->info.version);
+}
+
+static void explain_addresses(const struct hostaddrs *a, unsigned families,
+                              struct buf *out)
+{
+    static const char *const words[] = {"not examined", "", "no address",
+                                        "address lookup failed"};
+    enum addr_state state = hostaddrs_state(a, families);
+    char text[INET6_ADDRSTRLEN];
+
+    if (state != ADDR_SOME) {
+        buf_puts(out, words[state]);
+        return;
+    }
+    buf_printf(out, "TTL %u", a->ttl_s);
+    for (unsigned i = 0; i < a->n[FAMILY_V4] && i < 2; i++)
+        buf_printf(out, " %s",
+                   inet_ntop(AF_INET, &a->v4[i], text, sizeof(text)));
+    for (unsigned i = 0; i < a->n[FAMILY_V6] && i < 1; i++)
+        buf_printf(out, " %s",
+                   inet_ntop(AF_INET6, &a->v6[i], text, sizeof(text)));
+}
+
+static void explain_mx(const struct mx *mx, unsigned families, struct buf *out)
+{
+    buf_printf(out, INDENT "%5u %s", mx->preference, mx->host);
+    if (strlen(mx->host) > 24)
+        buf_puts(out, "\n" INDENT "     ");
+    buf_puts(out, "  ");
+    explain_addresses(&mx->addrs, families, out);
+    buf_putc(out, '\n');
+}
+
+static void explain_outcome(const struct lookup *l, struct buf *out)
+{
+    const struct mxset *set = &l->set;
+
+    switch (set->outcome) {
+    case MX_HOSTS:
+        sentence(out, "%s%zu host%s, TTL %u s%s%s",
+                 set->implicit ? "no MX record, implicit MX: " : "", set->n_mx,
+                 set->n_mx == 1 ? "" : "s", set->ttl_s,
+                 set->secure ? ", authenticated (AD)" : "",
+                 set->dot_ignored ? ", a null MX beside them ignored" : "");
+        break;
+    case MX_NULL:
+        sentence(out, "null MX (RFC 7505), TTL %u s", set->ttl_s);
+        break;
+    case MX_NXDOMAIN:
+        sentence(out, "no such domain, TTL %u s", set->ttl_s);
+        break;
+    case MX_FAILURE:
+        sentence(out, "failure: %s",
+                 set->failure != NULL ? set->failure : "unknown");
+        break;
+    }
+}
+
+static void explain_cache(const struct lookup *l, struct buf *out)
+{
+    step(out, 5, "cache");
+    if (l->mx->cache != NULL && l->asked_dns)
+        buf_printf(out, "%s\n" INDENT,
+                   l->mx->cache_dir != NULL ? l->mx->cache_dir
+                                            : "in the memory of this process");
+    if (l->mx->cache == NULL)
+        sentence(out, "none configured");
+    else if (!l->asked_dns)
+        sentence(out, "not asked");
+    else if (l->entry.verdict == CACHE_FRESH)
+        sentence(out, "hit, %u s left%s", l->entry.ttl_s,
+                 l->cache_state == MXHOP_CACHE_HIT ? ""
+                                                   : "; addresses asked for");
+    else if (l->entry.verdict == CACHE_STALE)
+        sentence(out, "stale since %u s%s", l->entry.stale_s,
+                 l->cache_state == MXHOP_CACHE_STALE
+                     ? ", served all the same (RFC 8767)"
+                     : ", asked again");
+    else if (l->entry.verdict == CACHE_FAILING)
+        sentence(out, "failed before, next attempt in %u s", l->entry.ttl_s);
+    else
+        sentence(out, "%s",
+                 l->cold ? "miss, not answered in time" : "miss, asked now");
+}
+
+/* As this process sees it, and as another one has lately reported it. */
+static void explain_server(const struct lookup *l, struct engine_server *s,
+                           struct buf *out)
+{
+    uint64_t now_ms = clock_boot_ms();
+    struct cache_server other;
+
+    buf_printf(out, INDENT "name server %s: breaker %s", s->address,
+               breaker_state_name(s->state));
+    if (servers_seen_open(l->mx, s->address, &other) &&
+        other.since_ms <= now_ms)
+        buf_printf(out, "%s since %llu s in process %u",
+                   s->state == BREAKER_OPEN ? "," : " here, open",
+                   (unsigned long long)(now_ms - other.since_ms) / 1000,
+                   other.pid);
+    buf_putc(out, '\n');
+}
+
+static void explain_servers(const struct lookup *l, struct buf *out)
+{
+    struct engine_server s[DNS_SERVERS_MAX];
+    size_t n = servers_here(l->mx, s);
+
+    for (size_t i = 0; i < n; i++)
+        explain_server(l, &s[i], out);
+}
+
+static void explain_dns(const struct lookup *l, struct buf *out)
+{
+    step(out, 4, "dns");
+    if (!l->asked_dns) {
+        sentence(out, "not asked");
+        return;
+    }
+    if (l->cold)
+        sentence(out, "not known within %u ms", l->mx->budget_ms);
+    else
+        explain_outcome(l, out);
+    explain_servers(l, out);
+    if (l->cold)
+        return;
+    for (size_t i = 0; i < l->set.n_mx; i++)
+        explain_mx(&l->set.mx[i], l->mx->rules.families, out);
+}
+
+static void explain_candidate(const struct candidate *c, size_t place,
+                              struct buf *out)
+{
+    static const char *const tiers[] = {"prepended", "", "appended"};
+
+    buf_puts(out, INDENT);
+    if (c->drop == DROP_NO)
+        buf_printf(out, "%2zu. ", place);
+    else
+        buf_puts(out, " -  ");
+    buf_printf(out, "%5u %s", c->preference, c->host);
+    if (c->port != 0)
+        buf_printf(out, ":%u", c->port);
+    if (strlen(c->host) > 26)
+        buf_puts(out, "\n" INDENT "         ");
+    buf_printf(out, "  %s", c->is_dns ? "dns" : "override");
+    if (c->tier != 1)
+        buf_printf(out, ", %s", tiers[c->tier]);
+    if (c->drop == DROP_NO && c->is_mx)
+        buf_puts(out, ", its MX left to the MTA");
+    buf_putc(out, '\n');
+    if (c->drop != DROP_NO)
+        buf_printf(out, INDENT "          dropped: %s\n", drop_text(c->drop));
+    if (c->via != NULL)
+        buf_printf(out, INDENT "          via the MX set of %s\n", c->via);
+}
+
+static void explain_hosts(const struct lookup *l, struct buf *out)
+{
+    step(out, 6, "hosts");
+    if (l->decision.n == 0) {
+        sentence(out, "none");
+        return;
+    }
+    sentence(out, "%zu kept, %zu dropped (max_hops %u)", l->decision.n_kept,
+             l->decision.n - l->decision.n_kept, l->mx->rules.max_hops);
+    for (size_t i = 0; i < l->decision.n; i++)
+        explain_candidate(&l->decision.c[i], i + 1, out);
+}
+
+static void explain_result(const struct lookup *l,
+                           const struct mxhop_route *route, struct buf *out)
+{
+    step(out, 7, "answer");
+    sentence(out, "%s%s%s: %s", render_disposition(l->disposition),
+             l->status[0] != '\0' ? " " : "", l->status, l->reason);
+    if (l->disposition == MXHOP_ROUTE)
+        buf_printf(out, INDENT "holds for %u s%s\n", l->ttl_s,
+                   route->by_domain ? ", a queue of its own (group = domain)"
+                                    : "");
+    buf_puts(out, "   postfix    ");
+    if (!render_postfix(route, out))
+        buf_puts(out, "(not found: Postfix routes as without mxhop)");
+    buf_puts(out, "\n   exim       ");
+    if (!render_exim(route, out) && !render_exim_fate(route, out))
+        buf_puts(out, "(empty: the routers decline)");
+}
+
+static void explain(const struct lookup *l, const struct mxhop_route *route,
+                    struct buf *out)
+{
+    explain_key(l, out);
+    if (l->key.kind != KEY_NONE) {
+        explain_local(l, out);
+        if (l->local == MXHOP_LOCAL_NO) {
+            explain_override(l, out);
+            explain_dns(l, out);
+            explain_cache(l, out);
+            explain_hosts(l, out);
+        }
+    }
+    explain_result(l, route, out);
+}
+
+enum mxhop_status mxhop_explain(struct mxhop *mx, const char *key,
+                                unsigned flags, struct mxhop_route **route_r,
+                                char **text_r, struct mxhop_error *err)
+{
+    struct buf out = {0};
+    struct lookup l;
+
+    *text_r = NULL;
+    *route_r = NULL;
+    if (lookup_run(&l, mx, key, flags))
+        *route_r = route_from_lookup(&l);
+    if (*route_r != NULL) {
+        explain(&l, *route_r, &out);
+        *text_r = buf_detach(&out);
+    }
+    lookup_free(&l);
+    if (*text_r != NULL)
+        return MXHOP_OK;
+    mxhop_route_free(route_r);
+    return err_nomem(err);
+}

@@ -1,0 +1,232 @@
+/*
+ * facts - what the cache and DNS say about the names of one lookup
+ *
+ * The cache answers first, through the view of the calling thread. A stale
+ * answer is used at once where a worker can refresh it; without one it is used
+ * when asking again failed. What is near its end is refreshed in the
+ * background before it gets there.
+ */
+
+#include "handle/handle.h"
+#include "util/clock.h"
+
+#include <stdlib.h>
+
+/* Whether addresses are to be asked for (again). What failed is let alone
+   until its time comes, and what is stale is refreshed once in 30 s, or every
+   lookup would cost a query (RFC 9520). Before its end only a worker asks. */
+static bool is_due(const struct mxhop *mx, const struct cache_entry_state *st)
+{
+    return st->verdict == CACHE_MISS ||
+           (st->refresh_due &&
+            (mx->worker != NULL || st->verdict == CACHE_STALE));
+}
+
+static struct cache_entry_state get_host(const struct mxhop *mx,
+                                         struct cache_view *view,
+                                         const char *host,
+                                         struct hostaddrs *addrs)
+{
+    struct cache_entry_state st = {0};
+
+    if (view != NULL)
+        st = cache_get_host(view, host, mx->rules.families, clock_boot_ms(),
+                            addrs);
+    if (st.verdict == CACHE_FRESH)
+        addrs->ttl_s = st.ttl_s; /* what is left of it */
+    return st;
+}
+
+bool facts_addresses(const struct mxhop *mx, struct cache_view *view,
+                     struct mxset *set, bool *usable_r)
+{
+    uint16_t index[RESOLVE_PICK_MAX];
+    size_t n =
+        decide_pick(&mx->rules, set, clock_wall_s(), index, RESOLVE_PICK_MAX);
+    bool settled = true;
+
+    *usable_r = true;
+    for (size_t i = 0; i < n; i++) {
+        struct mx *host = &set->mx[index[i]];
+        struct cache_entry_state st =
+            get_host(mx, view, host->host, &host->addrs);
+
+        settled = settled && !is_due(mx, &st);
+        *usable_r =
+            *usable_r &&
+            (st.verdict != CACHE_MISS ||
+             hostaddrs_state(&host->addrs, mx->rules.families) == ADDR_SOME);
+    }
+    return settled;
+}
+
+/* They are asked for now: others need not, for 30 s. */
+static void note_due_hosts(const struct mxhop *mx, const struct mxset *set)
+{
+    for (size_t i = 0; i < set->n_mx && i < RESOLVE_PICK_MAX; i++) {
+        struct hostaddrs addrs;
+
+        if (get_host(mx, mx->view, set->mx[i].host, &addrs).refresh_due)
+            cache_note_host_refresh(mx->cache, set->mx[i].host,
+                                    clock_boot_ms());
+    }
+}
+
+/* Nobody waits where a worker can do it; else it is asked for here. */
+static bool refresh_stale(struct lookup *l, const char *name,
+                          struct mxset *better_r)
+{
+    const struct ask q = {.name = name};
+    struct mxhop *mx = l->mx;
+
+    if (mx->worker != NULL) {
+        ask_refresh(mx, name);
+        return false;
+    }
+    cache_note_refresh(mx->cache, name, clock_boot_ms());
+    if (!ask_dns(l, &q, better_r))
+        return false;
+    if (better_r->outcome != MX_FAILURE)
+        return true;
+    mxset_free(better_r);
+    return false;
+}
+
+static enum mxhop_cache_state replace(struct mxset *set, struct mxset *better)
+{
+    mxset_free(set);
+    *set = *better;
+    return MXHOP_CACHE_MISS;
+}
+
+static enum mxhop_cache_state from_stale(struct lookup *l, const char *name,
+                                         bool due, struct mxset *set)
+{
+    struct mxset better;
+    bool usable;
+
+    (void)facts_addresses(l->mx, l->mx->view, set, &usable);
+    if (!due || !refresh_stale(l, name, &better))
+        return MXHOP_CACHE_STALE;
+    return replace(set, &better);
+}
+
+/* The MX set is known: complete its addresses. */
+static enum mxhop_cache_state from_fresh(struct lookup *l, const char *name,
+                                         bool wait, struct mxset *set)
+{
+    struct mxhop *mx = l->mx;
+    struct ask q = {.name = name, .known = set};
+    struct mxset better;
+    bool usable;
+
+    if (facts_addresses(mx, mx->view, set, &usable))
+        return MXHOP_CACHE_HIT;
+    note_due_hosts(mx, set);
+    q.wait = wait && !usable;
+    if (ask_dns(l, &q, &better))
+        return replace(set, &better);
+    l->vague = q.wait;
+    return MXHOP_CACHE_HIT;
+}
+
+/* That somebody asked again has to be in the cache before a flood of names is,
+   whoever lets that in; and each writing costs a system call here. */
+static void write_touches(struct mxhop *mx)
+{
+    uint64_t now_ms = clock_boot_ms();
+
+    if (mx->touched_ms == 0)
+        mx->touched_ms = now_ms;
+    if (cache_pending(mx->cache) <= FACTS_PENDING_MAX &&
+        now_ms < mx->touched_ms + FACTS_PENDING_MS)
+        return;
+    mx->touched_ms = 0;
+    worker_flush_soon(mx->worker);
+}
+
+/* What a lookup that was answered from the cache leaves to be done. */
+void facts_used(struct mxhop *mx, const char *domain, bool refresh_due,
+                bool once)
+{
+    if (once)
+        cache_touch(mx->cache, domain);
+    if (refresh_due)
+        ask_refresh(mx, domain);
+    else if (once && mx->worker != NULL)
+        write_touches(mx);
+}
+
+static bool facts_of(struct lookup *l, const char *name, bool wait,
+                     struct mxset *set_r, struct cache_entry_state *entry_r,
+                     enum mxhop_cache_state *state_r)
+{
+    struct ask q = {.name = name, .wait = wait};
+    struct mxhop *mx = l->mx;
+
+    *entry_r = (struct cache_entry_state){0};
+    if (mx->view != NULL)
+        *entry_r = cache_get_domain(mx->view, name, clock_boot_ms(), set_r);
+    switch (entry_r->verdict) {
+    case CACHE_FRESH:
+        *state_r = from_fresh(l, name, wait, set_r);
+        facts_used(mx, name, entry_r->refresh_due, entry_r->once);
+        return true;
+    case CACHE_STALE:
+        *state_r = from_stale(l, name, entry_r->refresh_due, set_r);
+        facts_used(mx, name, false, entry_r->once);
+        return true;
+    case CACHE_FAILING:
+        *state_r = MXHOP_CACHE_HIT;
+        return true;
+    case CACHE_MISS:
+        break;
+    }
+    *state_r = MXHOP_CACHE_MISS;
+    q.flags = entry_r->failed_before ? WORKER_FAILED_BEFORE : 0;
+    return ask_dns(l, &q, set_r);
+}
+
+void facts_domain(struct lookup *l)
+{
+    l->asked_dns = true;
+    l->cold =
+        !facts_of(l, l->key.domain, true, &l->set, &l->entry, &l->cache_state);
+}
+
+/* Nobody waits for the address of an override's host: what is known decides,
+   the rest is asked for in the background. */
+static void facts_host(struct lookup *l, const char *host,
+                       struct hostaddrs *addrs)
+{
+    struct mxhop *mx = l->mx;
+    struct cache_entry_state st = get_host(mx, mx->view, host, addrs);
+
+    if (!is_due(mx, &st) || mx->worker == NULL)
+        return;
+    if (st.refresh_due)
+        cache_note_host_refresh(mx->cache, host, clock_boot_ms());
+    worker_host(mx->worker, host);
+}
+
+bool facts_hops(struct lookup *l)
+{
+    struct cache_entry_state entry;
+    enum mxhop_cache_state state;
+
+    if (l->override.n_hops == 0)
+        return true;
+    l->facts = calloc(l->override.n_hops, sizeof(*l->facts));
+    if (l->facts == NULL)
+        return false;
+    for (size_t i = 0; i < l->override.n_hops; i++) {
+        const struct hopspec *hop = &l->override.hops[i];
+        struct hop_facts *f = &l->facts[i];
+
+        if (hop->kind == HOP_HOST)
+            facts_host(l, hop->host, &f->addrs);
+        if (hop->kind == HOP_MX)
+            f->spliced = facts_of(l, hop->host, false, &f->set, &entry, &state);
+    }
+    return true;
+}

@@ -1,0 +1,227 @@
+/* Shared by the files directly under src/, the only ones that see all
+   siblings. */
+
+#ifndef HANDLE_H
+#define HANDLE_H
+
+#include <limits.h>
+#include <sys/stat.h>
+#include <mxhop/mxhop.h>
+#include "conf/conf.h"
+#include "dns/ration.h"
+#include "dns/worker.h"
+#include "model/key.h"
+#include "model/rules.h"
+#include "route/decide.h"
+#include "cache/cache.h"
+#include "overrides/ovtable.h"
+#include "util/log.h"
+
+struct mxhop {
+    struct conf conf;
+    struct rules rules; /* points into conf and the host_* copies */
+    struct mxhop_host host;
+    char *host_names, *host_reason, *host_cache_owner;
+    struct log log;
+    enum answer_mode answer; /* with auto resolved */
+    uint32_t budget_ms;
+    int config_fd, table_dir_fd;
+    struct stat config_seen; /* when it was read */
+
+    /* DNS: exactly one of worker and resolver is there, or none. */
+    struct cache *cache;            /* NULL: cache = none */
+    struct cache_view *view;        /* of the thread that calls the library */
+    struct cache_view *worker_view; /* of the worker's thread, or NULL */
+    uid_t cache_uid;                /* whose the shared cache is */
+    bool cache_checked; /* that we are not root: at the first lookup */
+    char *cache_dir;    /* NULL: cache = memory or none, or it failed */
+    _Atomic uint64_t unwritten_ms; /* nothing could be written since; or 0 */
+    bool unwritten_said;
+    struct cache_policy policy;
+    uint64_t touched_ms; /* the first touch since they were written last; 0 */
+    uint64_t rules_hash; /* of all that routes are made from */
+    struct buf text;     /* the last answer of mxhop_text() */
+    struct worker *worker;
+    struct engine *engine;
+    struct resolver *resolver;
+    bool heard_out; /* without worker: for a server that others found gone */
+    struct ration ration;
+    struct stat resolv_conf, root; /* to notice a change, and a jail */
+    uint64_t resolv_checked_ms;
+
+    /* Overrides; unused where the parameter overrides is empty. */
+    struct ovtable *table;
+    struct stat table_seen; /* the file when the handle was opened, or zero */
+    uint64_t table_tried_ms;
+    bool table_bad;       /* said so in the log */
+    uint64_t bad_version; /* of the set with the damaged record; 0: none */
+    struct mxhop_error table_err;
+};
+
+/* Everything that one lookup found out, for the route and for the trace. */
+struct lookup {
+    struct mxhop *mx;
+    const char *asked;
+    struct key key;
+    bool fell_through; /* recipient without override: now its domain */
+    int64_t now_s;
+    uint64_t deadline_ms;
+
+    enum mxhop_local local;
+    enum { TABLE_UNUSED, TABLE_OK, TABLE_BAD } table;
+    struct mxhop_error table_err;
+    struct ovtable_info info;
+    struct override override; /* dn NULL: none */
+    char *matched;            /* the key or exchange it was found under */
+    bool by_exchange;
+    int64_t edge_s; /* wall time from which on another override may apply, by
+                       key or by exchange */
+
+    bool asked_dns; /* the MX set was needed */
+    bool cold;      /* and not known in time: `set` does not count */
+    bool vague;     /* it is known, but of some host nothing in time */
+    enum mxhop_cache_state cache_state;
+    struct cache_entry_state entry;
+    struct mxset set;
+    struct hop_facts *facts; /* override.n_hops */
+
+    struct decision decision;
+
+    /* The result. */
+    enum mxhop_disposition disposition;
+    const char *status;
+    char reason[256];
+    uint32_t ttl_s;
+};
+
+/* ---- machine.c: what this machine is called, and its addresses ---- */
+
+struct machine {
+    char name[HOST_NAME_MAX + 1];
+    struct buf addresses;
+};
+
+/* Where the host has MXHOP_THIS_MACHINE, complete it; it then points into *m_r,
+   which is to be freed in any case. */
+void machine_describe(struct machine *m_r, struct mxhop_host *host);
+void machine_free(struct machine *m);
+
+/* ---- cachefile.c: which cache a handle has ---- */
+
+/* Fills mx->cache and the views. What is wrong with a shared cache is logged,
+   and the cache is then in memory: only a lack of memory is an error. */
+enum mxhop_status handle_open_cache(struct mxhop *mx, const char *config,
+                                    struct mxhop_error *err);
+void handle_close_cache(struct mxhop *mx);
+/* Before the first lookup: a process that is still root lets go of a cache
+   that belongs to another user. Then the worker is told what others saw of the
+   name servers. */
+void handle_check_cache(struct mxhop *mx);
+
+/* ---- servers.c: name servers, as this process and others see them ---- */
+
+size_t servers_here(const struct mxhop *mx,
+                    struct engine_server servers_r[DNS_SERVERS_MAX]);
+/* Another process, or this one, has lately found it open. */
+bool servers_seen_open(const struct mxhop *mx, const char *address,
+                       struct cache_server *s_r);
+/* It says "open", and nobody has repeated that for too long. */
+bool servers_report_is_old(const struct cache_server *s);
+/* Take over what others see, before the first name is asked for. */
+void servers_assume(struct mxhop *mx);
+/* For engine_watch_servers(): tell the others, at the next flush. */
+void servers_report(void *mx, const struct engine_server *s);
+
+/* ---- learn.c: what the thread that runs the resolver tells the cache ---- */
+
+extern const struct resolver_owner facts_owner_functions;
+struct worker_store learn_store(struct mxhop *mx);
+/* Something was put off: have it written, by the worker soon, or here. */
+void learn_flush(struct mxhop *mx);
+/* Say in the log, once, that the cache has not taken anything for some time,
+   or that it does again. On the host's thread. */
+void learn_report(struct mxhop *mx);
+
+/* ---- ask.c: what the cache does not know ---- */
+
+/* A question to the DNS: about a name, or (known) its hosts' addresses. */
+struct ask {
+    const char *name;
+    const struct mxset *known; /* NULL: the MX set is asked for */
+    unsigned flags;            /* of worker_domain() */
+    bool wait;                 /* as DESIGN 6 rations it */
+};
+
+/* false: not known (now); *set_r is then empty. */
+bool ask_dns(struct lookup *l, const struct ask *q, struct mxset *set_r);
+/* Ask anew for a name that the cache has, in the background. Does nothing in a
+   process without worker. */
+void ask_refresh(struct mxhop *mx, const char *name);
+/* Name servers of a changed resolv.conf, looked for once a second. */
+void ask_reload_servers(struct mxhop *mx);
+
+/* ---- facts.c: what the cache and DNS say ---- */
+
+/* Fill l->set, cold, cache_state, entry. Waits as DESIGN 6 rations it. */
+void facts_domain(struct lookup *l);
+/* Fill l->facts for the hops of l->override. Hosts are never waited for.
+   false: out of memory. */
+bool facts_hops(struct lookup *l);
+/* Addresses of the hosts worth examining, from the cache. Returns whether none
+   is to be asked for; *usable_r whether enough is known of each: a host with
+   an address is one, whatever its other family says. */
+bool facts_addresses(const struct mxhop *mx, struct cache_view *view,
+                     struct mxset *set, bool *usable_r);
+/* A domain was answered from the cache: what that leaves to be done. */
+#define FACTS_PENDING_MAX 256  /* touches are written when more wait, */
+#define FACTS_PENDING_MS  2000 /* or one that has waited for so long */
+void facts_used(struct mxhop *mx, const char *domain, bool refresh_due,
+                bool once);
+
+/* ---- lookup.c ---- */
+
+static inline uint32_t min_u32(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* false: out of memory. Always to be followed by lookup_free(). */
+bool lookup_run(struct lookup *l, struct mxhop *mx, const char *key,
+                unsigned flags);
+void lookup_free(struct lookup *l);
+/* The route as the caller gets it (answer.c); NULL: out of memory. */
+struct mxhop_route *route_from_lookup(const struct lookup *l);
+/* The override table, opened if need be; NULL with *err. */
+struct ovtable *handle_table(struct mxhop *mx, struct mxhop_error *err);
+/* Whether local_domains, or else the host, says that the MTA delivers it. */
+enum mxhop_local lookup_is_local(const struct mxhop *mx, const char *domain);
+/* Say so in the log when the table became unusable (why is in mx->table_err)
+   or usable again: one line a change. */
+void handle_table_state(struct mxhop *mx, bool bad);
+/* With `answer = override` most domains need no DNS query. */
+bool lookup_only_overrides(const struct mxhop *mx, bool has_exchanges);
+
+/* ---- text.c: the hot path ---- */
+
+/* Of what finished answers in a format are made, besides rules that
+   text_rules_hash() knows: the set of overrides. */
+uint64_t text_made_of(const struct mxhop *mx, const struct ovtable_info *info,
+                      enum mxhop_format format);
+
+/* A hash of all that routes are made from besides MX set and overrides. */
+uint64_t text_rules_hash(const struct mxhop *mx);
+
+/* ---- keep.c: what a lookup leaves behind ---- */
+
+enum keep {
+    KEEP_NOT,
+    KEEP_BY_SITE, /* no override stands under the key */
+    KEEP_BY_KEY   /* some do, active or not */
+};
+
+/* Keep the text (NULL: the format has no words) if a later lookup may get it.
+   by_domain: it is to be marked with the domain. */
+void keep_text(const struct lookup *l, bool by_domain, enum mxhop_format format,
+               enum keep by, const char *text);
+
+#endif

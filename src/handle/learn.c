@@ -1,0 +1,166 @@
+/*
+ * learn - what the thread that runs the resolver tells and asks the cache
+ *
+ * With a worker all of this runs on its thread, else on the caller's. It
+ * touches the cache, through the view of that thread, and rules, which nobody
+ * changes. What is learnt is put off by the cache until store_flush(), which
+ * the worker calls after each of its steps, before it tells anybody.
+ */
+
+#include "handle/handle.h"
+#include "util/clock.h"
+
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WRITE_WAIT_MS         20    /* for another process that writes */
+#define UNWRITTEN_PATIENCE_MS 10000 /* a write that was missed is no fault */
+
+/* The view of the thread that runs the resolver. */
+static struct cache_view *resolver_view(const struct mxhop *mx)
+{
+    return mx->worker != NULL ? mx->worker_view : mx->view;
+}
+
+/* A failure that is too young to ask again is known too. */
+static bool host_known(void *ctx, const char *host, unsigned families,
+                       struct hostaddrs *addrs_r)
+{
+    const struct mxhop *mx = ctx;
+    struct cache_entry_state st = {0};
+
+    if (mx->cache != NULL)
+        st = cache_get_host(resolver_view(mx), host, families, clock_boot_ms(),
+                            addrs_r);
+    return (st.verdict == CACHE_FRESH && !st.refresh_due) ||
+           st.verdict == CACHE_FAILING;
+}
+
+static void host_learned(void *ctx, const char *host,
+                         const struct hostaddrs *addrs)
+{
+    const struct mxhop *mx = ctx;
+
+    if (mx->cache != NULL)
+        cache_put_host(mx->cache, host, clock_boot_ms(), addrs);
+}
+
+static void mx_learned(void *ctx, const char *domain, const struct mxset *set)
+{
+    const struct mxhop *mx = ctx;
+
+    if (mx->cache != NULL)
+        cache_put_domain(mx->cache, domain, clock_boot_ms(), set);
+}
+
+static size_t pick(void *ctx, const struct mxset *set, uint16_t *index,
+                   size_t cap)
+{
+    const struct mxhop *mx = ctx;
+
+    return decide_pick(&mx->rules, set, clock_wall_s(), index, cap);
+}
+
+const struct resolver_owner facts_owner_functions = {
+    .host_known = host_known,
+    .host_learned = host_learned,
+    .mx_learned = mx_learned,
+    .pick = pick,
+};
+
+/* ---- what processes share: for the worker ---- */
+
+static void store_claim(void *ctx, const char *const *domains, size_t n,
+                        bool *granted)
+{
+    const struct mxhop *mx = ctx;
+
+    if (mx->cache_dir != NULL) {
+        cache_claim(mx->cache, domains, n, clock_boot_ms(), granted);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        granted[i] = true;
+        if (mx->cache != NULL) /* of others nothing is noted */
+            cache_note_refresh(mx->cache, domains[i], clock_boot_ms());
+    }
+}
+
+static bool store_peek(void *ctx, const char *domain, struct mxset *set_r)
+{
+    const struct mxhop *mx = ctx;
+    struct cache_entry_state st;
+    bool settled, usable = true;
+
+    *set_r = (struct mxset){0};
+    if (mx->cache == NULL)
+        return false;
+    st = cache_get_domain(mx->worker_view, domain, clock_boot_ms(), set_r);
+    if (st.verdict == CACHE_FRESH)
+        settled = facts_addresses(mx, mx->worker_view, set_r, &usable);
+    if (st.verdict == CACHE_FAILING || (st.verdict == CACHE_FRESH && settled))
+        return true;
+    mxset_free(set_r);
+    return false;
+}
+
+/* On any thread: the log is the host's thread's (learn_report). */
+static void flush(struct mxhop *mx)
+{
+    uint64_t never = 0;
+
+    if (cache_flush(mx->cache, WRITE_WAIT_MS))
+        atomic_store(&mx->unwritten_ms, 0);
+    else
+        atomic_compare_exchange_strong(&mx->unwritten_ms, &never,
+                                       clock_boot_ms());
+}
+
+static void store_flush(void *ctx)
+{
+    struct mxhop *mx = ctx;
+
+    if (mx->cache != NULL)
+        flush(mx);
+}
+
+struct worker_store learn_store(struct mxhop *mx)
+{
+    return (struct worker_store){
+        .ctx = mx,
+        .claim = store_claim,
+        .peek = store_peek,
+        .flush = store_flush,
+        .server_changed = servers_report,
+    };
+}
+
+void learn_flush(struct mxhop *mx)
+{
+    if (mx->cache == NULL || cache_pending(mx->cache) == 0)
+        return;
+    if (mx->worker != NULL)
+        worker_flush_soon(mx->worker);
+    else
+        flush(mx);
+}
+
+void learn_report(struct mxhop *mx)
+{
+    uint64_t since_ms = atomic_load(&mx->unwritten_ms);
+    bool bad =
+        since_ms != 0 && clock_boot_ms() > since_ms + UNWRITTEN_PATIENCE_MS;
+
+    if (mx->cache_dir == NULL || bad == mx->unwritten_said ||
+        (mx->unwritten_said && since_ms != 0))
+        return;
+    mx->unwritten_said = bad;
+    if (bad)
+        log_warn(&mx->log,
+                 "cache %s cannot be written: it is full, or a process that "
+                 "uses it is stopped; what is learnt is asked for again",
+                 mx->cache_dir);
+    else
+        log_info(&mx->log, "cache %s is written again", mx->cache_dir);
+}

@@ -1,0 +1,382 @@
+/*
+ * lookup - the pipeline: from a key to a decision (DESIGN 4)
+ *
+ * One struct lookup holds everything that was found out on the way, so that
+ * the route and the trace tell the same story. The steps return early as soon
+ * as the outcome is certain; what each may cost is said where it is called.
+ *
+ * Nothing here fails but for memory: faults of DNS, cache and override table
+ * are outcomes, chosen by the on_* parameters.
+ */
+
+#include "handle/handle.h"
+#include "route/match.h"
+#include "util/clock.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How often a missing override table is looked for again. */
+#define TABLE_RETRY_MS 1000
+
+__attribute__((format(printf, 4, 5))) static bool
+settle(struct lookup *l, enum mxhop_disposition disposition, const char *status,
+       const char *fmt, ...)
+{
+    va_list ap;
+
+    l->disposition = disposition;
+    l->status = status;
+    va_start(ap, fmt);
+    vsnprintf(l->reason, sizeof(l->reason), fmt, ap);
+    va_end(ap);
+    return true;
+}
+
+static bool pass(struct lookup *l, const char *why)
+{
+    return settle(l, MXHOP_PASS, "", "%s", why);
+}
+
+/* ---- local domains ---- */
+
+enum mxhop_local lookup_is_local(const struct mxhop *mx, const char *domain)
+{
+    if (mx->conf.local_domains[0] != '\0')
+        return match_host_list(mx->conf.local_domains, domain) ? MXHOP_LOCAL_YES
+                                                               : MXHOP_LOCAL_NO;
+    if (mx->host.is_local == NULL)
+        return MXHOP_LOCAL_NO;
+    return mx->host.is_local(mx->host.ctx, domain);
+}
+
+/* ---- the override table ---- */
+
+void handle_table_state(struct mxhop *mx, bool bad)
+{
+    if (bad == mx->table_bad)
+        return;
+    mx->table_bad = bad;
+    if (bad)
+        log_warn(&mx->log, "%s; on_override_failure = %s", mx->table_err.text,
+                 mx->rules.on_override_failure == CHOICE_DEFER ? "defer"
+                                                               : "pass");
+    else
+        log_info(&mx->log, "override table %s is usable",
+                 mx->conf.override_table);
+}
+
+struct ovtable *handle_table(struct mxhop *mx, struct mxhop_error *err)
+{
+    uint64_t now_ms = clock_boot_ms();
+
+    if (mx->table != NULL)
+        return mx->table;
+    if (mx->table_tried_ms == 0 ||
+        now_ms >= mx->table_tried_ms + TABLE_RETRY_MS) {
+        mx->table_tried_ms = now_ms;
+        if (ovtable_open(&mx->table, mx->conf.override_table, &mx->table_err) ==
+            MXHOP_OK)
+            return mx->table;
+        mx->table = NULL;
+    }
+    *err = mx->table_err;
+    return NULL;
+}
+
+static struct ovtable_snap *open_snapshot(struct lookup *l)
+{
+    struct mxhop *mx = l->mx;
+    struct ovtable *table = handle_table(mx, &l->table_err);
+    struct ovtable_snap *snap = NULL;
+
+    if (table == NULL)
+        return NULL;
+    if (ovtable_begin(table, &snap, &l->table_err) != MXHOP_OK)
+        return NULL;
+    if (ovtable_info(snap, &l->info, &l->table_err) != MXHOP_OK) {
+        ovtable_end(&snap);
+        return NULL;
+    }
+    return snap;
+}
+
+static bool table_failed(struct lookup *l)
+{
+    struct mxhop *mx = l->mx;
+
+    l->table = TABLE_BAD;
+    mx->table_err = l->table_err;
+    mx->bad_version = l->info.version; /* it is until another set is there */
+    handle_table_state(mx, true);
+    if (mx->rules.on_override_failure == CHOICE_DEFER)
+        return settle(l, MXHOP_DEFER, "4.3.5",
+                      "Routing overrides are not available");
+    return pass(l, "the override table is not usable, on_override_failure = "
+                   "pass");
+}
+
+/* The first of `keys` under which an active override stands. */
+static enum mxhop_status find_first(struct lookup *l, struct ovtable_snap *snap,
+                                    enum ovtable_index by,
+                                    const struct strlist *keys)
+{
+    for (size_t i = 0; i < keys->n; i++) {
+        enum mxhop_status status = ovtable_find(snap, by, keys->v[i], l->now_s,
+                                                &l->override, &l->table_err);
+
+        if (status != MXHOP_OK)
+            return status;
+        if (l->override.dn == NULL)
+            continue;
+        l->matched = strdup(keys->v[i]);
+        l->by_exchange = by == OVTABLE_BY_EXCHANGE;
+        return l->matched != NULL ? MXHOP_OK : MXHOP_ERR_MEMORY;
+    }
+    return MXHOP_OK;
+}
+
+/* Any entry under these keys may be the one to apply after its next edge. */
+static enum mxhop_status find_edge(struct lookup *l, struct ovtable_snap *snap,
+                                   enum ovtable_index by,
+                                   const struct strlist *keys)
+{
+    enum mxhop_status status = MXHOP_OK;
+
+    for (size_t i = 0; i < keys->n && status == MXHOP_OK; i++)
+        status = ovtable_next_edge(snap, by, keys->v[i], l->now_s, &l->edge_s,
+                                   &l->table_err);
+    return status;
+}
+
+static enum mxhop_status find_among(struct lookup *l, struct ovtable_snap *snap,
+                                    enum ovtable_index by,
+                                    const struct strlist *keys)
+{
+    enum mxhop_status status = find_first(l, snap, by, keys);
+
+    return status == MXHOP_OK ? find_edge(l, snap, by, keys) : status;
+}
+
+static enum mxhop_status find_by_key(struct lookup *l,
+                                     struct ovtable_snap *snap)
+{
+    struct strlist keys = {0};
+    enum mxhop_status status = MXHOP_ERR_MEMORY;
+
+    if (match_keys(&l->key, &keys))
+        status = find_among(l, snap, OVTABLE_BY_KEY, &keys);
+    strlist_free(&keys);
+    return status;
+}
+
+static enum mxhop_status find_by_exchange(struct lookup *l,
+                                          struct ovtable_snap *snap)
+{
+    struct strlist keys = {0};
+    enum mxhop_status status = MXHOP_ERR_MEMORY;
+
+    if (match_exchanges(&l->set, &keys))
+        status = find_among(l, snap, OVTABLE_BY_EXCHANGE, &keys);
+    strlist_free(&keys);
+    return status;
+}
+
+/* ---- the decision ---- */
+
+/* Of the MX set, what is left of it. */
+static uint32_t set_ttl_s(const struct lookup *l)
+{
+    if (l->entry.verdict == CACHE_FRESH || l->entry.verdict == CACHE_FAILING)
+        return l->entry.ttl_s;
+    return l->set.ttl_s;
+}
+
+/* The earliest of all TTLs, the window's end and the end of the time slot. */
+static uint32_t route_ttl_s(const struct lookup *l)
+{
+    const struct rules *rules = &l->mx->rules;
+    uint32_t ttl_s = min_u32(l->decision.slot_left_s, l->mx->conf.ttl_max_s);
+
+    if (l->cold || l->cache_state == MXHOP_CACHE_STALE)
+        return 0;
+    if (l->asked_dns)
+        ttl_s = min_u32(ttl_s, set_ttl_s(l));
+    for (size_t i = 0; i < l->decision.n_kept; i++) {
+        const struct hostaddrs *a = l->decision.c[i].addrs;
+
+        if (a != NULL && hostaddrs_state(a, rules->families) == ADDR_SOME)
+            ttl_s = min_u32(ttl_s, a->ttl_s);
+    }
+    if (l->override.dn != NULL && l->override.not_after_s > l->now_s &&
+        l->override.not_after_s - l->now_s < (int64_t)ttl_s)
+        ttl_s = (uint32_t)(l->override.not_after_s - l->now_s);
+    return ttl_s;
+}
+
+static bool conclude(struct lookup *l)
+{
+    struct decide_input in = {
+        .rules = &l->mx->rules,
+        .domain = l->key.domain,
+        .override = l->override.dn != NULL ? &l->override : NULL,
+        .facts = l->facts,
+        .set = l->asked_dns && !l->cold ? &l->set : NULL,
+        .cold = l->cold,
+        .learning = l->mx->worker != NULL,
+        .now_s = l->now_s,
+    };
+
+    if (!decide(&in, &l->decision))
+        return false;
+    l->ttl_s = route_ttl_s(l);
+    return settle(l, l->decision.disposition, l->decision.status, "%s",
+                  l->decision.reason);
+}
+
+/* Override by recipient or domain; may settle the lookup. */
+static bool key_override(struct lookup *l, struct ovtable_snap *snap,
+                         enum mxhop_status *status_r, bool *settled_r)
+{
+    *settled_r = true;
+    *status_r = find_by_key(l, snap);
+    if (*status_r != MXHOP_OK)
+        return false;
+    if (l->override.dn != NULL && !facts_hops(l))
+        return false;
+    if (l->override.dn != NULL && override_is_final(&l->override))
+        return conclude(l);
+    *settled_r = false;
+    return true;
+}
+
+bool lookup_only_overrides(const struct mxhop *mx, bool has_exchanges)
+{
+    return mx->answer == ANSWER_OVERRIDE && !has_exchanges;
+}
+
+static bool only_overrides(struct lookup *l)
+{
+    return settle(l, MXHOP_PASS, "", "no override, and answer = override%s%s",
+                  l->mx->host_reason != NULL ? ": " : "",
+                  l->mx->host_reason != NULL ? l->mx->host_reason : "");
+}
+
+static bool route_domain(struct lookup *l, struct ovtable_snap *snap)
+{
+    enum mxhop_status status;
+    bool settled;
+
+    if (snap != NULL) {
+        if (!key_override(l, snap, &status, &settled))
+            return status != MXHOP_OK && status != MXHOP_ERR_MEMORY &&
+                   table_failed(l);
+        if (settled)
+            return true;
+    }
+    if (l->key.kind == KEY_RECIPIENT && l->override.dn == NULL)
+        return pass(l, "no override for this recipient");
+    if (l->override.dn == NULL &&
+        lookup_only_overrides(l->mx,
+                              l->table == TABLE_OK && l->info.has_exchanges))
+        return only_overrides(l);
+    facts_domain(l);
+    if (snap != NULL && l->override.dn == NULL && l->info.has_exchanges &&
+        l->set.outcome == MX_HOSTS && !l->cold) {
+        status = find_by_exchange(l, snap);
+        if (status == MXHOP_ERR_MEMORY)
+            return false;
+        if (status != MXHOP_OK)
+            return table_failed(l);
+        if (l->override.dn != NULL && !facts_hops(l))
+            return false;
+    }
+    if (l->override.dn == NULL && l->mx->answer == ANSWER_OVERRIDE) {
+        l->decision.slot_left_s = UINT32_MAX;
+        l->ttl_s = l->cold ? 0 : set_ttl_s(l);
+        return only_overrides(l);
+    }
+    /* A host without address at the end of a list would bounce mail (5.4.4)
+       that the MTA's own routing defers or delivers. */
+    if (l->override.dn == NULL && l->vague)
+        l->cold = true;
+    return conclude(l);
+}
+
+static bool with_table(struct lookup *l)
+{
+    struct ovtable_snap *snap;
+    bool ok;
+
+    if (l->mx->conf.overrides[0] == '\0')
+        return route_domain(l, NULL);
+    snap = open_snapshot(l);
+    if (snap == NULL)
+        return table_failed(l);
+    l->table = TABLE_OK;
+    if (l->info.version != l->mx->bad_version)
+        handle_table_state(l->mx, false);
+    ok = route_domain(l, snap);
+    ovtable_end(&snap);
+    return ok;
+}
+
+static bool run(struct lookup *l)
+{
+    if (l->key.kind == KEY_NONE)
+        return pass(l, l->key.why);
+    l->local = lookup_is_local(l->mx, l->key.domain);
+    if (l->local == MXHOP_LOCAL_YES)
+        return pass(l, "the MTA delivers this domain itself");
+    if (l->local == MXHOP_LOCAL_ERROR)
+        return pass(l, "whether this domain is local is not known now");
+    return with_table(l);
+}
+
+/* An address that no override can name, for its local part, still has a domain:
+   whoever sends mail chooses the local part. */
+static void parse_address(struct lookup *l, const char *address)
+{
+    const char *at = strrchr(address, '@');
+
+    if (l->key.kind != KEY_NONE || at == NULL)
+        return;
+    key_parse(at + 1, &l->key);
+    l->fell_through = l->key.kind == KEY_DOMAIN;
+}
+
+bool lookup_run(struct lookup *l, struct mxhop *mx, const char *key,
+                unsigned flags)
+{
+    *l = (struct lookup){
+        .mx = mx, .asked = key, .status = "", .edge_s = INT64_MAX};
+    handle_check_cache(mx);
+    learn_report(mx);
+    l->now_s = clock_wall_s();
+    l->deadline_ms = clock_boot_ms() + mx->budget_ms;
+    key_parse(key, &l->key);
+    if ((flags & MXHOP_ADDRESS) != 0)
+        parse_address(l, key);
+    if (!run(l))
+        return false;
+    if ((flags & MXHOP_ADDRESS) == 0 || l->key.kind != KEY_RECIPIENT ||
+        l->override.dn != NULL || l->disposition != MXHOP_PASS ||
+        l->local != MXHOP_LOCAL_NO)
+        return true;
+    l->key.kind = KEY_DOMAIN;
+    l->fell_through = true;
+    return run(l);
+}
+
+void lookup_free(struct lookup *l)
+{
+    decision_free(&l->decision);
+    for (size_t i = 0; l->facts != NULL && i < l->override.n_hops; i++)
+        mxset_free(&l->facts[i].set);
+    free(l->facts);
+    mxset_free(&l->set);
+    override_free(&l->override);
+    free(l->matched);
+}

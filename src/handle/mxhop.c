@@ -1,0 +1,333 @@
+/*
+ * mxhop - open and close a handle, and hand out routes
+ *
+ * A handle joins what the siblings below know: configuration, override table,
+ * cache, and DNS, run by a worker thread (MXHOP_WORKER) or by the caller.
+ * Everything that a jail hides is opened or read in mxhop_open(): the
+ * configuration, the list of name servers, the override table. Only a broken
+ * configuration is an error there; what else is missing is logged, and each
+ * lookup says what it means.
+ */
+
+#include "handle/handle.h"
+#include "route/render.h"
+#include "util/clock.h"
+#include "util/err.h"
+#include "util/hash.h"
+#include "util/str.h"
+
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#define BUDGET_WORKER_MS 200u
+#define BUDGET_OWN_MS    2000u
+
+/* ---- from configuration and host to rules ---- */
+
+/* The parameter, or what the host says where it is empty. */
+static const char *either(const char *param, const char *host)
+{
+    if (param[0] != '\0' || host == NULL)
+        return param;
+    return host;
+}
+
+static unsigned families_of(const char *list)
+{
+    unsigned families = 0;
+
+    if (list[0] == '\0' || str_in_list(list, "ipv4"))
+        families |= FAMILY_BIT(FAMILY_V4);
+    if (list[0] == '\0' || str_in_list(list, "ipv6"))
+        families |= FAMILY_BIT(FAMILY_V6);
+    return families;
+}
+
+/* Machines differ in their order of ties; without a seed by their names. */
+static uint64_t seed_of(const char *seed)
+{
+    struct utsname host;
+
+    if (seed[0] != '\0')
+        return hash_bytes(0, seed, strlen(seed));
+    if (uname(&host) != 0)
+        return 0;
+    return hash_bytes(0, host.nodename, strlen(host.nodename));
+}
+
+static enum mxhop_status networks_of(const char *what, const char *list,
+                                     struct networks *n_r,
+                                     struct mxhop_error *err)
+{
+    const char *bad = NULL;
+    size_t bad_len = 0;
+    const char *why = networks_parse(list, n_r, &bad, &bad_len);
+
+    if (why == NULL)
+        return MXHOP_OK;
+    return err_set(err, MXHOP_ERR_CONFIG, "%s: \"%.*s\": %s", what,
+                   (int)bad_len, bad != NULL ? bad : "", why);
+}
+
+static enum mxhop_status make_rules(struct mxhop *mx,
+                                    const struct mxhop_host *host,
+                                    struct mxhop_error *err)
+{
+    const struct conf *c = &mx->conf;
+    enum mxhop_status status;
+
+    mx->rules = (struct rules){
+        .on_null_mx = (enum choice)c->on_null_mx,
+        .on_nxdomain = (enum choice)c->on_nxdomain,
+        .on_dns_failure = (enum choice)c->on_dns_failure,
+        .on_cold = (enum choice)c->on_cold,
+        .on_no_host = (enum choice)c->on_no_host,
+        .on_bogus = (enum choice)c->on_bogus,
+        .on_override_failure = (enum choice)c->on_override_failure,
+        .families =
+            families_of(either(c->address_families, host->address_families)),
+        .max_hops = c->max_hops,
+        .rotate_interval_s = c->rotate_interval_s,
+        .seed = seed_of(c->seed),
+        .transport = c->transport,
+        .group = (enum group_mode)c->group,
+        .single_domain_sites = c->single_domain_sites,
+        .own_names = either(c->own_names, mx->host_names),
+    };
+    status = networks_of("own_addresses",
+                         either(c->own_addresses, host->own_addresses),
+                         &mx->rules.own_addresses, err);
+    if (status != MXHOP_OK)
+        return status;
+    return networks_of("bogus_networks", c->bogus_networks, &mx->rules.bogus,
+                       err);
+}
+
+static bool copy_text(char **to_r, const char *text)
+{
+    *to_r = text != NULL ? strdup(text) : NULL;
+    return text == NULL || *to_r != NULL;
+}
+
+static enum mxhop_status take_host(struct mxhop *mx,
+                                   const struct mxhop_host *host,
+                                   struct mxhop_error *err)
+{
+    if (!copy_text(&mx->host_names, host->own_names) ||
+        !copy_text(&mx->host_reason, host->visible_reason) ||
+        !copy_text(&mx->host_cache_owner, host->cache_owner))
+        return err_nomem(err);
+    mx->host = *host;
+    return MXHOP_OK;
+}
+
+static void forward_log(void *ctx, int level, const char *line)
+{
+    const struct mxhop *mx = ctx;
+
+    if (mx->host.log != NULL)
+        mx->host.log(mx->host.ctx, (enum mxhop_log_level)level, line);
+}
+
+static void resolve_answer(struct mxhop *mx)
+{
+    mx->answer = (enum answer_mode)mx->conf.answer;
+    if (mx->answer != ANSWER_AUTO)
+        return;
+    mx->answer = mx->host_reason != NULL ? ANSWER_OVERRIDE : ANSWER_LIST;
+    if (mx->host_reason != NULL)
+        log_info(&mx->log, "answer = override, because %s", mx->host_reason);
+}
+
+/* ---- DNS ---- */
+
+static enum mxhop_status open_dns(struct mxhop *mx, struct mxhop_error *err)
+{
+    struct worker_options w = {
+        .owner = facts_owner_functions,
+        .families = mx->rules.families,
+        .timeout_ms = mx->conf.dns_timeout_ms,
+        .store = learn_store(mx),
+    };
+    enum mxhop_status status;
+
+    w.owner.ctx = mx;
+    if (stat("/", &mx->root) != 0 || stat("/etc/resolv.conf", &mx->resolv_conf))
+        mx->resolv_conf = (struct stat){0};
+    status = dns_servers_load(&w.servers, mx->conf.dns_servers, err);
+    if (status != MXHOP_OK)
+        return status;
+    if ((mx->host.flags & MXHOP_WORKER) != 0)
+        return worker_open(&mx->worker, &w, err);
+    status = engine_open(&mx->engine, &w.servers, err);
+    if (status != MXHOP_OK)
+        return status;
+    engine_watch_servers(mx->engine, servers_report, mx);
+    return resolver_open(&mx->resolver, mx->engine, &w.owner, w.families, err);
+}
+
+/* The table's file, by the descriptor of its directory: jailed or not. */
+static bool stat_table(const struct mxhop *mx, struct stat *st_r)
+{
+    const char *slash = strrchr(mx->conf.override_table, '/');
+
+    return mx->table_dir_fd >= 0 && slash != NULL &&
+           fstatat(mx->table_dir_fd, slash + 1, st_r, 0) == 0;
+}
+
+/* The descriptor of the directory tells a host that a table has appeared. */
+static void open_table(struct mxhop *mx)
+{
+    struct mxhop_error err;
+    char *copy;
+
+    if (mx->conf.overrides[0] == '\0')
+        return;
+    copy = strdup(mx->conf.override_table);
+    if (copy != NULL)
+        mx->table_dir_fd =
+            open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    free(copy);
+    if (!stat_table(mx, &mx->table_seen))
+        mx->table_seen = (struct stat){0};
+    if (handle_table(mx, &err) == NULL)
+        handle_table_state(mx, true);
+}
+
+static enum mxhop_status open_parts(struct mxhop *mx, const char *config,
+                                    const struct mxhop_host *host,
+                                    struct mxhop_error *err)
+{
+    enum mxhop_status status = take_host(mx, host, err);
+
+    if (status == MXHOP_OK)
+        status = conf_load(&mx->conf, config, &mx->config_fd, err);
+    if (status == MXHOP_OK && fstat(mx->config_fd, &mx->config_seen) != 0)
+        mx->config_seen = (struct stat){0};
+    if (status == MXHOP_OK)
+        status = make_rules(mx, host, err);
+    if (status == MXHOP_OK)
+        status = handle_open_cache(mx, config, err);
+    if (status == MXHOP_OK)
+        status = open_dns(mx, err);
+    return status;
+}
+
+/* What follows from the parts. The host's strings are still there. */
+static void settle(struct mxhop *mx)
+{
+    mx->budget_ms = mx->conf.lookup_budget_ms;
+    if (mx->budget_ms == 0)
+        mx->budget_ms = mx->worker != NULL ? BUDGET_WORKER_MS : BUDGET_OWN_MS;
+    ration_init(&mx->ration, mx->conf.wait_share_percent);
+    resolve_answer(mx);
+    mx->rules_hash = text_rules_hash(mx);
+    open_table(mx);
+}
+
+enum mxhop_status mxhop_open(struct mxhop **mx_r, const char *config,
+                             const struct mxhop_host *host,
+                             struct mxhop_error *err)
+{
+    struct mxhop_host whole = host != NULL ? *host : (struct mxhop_host){0};
+    struct mxhop *mx = calloc(1, sizeof(*mx));
+    struct machine machine;
+    enum mxhop_status status;
+
+    *mx_r = NULL;
+    if (mx == NULL)
+        return err_nomem(err);
+    mx->config_fd = mx->table_dir_fd = -1;
+    mx->log = (struct log){forward_log, mx};
+    machine_describe(&machine, &whole);
+    status = open_parts(mx, config, &whole, err);
+    if (status == MXHOP_OK)
+        settle(mx);
+    else
+        mxhop_close(&mx);
+    machine_free(&machine);
+    *mx_r = mx;
+    return status;
+}
+
+void mxhop_close(struct mxhop **mx)
+{
+    struct mxhop *m = *mx;
+
+    *mx = NULL;
+    if (m == NULL)
+        return;
+    worker_close(&m->worker); /* first: its thread uses the rest */
+    resolver_close(&m->resolver);
+    engine_close(&m->engine);
+    handle_close_cache(m);
+    ovtable_close(&m->table);
+    networks_free(&m->rules.own_addresses);
+    networks_free(&m->rules.bogus);
+    conf_free(&m->conf);
+    free(m->host_names);
+    free(m->host_reason);
+    free(m->host_cache_owner);
+    buf_free(&m->text);
+    if (m->config_fd >= 0)
+        close(m->config_fd);
+    if (m->table_dir_fd >= 0)
+        close(m->table_dir_fd);
+    free(m);
+}
+
+int mxhop_watch_fd(const struct mxhop *mx)
+{
+    if (mx->conf.overrides[0] != '\0' && mx->table == NULL &&
+        mx->table_dir_fd >= 0)
+        return mx->table_dir_fd;
+    return mx->config_fd;
+}
+
+static bool same_change(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino &&
+           a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
+           a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+int mxhop_outdated(const struct mxhop *mx)
+{
+    struct stat st;
+
+    if (fstat(mx->config_fd, &st) == 0 && !same_change(&st, &mx->config_seen))
+        return 1;
+    if (!stat_table(mx, &st) || st.st_size == 0)
+        return 0; /* what is open is still the last good set */
+    return mx->table != NULL ? !ovtable_is_file(mx->table, &st)
+                             : !same_change(&st, &mx->table_seen);
+}
+
+/* ---- rendering ---- */
+
+enum mxhop_status mxhop_render(const struct mxhop *mx,
+                               const struct mxhop_route *route,
+                               enum mxhop_format format, char **text_r,
+                               struct mxhop_error *err)
+{
+    render_fn *render = render_for(format);
+    struct buf out = {0};
+
+    (void)mx;
+    *text_r = NULL;
+    if (render == NULL)
+        return err_set(err, MXHOP_ERR_ARGUMENT, "unknown format %d",
+                       (int)format);
+    if (!render(route, &out)) {
+        bool failed = out.failed;
+
+        buf_free(&out);
+        return failed ? err_nomem(err) : MXHOP_OK;
+    }
+    *text_r = buf_detach(&out);
+    return *text_r != NULL ? MXHOP_OK : err_nomem(err);
+}

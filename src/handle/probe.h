@@ -1,0 +1,31 @@
+/* Questions that only the command asks of a handle. */
+
+#ifndef PROBE_H
+#define PROBE_H
+
+#include <mxhop/mxhop.h>
+#include "conf/conf.h"
+#include "model/mxset.h"
+#include "cache/cache.h"
+
+/* Whether `host` has an address, asked now; blocks at most lookup_budget. */
+enum addr_state probe_host(struct mxhop *mx, const char *host);
+
+/* The configuration of the handle; belongs to it. */
+const struct conf *probe_conf(const struct mxhop *mx);
+
+/* The cache that is shared with other processes, all of it the handle's.
+   false: there is none (cache = memory or none, or the log says why not). */
+struct probe_cache {
+    const char *dir;
+    struct cache *cache;
+    struct cache_view *view;
+    unsigned families; /* of addresses that count */
+};
+bool probe_shared_cache(struct mxhop *mx, struct probe_cache *c_r);
+
+/* "closed", "open" ...; "unknown" of one that was found open, but not lately.
+ */
+const char *probe_server_state(const struct cache_server *s);
+
+#endif

@@ -1,0 +1,211 @@
+/*
+ * codec_table - the records of the override table
+ *
+ * An entry holds everything that its attributes said, so that the data plane
+ * needs no source; the meta record says what the set as a whole is. Equal
+ * entries give equal bytes: that is how a refresh finds out that nothing
+ * changed.
+ */
+
+#include "overrides/codec.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define OVERRIDE_VERSION 1
+#define META_VERSION     3
+#define WHERE_VERSION    1
+
+#define HOP_SIZE_MIN     (1 + 1 + 2 + 2 + 4)
+
+static void enc_strlist(struct buf *b, const struct strlist *l)
+{
+    enc_u32(b, (uint32_t)l->n);
+    for (size_t i = 0; i < l->n; i++)
+        enc_str(b, l->v[i]);
+}
+
+static void enc_hop(struct buf *b, const struct hopspec *hop)
+{
+    enc_u8(b, (uint8_t)hop->kind);
+    enc_u8(b, hop->has_preference);
+    enc_u16(b, hop->preference);
+    enc_u16(b, hop->port);
+    enc_str(b, hop->host);
+}
+
+bool override_encode(struct buf *b, const struct override *o)
+{
+    enc_u8(b, OVERRIDE_VERSION);
+    enc_str(b, o->dn);
+    enc_u8(b, (uint8_t)o->mode);
+    enc_u8(b, (uint8_t)o->group);
+    enc_u8(b, o->enabled);
+    enc_u64(b, (uint64_t)o->not_before_s);
+    enc_u64(b, (uint64_t)o->not_after_s);
+    enc_opt_str(b, o->transport);
+    enc_opt_str(b, o->reason);
+    enc_strlist(b, &o->keys);
+    enc_strlist(b, &o->exchanges);
+    enc_strlist(b, &o->excludes);
+    enc_u32(b, (uint32_t)o->n_hops);
+    for (size_t i = 0; i < o->n_hops; i++)
+        enc_hop(b, &o->hops[i]);
+    return !b->failed;
+}
+
+static void dec_strlist(struct dec *d, struct strlist *l)
+{
+    uint32_t n = dec_u32(d);
+
+    if (n > dec_left(d) / 4)
+        dec_bad(d);
+    for (uint32_t i = 0; i < n && d->status == CODEC_OK; i++) {
+        char *s = dec_str(d);
+
+        if (s != NULL && !strlist_add(l, s))
+            d->status = CODEC_MEMORY;
+        free(s);
+    }
+}
+
+static void dec_hop(struct dec *d, struct hopspec *hop)
+{
+    uint8_t kind = dec_u8(d);
+
+    memset(hop, 0, sizeof(*hop));
+    if (kind > HOP_MX) {
+        dec_bad(d);
+        return;
+    }
+    hop->kind = (enum hop_kind)kind;
+    hop->has_preference = dec_bool(d);
+    hop->preference = dec_u16(d);
+    hop->port = dec_u16(d);
+    dec_str_into(d, hop->host, sizeof(hop->host));
+}
+
+static void dec_hops(struct dec *d, struct override *o)
+{
+    uint32_t n = dec_u32(d);
+
+    if (n > dec_left(d) / HOP_SIZE_MIN)
+        dec_bad(d);
+    for (uint32_t i = 0; i < n && d->status == CODEC_OK; i++) {
+        struct hopspec hop;
+
+        dec_hop(d, &hop);
+        if (d->status == CODEC_OK && !override_add_hop(o, &hop))
+            d->status = CODEC_MEMORY;
+    }
+}
+
+static void dec_head(struct dec *d, struct override *o)
+{
+    uint8_t mode, group;
+
+    o->dn = dec_str(d);
+    mode = dec_u8(d);
+    group = dec_u8(d);
+    if (mode >= OVERRIDE_MODES || group > OVERRIDE_GROUP_DOMAIN) {
+        dec_bad(d);
+        return;
+    }
+    o->mode = (enum override_mode)mode;
+    o->group = (enum override_group)group;
+    o->enabled = dec_bool(d);
+    o->not_before_s = (int64_t)dec_u64(d);
+    o->not_after_s = (int64_t)dec_u64(d);
+}
+
+enum codec_status override_decode(const void *bytes, size_t len,
+                                  struct override *o_r)
+{
+    enum codec_status status;
+    struct dec d;
+
+    memset(o_r, 0, sizeof(*o_r));
+    dec_init(&d, bytes, len);
+    if (dec_u8(&d) != OVERRIDE_VERSION)
+        dec_bad(&d);
+    dec_head(&d, o_r);
+    o_r->transport = dec_opt_str(&d);
+    o_r->reason = dec_opt_str(&d);
+    dec_strlist(&d, &o_r->keys);
+    dec_strlist(&d, &o_r->exchanges);
+    dec_strlist(&d, &o_r->excludes);
+    dec_hops(&d, o_r);
+    status = dec_end(&d);
+    if (status != CODEC_OK)
+        override_free(o_r);
+    return status;
+}
+
+bool override_dn_decode(const void *bytes, size_t len, struct chars *dn_r)
+{
+    struct dec d;
+
+    dec_init(&d, bytes, len);
+    if (dec_u8(&d) != OVERRIDE_VERSION)
+        return false;
+    dn_r->len = dec_u32(&d);
+    dn_r->at = (const char *)dec_take(&d, dn_r->len);
+    return d.status == CODEC_OK;
+}
+
+bool table_meta_encode(struct buf *b, const struct table_meta *m)
+{
+    enc_u8(b, META_VERSION);
+    enc_u64(b, m->version);
+    enc_u32(b, m->entries);
+    enc_u8(b, m->has_exchanges);
+    enc_u64(b, (uint64_t)m->compiled_s);
+    enc_u64(b, (uint64_t)m->changed_s);
+    enc_u32(b, m->peak);
+    enc_u64(b, (uint64_t)m->peak_s);
+    enc_str(b, m->source);
+    return !b->failed;
+}
+
+enum codec_status table_meta_decode(const void *bytes, size_t len,
+                                    struct table_meta *m_r)
+{
+    struct dec d;
+
+    memset(m_r, 0, sizeof(*m_r));
+    dec_init(&d, bytes, len);
+    if (dec_u8(&d) != META_VERSION)
+        dec_bad(&d);
+    m_r->version = dec_u64(&d);
+    m_r->entries = dec_u32(&d);
+    m_r->has_exchanges = dec_bool(&d);
+    m_r->compiled_s = (int64_t)dec_u64(&d);
+    m_r->changed_s = (int64_t)dec_u64(&d);
+    m_r->peak = dec_u32(&d);
+    m_r->peak_s = (int64_t)dec_u64(&d);
+    dec_str_into(&d, m_r->source, sizeof(m_r->source));
+    return dec_end(&d);
+}
+
+bool table_where_encode(struct buf *b, const struct table_where *w)
+{
+    enc_u8(b, WHERE_VERSION);
+    enc_u64(b, w->fingerprint);
+    enc_u32(b, (uint32_t)w->cookie.len);
+    buf_add(b, w->cookie.at, w->cookie.len);
+    return !b->failed;
+}
+
+bool table_where_decode(const void *bytes, size_t len, struct table_where *w_r)
+{
+    struct dec d;
+
+    memset(w_r, 0, sizeof(*w_r));
+    dec_init(&d, bytes, len);
+    if (dec_u8(&d) != WHERE_VERSION)
+        dec_bad(&d);
+    w_r->fingerprint = dec_u64(&d);
+    w_r->cookie.len = dec_u32(&d);
+    w_r->cookie.at = (const char *)dec_take(&d, w_r->cookie.len);
+    return dec_end(&d) == CODEC_OK;
+}
