@@ -440,10 +440,10 @@ const struct param params[] = {
             "An override can say otherwise.\n"
             "If empty, the transport that the mail system would use anyway."},
     {AT(max_hops), NUMBER(PARAM_INTEGER, "3", 1, 100),
-     .doc = "The highest number of hosts in a list.\n"
-            "Postfix applies its limits on addresses and sessions\n"
+     .doc = "How many hosts a list has at most.\n"
+            "The limits of Postfix on addresses and sessions\n"
             ".Pq Va smtp_mx_address_limit , smtp_mx_session_limit\n"
-            "to each of them."},
+            "count anew for each of them."},
     {AS("rotate_interval", rotate_interval_s),
      NUMBER(PARAM_TIME_S, "10m", 10 * SECONDS, 7 * DAYS), .unit = "s",
      .doc = "How often the order of equally preferred hosts changes.\n"
