@@ -11,7 +11,7 @@
 #include "source/ldap_settings.h"
 #include "util/buf.h"
 
-/* Exit statuses, DESIGN 8; the rest from <sysexits.h>. */
+/* Exit statuses, mxhop(1); the rest from <sysexits.h>. */
 enum {
     EXIT_ANSWERED = 0,
     EXIT_PASS = 1,

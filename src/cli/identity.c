@@ -2,9 +2,9 @@
  * identity - become the user whose cache or table it is
  *
  * A process that stays root does not use a cache that belongs to another user
- * (DESIGN 6), and an administrator calls this command as root. So commands
- * that use the shared cache give root up, for good, before they open it. What
- * only root may read is read before, or the process stays root: an
+ * (docs/design.md 2.5), and an administrator calls this command as root. So
+ * commands that use the shared cache give root up, for good, before they open
+ * it. What only root may read is read before, or the process stays root: an
  * answer without cache is better than none.
  *
  * A command that stays root to the end (it reads overrides, which nobody else

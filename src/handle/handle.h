@@ -149,7 +149,7 @@ struct ask {
     const char *name;
     const struct mxset *known; /* NULL: the MX set is asked for */
     unsigned flags;            /* of worker_domain() */
-    bool wait;                 /* as DESIGN 6 rations it */
+    bool wait;                 /* as the ration allows */
 };
 
 /* false: not known (now); *set_r is then empty. */
@@ -162,7 +162,7 @@ void ask_reload_servers(struct mxhop *mx);
 
 /* ---- facts.c: what the cache and DNS say ---- */
 
-/* Fill l->set, cold, cache_state, entry. Waits as DESIGN 6 rations it. */
+/* Fill l->set, cold, cache_state, entry. Waits as the ration allows. */
 void facts_domain(struct lookup *l);
 /* Fill l->facts for the hops of l->override. Hosts are never waited for.
    false: out of memory. */

@@ -1,5 +1,5 @@
 /*
- * lookup - the pipeline: from a key to a decision (DESIGN 4)
+ * lookup - the pipeline: from a key to a decision (docs/design.md 4)
  *
  * One struct lookup holds everything that was found out on the way, so that
  * the route and the trace tell the same story. The steps return early as soon

@@ -1,10 +1,10 @@
 /*
  * outcome - what to say where there is no host to try
  *
- * The table of DESIGN 5 in code: each situation has a parameter that chooses
- * pass, defer or reject, and a status code (RFC 3463) and a text for each. A
- * situation that may mend itself has no code for reject, and is deferred
- * whatever the choice: a fault of DNS must never bounce mail.
+ * The table of docs/design.md 5 in code: each situation has a parameter that
+ * chooses pass, defer or reject, and a status code (RFC 3463) and a text for
+ * each. A situation that may mend itself has no code for reject, and is
+ * deferred whatever the choice: a fault of DNS must never bounce mail.
  *
  * The reason of reject and defer goes to the sender; that of pass is for the
  * administrator and says the same.

@@ -348,7 +348,7 @@ case_misspelt_hop() {
 	refute_match "$OUTPUT" 'relay.test has no'
 }
 
-# DESIGN 4.7: not only check, but already refresh says so.
+# Not only check, but already refresh says so.
 case_misspelt_hop_is_reported_by_refresh() {
 	overrides <<<'typo Key typo.test; Mode append; Hop [realy.test]'
 	assert_match "$OUTPUT" 'cn=typo,ou=mxhop,dc=test: mxhopHop: realy.test has no address'
