@@ -41,7 +41,7 @@ LTO_CFLAGS = $(if $(LTO),$(LTO) -ffat-lto-objects)
 SANITIZE = $(filter -fsanitize=%,$(CFLAGS)) $(filter --coverage,$(CFLAGS))
 ALL_LDFLAGS = -pthread -Wl,-z,relro,-z,now -fno-lto $(SANITIZE) $(LDFLAGS)
 
-LIBS     := -lresolv $(shell $(PKG_CONFIG) --libs lmdb libidn2 2>/dev/null || echo -llmdb -lidn2)
+LIBS     := -lresolv $(shell $(PKG_CONFIG) --libs lmdb 2>/dev/null || echo -llmdb)
 CLI_LIBS := -lldap -llber -lpsl
 
 # Data plane, in order of dependency (architecture.md); then the control plane.

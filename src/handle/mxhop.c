@@ -220,6 +220,12 @@ static enum mxhop_status open_parts(struct mxhop *mx, const char *config,
 /* What follows from the parts. The host's strings are still there. */
 static void settle(struct mxhop *mx)
 {
+    const char *no_idn = NULL;
+
+    if ((mx->host.flags & MXHOP_WORKER) != 0)
+        no_idn = name_load_idn(); /* a jail has no libraries */
+    if (no_idn != NULL)
+        log_warn(&mx->log, "%s: keys that are not ASCII pass", no_idn);
     mx->budget_ms = mx->conf.lookup_budget_ms;
     if (mx->budget_ms == 0)
         mx->budget_ms = mx->worker != NULL ? BUDGET_WORKER_MS : BUDGET_OWN_MS;

@@ -43,6 +43,7 @@ setup() {
 			hostile rcpt; do
 			echo "$d MX 10 mx1"
 		done
+		echo 'xn--bcher-kva MX 10 mx2'
 		seq -f 'c%.0f MX 10 mx1' 1 20
 		seq -f 'g%.0f MX 10 mx.google.com.' 1 5
 	} | zone test
@@ -510,6 +511,28 @@ case_change_of_user() {
 		mapped cache.mdb
 	END
 	assert_eq "$(paste -sd '|' "$SCRATCH/out")" '0 <;mx1.test|yes|0 <;mx1.test|no'
+}
+
+# libidn2 is for names that are not ASCII only, and what it does not do is said.
+case_libidn2_when_it_is_needed() {
+	local library
+	plugin_host >"$SCRATCH/out" <<-'END'
+		mxhop_route c11.test
+		mapped libidn2.so
+		mxhop_route bücher.test
+		mapped libidn2.so
+	END
+	assert_eq "$(paste -sd '|' "$SCRATCH/out")" '0 <;mx1.test|no|0 <;mx2.test|yes'
+	library=$(ldconfig -p | awk '$1 == "libidn2.so.0" { print $NF; exit }')
+	mount --bind /dev/null "$library"
+	plugin_host >"$SCRATCH/out" <<-'END'
+		mxhop_route c11.test
+		mxhop_route bücher.test
+		mxhop_fate bücher.test
+	END
+	umount "$library"
+	assert_eq "$(paste -sd '|' "$SCRATCH/out")" \
+		'0 <;mx1.test|4 internationalised domain name, and libidn2.so.0 cannot be loaded|0 '
 }
 
 # The handle of before a fork is the parent's, and still good there.
