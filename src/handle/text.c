@@ -225,6 +225,7 @@ enum mxhop_status mxhop_text(struct mxhop *mx, const char *key,
         return err_set(err, MXHOP_ERR_ARGUMENT, "unknown format %d",
                        (int)format);
     handle_check_cache(mx);
+    machine_addresses(mx); /* they are part of what texts are made from */
     key_parse(key, &parsed);
     if (short_way(mx, &parsed, format, text_r, &by))
         return MXHOP_OK;

@@ -535,6 +535,20 @@ case_libidn2_when_it_is_needed() {
 		'0 <;mx1.test|4 internationalised domain name, and libidn2.so.0 cannot be loaded|0 '
 }
 
+# Exim starts a process for each delivery: name servers are for those which ask
+# the DNS, the interfaces for those which compare hosts with them.
+case_nothing_is_read_before_it_is_needed() {
+	printf 'mxhop_fate c11.test\n' | plugin_host >/dev/null # cached from now on
+	printf 'mxhop_route c11.test\n' |
+		plugin_host strace -f -o "$SCRATCH/calls" >"$SCRATCH/out"
+	assert_eq "$(<"$SCRATCH/out")" '0 <;mx1.test'
+	refute_match "$(<"$SCRATCH/calls")" 'resolv.conf|epoll'
+	printf 'mxhop_route reject.test\n' |
+		plugin_host strace -f -o "$SCRATCH/calls" >"$SCRATCH/out"
+	assert_match "$(<"$SCRATCH/out")" '^4 Moved'
+	refute_match "$(<"$SCRATCH/calls")" 'resolv.conf|epoll|NETLINK'
+}
+
 # The handle of before a fork is the parent's, and still good there.
 case_fork() {
 	plugin_host >"$SCRATCH/out" <<-'END'
