@@ -21,8 +21,7 @@ struct mxhop {
     struct conf conf;
     struct rules rules; /* points into conf and the host_* copies */
     struct mxhop_host host;
-    char *host_names, *host_reason, *host_cache_owner;
-    struct buf machine_addresses;
+    char *host_names, *host_addresses, *host_reason, *host_cache_owner;
     bool addresses_due; /* own addresses are this machine's, not yet read */
     struct log log;
     enum answer_mode answer; /* with auto resolved */
@@ -41,7 +40,7 @@ struct mxhop {
     bool unwritten_said;
     struct cache_policy policy;
     uint64_t touched_ms; /* the first touch since they were written last; 0 */
-    uint64_t rules_hash; /* of all that routes are made from */
+    uint64_t rules_hash; /* of all that routes are made from; 0: not yet */
     struct buf text;     /* the last answer of mxhop_text() */
     struct worker *worker;
     struct engine *engine;

@@ -38,7 +38,7 @@ void machine_name(const struct mxhop_host *host, char name_r[HOST_NAME_MAX + 1])
 
 void machine_addresses(struct mxhop *mx)
 {
-    struct buf *all = &mx->machine_addresses;
+    struct buf all = {0};
     struct ifaddrs *list, *i;
     const char *bad;
     size_t bad_len;
@@ -54,12 +54,11 @@ void machine_addresses(struct mxhop *mx)
 
         if (address != NULL && inet_ntop(i->ifa_addr->sa_family, address, text,
                                          sizeof(text)) != NULL)
-            buf_printf(all, "%s ", text);
+            buf_printf(&all, "%s ", text);
     }
     freeifaddrs(list);
-    if (all->failed || all->data == NULL)
-        return;
-    (void)networks_parse(all->data, &mx->rules.own_addresses, &bad, &bad_len);
-    mx->host.own_addresses = all->data;
-    mx->rules_hash = text_rules_hash(mx);
+    mx->host_addresses = buf_detach(&all);
+    if (mx->host_addresses != NULL)
+        (void)networks_parse(mx->host_addresses, &mx->rules.own_addresses, &bad,
+                             &bad_len);
 }

@@ -120,6 +120,7 @@ static enum mxhop_status take_host(struct mxhop *mx,
 {
     if (!copy_text(&mx->host_names, host->own_names) ||
         !copy_text(&mx->host_reason, host->visible_reason) ||
+        !copy_text(&mx->host_addresses, host->own_addresses) ||
         !copy_text(&mx->host_cache_owner, host->cache_owner))
         return err_nomem(err);
     mx->host = *host;
@@ -237,7 +238,7 @@ static enum mxhop_status open_parts(struct mxhop *mx, const char *config,
     return status;
 }
 
-/* What follows from the parts. The host's strings are still there. */
+/* What follows from the parts. */
 static void settle(struct mxhop *mx)
 {
     const char *no_idn = NULL;
@@ -251,10 +252,9 @@ static void settle(struct mxhop *mx)
         mx->budget_ms = mx->worker != NULL ? BUDGET_WORKER_MS : BUDGET_OWN_MS;
     ration_init(&mx->ration, mx->conf.wait_share_percent);
     resolve_answer(mx);
-    mx->rules_hash = text_rules_hash(mx);
     mx->addresses_due = (mx->host.flags & MXHOP_THIS_MACHINE) != 0 &&
                         mx->conf.own_addresses[0] == '\0' &&
-                        mx->host.own_addresses == NULL;
+                        mx->host_addresses == NULL;
     open_table(mx);
 }
 
@@ -302,7 +302,7 @@ void mxhop_close(struct mxhop **mx)
     free(m->host_names);
     free(m->host_reason);
     free(m->host_cache_owner);
-    buf_free(&m->machine_addresses);
+    free(m->host_addresses);
     buf_free(&m->text);
     if (m->config_fd >= 0)
         close(m->config_fd);
