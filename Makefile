@@ -41,7 +41,7 @@ LTO_CFLAGS = $(if $(LTO),$(LTO) -ffat-lto-objects)
 SANITIZE = $(filter -fsanitize=%,$(CFLAGS)) $(filter --coverage,$(CFLAGS))
 ALL_LDFLAGS = -pthread -Wl,-z,relro,-z,now -fno-lto $(SANITIZE) $(LDFLAGS)
 
-LIBS     := -lresolv $(shell $(PKG_CONFIG) --libs lmdb libidn2 2>/dev/null || echo -llmdb -lidn2)
+LIBS     := -lresolv $(shell $(PKG_CONFIG) --libs lmdb 2>/dev/null || echo -llmdb)
 CLI_LIBS := -lldap -llber -lpsl
 
 # Data plane, in order of dependency (architecture.md); then the control plane.
@@ -297,6 +297,12 @@ POSTFIX_META  ?= $(or $(shell postconf -h meta_directory 2>/dev/null),/etc/postf
 libdir := $(PREFIX)/lib
 mandir := $(PREFIX)/share/man
 
+# What a running process may load at any moment is written under another name
+# and renamed: install(1) itself leaves nothing, then half a file in its place.
+# MODE FILE DIRECTORY
+whole = install -m $(1) $(2) $(DESTDIR)$(3)/.$(notdir $(2)).new && \
+	mv -f $(DESTDIR)$(3)/.$(notdir $(2)).new $(DESTDIR)$(3)/$(notdir $(2))
+
 .PHONY: install dist clean
 install: all man
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(libdir)/mxhop \
@@ -307,16 +313,19 @@ install: all man
 	    $(DESTDIR)$(POSTFIX_META)/dynamicmaps.cf.d \
 	    $(DESTDIR)$(libdir)/tmpfiles.d $(DESTDIR)$(libdir)/sysusers.d \
 	    $(DESTDIR)$(libdir)/systemd/system $(DESTDIR)$(PREFIX)/share/mxhop/ldap
-	install -m 0755 $(B)/bin/mxhop $(DESTDIR)$(PREFIX)/bin/
-	install -m 0644 $(B)/lib/libmxhop.so.$(SOVERSION) $(DESTDIR)$(libdir)/
+	$(call whole,0755,$(B)/bin/mxhop,$(PREFIX)/bin)
+	$(call whole,0644,$(B)/lib/libmxhop.so.$(SOVERSION),$(libdir))
 	ln -sf libmxhop.so.$(SOVERSION) $(DESTDIR)$(libdir)/libmxhop.so
 	install -m 0644 include/mxhop/*.h $(DESTDIR)$(PREFIX)/include/mxhop/
-	install -m 0644 $(B)/plugins/exim-mxhop.so $(DESTDIR)$(libdir)/mxhop/
-	install -m 0644 $(B)/plugins/postfix-mxhop.so $(DESTDIR)$(POSTFIX_SHLIB)/
+	$(call whole,0644,$(B)/plugins/exim-mxhop.so,$(libdir)/mxhop)
+	$(call whole,0644,$(B)/plugins/postfix-mxhop.so,$(POSTFIX_SHLIB))
 	@# Every program of Postfix reads this, ordinary users' too: whatever
-	@# the umask, and never half of it.
+	@# the umask, and never half of it. All files of the directory count, so
+	@# the other name is outside.
 	printf 'mxhop\tpostfix-mxhop.so\tdict_mxhop_open\n' >$(B)/dynamicmaps
 	install -m 0644 $(B)/dynamicmaps \
+	    $(DESTDIR)$(POSTFIX_META)/.dynamicmaps.mxhop.new
+	mv -f $(DESTDIR)$(POSTFIX_META)/.dynamicmaps.mxhop.new \
 	    $(DESTDIR)$(POSTFIX_META)/dynamicmaps.cf.d/mxhop
 	install -m 0644 contrib/tmpfiles.d/mxhop.conf \
 	    $(DESTDIR)$(libdir)/tmpfiles.d/

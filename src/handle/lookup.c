@@ -229,6 +229,8 @@ static bool conclude(struct lookup *l)
         .now_s = l->now_s,
     };
 
+    if (l->set.n_mx > 0 || l->override.n_hops > 0)
+        machine_addresses(l->mx);
     if (!decide(&in, &l->decision))
         return false;
     l->ttl_s = route_ttl_s(l);

@@ -16,13 +16,21 @@
  *
  * Everything is the caller's memory; the texts are static. libidn2 allocates
  * for names that are not ASCII, and that is given back before the return.
+ *
+ * libidn2 is loaded for the first such name, not linked: most processes that
+ * ask never see one (Exim starts a process for every delivery), and the library
+ * and its tables cost them more than the answer. Once loaded it stays.
  */
 
 #include "model/key.h"
 
+#include <dlfcn.h>
 #include <idn2.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <string.h>
+
+#define IDN_LIBRARY "libidn2.so.0"
 
 /* Octets of UTF-8 that may become a name: four for each of the name's. */
 #define IDN_INPUT_MAX (4 * NAME_MAX_TEXT)
@@ -97,17 +105,48 @@ static const char *normalise(const char *in, char *out)
     return normalise_ascii(in, n, out);
 }
 
+/* Of the library, or NULL; written once. */
+static __typeof__(idn2_lookup_u8) *key_idn_lookup;
+static __typeof__(idn2_free) *key_idn_free;
+
+static void key_load_idn(void)
+{
+    void *library = dlopen(IDN_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    void *lookup, *release;
+
+    if (library == NULL)
+        return;
+    lookup = dlsym(library, "idn2_lookup_u8");
+    release = dlsym(library, "idn2_free");
+    if (lookup == NULL || release == NULL)
+        return;
+    memcpy(&key_idn_free, &release, sizeof(release));
+    memcpy(&key_idn_lookup, &lookup, sizeof(lookup));
+}
+
+const char *name_load_idn(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, key_load_idn);
+    return key_idn_lookup != NULL
+               ? NULL
+               : "internationalised domain name, and " IDN_LIBRARY
+                 " cannot be loaded";
+}
+
 static const char *normalise_idn(const char *in, char *out)
 {
     uint8_t *ascii = NULL;
-    const char *wrong;
-    int rc;
+    const char *wrong = name_load_idn();
 
-    rc = idn2_lookup_u8((const uint8_t *)in, &ascii, IDN2_NONTRANSITIONAL);
-    if (rc != IDN2_OK)
+    if (wrong != NULL)
+        return wrong;
+    if (key_idn_lookup((const uint8_t *)in, &ascii, IDN2_NONTRANSITIONAL) !=
+        IDN2_OK)
         return "not a valid internationalised domain name in UTF-8";
     wrong = normalise((const char *)ascii, out);
-    idn2_free(ascii);
+    key_idn_free(ascii);
     return wrong;
 }
 
