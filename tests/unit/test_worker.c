@@ -567,12 +567,12 @@ static const char *join_asker(struct asker *a)
 
 static bool has_waiter(const char *name)
 {
-    const struct job *job;
+    const struct task *t;
     bool yes;
 
     pthread_mutex_lock(&worker->lock);
-    job = job_find(worker, name, false);
-    yes = job != NULL && job->waiters > 0;
+    t = tasks_find(worker, name, false);
+    yes = t != NULL && t->callers > 0;
     pthread_mutex_unlock(&worker->lock);
     return yes;
 }
