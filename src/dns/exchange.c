@@ -37,12 +37,12 @@
 #define EVENTS_BATCH 64
 
 /* How many queries may be in flight before tasks are to spare sockets. */
-static size_t comfortable(const struct engine *e)
+static size_t engine_comfortable(const struct engine *e)
 {
     return e->sockets_max / 4;
 }
 
-static size_t sockets_allowed(void)
+static size_t engine_sockets_allowed(void)
 {
     struct rlimit limit;
     rlim_t half;
@@ -71,7 +71,7 @@ enum mxhop_status engine_open(struct engine **e_r,
                        strerrordesc_np(errno));
     }
     e->pid = getpid();
-    e->sockets_max = sockets_allowed();
+    e->sockets_max = engine_sockets_allowed();
     e->tell_again_ms = ENGINE_TELL_AGAIN_MS;
     peers_set(e, servers);
     *e_r = e;
@@ -81,7 +81,7 @@ enum mxhop_status engine_open(struct engine **e_r,
 /* A child has its parent's sockets, and one epoll set with it: what either did
    to that set would be done to the other. So it goes on with a set of its own,
    and asks anew what was in flight. */
-static void check_fork(struct engine *e)
+static void engine_check_fork(struct engine *e)
 {
     pid_t pid = getpid();
 
@@ -104,7 +104,7 @@ void engine_close(struct engine **ep)
     if (e == NULL)
         return;
     *ep = NULL;
-    check_fork(e);
+    engine_check_fork(e);
     for (size_t i = 0; i < e->heap.n; i++)
         query_free(e->heap.q[i]);
     free(e->heap.q);
@@ -116,7 +116,7 @@ void engine_close(struct engine **ep)
 
 void engine_set_servers(struct engine *e, const struct dns_servers *servers)
 {
-    check_fork(e);
+    engine_check_fork(e);
     peers_set(e, servers);
 }
 
@@ -159,7 +159,7 @@ size_t engine_in_flight(const struct engine *e)
 
 bool engine_is_crowded(const struct engine *e)
 {
-    return e->heap.n >= comfortable(e);
+    return e->heap.n >= engine_comfortable(e);
 }
 
 /* What moves back in the heap meanwhile was looked at already. */
@@ -195,7 +195,7 @@ enum mxhop_status engine_ask(struct engine *e, const char *name, uint16_t type,
 }
 
 /* At most as many as there are now: a callback may ask again and again. */
-static void run_timers(struct engine *e)
+static void engine_run_timers(struct engine *e)
 {
     uint64_t now_ms = clock_boot_ms();
 
@@ -206,7 +206,7 @@ static void run_timers(struct engine *e)
     }
 }
 
-static int wait_ms(const struct engine *e, uint64_t until_ms)
+static int engine_wait_ms(const struct engine *e, uint64_t until_ms)
 {
     uint64_t now_ms = clock_boot_ms();
 
@@ -221,8 +221,8 @@ static int wait_ms(const struct engine *e, uint64_t until_ms)
 
 /* The caller's descriptor is not put into the epoll set: it may be closed, and
    its number used again, without our knowing. */
-static int take_events(struct engine *e, int wake_fd, int timeout_ms,
-                       struct epoll_event *events)
+static int engine_take_events(struct engine *e, int wake_fd, int timeout_ms,
+                              struct epoll_event *events)
 {
     struct pollfd p[2] = {{.fd = e->epoll_fd, .events = POLLIN},
                           {.fd = wake_fd, .events = POLLIN}};
@@ -232,7 +232,7 @@ static int take_events(struct engine *e, int wake_fd, int timeout_ms,
     return epoll_wait(e->epoll_fd, events, EVENTS_BATCH, 0);
 }
 
-static void bury_dead(struct engine *e)
+static void engine_bury_dead(struct engine *e)
 {
     struct query *q;
 
@@ -248,16 +248,17 @@ void engine_step(struct engine *e, uint64_t until_ms, int wake_fd)
     uint64_t n_done = e->n_done;
     int n;
 
-    check_fork(e);
-    run_timers(e);
+    engine_check_fork(e);
+    engine_run_timers(e);
     /* The caller may have new work or be content: what ended is news. */
-    n = take_events(e, wake_fd, e->n_done != n_done ? 0 : wait_ms(e, until_ms),
-                    events);
+    n = engine_take_events(
+        e, wake_fd, e->n_done != n_done ? 0 : engine_wait_ms(e, until_ms),
+        events);
     for (int i = 0; i < n; i++)
         attempt_event(events[i].data.ptr);
     /* Not before the events: who was not stepped for a while may find the
        answer to a probe among them. */
     peers_run(e, clock_boot_ms());
-    run_timers(e);
-    bury_dead(e);
+    engine_run_timers(e);
+    engine_bury_dead(e);
 }

@@ -41,7 +41,7 @@ int attempt_watch(struct attempt *a, int op, uint32_t events)
                                                                       : errno;
 }
 
-static int open_socket(struct attempt *a, bool tcp)
+static int attempt_open_socket(struct attempt *a, bool tcp)
 {
     struct engine *e = a->query->engine;
     const struct server *s = &a->query->server[a->server];
@@ -57,7 +57,7 @@ static int open_socket(struct attempt *a, bool tcp)
     return 0;
 }
 
-static int connect_socket(const struct attempt *a)
+static int attempt_connect(const struct attempt *a)
 {
     const struct server *s = &a->query->server[a->server];
     socklen_t len = s->addr.any.sa_family == AF_INET6 ? sizeof(s->addr.v6)
@@ -68,7 +68,7 @@ static int connect_socket(const struct attempt *a)
     return errno;
 }
 
-static int udp_start(struct attempt *a, const uint8_t *wire, size_t len)
+static int attempt_udp_start(struct attempt *a, const uint8_t *wire, size_t len)
 {
     int error = attempt_watch(a, EPOLL_CTL_ADD, EPOLLIN);
 
@@ -93,11 +93,11 @@ int attempt_open(struct attempt *a, bool tcp)
     if (len == 0)
         return EAGAIN; /* it could be built before: no random id to be had */
     a->id = q->q.id;
-    error = open_socket(a, tcp);
+    error = attempt_open_socket(a, tcp);
     if (error == 0)
-        error = connect_socket(a);
+        error = attempt_connect(a);
     if (error == 0)
-        error = tcp ? tcp_start(a, wire, len) : udp_start(a, wire, len);
+        error = tcp ? tcp_start(a, wire, len) : attempt_udp_start(a, wire, len);
     if (error != 0)
         attempt_close(a);
     return error;
@@ -120,7 +120,7 @@ void attempt_close(struct attempt *a)
     }
 }
 
-static void udp_event(struct attempt *a)
+static void attempt_udp_event(struct attempt *a)
 {
     uint8_t *msg = a->query->engine->scratch;
     ssize_t n;
@@ -146,5 +146,5 @@ void attempt_event(struct attempt *a)
     if (a->stream != NULL)
         tcp_event(a);
     else
-        udp_event(a);
+        attempt_udp_event(a);
 }

@@ -20,20 +20,20 @@ static const char *const fault_names[] = {
     [FAULT_TRUNCATED] = "truncated reply over TCP",
     [FAULT_CLOSED] = "incomplete reply over TCP"};
 
-static const char *errno_text(int error)
+static const char *why_errno(int error)
 {
     const char *text = strerrordesc_np(error); /* strerror() may be a race */
 
     return text != NULL ? text : "unknown error";
 }
 
-static void fault_text(const struct server *s, char *out, size_t size)
+static void why_fault(const struct server *s, char *out, size_t size)
 {
     size_t n = sizeof(rcode_names) / sizeof(rcode_names[0]);
     const char *name = NULL;
 
     if (s->fault == FAULT_ERRNO)
-        name = errno_text(s->detail);
+        name = why_errno(s->detail);
     else if (s->fault != FAULT_RCODE)
         name = fault_names[s->fault];
     else if (s->detail > 0 && (size_t)s->detail < n)
@@ -44,14 +44,14 @@ static void fault_text(const struct server *s, char *out, size_t size)
         snprintf(out, size, "rcode %d", s->detail);
 }
 
-static void add(char why[WHY_MAX], const char *text)
+static void why_add(char why[WHY_MAX], const char *text)
 {
     size_t len = strlen(why);
 
     snprintf(why + len, WHY_MAX - len, "%s%s", len > 0 ? "; " : "", text);
 }
 
-static void server_text(const struct server *s, char where[64])
+static void why_server(const struct server *s, char where[64])
 {
     struct sockaddr_storage addr = {0};
 
@@ -59,21 +59,21 @@ static void server_text(const struct server *s, char where[64])
     dns_server_text(&addr, where);
 }
 
-static void add_server(char why[WHY_MAX], const struct query *q, size_t i)
+static void why_add_server(char why[WHY_MAX], const struct query *q, size_t i)
 {
     const struct server *s = &q->server[i];
     char what[64], where[64], text[sizeof(what) + sizeof(where) + 32];
 
-    server_text(s, where);
+    why_server(s, where);
     if (s->asked || s->fault != FAULT_NONE) {
-        fault_text(s, what, sizeof(what));
+        why_fault(s, what, sizeof(what));
         snprintf(text, sizeof(text), "%s from %s", what, where);
     } else if (peer_state(q, i) == BREAKER_OPEN) {
         snprintf(text, sizeof(text), "circuit breaker open for %s", where);
     } else {
         return;
     }
-    add(why, text);
+    why_add(why, text);
 }
 
 void query_why_down(const struct query *q, char why[WHY_MAX])
@@ -83,7 +83,7 @@ void query_why_down(const struct query *q, char why[WHY_MAX])
 
     snprintf(why, WHY_MAX, "no name server answers (circuit breaker open: ");
     for (size_t i = 0; i < q->n_servers; i++) {
-        server_text(&q->server[i], where);
+        why_server(&q->server[i], where);
         len = strlen(why);
         snprintf(why + len, WHY_MAX - len, "%s%s", i > 0 ? ", " : "", where);
     }
@@ -97,12 +97,12 @@ void query_why(const struct query *q, char why[WHY_MAX])
 
     why[0] = '\0';
     for (size_t i = 0; i < q->n_servers; i++)
-        add_server(why, q, i);
+        why_add_server(why, q, i);
     if (q->shortage != 0) {
-        snprintf(text, sizeof(text), "no socket: %s", errno_text(q->shortage));
-        add(why, text);
+        snprintf(text, sizeof(text), "no socket: %s", why_errno(q->shortage));
+        why_add(why, text);
     }
     if (why[0] == '\0')
-        add(why, q->n_servers == 0 ? "no name server configured"
-                                   : "no time left to ask");
+        why_add(why, q->n_servers == 0 ? "no name server configured"
+                                       : "no time left to ask");
 }

@@ -35,7 +35,7 @@
 #define AT_FLAGS   3
 #define AT_ARCOUNT 10
 
-static bool on_loopback(const struct sockaddr_storage *addr)
+static bool dns_on_loopback(const struct sockaddr_storage *addr)
 {
     const struct sockaddr_in *v4 = (const struct sockaddr_in *)addr;
     const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)addr;
@@ -47,15 +47,15 @@ static bool on_loopback(const struct sockaddr_storage *addr)
     return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
 }
 
-static bool all_on_loopback(const struct dns_servers *s)
+static bool dns_all_on_loopback(const struct dns_servers *s)
 {
     for (size_t i = 0; i < s->n; i++)
-        if (!on_loopback(&s->addr[i]))
+        if (!dns_on_loopback(&s->addr[i]))
             return false;
     return s->n > 0;
 }
 
-static bool parse_port(const char *text, in_port_t *port_r)
+static bool dns_parse_port(const char *text, in_port_t *port_r)
 {
     unsigned long port;
     size_t len = strspn(text, "0123456789");
@@ -68,7 +68,7 @@ static bool parse_port(const char *text, in_port_t *port_r)
 }
 
 /* "address" or "address%interface", interface by name or number. */
-static bool parse_v6(char *text, struct sockaddr_in6 *a)
+static bool dns_parse_v6(char *text, struct sockaddr_in6 *a)
 {
     char *scope = strchr(text, '%');
 
@@ -85,7 +85,7 @@ static bool parse_v6(char *text, struct sockaddr_in6 *a)
 }
 
 /* "192.0.2.1", "192.0.2.1:53", "[::1]", "[::1]:53"; text is written to. */
-static bool parse_server(char *text, struct sockaddr_storage *addr_r)
+static bool dns_parse_server(char *text, struct sockaddr_storage *addr_r)
 {
     struct sockaddr_in *v4 = (struct sockaddr_in *)addr_r;
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)addr_r;
@@ -100,22 +100,22 @@ static bool parse_server(char *text, struct sockaddr_storage *addr_r)
         *end++ = '\0';
     if (end != NULL && *end == ':') {
         *end = '\0';
-        if (!parse_port(end + 1, &port))
+        if (!dns_parse_port(end + 1, &port))
             return false;
     } else if (end != NULL && *end != '\0') {
         return false;
     }
     if (bracket) {
         v6->sin6_port = port;
-        return parse_v6(text + 1, v6);
+        return dns_parse_v6(text + 1, v6);
     }
     v4->sin_family = AF_INET;
     v4->sin_port = port;
     return inet_pton(AF_INET, text, &v4->sin_addr) == 1;
 }
 
-static enum mxhop_status load_list(struct dns_servers *s, const char *list,
-                                   struct mxhop_error *err)
+static enum mxhop_status dns_load_list(struct dns_servers *s, const char *list,
+                                       struct mxhop_error *err)
 {
     char text[WORD_MAX + 1];
     const char *word;
@@ -130,7 +130,7 @@ static enum mxhop_status load_list(struct dns_servers *s, const char *list,
                            shown, word, DNS_SERVERS_MAX);
         memcpy(text, word, (size_t)shown);
         text[shown] = '\0';
-        if (len > WORD_MAX || !parse_server(text, &s->addr[s->n]))
+        if (len > WORD_MAX || !dns_parse_server(text, &s->addr[s->n]))
             return err_set(err, MXHOP_ERR_CONFIG,
                            "name server \"%.*s\": expected an IP address "
                            "and perhaps a port, such as 127.0.0.1:53 or "
@@ -138,12 +138,13 @@ static enum mxhop_status load_list(struct dns_servers *s, const char *list,
                            shown, word);
         s->n++;
     }
-    s->trust_ad = all_on_loopback(s);
+    s->trust_ad = dns_all_on_loopback(s);
     return MXHOP_OK;
 }
 
 /* glibc keeps IPv6 servers apart; a zero family in nsaddr_list tells. */
-static void take_state(struct dns_servers *s, const struct __res_state *state)
+static void dns_take_state(struct dns_servers *s,
+                           const struct __res_state *state)
 {
     const struct sockaddr_in6 *v6;
 
@@ -155,18 +156,18 @@ static void take_state(struct dns_servers *s, const struct __res_state *state)
         else if (v6 != NULL && v6->sin6_family == AF_INET6)
             memcpy(&s->addr[s->n++], v6, sizeof(*v6));
     }
-    s->trust_ad = (state->options & RES_TRUSTAD) != 0 || all_on_loopback(s);
+    s->trust_ad = (state->options & RES_TRUSTAD) != 0 || dns_all_on_loopback(s);
 }
 
-static enum mxhop_status load_resolv_conf(struct dns_servers *s,
-                                          struct mxhop_error *err)
+static enum mxhop_status dns_load_resolv_conf(struct dns_servers *s,
+                                              struct mxhop_error *err)
 {
     struct __res_state state;
 
     memset(&state, 0, sizeof(state));
     if (res_ninit(&state) != 0)
         return err_set(err, MXHOP_ERR_DNS, "%s cannot be read", _PATH_RESCONF);
-    take_state(s, &state);
+    dns_take_state(s, &state);
     res_nclose(&state);
     if (s->n == 0)
         return err_set(err, MXHOP_ERR_DNS, "%s: no usable name server",
@@ -182,8 +183,8 @@ enum mxhop_status dns_servers_load(struct dns_servers *servers_r,
 
     memset(servers_r, 0, sizeof(*servers_r));
     if (list != NULL && str_next_word(&pos, &len) != NULL)
-        return load_list(servers_r, list, err);
-    return load_resolv_conf(servers_r, err);
+        return dns_load_list(servers_r, list, err);
+    return dns_load_resolv_conf(servers_r, err);
 }
 
 void dns_server_text(const struct sockaddr_storage *addr, char *out)
@@ -205,7 +206,7 @@ void dns_server_text(const struct sockaddr_storage *addr, char *out)
 }
 
 /* Returns the new length; the buffer has room for it (see the caller). */
-static size_t add_opt(uint8_t *msg, size_t len)
+static size_t dns_add_opt(uint8_t *msg, size_t len)
 {
     static const uint8_t opt[OPT_OCTETS] = {0, 0, ns_t_opt, DNS_UDP_SIZE >> 8,
                                             DNS_UDP_SIZE & 0xff};
@@ -237,5 +238,5 @@ size_t dns_query_build(struct question *q, bool edns, bool ad,
     out[1] = (uint8_t)q->id;
     if (ad)
         out[AT_FLAGS] |= HEADER_AD;
-    return edns ? add_opt(out, (size_t)len) : (size_t)len;
+    return edns ? dns_add_opt(out, (size_t)len) : (size_t)len;
 }
