@@ -36,12 +36,6 @@
 
 #define EVENTS_BATCH 64
 
-/* How many queries may be in flight before tasks are to spare sockets. */
-static size_t engine_comfortable(const struct engine *e)
-{
-    return e->sockets_max / 4;
-}
-
 static size_t engine_sockets_allowed(void)
 {
     struct rlimit limit;
@@ -88,6 +82,7 @@ static void engine_check_fork(struct engine *e)
     if (e->pid == pid)
         return;
     e->pid = pid;
+    e->n_ids = 0; /* the parent will use those */
     close(e->epoll_fd);
     e->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     peers_forget_sockets(e);
@@ -159,7 +154,7 @@ size_t engine_in_flight(const struct engine *e)
 
 bool engine_is_crowded(const struct engine *e)
 {
-    return e->heap.n >= engine_comfortable(e);
+    return e->heap.n >= e->sockets_max / 4;
 }
 
 /* What moves back in the heap meanwhile was looked at already. */
@@ -227,25 +222,18 @@ static int engine_take_events(struct engine *e, int wake_fd, int timeout_ms,
     struct pollfd p[2] = {{.fd = e->epoll_fd, .events = POLLIN},
                           {.fd = wake_fd, .events = POLLIN}};
 
-    if (poll(p, wake_fd >= 0 ? 2 : 1, timeout_ms) <= 0 || p[0].revents == 0)
+    if (wake_fd < 0)
+        return epoll_wait(e->epoll_fd, events, EVENTS_BATCH, timeout_ms);
+    if (poll(p, 2, timeout_ms) <= 0 || p[0].revents == 0)
         return 0;
     return epoll_wait(e->epoll_fd, events, EVENTS_BATCH, 0);
-}
-
-static void engine_bury_dead(struct engine *e)
-{
-    struct query *q;
-
-    while ((q = e->dead) != NULL) {
-        e->dead = q->next_dead;
-        query_free(q);
-    }
 }
 
 void engine_step(struct engine *e, uint64_t until_ms, int wake_fd)
 {
     struct epoll_event events[EVENTS_BATCH];
     uint64_t n_done = e->n_done;
+    struct query *q;
     int n;
 
     engine_check_fork(e);
@@ -260,5 +248,8 @@ void engine_step(struct engine *e, uint64_t until_ms, int wake_fd)
        answer to a probe among them. */
     peers_run(e, clock_boot_ms());
     engine_run_timers(e);
-    engine_bury_dead(e);
+    while ((q = e->dead) != NULL) {
+        e->dead = q->next_dead;
+        query_free(q);
+    }
 }

@@ -11,7 +11,8 @@
 #define ATTEMPTS_OPEN    3     /* attempts of a query still listened to */
 #define MESSAGE_MAX      65535 /* what a TCP length can say */
 #define WHY_MAX          512
-#define SHORTAGE_WAIT_MS 50 /* before a socket is tried for again */
+#define SHORTAGE_WAIT_MS 50  /* before a socket is tried for again */
+#define IDS_DRAWN        128 /* at once: getrandom(2) gives 256 octets whole */
 #define SOCKETS_MIN      16
 #define SOCKETS_MAX      8192
 
@@ -110,7 +111,9 @@ struct engine {
     pid_t pid;              /* of the process that it belongs to */
     size_t n_sockets;
     size_t sockets_max;
-    uint64_t n_done; /* callbacks made */
+    uint64_t n_done;         /* callbacks made */
+    uint16_t ids[IDS_DRAWN]; /* for attempts to come: the first n_ids */
+    size_t n_ids;
     struct heap heap;
     struct query *dead;
     uint8_t scratch[MESSAGE_MAX + 1]; /* what was just received */

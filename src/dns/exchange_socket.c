@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -81,6 +82,19 @@ static int attempt_udp_start(struct attempt *a, const uint8_t *wire, size_t len)
     return 0;
 }
 
+/* Nobody can guess it; many are drawn at once, as each drawing is a system
+   call. */
+static bool attempt_draw_id(struct engine *e, uint16_t *id_r)
+{
+    if (e->n_ids == 0) {
+        if (getrandom(e->ids, sizeof(e->ids), 0) != (ssize_t)sizeof(e->ids))
+            return false;
+        e->n_ids = IDS_DRAWN;
+    }
+    *id_r = e->ids[--e->n_ids];
+    return true;
+}
+
 int attempt_open(struct attempt *a, bool tcp)
 {
     struct query *q = a->query;
@@ -89,10 +103,10 @@ int attempt_open(struct attempt *a, bool tcp)
     int error;
 
     a->edns = !q->server[a->server].plain;
+    if (!attempt_draw_id(q->engine, &a->id))
+        return EAGAIN;
+    q->q.id = a->id;
     len = dns_query_build(&q->q, a->edns, q->ad, wire);
-    if (len == 0)
-        return EAGAIN; /* it could be built before: no random id to be had */
-    a->id = q->q.id;
     error = attempt_open_socket(a, tcp);
     if (error == 0)
         error = attempt_connect(a);

@@ -1,10 +1,9 @@
 /*
  * message - queries and the resolver configuration
  *
- * The only user of <resolv.h>. Reads the list of name servers, from the
- * configuration's own list or from resolv.conf as the C library reads it, and
- * builds queries with res_nmkquery(3), which knows the format; what it does
- * not do well is done here: an id that cannot be guessed, OPT, the AD bit.
+ * The only user of <resolv.h>: the list of name servers comes from the
+ * configuration's own list or from resolv.conf as the C library reads it. A
+ * query is a header, a name as octets, and OPT.
  *
  * dns_servers_load() does file input for resolv.conf and is to be called
  * before any jail; dns_query_build() needs no file. Nothing is kept between
@@ -22,18 +21,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "util/err.h"
 #include "util/str.h"
 #include "dns/name.h"
 
-#define DNS_PORT   53
-#define WORD_MAX   63 /* "[address%interface]:port" is shorter */
-#define OPT_OCTETS 11
-#define HEADER_AD  0x20u /* in octet 3 */
-#define AT_FLAGS   3
-#define AT_ARCOUNT 10
+#define DNS_PORT  53
+#define WORD_MAX  63   /* "[address%interface]:port" is shorter */
+#define HEADER_RD 0x01 /* in octet 2 */
+#define HEADER_AD 0x20 /* in octet 3 */
 
 static bool dns_on_loopback(const struct sockaddr_storage *addr)
 {
@@ -205,38 +201,35 @@ void dns_server_text(const struct sockaddr_storage *addr, char *out)
     snprintf(out, 64, "[%.39s%s]:%u", ip, scope, ntohs(v6->sin6_port));
 }
 
-/* Returns the new length; the buffer has room for it (see the caller). */
-static size_t dns_add_opt(uint8_t *msg, size_t len)
-{
-    static const uint8_t opt[OPT_OCTETS] = {0, 0, ns_t_opt, DNS_UDP_SIZE >> 8,
-                                            DNS_UDP_SIZE & 0xff};
-
-    memcpy(msg + len, opt, sizeof(opt));
-    msg[AT_ARCOUNT + 1] = 1;
-    return len + sizeof(opt);
-}
-
-size_t dns_query_build(struct question *q, bool edns, bool ad,
+size_t dns_query_build(const struct question *q, bool edns, bool ad,
                        uint8_t out[DNS_QUERY_MAX])
 {
-    /* Options are all that res_nmkquery() reads of a state; res_ninit()
-       would read resolv.conf, out of reach in a jail, for each query. */
-    struct __res_state state;
+    static const uint8_t opt[] = {
+        0, 0, ns_t_opt, DNS_UDP_SIZE >> 8, DNS_UDP_SIZE & 0xff, 0, 0, 0,
+        0, 0, 0};
+    const uint8_t header[] = {(uint8_t)(q->id >> 8),
+                              (uint8_t)q->id,
+                              HEADER_RD,
+                              ad ? HEADER_AD : 0,
+                              0,
+                              1, /* question */
+                              0,
+                              0,
+                              0,
+                              0,
+                              0,
+                              edns};
+    const uint8_t tail[] = {(uint8_t)(q->type >> 8), (uint8_t)q->type, 0,
+                            ns_c_in};
     struct wire_name name;
-    int len;
+    uint8_t *end = out;
 
-    if (!wire_name_parse(q->name, &name) ||
-        getrandom(&q->id, sizeof(q->id), 0) != (ssize_t)sizeof(q->id))
+    if (!wire_name_parse(q->name, &name))
         return 0;
-    memset(&state, 0, sizeof(state));
-    state.options = RES_INIT | RES_RECURSE;
-    len = res_nmkquery(&state, ns_o_query, q->name, ns_c_in, q->type, NULL, 0,
-                       NULL, out, DNS_QUERY_MAX - OPT_OCTETS);
-    if (len <= 0)
-        return 0;
-    out[0] = (uint8_t)(q->id >> 8);
-    out[1] = (uint8_t)q->id;
-    if (ad)
-        out[AT_FLAGS] |= HEADER_AD;
-    return edns ? dns_add_opt(out, (size_t)len) : (size_t)len;
+    end = mempcpy(end, header, sizeof(header));
+    end = mempcpy(end, name.octets, name.len);
+    end = mempcpy(end, tail, sizeof(tail));
+    if (edns)
+        end = mempcpy(end, opt, sizeof(opt));
+    return (size_t)(end - out);
 }
