@@ -84,12 +84,14 @@ static void engine_check_fork(struct engine *e)
     e->pid = pid;
     e->n_ids = 0; /* the parent will use those */
     close(e->epoll_fd);
-    e->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    e->epoll_fd = -1; /* so that the parent's sockets are only closed */
     peers_forget_sockets(e);
     for (size_t i = 0; i < e->heap.n; i++) {
         query_close(e->heap.q[i]);
         query_reask(e->heap.q[i]);
     }
+    socks_trim(e, 0);
+    e->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 }
 
 void engine_close(struct engine **ep)
@@ -104,6 +106,7 @@ void engine_close(struct engine **ep)
         query_free(e->heap.q[i]);
     free(e->heap.q);
     peers_close(e);
+    socks_trim(e, 0);
     if (e->epoll_fd >= 0)
         close(e->epoll_fd);
     free(e);
@@ -233,7 +236,6 @@ void engine_step(struct engine *e, uint64_t until_ms, int wake_fd)
 {
     struct epoll_event events[EVENTS_BATCH];
     uint64_t n_done = e->n_done;
-    struct query *q;
     int n;
 
     engine_check_fork(e);
@@ -243,13 +245,10 @@ void engine_step(struct engine *e, uint64_t until_ms, int wake_fd)
         e, wake_fd, e->n_done != n_done ? 0 : engine_wait_ms(e, until_ms),
         events);
     for (int i = 0; i < n; i++)
-        attempt_event(events[i].data.ptr);
+        sock_event(events[i].data.ptr);
     /* Not before the events: who was not stepped for a while may find the
        answer to a probe among them. */
     peers_run(e, clock_boot_ms());
     engine_run_timers(e);
-    while ((q = e->dead) != NULL) {
-        e->dead = q->next_dead;
-        query_free(q);
-    }
+    socks_trim(e, e->heap.n > 0 ? SOCKETS_IDLE : 0);
 }

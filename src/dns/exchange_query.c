@@ -16,8 +16,7 @@
  * OPT where it stands, each at most once.
  *
  * A query belongs to its engine. It ends in query_finish(), which calls back
- * once; its memory lives to the end of the step, because events already taken
- * from the kernel may point to it.
+ * once and frees it: who calls what may end it does not look at it again.
  */
 
 #include "dns/exchange_int.h"
@@ -41,10 +40,8 @@ void query_init(struct query *q, struct engine *e, const char *name,
     q->engine = e;
     q->q.type = type;
     memcpy(q->q.name, name, strlen(name) + 1);
-    for (size_t i = 0; i < ATTEMPTS_OPEN; i++) {
+    for (size_t i = 0; i < ATTEMPTS_OPEN; i++)
         q->attempt[i].query = q;
-        q->attempt[i].fd = -1;
-    }
 }
 
 struct query *query_new(struct engine *e, const char *name, uint16_t type)
@@ -85,12 +82,9 @@ static void query_finish(struct query *q, enum exchange_outcome outcome,
     else if (outcome != EXCHANGE_ANSWER)
         query_why(q, why);
     heap_remove(&e->heap, q);
-    q->done = true;
-    q->next_dead = e->dead;
-    e->dead = q;
     e->n_done++;
     q->fn(q->ctx, outcome, &q->q, msg, len, why);
-    query_close(q); /* only now: msg may be in a stream of it */
+    query_free(q); /* only now: msg may be in a stream of it */
 }
 
 static void query_set_due(struct query *q, uint64_t at_ms)
@@ -118,7 +112,7 @@ static void query_run_short(struct query *q, int error)
 static bool query_close_oldest(struct query *q)
 {
     for (unsigned i = 0; i < ATTEMPTS_OPEN; i++)
-        if (query_attempt(q, q->tries + i)->fd >= 0) {
+        if (query_attempt(q, q->tries + i)->sock != NULL) {
             attempt_close(query_attempt(q, q->tries + i));
             return true;
         }
@@ -191,7 +185,7 @@ static void query_note_silence(struct query *q, uint64_t now_ms)
     if (q->tries == 0)
         return;
     a = query_attempt(q, q->tries - 1);
-    if (a->fd >= 0 && now_ms >= a->until_ms)
+    if (a->sock != NULL && now_ms >= a->until_ms)
         peer_silent(a);
 }
 

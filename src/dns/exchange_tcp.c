@@ -27,7 +27,7 @@ int tcp_start(struct attempt *a, const uint8_t *wire, size_t len)
     s->out[1] = (uint8_t)len;
     memcpy(s->out + 2, wire, len);
     s->out_len = 2 + len;
-    return attempt_watch(a, EPOLL_CTL_ADD, EPOLLOUT);
+    return 0;
 }
 
 /* Also learns here how connect() ended: send() returns its error. */
@@ -35,7 +35,7 @@ static void tcp_send(struct attempt *a)
 {
     struct stream *s = a->stream;
     ssize_t n =
-        send(a->fd, s->out + s->sent, s->out_len - s->sent, MSG_NOSIGNAL);
+        send(a->sock->fd, s->out + s->sent, s->out_len - s->sent, MSG_NOSIGNAL);
     int error;
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -47,7 +47,7 @@ static void tcp_send(struct attempt *a)
     s->sent += (size_t)n;
     if (s->sent < s->out_len)
         return;
-    error = attempt_watch(a, EPOLL_CTL_MOD, EPOLLIN);
+    error = sock_watch(a->query->engine, a->sock, EPOLL_CTL_MOD, EPOLLIN);
     if (error != 0)
         query_socket_error(a, error);
 }
@@ -67,7 +67,7 @@ static void tcp_read(struct attempt *a)
     ssize_t n;
 
     while (s->in.len < tcp_wanted(s)) {
-        n = recv(a->fd, bytes, tcp_wanted(s) - s->in.len, 0);
+        n = recv(a->sock->fd, bytes, tcp_wanted(s) - s->in.len, 0);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             return;
         if (n < 0) {

@@ -602,6 +602,7 @@ START_TEST(test_not_asked)
     forget();
     nobody = minidns_servers(&fx.dns);
     engine_set_servers(fx.engine, &nobody);
+    resolver_step(fx.resolver, 0, -1); /* until it has no socket left */
     ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
     none = (struct rlimit){.rlim_cur = 3, .rlim_max = old.rlim_max};
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
