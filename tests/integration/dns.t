@@ -333,6 +333,22 @@ case_many_hops_cost_no_more() {
 	faulty_conf
 }
 
+# Who forges answers has to guess the port and the id anew for each query, in a
+# process that asks many. A few ports may be the same by chance.
+case_every_query_has_a_fresh_port() {
+	local ports
+	start_faultdns faulty 127.0.0.54:5300 <<-'END'
+		*.one.test MX mx 10 a.test
+		a.test * a 192.0.2.1
+	END
+	faulty_conf
+	seq -f 'd%.0f.one.test' 500 | assert_status 0 mxhop survey -
+	ports=$(since_mark "$SCRATCH/faulty.log" | awk '$2 == "udp" { print $NF }')
+	[[ $(wc -l <<<"$ports") -ge 500 ]] || fail "few queries"
+	[[ $(sort -u <<<"$ports" | wc -l) -ge 475 ]] ||
+		fail "$(sort -u <<<"$ports" | wc -l) ports for $(wc -l <<<"$ports") queries"
+}
+
 # --- resolv.conf ---
 
 case_resolv_conf_is_used() {
