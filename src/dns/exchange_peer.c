@@ -70,34 +70,6 @@ static void peer_init(struct peer *p, struct engine *e,
     p->probe.server[0].plain = true;
 }
 
-static struct peer *peer_free_place(struct engine *e)
-{
-    struct peer *p = e->peers;
-
-    while (p->listed)
-        p++;
-    return p; /* there is one: no more peers than servers in a list */
-}
-
-static union address peer_address_at(const struct engine *e, size_t i)
-{
-    union address addr;
-
-    memcpy(&addr, &e->servers.addr[i], sizeof(addr));
-    return addr;
-}
-
-static bool peer_in_list(const struct engine *e, const union address *addr)
-{
-    for (size_t i = 0; i < e->servers.n; i++) {
-        union address listed = peer_address_at(e, i);
-
-        if (peer_same_address(&listed, addr))
-            return true;
-    }
-    return false;
-}
-
 static void peer_drop(struct peer *p)
 {
     query_close(&p->probe);
@@ -106,19 +78,27 @@ static void peer_drop(struct peer *p)
 
 void peers_set(struct engine *e, const struct dns_servers *servers)
 {
-    e->servers = *servers;
-    if (e->servers.n > DNS_SERVERS_MAX)
-        e->servers.n = DNS_SERVERS_MAX;
-    for (size_t i = 0; i < DNS_SERVERS_MAX; i++)
-        if (e->peers[i].listed && !peer_in_list(e, &e->peers[i].addr))
-            peer_drop(&e->peers[i]);
-    for (size_t i = 0; i < e->servers.n; i++) {
-        union address addr = peer_address_at(e, i);
-        struct peer *p = peer_find(e, &addr);
+    bool stays[DNS_SERVERS_MAX] = {false};
+    union address addr[DNS_SERVERS_MAX];
+    struct peer *p;
 
+    e->servers = *servers;
+    for (size_t i = 0; i < servers->n; i++) {
+        memcpy(&addr[i], &servers->addr[i], sizeof(addr[i]));
+        p = peer_find(e, &addr[i]);
+        if (p != NULL)
+            stays[p - e->peers] = true;
+    }
+    for (size_t i = 0; i < DNS_SERVERS_MAX; i++)
+        if (e->peers[i].listed && !stays[i])
+            peer_drop(&e->peers[i]);
+    for (size_t i = 0; i < servers->n; i++) {
+        p = peer_find(e, &addr[i]);
         if (p == NULL) {
-            p = peer_free_place(e);
-            peer_init(p, e, &addr);
+            /* No more peers than servers in a list: there is a free place. */
+            for (p = e->peers; p->listed;)
+                p++;
+            peer_init(p, e, &addr[i]);
         }
         e->peer_at[i] = (uint8_t)(p - e->peers);
     }
@@ -205,12 +185,10 @@ static void peers_wake_queries(const struct engine *e)
 
 void peer_describe(const struct peer *p, struct engine_server *s_r)
 {
-    struct sockaddr_storage addr = {0};
     char *port;
 
     memset(s_r, 0, sizeof(*s_r));
-    memcpy(&addr, &p->addr, sizeof(p->addr));
-    dns_server_text(&addr, s_r->address);
+    dns_server_text(&p->addr.any, s_r->address);
     port = strrchr(s_r->address, ':');
     if (port != NULL && strcmp(port, ":53") == 0)
         *port = '\0';

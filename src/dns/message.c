@@ -183,13 +183,13 @@ enum mxhop_status dns_servers_load(struct dns_servers *servers_r,
     return dns_load_resolv_conf(servers_r, err);
 }
 
-void dns_server_text(const struct sockaddr_storage *addr, char *out)
+void dns_server_text(const struct sockaddr *addr, char *out)
 {
     const struct sockaddr_in *v4 = (const struct sockaddr_in *)addr;
     const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)addr;
     char ip[INET6_ADDRSTRLEN] = "?", scope[1 + 10 + 1] = "";
 
-    if (addr->ss_family == AF_INET) {
+    if (addr->sa_family == AF_INET) {
         inet_ntop(AF_INET, &v4->sin_addr, ip, sizeof(ip));
         snprintf(out, 64, "%s:%u", ip, ntohs(v4->sin_port));
         return;

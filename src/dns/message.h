@@ -25,7 +25,7 @@ struct dns_servers {
 enum mxhop_status dns_servers_load(struct dns_servers *servers_r,
                                    const char *list, struct mxhop_error *err);
 /* "192.0.2.1:53", "[::1]:53" into out[64] */
-void dns_server_text(const struct sockaddr_storage *addr, char *out);
+void dns_server_text(const struct sockaddr *addr, char *out);
 
 /* Build the query for *q into out; returns its length, 0 if the name cannot be
    asked. edns adds an OPT record of DNS_UDP_SIZE; ad sets the AD bit (RFC 6840

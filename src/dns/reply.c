@@ -165,57 +165,48 @@ enum records_status reply_mx(const uint8_t *msg, size_t len,
     return status;
 }
 
-/* Where the records of a family go; n counts what fits. */
+/* Where the records of a family go; what does not fit is left out. */
 struct addr_sink {
-    uint8_t *to;
-    size_t size; /* of one address */
-    uint8_t n;
+    struct hostaddrs *addrs;
+    unsigned family;
 };
 
 static bool reply_take_addr(void *ctx, const struct record *r)
 {
     struct addr_sink *s = ctx;
     struct cursor rdata = r->rdata;
-    const uint8_t *octets = cursor_bytes(&rdata, s->size);
+    bool v4 = s->family == FAMILY_V4;
+    size_t size = v4 ? sizeof(s->addrs->v4[0]) : sizeof(s->addrs->v6[0]);
+    const uint8_t *octets = cursor_bytes(&rdata, size);
+    uint8_t *n = &s->addrs->n[s->family];
 
-    if (s->n == ADDRS_MAX || octets == NULL)
+    if (*n == ADDRS_MAX || octets == NULL)
         return true;
-    memcpy(s->to + s->n * s->size, octets, s->size);
-    s->n++;
+    memcpy(v4 ? (void *)&s->addrs->v4[*n] : &s->addrs->v6[*n], octets, size);
+    (*n)++;
     return true;
-}
-
-static void reply_set_family(struct hostaddrs *addrs, unsigned family,
-                             enum records_status status,
-                             const struct hostaddrs *got, uint8_t n)
-{
-    addrs->state[family] = status == RECORDS_SOME ? ADDR_SOME : ADDR_NONE;
-    addrs->n[family] = n;
-    if (family == FAMILY_V4)
-        memcpy(addrs->v4, got->v4, sizeof(got->v4));
-    else
-        memcpy(addrs->v6, got->v6, sizeof(got->v6));
 }
 
 enum records_status reply_addrs(const uint8_t *msg, size_t len,
                                 const struct question *q,
                                 struct hostaddrs *addrs, char *last)
 {
-    struct hostaddrs got = {0}; /* an answer may prove bad halfway */
-    struct addr_sink v4 = {(uint8_t *)got.v4, sizeof(got.v4[0]), 0};
-    struct addr_sink v6 = {(uint8_t *)got.v6, sizeof(got.v6[0]), 0};
     unsigned family = q->type == WIRE_TYPE_A ? FAMILY_V4 : FAMILY_V6;
-    struct addr_sink *sink = family == FAMILY_V4 ? &v4 : &v6;
+    struct hostaddrs got = *addrs; /* an answer may prove bad halfway */
+    struct addr_sink sink = {.addrs = &got, .family = family};
     enum records_status status = RECORDS_BAD;
     struct answer a;
 
+    got.n[family] = 0;
     reply_print_question(q, last);
     if (q->type == WIRE_TYPE_A || q->type == WIRE_TYPE_AAAA)
-        status = answer_read(msg, len, q, &a, reply_take_addr, sink);
+        status = answer_read(msg, len, q, &a, reply_take_addr, &sink);
     if (status == RECORDS_BAD)
         return status;
-    if (status != RECORDS_PARTIAL)
-        reply_set_family(addrs, family, status, &got, sink->n);
+    if (status != RECORDS_PARTIAL) {
+        *addrs = got;
+        addrs->state[family] = status == RECORDS_SOME ? ADDR_SOME : ADDR_NONE;
+    }
     if (a.ttl_s < addrs->ttl_s)
         addrs->ttl_s = a.ttl_s;
     addrs->secure = addrs->secure && a.secure;

@@ -163,24 +163,16 @@ static void lookup_end(struct host_lookup *l)
 static void lookup_take_answer(struct host_ask *ask, const struct question *q,
                                const uint8_t *msg, size_t len)
 {
-    const char *host = ask->lookup->host;
-    struct hostaddrs *addrs = &ask->lookup->addrs;
-    struct hostaddrs found = *addrs;
-    uint8_t *state = &addrs->state[ask->family];
+    struct host_lookup *l = ask->lookup;
     char last[WIRE_NAME_TEXT];
-    enum records_status status = reply_addrs(msg, len, q, &found, last);
+    enum records_status status = reply_addrs(msg, len, q, &l->addrs, last);
 
-    if (status == RECORDS_BAD) {
-        *state = ADDR_FAILED;
+    if (status != RECORDS_BAD && status != RECORDS_PARTIAL)
         return;
-    }
-    *addrs = found;
-    if (status != RECORDS_PARTIAL)
-        return;
-    *state = ADDR_UNKNOWN;
-    if (strcmp(last, host) == 0 || strcmp(last, q->name) == 0 ||
-        ++ask->links > WIRE_CNAME_MAX || !lookup_ask(ask, last))
-        *state = ADDR_FAILED; /* a loop, or nearly one */
+    if (status == RECORDS_BAD || strcmp(last, l->host) == 0 ||
+        strcmp(last, q->name) == 0 || ++ask->links > WIRE_CNAME_MAX ||
+        !lookup_ask(ask, last))
+        l->addrs.state[ask->family] = ADDR_FAILED; /* a loop, or nearly one */
 }
 
 static void lookup_reply(void *ctx, enum exchange_outcome outcome,

@@ -108,7 +108,7 @@ START_TEST(test_lists)
 
     ck_assert_int_eq(dns_servers_load(&s, lists[_i].list, &err), MXHOP_OK);
     for (size_t i = 0; i < s.n; i++) {
-        dns_server_text(&s.addr[i], one);
+        dns_server_text((struct sockaddr *)&s.addr[i], one);
         strcat(strcat(texts, one), " ");
     }
     ck_assert_str_eq(texts, lists[_i].texts);
@@ -194,7 +194,7 @@ START_TEST(test_resolv_conf)
         return;
     ck_assert_int_eq(dns_servers_load(&s, _i % 2 ? " " : NULL, &err), MXHOP_OK);
     for (size_t i = 0; i < s.n; i++) {
-        dns_server_text(&s.addr[i], one);
+        dns_server_text((struct sockaddr *)&s.addr[i], one);
         strcat(strcat(texts, one), " ");
     }
     ck_assert_str_eq(texts, confs[_i].texts);
