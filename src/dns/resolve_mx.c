@@ -29,27 +29,19 @@ static void mx_learned(struct task *t)
     hosts_begin(t);
 }
 
-static void mx_set_failure(struct task *t, const char *why)
+/* Where nobody was asked nothing was learnt about the domain: it is to be asked
+   for again as soon as there is somebody to be asked. */
+static void mx_fail(struct task *t, bool asked, const char *why)
 {
     mxset_free(&t->set);
     t->set.outcome = MX_FAILURE;
     snprintf(t->failure, FAILURE_TEXT, "%s", why);
     t->set.failure = t->failure;
     t->failure = NULL;
-}
-
-static void mx_fail(struct task *t, const char *why)
-{
-    mx_set_failure(t, why);
-    mx_learned(t);
-}
-
-/* Nothing was learnt about the domain: it is to be asked for again as soon as
-   there is somebody to be asked. */
-static void mx_fail_unasked(struct task *t, const char *why)
-{
-    mx_set_failure(t, why);
-    hosts_begin(t);
+    if (asked)
+        mx_learned(t);
+    else
+        hosts_begin(t);
 }
 
 static void mx_ask(struct task *t, const char *name)
@@ -60,10 +52,10 @@ static void mx_ask(struct task *t, const char *name)
     case MXHOP_OK:
         break;
     case MXHOP_ERR_SYNTAX:
-        mx_fail(t, "the name cannot be asked for in the DNS");
+        mx_fail(t, true, "the name cannot be asked for in the DNS");
         break;
     default:
-        mx_fail_unasked(t, "out of memory");
+        mx_fail(t, false, "out of memory");
     }
 }
 
@@ -92,9 +84,9 @@ static void mx_follow(struct task *t, const struct question *q,
                       const char *last)
 {
     if (strcmp(last, t->name) == 0 || strcmp(last, q->name) == 0)
-        mx_fail(t, "CNAME loop");
+        mx_fail(t, true, "CNAME loop");
     else if (++t->links > WIRE_CNAME_MAX)
-        mx_fail(t, "CNAME chain too long");
+        mx_fail(t, true, "CNAME chain too long");
     else
         mx_ask(t, last);
 }
@@ -126,7 +118,7 @@ static void mx_take_answer(struct task *t, const struct question *q,
         if (mxset_add(&t->set, last, 0))
             mx_learned(t);
         else
-            mx_fail(t, "out of memory");
+            mx_fail(t, true, "out of memory");
         break;
     case RECORDS_NXDOMAIN:
         t->set.outcome = MX_NXDOMAIN;
@@ -136,7 +128,8 @@ static void mx_take_answer(struct task *t, const struct question *q,
         mx_follow(t, q, last);
         break;
     case RECORDS_BAD:
-        mx_fail(t, "unusable answer (malformed, CNAME loop or chain too long)");
+        mx_fail(t, true,
+                "unusable answer (malformed, CNAME loop or chain too long)");
         break;
     }
     mxset_free(&part);
@@ -154,7 +147,7 @@ static void mx_reply(void *ctx, enum exchange_outcome outcome,
         mx_take_answer(t, q, msg, len);
         break;
     case EXCHANGE_FAILED:
-        mx_fail(t, why);
+        mx_fail(t, true, why);
         break;
     case EXCHANGE_TIMEOUT:
         /* Rounded up, as a little time passed between the caller's look at the
@@ -164,11 +157,11 @@ static void mx_reply(void *ctx, enum exchange_outcome outcome,
                      ? 0
                      : (unsigned long long)(t->deadline_ms - t->start_ms + 9) /
                            10 * 10);
-        mx_fail(t, late);
+        mx_fail(t, true, late);
         break;
     case EXCHANGE_DOWN:
     case EXCHANGE_UNASKED:
-        mx_fail_unasked(t, why);
+        mx_fail(t, false, why);
         break;
     }
 }
