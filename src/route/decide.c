@@ -30,6 +30,7 @@ const char *drop_text(enum drop drop)
         [DROP_SELF] = "this system itself",
         [DROP_BEHIND_SELF] = "not preferred to this system itself",
         [DROP_NOT_KNOWN] = "address not known yet, and last",
+        [DROP_UNEXAMINED] = "beyond the 31 exchanges that are examined",
         [DROP_LIMIT] = "beyond max_hops",
         [DROP_NULL_MX] = "accepts no mail (null MX)",
         [DROP_NO_DOMAIN] = "does not exist",
@@ -42,6 +43,18 @@ bool candidate_same_group(const struct candidate *a, const struct candidate *b)
 {
     return a->tier == b->tier && a->preference == b->preference &&
            a->rank == b->rank;
+}
+
+/* The list is in order. Which hosts of a set beyond the first have an address
+   is not known, and is not asked for. */
+static bool drop_unexamined(struct candidates *list)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < list->n && list->v[i].drop == DROP_NO; i++)
+        if (list->v[i].is_dns && ++n > EXAMINE_MAX)
+            list->v[i].drop = DROP_UNEXAMINED;
+    return n > EXAMINE_MAX;
 }
 
 /* The list is in order, kept ones first. */
@@ -204,6 +217,8 @@ bool decide(const struct decide_input *in, struct decision *d_r)
         d_r->slot_left_s = order_slot(in, &list).left_s;
     clean_candidates(in, &list);
     order_candidates(in, &list);
+    if (drop_unexamined(&list))
+        order_candidates(in, &list);
     d_r->n_kept = limit(&list, in->rules->max_hops);
     d_r->n_kept = shed_tail(in, &list, d_r->n_kept);
     d_r->c = list.v;

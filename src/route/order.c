@@ -213,7 +213,7 @@ size_t decide_pick(const struct rules *rules, const struct mxset *set,
         return 0;
     n = fill_picks(rules, set, now_s, picks);
     qsort(picks, n, sizeof(*picks), by_turn);
-    for (k = 0; k < n && k < cap; k++) {
+    for (k = 0; k < n && k < cap && k < EXAMINE_MAX; k++) {
         if (k >= first + EXAMINE_MAX_TIE ||
             (k >= first && picks[k].preference != picks[first - 1].preference))
             break;
