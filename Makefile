@@ -49,7 +49,7 @@ CORE    := handle route cache overrides store dns conf model util
 CORE_O  := $(patsubst src/%.c,$(B)/obj/%.o,\
 	$(wildcard $(addprefix src/,$(addsuffix /*.c,$(CORE)))))
 CLI_O   := $(patsubst src/%.c,$(B)/obj/%.o,\
-	$(wildcard src/source/*.c src/cli/*.c))
+	$(wildcard src/ldap/*.c src/source/*.c src/cli/*.c))
 PLUGINS := $(patsubst plugins/%,$(B)/plugins/%-mxhop.so,\
 	$(patsubst %/,%,$(dir $(wildcard plugins/*/*.map))))
 
@@ -110,7 +110,7 @@ $(foreach p,$(patsubst $(B)/plugins/%-mxhop.so,%,$(PLUGINS)),\
 
 # One Check program a module: tests/unit/test_NAME.c. All link the whole core;
 # with UNIT_DIRS="dns model util" only those directories.
-UNIT_DIRS ?= $(CORE) source
+UNIT_DIRS ?= $(CORE) ldap source
 UNIT   := $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
 UNIT_O := $(patsubst src/%.c,$(B)/obj/%.o,\
 	$(wildcard $(addprefix src/,$(addsuffix /*.c,$(UNIT_DIRS)))))

@@ -8,7 +8,7 @@
 #include "model/mxset.h"
 #include "handle/probe.h"
 #include "source/compile.h"
-#include "source/ldap_settings.h"
+#include "ldap/ldap_settings.h"
 #include "util/buf.h"
 
 /* Exit statuses, DESIGN 8; the rest from <sysexits.h>. */

@@ -6,7 +6,7 @@
 
 #include "cli/ovset.h"
 #include "model/key.h"
-#include "source/attributes.h"
+#include "ldap/attributes.h"
 #include "util/clock.h"
 #include "util/str.h"
 

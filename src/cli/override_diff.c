@@ -8,7 +8,7 @@
  */
 
 #include "cli/ovset.h"
-#include "source/attributes.h"
+#include "ldap/attributes.h"
 
 #include <stdio.h>
 #include <stdlib.h>

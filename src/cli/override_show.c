@@ -7,7 +7,7 @@
  */
 
 #include "cli/ovset.h"
-#include "source/gentime.h"
+#include "ldap/gentime.h"
 #include "util/json.h"
 
 #include <string.h>

@@ -11,10 +11,10 @@
 
 #include "source/compile.h"
 #include "source/inspect.h"
-#include "source/ldap_read.h"
+#include "ldap/ldap_read.h"
 #include "source/ldif.h"
 #include "source/neighbours.h"
-#include "source/stage.h"
+#include "ldap/stage.h"
 #include "util/err.h"
 
 #include <stdlib.h>

@@ -4,11 +4,17 @@
 #define SOURCE_COMPILE_H
 
 #include <sys/types.h>
-#include "source/source.h"
+#include "ldap/entry.h"
 #include "overrides/ovtable.h"
 
-struct stage;
 struct ldap_reading;
+struct ldap_settings;
+struct stage;
+
+struct source {
+    const char *text; /* the parameter overrides: "ldif:/path" or "ldap" */
+    const struct ldap_settings *ldap; /* needed for "ldap" */
+};
 
 struct compile_options {
     const struct source *source;

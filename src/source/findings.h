@@ -4,7 +4,7 @@
 #define SOURCE_FINDINGS_H
 
 #include <stdint.h>
-#include "source/source.h"
+#include "ldap/entry.h"
 #include "util/buf.h"
 
 /* Zero-initialise. */

@@ -19,9 +19,9 @@
 
 #include "source/follow.h"
 #include "source/findings.h"
-#include "source/ldap_paged.h"
-#include "source/ldap_read.h"
-#include "source/ldap_sync.h"
+#include "ldap/ldap_paged.h"
+#include "ldap/ldap_read.h"
+#include "ldap/ldap_sync.h"
 #include "util/clock.h"
 #include "util/err.h"
 

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include "model/mxset.h"
 #include "model/override.h"
-#include "source/source.h"
+#include "ldap/entry.h"
 
 struct inspection {
     const struct override *v; /* what is reported on */

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "source/ldap_settings.h"
+#include "ldap/ldap_settings.h"
 
 /* ---- filters ---- */
 
