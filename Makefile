@@ -201,7 +201,7 @@ C_FILES := $(wildcard src/*/*.[ch] include/mxhop/*.h \
 	plugins/*/*.[ch] tests/*/*.[ch] docs/man/*.c)
 SH_FILES := .ci/run tests/integration/run tests/support/deps.sh \
 	tests/support/ground tests/support/run-unit tests/support/run-fuzz tests/support/includes \
-	tests/support/coverage tests/support/schema2ldif $(wildcard contrib/demo/demo) \
+	tests/support/coverage tests/support/census tests/support/schema2ldif $(wildcard contrib/demo/demo) \
 	$(filter-out %.c %.h,$(wildcard tests/bench/*))
 
 .PHONY: lint format format-check includes man-lint coverage
@@ -225,6 +225,12 @@ format:
 
 format-check:
 	clang-format --dry-run -Werror $(C_FILES)
+
+# How much code there is: information only.
+CENSUS ?=
+.PHONY: census
+census:
+	LIBS="$(LIBS)" tests/support/census $(CENSUS)
 
 # ---- documents ------------------------------------------------------------
 
