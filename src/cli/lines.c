@@ -10,6 +10,7 @@
 
 #include "cli/lines.h"
 #include "cli/cli.h"
+#include "util/str.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -72,40 +73,28 @@ static enum bulk_input read_more(struct lines *l)
     return BULK_KEY;
 }
 
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r';
-}
-
-/* The line of n octets at `text`, as a string without white space around it.
-   The octet behind it is free to be overwritten. */
-static char *trim(char *text, size_t n)
-{
-    char *nul = memchr(text, '\0', n);
-
-    if (nul != NULL)
-        *nul = '?'; /* one is enough to make it no domain */
-    while (n > 0 && is_space(text[n - 1]))
-        n--;
-    text[n] = '\0';
-    return text + strspn(text, " \t\r");
-}
-
 /* A whole line from the buffer, or what is left at the end; NULL: none. Of
-   what is too long the first piece counts, and the rest comes out empty. */
+   what is too long the first piece counts, and the rest comes out empty. The
+   octet behind a line is free to be overwritten. */
 static char *cut_line(struct lines *l)
 {
     char *text = l->data + l->at;
     const char *end = memchr(text, '\n', l->len);
     size_t n = end != NULL ? (size_t)(end - text) : l->len;
-    bool rest = l->cut;
+    char *nul;
 
     if (end == NULL && (!l->ended || n == 0) && n < LINE_MAX_TEXT)
         return NULL;
     l->at += n + (end != NULL);
     l->len -= n + (end != NULL);
+    if (l->cut)
+        n = 0;
     l->cut = end == NULL;
-    return trim(text, rest ? 0 : n);
+    nul = memchr(text, '\0', n);
+    if (nul != NULL)
+        *nul = '?'; /* one is enough to make it no domain */
+    text[n] = '\0';
+    return str_trim(text);
 }
 
 enum bulk_input lines_next(struct lines *l, const char **line_r)

@@ -128,28 +128,22 @@ static const char *parse_bare(const char *s, size_t n, struct hopspec *hop)
     return name_normalise(host, hop->host);
 }
 
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t';
-}
+static const char hop_blanks[] = " \t";
 
 /* Split off the preference: text up to the first white space, if any. */
 static const char *parse_preference(const char **pos, size_t *n,
                                     struct hopspec *hop)
 {
     const char *s = *pos;
-    size_t word = 0;
+    size_t word = strcspn(s, hop_blanks);
 
-    while (word < *n && !is_space(s[word]))
-        word++;
-    if (word == *n)
+    if (word >= *n)
         return NULL;
     if (!parse_u16(s, word, &hop->preference))
         return "the preference is a number from 0 to 65535, the host follows "
                "it and contains no white space";
     hop->has_preference = true;
-    while (word < *n && is_space(s[word]))
-        word++;
+    word += strspn(s + word, hop_blanks);
     *pos = s + word;
     *n -= word;
     return NULL;
@@ -160,10 +154,9 @@ static const char *parse(const char *text, struct hopspec *hop)
     const char *wrong;
     size_t n;
 
-    while (is_space(*text))
-        text++;
+    text += strspn(text, hop_blanks);
     n = strlen(text);
-    while (n > 0 && is_space(text[n - 1]))
+    while (n > 0 && strchr(hop_blanks, text[n - 1]) != NULL)
         n--;
     wrong = parse_preference(&text, &n, hop);
     if (wrong != NULL)

@@ -43,6 +43,24 @@ bool str_iends(const char *s, const char *suffix)
     return n >= m && ieq_n(s + n - m, suffix, m);
 }
 
+bool str_is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+char *str_trim(char *s)
+{
+    size_t n;
+
+    while (str_is_space(*s))
+        s++;
+    n = strlen(s);
+    while (n > 0 && str_is_space(s[n - 1]))
+        n--;
+    s[n] = '\0';
+    return s;
+}
+
 const char *str_next_word(const char **pos, size_t *len_r)
 {
     static const char separators[] = ", \t\r\n";

@@ -10,6 +10,10 @@ void str_lower(char *s);                    /* A-Z in place */
 bool str_ieq(const char *a, const char *b); /* ASCII, ignoring case */
 bool str_iends(const char *s, const char *suffix);
 
+bool str_is_space(char c); /* ASCII; a line feed, too */
+/* Without white space around it; what is behind it is cut off in place. */
+char *str_trim(char *s);
+
 /*
  * The next word of a list whose words are separated by commas and white
  * space (as in main.cf). Returns its start and stores its length, or NULL at
