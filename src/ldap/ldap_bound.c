@@ -14,51 +14,43 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
-#include <stdbool.h>
 
-static int setup(Sockbuf_IO_Desc *d, void *arg)
+static int bound_setup(Sockbuf_IO_Desc *d, void *arg)
 {
     d->sbiod_pvt = arg;
     return 0;
 }
 
-static int control(Sockbuf_IO_Desc *d, int option, void *arg)
+static int bound_control(Sockbuf_IO_Desc *d, int option, void *arg)
 {
     return LBER_SBIOD_CTRL_NEXT(d, option, arg);
 }
 
-/* false: the deadline has come. */
-static bool wait_for_data(const struct ldap_bound *b)
-{
-    struct pollfd p = {.fd = b->fd, .events = POLLIN};
-    uint64_t now = clock_boot_ms();
-
-    if (now >= b->deadline_ms)
-        return false;
-    now = b->deadline_ms - now;
-    poll(&p, 1, now < INT_MAX ? (int)now : INT_MAX);
-    return clock_boot_ms() < b->deadline_ms;
-}
-
-static ber_slen_t read_bounded(Sockbuf_IO_Desc *d, void *to, ber_len_t len)
+static ber_slen_t bound_read(Sockbuf_IO_Desc *d, void *to, ber_len_t len)
 {
     const struct ldap_bound *b = d->sbiod_pvt;
+    struct pollfd p = {.fd = b->fd, .events = POLLIN};
 
     for (;;) {
+        uint64_t now = clock_boot_ms(), left = b->deadline_ms - now;
         ber_slen_t n;
 
-        if (b->deadline_ms != 0 && !wait_for_data(b)) {
+        if (b->deadline_ms == 0)
+            return LBER_SBIOD_READ_NEXT(d, to, len);
+        if (now < b->deadline_ms)
+            poll(&p, 1, left < INT_MAX ? (int)left : INT_MAX);
+        if (clock_boot_ms() >= b->deadline_ms) {
             errno = ETIMEDOUT;
             return -1;
         }
         n = LBER_SBIOD_READ_NEXT(d, to, len);
-        if (n >= 0 || b->deadline_ms == 0 ||
+        if (n >= 0 ||
             (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
             return n;
     }
 }
 
-static ber_slen_t write_through(Sockbuf_IO_Desc *d, void *from, ber_len_t len)
+static ber_slen_t bound_write(Sockbuf_IO_Desc *d, void *from, ber_len_t len)
 {
     return LBER_SBIOD_WRITE_NEXT(d, from, len);
 }
@@ -66,10 +58,10 @@ static ber_slen_t write_through(Sockbuf_IO_Desc *d, void *from, ber_len_t len)
 int ldap_bound_install(LDAP *ld, struct ldap_bound *b)
 {
     static Sockbuf_IO io = {
-        .sbi_setup = setup,
-        .sbi_ctrl = control,
-        .sbi_read = read_bounded,
-        .sbi_write = write_through,
+        .sbi_setup = bound_setup,
+        .sbi_ctrl = bound_control,
+        .sbi_read = bound_read,
+        .sbi_write = bound_write,
     };
     Sockbuf *sb = NULL;
 

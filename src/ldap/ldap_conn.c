@@ -18,89 +18,70 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-enum mxhop_status ldap_conn_fail(struct ldap_conn *c, const char *doing,
-                                 int code, struct mxhop_error *err)
+enum mxhop_status ldap_conn_fail(struct ldap_conn *c, int code,
+                                 struct mxhop_error *err)
 {
     char *words = NULL;
     enum mxhop_status status;
 
     ldap_get_option(c->ld, LDAP_OPT_DIAGNOSTIC_MESSAGE, &words);
-    status = ldap_error(err, c->uri, doing, code, words);
+    status = ldap_error(err, c->uri, c->doing, code, words);
     ldap_memfree(words);
     return status;
 }
 
-static int last_code(struct ldap_conn *c)
+enum mxhop_status ldap_conn_refuse(const struct ldap_conn *c, const char *what,
+                                   struct mxhop_error *err)
 {
-    int code = LDAP_OTHER;
-
-    ldap_get_option(c->ld, LDAP_OPT_RESULT_CODE, &code);
-    return code != LDAP_SUCCESS ? code : LDAP_SERVER_DOWN;
-}
-
-/* ---- messages ---- */
-
-/* There is something to read, or might be; false: errno says why not. */
-static bool wait_readable(const struct ldap_conn *c, uint64_t deadline_ms)
-{
-    struct pollfd p = {.fd = c->fd, .events = POLLIN};
-    uint64_t now = clock_boot_ms();
-    uint64_t left = deadline_ms > now ? deadline_ms - now : 0;
-
-    return poll(&p, 1, left < INT_MAX ? (int)left : INT_MAX) >= 0 ||
-           errno == EINTR;
-}
-
-/* The deadline holds also where there is always something more to read. */
-static int next_message(struct ldap_conn *c, uint64_t deadline_ms,
-                        LDAPMessage **m_r)
-{
-    while (clock_boot_ms() < deadline_ms) {
-        struct timeval none = {0, 0};
-        int type = ldap_result(c->ld, LDAP_RES_ANY, LDAP_MSG_ONE, &none, m_r);
-
-        if (type > 0)
-            return LDAP_SUCCESS;
-        if (type < 0)
-            return last_code(c);
-        if (!wait_readable(c, deadline_ms))
-            return LDAP_SERVER_DOWN;
-    }
-    return LDAP_TIMEOUT;
+    return err_set(err, MXHOP_ERR_SYNTAX, "%.120s: %s: %s", c->uri, c->doing,
+                   what);
 }
 
 enum mxhop_status ldap_conn_next(struct ldap_conn *c, uint64_t deadline_ms,
-                                 const char *doing, LDAPMessage **m_r,
-                                 struct mxhop_error *err)
+                                 LDAPMessage **m_r, struct mxhop_error *err)
 {
-    int code = next_message(c, deadline_ms, m_r);
+    for (;;) {
+        struct pollfd p = {.fd = c->fd, .events = POLLIN};
+        struct timeval none = {0, 0};
+        uint64_t now = clock_boot_ms(), left = deadline_ms - now;
+        int type, code = LDAP_OTHER;
 
-    if (code == LDAP_SUCCESS)
-        return MXHOP_OK;
-    if (code == LDAP_TIMEOUT)
-        return err_set(err, MXHOP_ERR_TIMEOUT,
-                       "%.200s: %s: no answer in the time allowed", c->uri,
-                       doing);
-    return ldap_conn_fail(c, doing, code, err);
+        /* The deadline holds also where there is always more to read. */
+        if (now >= deadline_ms)
+            return err_set(err, MXHOP_ERR_TIMEOUT,
+                           "%.200s: %s: no answer in the time allowed", c->uri,
+                           c->doing);
+        type = ldap_result(c->ld, LDAP_RES_ANY, LDAP_MSG_ONE, &none, m_r);
+        if (type > 0)
+            return MXHOP_OK;
+        if (type < 0) {
+            ldap_get_option(c->ld, LDAP_OPT_RESULT_CODE, &code);
+            return ldap_conn_fail(
+                c, code != LDAP_SUCCESS ? code : LDAP_SERVER_DOWN, err);
+        }
+        if (poll(&p, 1, left < INT_MAX ? (int)left : INT_MAX) < 0 &&
+            errno != EINTR)
+            return ldap_conn_fail(c, LDAP_SERVER_DOWN, err);
+    }
 }
 
 enum mxhop_status ldap_conn_result(struct ldap_conn *c, LDAPMessage *m,
-                                   const char *doing, struct ldap_result *r,
+                                   int *code_r, LDAPControl ***controls_r,
                                    struct mxhop_error *err)
 {
+    enum mxhop_status status = MXHOP_OK;
     char *words = NULL;
     int rc;
 
-    *r = (struct ldap_result){0};
-    rc = ldap_parse_result(c->ld, m, &r->code, NULL, &words, NULL, &r->controls,
-                           0);
-    if (words != NULL)
-        snprintf(r->words, sizeof(r->words), "%s", words);
+    rc = ldap_parse_result(c->ld, m, code_r, NULL, &words, NULL, controls_r, 0);
+    if (rc != LDAP_SUCCESS)
+        status = ldap_conn_fail(c, rc, err);
+    else if (*code_r != LDAP_SUCCESS)
+        status = ldap_error(err, c->uri, c->doing, *code_r, words);
     ldap_memfree(words);
-    return rc == LDAP_SUCCESS ? MXHOP_OK : ldap_conn_fail(c, doing, rc, err);
+    return status;
 }
 
 void ldap_conn_close(struct ldap_conn **cp)
@@ -118,8 +99,9 @@ void ldap_conn_close(struct ldap_conn **cp)
 
 /* ---- operations ---- */
 
-enum mxhop_status ldap_conn_search(struct ldap_conn *c, LDAPControl *control,
-                                   int *msgid_r, struct mxhop_error *err)
+enum mxhop_status ldap_conn_search(struct ldap_conn *c, const char *doing,
+                                   LDAPControl *control, int *msgid_r,
+                                   struct mxhop_error *err)
 {
     static const int scopes[] = {
         [DIR_SUB] = LDAP_SCOPE_SUBTREE,
@@ -134,33 +116,24 @@ enum mxhop_status ldap_conn_search(struct ldap_conn *c, LDAPControl *control,
     char *theirs[] = {
         s->key_attribute, s->result_attribute, uuid, guid, unique, NULL};
     LDAPControl *controls[] = {control, NULL};
-    int code = ldap_search_ext(c->ld, s->base, scopes[s->scope], s->filter,
-                               foreign ? theirs : ours, 0, controls, NULL, NULL,
-                               LDAP_NO_LIMIT, msgid_r);
+    int code;
 
-    return code == LDAP_SUCCESS ? MXHOP_OK
-                                : ldap_conn_fail(c, "search", code, err);
+    c->doing = doing;
+    code = ldap_search_ext(c->ld, s->base, scopes[s->scope], s->filter,
+                           foreign ? theirs : ours, 0, controls, NULL, NULL,
+                           LDAP_NO_LIMIT, msgid_r);
+    return code == LDAP_SUCCESS ? MXHOP_OK : ldap_conn_fail(c, code, err);
 }
 
-enum mxhop_status ldap_conn_root(struct ldap_conn *c, char **attributes,
+enum mxhop_status ldap_conn_root(struct ldap_conn *c, const char *attribute,
                                  int *msgid_r, struct mxhop_error *err)
 {
+    char *attributes[] = {(char *)attribute, NULL};
     int code = ldap_search_ext(c->ld, "", LDAP_SCOPE_BASE, "(objectClass=*)",
                                attributes, 0, NULL, NULL, NULL, LDAP_NO_LIMIT,
                                msgid_r);
 
-    return code == LDAP_SUCCESS
-               ? MXHOP_OK
-               : ldap_conn_fail(c, "read the rootDSE", code, err);
-}
-
-enum mxhop_status ldap_conn_probe(struct ldap_conn *c, int *msgid_r,
-                                  struct mxhop_error *err)
-{
-    char name[] = LDAP_NO_ATTRS;
-    char *attributes[] = {name, NULL};
-
-    return ldap_conn_root(c, attributes, msgid_r, err);
+    return code == LDAP_SUCCESS ? MXHOP_OK : ldap_conn_fail(c, code, err);
 }
 
 void ldap_conn_abandon(struct ldap_conn *c, int msgid)

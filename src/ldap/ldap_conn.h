@@ -13,6 +13,7 @@ struct ldap_conn {
     int fd;
     struct ldap_bound bound;
     char *uri;
+    const char *doing; /* for errors: the operation; of static duration */
     const struct ldap_settings *settings;
     bool has_sync, has_paging; /* in the rootDSE's supportedControl */
 };
@@ -24,15 +25,15 @@ enum mxhop_status ldap_conn_open(struct ldap_conn **c_r,
                                  struct mxhop_error *err);
 void ldap_conn_close(struct ldap_conn **c);
 
-/* Begin the search of the settings, with one more control. */
-enum mxhop_status ldap_conn_search(struct ldap_conn *c, LDAPControl *control,
-                                   int *msgid_r, struct mxhop_error *err);
-/* Begin a read of the rootDSE; the same for no attribute of it: is the server
+/* Begin the search of the settings, with one more control; `doing` is for
+   errors from now on. */
+enum mxhop_status ldap_conn_search(struct ldap_conn *c, const char *doing,
+                                   LDAPControl *control, int *msgid_r,
+                                   struct mxhop_error *err);
+/* Begin a read of one attribute of the rootDSE; of LDAP_NO_ATTRS: is the server
    alive? */
-enum mxhop_status ldap_conn_root(struct ldap_conn *c, char **attributes,
+enum mxhop_status ldap_conn_root(struct ldap_conn *c, const char *attribute,
                                  int *msgid_r, struct mxhop_error *err);
-enum mxhop_status ldap_conn_probe(struct ldap_conn *c, int *msgid_r,
-                                  struct mxhop_error *err);
 
 /* Nobody waits for the rest of it any more. */
 void ldap_conn_abandon(struct ldap_conn *c, int msgid);
@@ -40,25 +41,22 @@ void ldap_conn_abandon(struct ldap_conn *c, int msgid);
 /*
  * The next message, of whatever operation, which the caller frees with
  * ldap_msgfree(3). At deadline_ms (clock_boot_ms()), messages or not:
- * MXHOP_ERR_TIMEOUT, and the connection is as good as before. `doing` is for
- * errors.
+ * MXHOP_ERR_TIMEOUT, and the connection is as good as before.
  */
 enum mxhop_status ldap_conn_next(struct ldap_conn *c, uint64_t deadline_ms,
-                                 const char *doing, LDAPMessage **m_r,
-                                 struct mxhop_error *err);
+                                 LDAPMessage **m_r, struct mxhop_error *err);
 
-/* The end of an operation. */
-struct ldap_result {
-    int code;
-    char words[200];        /* the server's */
-    LDAPControl **controls; /* ldap_controls_free(3); may be NULL */
-};
+/* The end of an operation: an error of ours unless it is LDAP_SUCCESS. The code
+   and the controls, for ldap_controls_free(3) in any case, go where asked. */
 enum mxhop_status ldap_conn_result(struct ldap_conn *c, LDAPMessage *m,
-                                   const char *doing, struct ldap_result *r,
+                                   int *code_r, LDAPControl ***controls_r,
                                    struct mxhop_error *err);
 
 /* An error of ours for a result code of libldap's, with its words. */
-enum mxhop_status ldap_conn_fail(struct ldap_conn *c, const char *doing,
-                                 int code, struct mxhop_error *err);
+enum mxhop_status ldap_conn_fail(struct ldap_conn *c, int code,
+                                 struct mxhop_error *err);
+/* MXHOP_ERR_SYNTAX for what the server sent, and what is wrong with it. */
+enum mxhop_status ldap_conn_refuse(const struct ldap_conn *c, const char *what,
+                                   struct mxhop_error *err);
 
 #endif

@@ -3,8 +3,8 @@
 #ifndef LDAP_LDAP_ENTRY_H
 #define LDAP_LDAP_ENTRY_H
 
-#include <ldap.h>
 #include "ldap/entry.h"
+#include "ldap/ldap_conn.h"
 
 #define LDAP_ENTRY_ID_LEN 16
 
@@ -21,8 +21,8 @@ struct ldap_entry {
 
 /* MXHOP_ERR_SYNTAX: this is no entry, or has over a million values;
    MXHOP_ERR_MEMORY. */
-enum mxhop_status ldap_entry_read(struct ldap_entry *e, LDAP *ld,
-                                  LDAPMessage *m);
+enum mxhop_status ldap_entry_read(struct ldap_entry *e, struct ldap_conn *c,
+                                  LDAPMessage *m, struct mxhop_error *err);
 void ldap_entry_free(struct ldap_entry *e);
 
 #endif

@@ -62,20 +62,14 @@ static const struct hint {
     {LDAP_NO_MEMORY, MXHOP_ERR_MEMORY, NULL},
 };
 
-static const struct hint *find(int code)
-{
-    for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++)
-        if (hints[i].code == code)
-            return &hints[i];
-    return NULL;
-}
-
 enum mxhop_status ldap_error(struct mxhop_error *err, const char *uri,
                              const char *operation, int code, const char *words)
 {
-    const struct hint *h = find(code);
-    const char *hint = h != NULL ? h->text : NULL;
+    const struct hint *h = NULL;
 
+    for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]) && h == NULL; i++)
+        if (hints[i].code == code)
+            h = &hints[i];
     if (words == NULL)
         words = "";
     if (code == LDAP_CONNECT_ERROR && strcmp(words, no_words) == 0)
@@ -83,7 +77,8 @@ enum mxhop_status ldap_error(struct mxhop_error *err, const char *uri,
     return err_set(err, h != NULL ? h->status : MXHOP_ERR_IO,
                    "%.120s: %s: %s (%d)%s%.120s%s%s", uri, operation,
                    ldap_err2string(code), code, *words != '\0' ? ", " : "",
-                   words, hint != NULL ? "; " : "", hint != NULL ? hint : "");
+                   words, h != NULL && h->text != NULL ? "; " : "",
+                   h != NULL && h->text != NULL ? h->text : "");
 }
 
 enum mxhop_status ldap_error_reference(struct mxhop_error *err, const char *uri,

@@ -28,7 +28,7 @@
 
 /* ---- options ---- */
 
-static int set_options(struct ldap_conn *c)
+static int open_set_options(struct ldap_conn *c)
 {
     const struct ldap_settings *s = c->settings;
     const struct timeval net = {s->network_timeout_ms / 1000,
@@ -50,19 +50,14 @@ static int set_options(struct ldap_conn *c)
     return LDAP_SUCCESS;
 }
 
-static bool is_ldaps(const struct ldap_conn *c)
+static bool open_is_ldaps(const struct ldap_conn *c)
 {
     return strncmp(c->uri, "ldaps:", 6) == 0;
 }
 
-static bool wants_tls(const struct ldap_conn *c)
-{
-    return is_ldaps(c) ||
-           (c->settings->start_tls && strncmp(c->uri, "ldap:", 5) == 0);
-}
-
 /* A context of the handle's own, made last, from the options before it. */
-static enum mxhop_status set_tls(struct ldap_conn *c, struct mxhop_error *err)
+static enum mxhop_status open_set_tls(struct ldap_conn *c,
+                                      struct mxhop_error *err)
 {
     const struct ldap_settings *s = c->settings;
     const int demand =
@@ -110,50 +105,40 @@ static enum mxhop_status set_tls(struct ldap_conn *c, struct mxhop_error *err)
 
 /* ---- operations ---- */
 
-static uint64_t network_deadline(const struct ldap_conn *c)
+/* The end of one of the small operations at the beginning; *entry_r, if not
+   NULL, gets its first entry, for ldap_msgfree(3) in any case. */
+static enum mxhop_status open_finish(struct ldap_conn *c, int msgid,
+                                     LDAPMessage **entry_r,
+                                     struct mxhop_error *err)
 {
-    return clock_boot_ms() + c->settings->network_timeout_ms;
-}
-
-/* The end of one of the small operations at the beginning; *m_r, if not NULL,
-   gets its first entry. */
-static enum mxhop_status finish(struct ldap_conn *c, int msgid,
-                                const char *doing, LDAPMessage **entry_r,
-                                struct mxhop_error *err)
-{
-    uint64_t deadline = network_deadline(c);
-    struct ldap_result r;
+    uint64_t deadline_ms = clock_boot_ms() + c->settings->network_timeout_ms;
     enum mxhop_status status;
     LDAPMessage *m;
+    int type, code;
 
     for (;;) {
-        status = ldap_conn_next(c, deadline, doing, &m, err);
+        status = ldap_conn_next(c, deadline_ms, &m, err);
         if (status != MXHOP_OK)
             return status;
-        if (ldap_msgtype(m) == LDAP_RES_SEARCH_ENTRY && entry_r != NULL &&
+        type = ldap_msgtype(m);
+        if (type == LDAP_RES_SEARCH_ENTRY && entry_r != NULL &&
             *entry_r == NULL) {
             *entry_r = m;
             continue;
         }
-        if (ldap_msgid(m) == msgid &&
-            ldap_msgtype(m) != LDAP_RES_SEARCH_ENTRY &&
-            ldap_msgtype(m) != LDAP_RES_SEARCH_REFERENCE &&
-            ldap_msgtype(m) != LDAP_RES_INTERMEDIATE)
+        if (ldap_msgid(m) == msgid && type != LDAP_RES_SEARCH_ENTRY &&
+            type != LDAP_RES_SEARCH_REFERENCE && type != LDAP_RES_INTERMEDIATE)
             break;
         ldap_msgfree(m);
     }
-    status = ldap_conn_result(c, m, doing, &r, err);
+    status = ldap_conn_result(c, m, &code, NULL, err);
     ldap_msgfree(m);
-    ldap_controls_free(r.controls);
-    if (status == MXHOP_OK && r.code != LDAP_SUCCESS)
-        status = ldap_error(err, c->uri, doing, r.code, r.words);
     return status;
 }
 
-/* ---- the beginning ---- */
-
 /* libldap makes the socket blocking again after each handshake. */
-static enum mxhop_status unblock(struct ldap_conn *c, struct mxhop_error *err)
+static enum mxhop_status open_unblock(struct ldap_conn *c,
+                                      struct mxhop_error *err)
 {
     ber_len_t most = MESSAGE_MAX;
     Sockbuf *sb = NULL;
@@ -164,131 +149,103 @@ static enum mxhop_status unblock(struct ldap_conn *c, struct mxhop_error *err)
         (flags = fcntl(c->fd, F_GETFL)) < 0 ||
         fcntl(c->fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
         fcntl(c->fd, F_SETFD, FD_CLOEXEC) < 0)
-        return ldap_conn_fail(c, "connect", LDAP_LOCAL_ERROR, err);
+        return ldap_conn_fail(c, LDAP_LOCAL_ERROR, err);
     ber_sockbuf_ctrl(sb, LBER_SB_OPT_SET_MAX_INCOMING, &most);
     return MXHOP_OK;
 }
 
-static enum mxhop_status begin_tls(struct ldap_conn *c, struct mxhop_error *err)
-{
-    int code = ldap_bound_install(c->ld, &c->bound);
-
-    if (code != LDAP_SUCCESS)
-        return ldap_conn_fail(c, "TLS", code, err);
-    c->bound.deadline_ms = network_deadline(c);
-    code = ldap_install_tls(c->ld);
-    if (code != LDAP_SUCCESS && clock_boot_ms() >= c->bound.deadline_ms)
-        code = LDAP_TIMEOUT;
-    c->bound.deadline_ms = 0;
-    return code == LDAP_SUCCESS ? unblock(c, err)
-                                : ldap_conn_fail(c, "TLS", code, err);
-}
-
-static enum mxhop_status start_tls(struct ldap_conn *c, struct mxhop_error *err)
+static enum mxhop_status open_start_tls(struct ldap_conn *c,
+                                        struct mxhop_error *err)
 {
     enum mxhop_status status;
     int msgid, code;
 
-    if (is_ldaps(c))
-        return begin_tls(c, err);
-    code = ldap_start_tls(c->ld, NULL, NULL, &msgid);
+    if (!open_is_ldaps(c)) {
+        c->doing = "StartTLS";
+        code = ldap_start_tls(c->ld, NULL, NULL, &msgid);
+        if (code != LDAP_SUCCESS)
+            return ldap_conn_fail(c, code, err);
+        status = open_finish(c, msgid, NULL, err);
+        if (status != MXHOP_OK)
+            return status;
+    }
+    c->doing = "TLS";
+    code = ldap_bound_install(c->ld, &c->bound);
     if (code != LDAP_SUCCESS)
-        return ldap_conn_fail(c, "StartTLS", code, err);
-    status = finish(c, msgid, "StartTLS", NULL, err);
-    return status == MXHOP_OK ? begin_tls(c, err) : status;
+        return ldap_conn_fail(c, code, err);
+    c->bound.deadline_ms = clock_boot_ms() + c->settings->network_timeout_ms;
+    code = ldap_install_tls(c->ld);
+    if (code != LDAP_SUCCESS && clock_boot_ms() >= c->bound.deadline_ms)
+        code = LDAP_TIMEOUT;
+    c->bound.deadline_ms = 0;
+    return code == LDAP_SUCCESS ? open_unblock(c, err)
+                                : ldap_conn_fail(c, code, err);
 }
 
-static enum mxhop_status send_bind(struct ldap_conn *c, const char *mechanism,
-                                   const char *dn, char *secret,
-                                   struct mxhop_error *err)
-{
-    struct berval value = {strlen(secret), secret};
-    int msgid,
-        code = ldap_sasl_bind(c->ld, dn, mechanism, &value, NULL, NULL, &msgid);
-
-    return code == LDAP_SUCCESS ? finish(c, msgid, "bind", NULL, err)
-                                : ldap_conn_fail(c, "bind", code, err);
-}
-
-static enum mxhop_status bind_as(struct ldap_conn *c, struct mxhop_error *err)
+static enum mxhop_status open_bind(struct ldap_conn *c, struct mxhop_error *err)
 {
     const struct ldap_settings *s = c->settings;
-    char text[LDAP_PASSWORD_SIZE] = "";
-    enum mxhop_status status;
+    bool external = s->bind == DIR_BIND_EXTERNAL;
+    char from_file[LDAP_PASSWORD_SIZE] = "", *secret = from_file;
+    enum mxhop_status status = MXHOP_OK;
+    struct berval value;
+    int msgid, code;
 
     if (s->bind == DIR_BIND_NONE)
         return MXHOP_OK;
-    if (s->bind == DIR_BIND_EXTERNAL)
-        return send_bind(c, "EXTERNAL", NULL, text, err);
-    if (*s->bind_pw_file == '\0')
-        return send_bind(c, LDAP_SASL_SIMPLE, s->bind_dn, s->bind_pw, err);
-    status = ldap_password_read(s->bind_pw_file, text, err);
-    if (status == MXHOP_OK)
-        status = send_bind(c, LDAP_SASL_SIMPLE, s->bind_dn, text, err);
-    explicit_bzero(text, sizeof(text));
+    c->doing = "bind";
+    if (!external && *s->bind_pw_file != '\0')
+        status = ldap_password_read(s->bind_pw_file, from_file, err);
+    else if (!external)
+        secret = s->bind_pw;
+    if (status != MXHOP_OK)
+        goto out;
+    value = (struct berval){strlen(secret), secret};
+    code = ldap_sasl_bind(c->ld, external ? NULL : s->bind_dn,
+                          external ? "EXTERNAL" : LDAP_SASL_SIMPLE, &value,
+                          NULL, NULL, &msgid);
+    status = code == LDAP_SUCCESS ? open_finish(c, msgid, NULL, err)
+                                  : ldap_conn_fail(c, code, err);
+out:
+    explicit_bzero(from_file, sizeof(from_file));
     return status;
 }
 
-static void note_controls(struct ldap_conn *c, LDAPMessage *entry)
+/* What the server can do. */
+static enum mxhop_status open_read_root(struct ldap_conn *c,
+                                        struct mxhop_error *err)
 {
-    struct berval **v = ldap_get_values_len(c->ld, entry, "supportedControl");
-
-    for (size_t i = 0; v != NULL && v[i] != NULL; i++) {
-        c->has_sync =
-            c->has_sync || strcmp(v[i]->bv_val, LDAP_CONTROL_SYNC) == 0;
-        c->has_paging = c->has_paging ||
-                        strcmp(v[i]->bv_val, LDAP_CONTROL_PAGEDRESULTS) == 0;
-    }
-    ldap_value_free_len(v);
-}
-
-static enum mxhop_status read_root(struct ldap_conn *c, struct mxhop_error *err)
-{
-    char name[] = "supportedControl";
-    char *attributes[] = {name, NULL};
+    static const char supported[] = "supportedControl";
     LDAPMessage *entry = NULL;
+    struct berval **v = NULL;
     enum mxhop_status status;
     int msgid;
 
-    status = ldap_conn_root(c, attributes, &msgid, err);
+    c->doing = "read the rootDSE";
+    status = ldap_conn_root(c, supported, &msgid, err);
     if (status == MXHOP_OK)
-        status = finish(c, msgid, "read the rootDSE", &entry, err);
+        status = open_finish(c, msgid, &entry, err);
     if (status == MXHOP_OK && entry != NULL)
-        note_controls(c, entry);
+        v = ldap_get_values_len(c->ld, entry, supported);
+    for (size_t i = 0; v != NULL && v[i] != NULL; i++) {
+        if (strcmp(v[i]->bv_val, LDAP_CONTROL_SYNC) == 0)
+            c->has_sync = true;
+        if (strcmp(v[i]->bv_val, LDAP_CONTROL_PAGEDRESULTS) == 0)
+            c->has_paging = true;
+    }
+    ldap_value_free_len(v);
     ldap_msgfree(entry);
     return status;
 }
 
-static enum mxhop_status prepare(struct ldap_conn *c, struct mxhop_error *err)
-{
-    enum mxhop_status status = MXHOP_OK;
-    int code = set_options(c);
-
-    if (code != LDAP_SUCCESS)
-        return ldap_conn_fail(c, "set options", code, err);
-    if (wants_tls(c))
-        status = set_tls(c, err);
-    if (status != MXHOP_OK)
-        return status;
-    code = ldap_connect(c->ld);
-    if (code != LDAP_SUCCESS)
-        return ldap_conn_fail(c, "connect", code, err);
-    status = unblock(c, err);
-    if (status == MXHOP_OK && wants_tls(c))
-        status = start_tls(c, err);
-    if (status == MXHOP_OK)
-        status = bind_as(c, err);
-    return status == MXHOP_OK ? read_root(c, err) : status;
-}
-
 /* ldaps://host is ldap://host:636 on which TLS begins at once. */
-static int initialize(struct ldap_conn *c)
+static int open_initialize(struct ldap_conn *c)
 {
     char scheme[] = "ldap", *plain, *before;
     LDAPURLDesc *url;
     int code;
 
-    if (!is_ldaps(c))
+    if (!open_is_ldaps(c))
         return ldap_initialize(&c->ld, c->uri);
     if (ldap_url_parse(c->uri, &url) != LDAP_URL_SUCCESS)
         return LDAP_PARAM_ERROR;
@@ -307,25 +264,45 @@ enum mxhop_status ldap_conn_open(struct ldap_conn **c_r,
                                  struct mxhop_error *err)
 {
     struct ldap_conn *c = calloc(1, sizeof(*c));
-    enum mxhop_status status;
+    enum mxhop_status status = MXHOP_ERR_MEMORY;
+    bool tls;
     int code;
 
     *c_r = NULL;
-    if (c == NULL)
-        return err_nomem(err);
+    if (c == NULL || (c->uri = strdup(uri)) == NULL ||
+        setenv("LDAPNOINIT", "1", 1) != 0) {
+        err_nomem(err);
+        goto fail;
+    }
     c->settings = s;
     c->fd = -1;
-    c->uri = strdup(uri);
-    if (c->uri == NULL || setenv("LDAPNOINIT", "1", 1) != 0) {
-        ldap_conn_close(&c);
-        return err_nomem(err);
+    tls = open_is_ldaps(c) || (s->start_tls && strncmp(uri, "ldap:", 5) == 0);
+    code = open_initialize(c);
+    if (code != LDAP_SUCCESS) {
+        status = ldap_error(err, uri, "begin", code, NULL);
+        goto fail;
     }
-    code = initialize(c);
-    status = code == LDAP_SUCCESS ? prepare(c, err)
-                                  : ldap_error(err, uri, "begin", code, NULL);
-    if (status == MXHOP_OK)
-        *c_r = c;
-    else
-        ldap_conn_close(&c);
+    c->doing = "set options";
+    code = open_set_options(c);
+    if (code == LDAP_SUCCESS && tls &&
+        (status = open_set_tls(c, err)) != MXHOP_OK)
+        goto fail;
+    if (code == LDAP_SUCCESS) {
+        c->doing = "connect";
+        code = ldap_connect(c->ld);
+    }
+    if (code != LDAP_SUCCESS) {
+        status = ldap_conn_fail(c, code, err);
+        goto fail;
+    }
+    if ((status = open_unblock(c, err)) != MXHOP_OK ||
+        (tls && (status = open_start_tls(c, err)) != MXHOP_OK) ||
+        (status = open_bind(c, err)) != MXHOP_OK ||
+        (status = open_read_root(c, err)) != MXHOP_OK)
+        goto fail;
+    *c_r = c;
+    return MXHOP_OK;
+fail:
+    ldap_conn_close(&c);
     return status;
 }

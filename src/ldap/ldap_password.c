@@ -8,62 +8,43 @@
 #include "ldap/ldap_error.h"
 #include "ldap/ldap_password.h"
 #include "util/err.h"
+#include "util/file.h"
 
-#include <fcntl.h>
+#include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-static enum mxhop_status file_error(struct mxhop_error *err, const char *path)
-{
-    return ldap_file_error(err, "ldap_bind_pw_file", path);
-}
-
-/* The first line of the file. */
-static enum mxhop_status first_line(int fd, const char *path, char *to,
-                                    struct mxhop_error *err)
-{
-    struct stat st;
-    ssize_t n;
-
-    if (fstat(fd, &st) != 0)
-        return file_error(err, path);
-    if (!S_ISREG(st.st_mode))
-        return err_set(err, MXHOP_ERR_CONFIG,
-                       "ldap_bind_pw_file: %.200s: not a regular file", path);
-    if ((st.st_mode & S_IRWXO) != 0)
-        return err_set(err, MXHOP_ERR_CONFIG,
-                       "ldap_bind_pw_file: %.200s: others have access to it; "
-                       "chmod o= %.200s",
-                       path, path);
-    n = read(fd, to, LDAP_PASSWORD_SIZE - 1);
-    if (n < 0)
-        return file_error(err, path);
-    if (n == LDAP_PASSWORD_SIZE - 1)
-        return err_set(err, MXHOP_ERR_CONFIG,
-                       "ldap_bind_pw_file: %.200s: larger than 1024 octets",
-                       path);
-    to[n] = '\0';
-    to[strcspn(to, "\r\n")] = '\0';
-    if (*to == '\0')
-        return err_set(err, MXHOP_ERR_CONFIG,
-                       "ldap_bind_pw_file: %.200s: its first line is empty; "
-                       "expected the password there",
-                       path);
-    return MXHOP_OK;
-}
 
 enum mxhop_status ldap_password_read(const char *path,
                                      char text_r[LDAP_PASSWORD_SIZE],
                                      struct mxhop_error *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    enum mxhop_status status;
+    static const char name[] = "ldap_bind_pw_file";
+    struct stat st;
+    int fd = file_open(path, &st);
+    ssize_t n = fd >= 0 ? file_read(fd, text_r, LDAP_PASSWORD_SIZE - 1) : -1;
+    int why = errno;
 
-    text_r[0] = '\0';
-    if (fd < 0)
-        return file_error(err, path);
-    status = first_line(fd, path, text_r, err);
-    close(fd);
-    return status;
+    if (fd >= 0)
+        close(fd);
+    text_r[n > 0 ? n : 0] = '\0';
+    text_r[strcspn(text_r, "\r\n")] = '\0';
+    errno = why;
+    if (n < 0 && errno == 0)
+        return err_set(err, MXHOP_ERR_CONFIG, "%s: %.200s: not a regular file",
+                       name, path);
+    if (n < 0)
+        return ldap_file_error(err, name, path);
+    if ((st.st_mode & S_IRWXO) != 0)
+        return err_set(err, MXHOP_ERR_CONFIG,
+                       "%s: %.200s: others have access to it; chmod o= %.200s",
+                       name, path, path);
+    if (n == LDAP_PASSWORD_SIZE - 1)
+        return err_set(err, MXHOP_ERR_CONFIG,
+                       "%s: %.200s: larger than 1024 octets", name, path);
+    if (*text_r == '\0')
+        return err_set(err, MXHOP_ERR_CONFIG,
+                       "%s: %.200s: its first line is empty; expected the "
+                       "password there",
+                       name, path);
+    return MXHOP_OK;
 }

@@ -22,6 +22,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool ldap_read_since(const struct ldap_settings *s,
+                     const struct ovtable_where *where)
+{
+    return where->fingerprint == ldap_settings_fingerprint(s) &&
+           where->cookie_len > 0 && where->entries > 0;
+}
+
 enum mxhop_status
 ldap_each_server(const struct ldap_settings *s,
                  enum mxhop_status (*fn)(void *ctx, const char *uri,
@@ -52,86 +59,59 @@ struct reader {
     const struct ovtable_where *where; /* NULL: no cookie to begin with */
     struct stage *stage;
     struct ldap_reading *r;
-    uint64_t deadline_ms;
 };
-
-static enum mxhop_status run_sync(struct reader *d, struct ldap_sync *y,
-                                  struct mxhop_error *err)
-{
-    enum mxhop_status status = MXHOP_OK;
-
-    while (status == MXHOP_OK && !y->refreshed) {
-        LDAPMessage *m;
-
-        status =
-            ldap_conn_next(y->conn, d->deadline_ms, "synchronize", &m, err);
-        if (status != MXHOP_OK)
-            break;
-        status = ldap_sync_message(y, m, err);
-        ldap_msgfree(m);
-    }
-    return status;
-}
-
-static void keep(struct ldap_reading *r, const struct ldap_sync *y)
-{
-    r->complete = y->complete;
-    r->cookie = y->cookie;
-}
 
 /* *paged_r: the search is none that the server synchronizes. */
 static enum mxhop_status read_sync(struct reader *d, struct ldap_conn *c,
-                                   bool scratch, bool *paged_r,
+                                   uint64_t deadline_ms, bool *paged_r,
                                    struct mxhop_error *err)
 {
-    bool cookie = !scratch && d->where != NULL;
+    const struct ovtable_where *since = d->where;
     enum mxhop_status status;
     struct ldap_sync y;
+    LDAPMessage *m;
 
-    status = ldap_sync_begin(&y, c, d->stage, SYNC_REFRESH_ONLY,
-                             cookie ? d->where->cookie : NULL,
-                             cookie ? d->where->cookie_len : 0, err);
-    if (status == MXHOP_OK)
-        status = run_sync(d, &y, err);
-    if (status == MXHOP_OK) {
-        keep(d->r, &y);
-        d->r->since = cookie ? d->where : NULL;
-    }
+    do {
+        stage_clear(d->stage);
+        status = ldap_sync_begin(&y, c, d->stage, SYNC_REFRESH_ONLY,
+                                 since != NULL ? since->cookie : NULL,
+                                 since != NULL ? since->cookie_len : 0, err);
+        while (status == MXHOP_OK && !y.refreshed) {
+            status = ldap_conn_next(c, deadline_ms, &m, err);
+            if (status != MXHOP_OK)
+                break;
+            status = ldap_sync_message(&y, m, err);
+            ldap_msgfree(m);
+        }
+        ldap_sync_end(&y);
+        *d->r = (struct ldap_reading){
+            .complete = y.complete, .since = since, .cookie = y.cookie};
+        since = NULL;
+    } while (y.must_reload);
     *paged_r = y.unsupported;
-    ldap_sync_end(&y);
-    if (!y.must_reload)
-        return status;
-    stage_clear(d->stage);
-    return read_sync(d, c, true, paged_r, err);
-}
-
-static enum mxhop_status read_conn(struct reader *d, struct ldap_conn *c,
-                                   struct mxhop_error *err)
-{
-    enum mxhop_status status = MXHOP_OK;
-    bool paged = !c->has_sync;
-
-    if (c->has_sync)
-        status = read_sync(d, c, false, &paged, err);
-    if (!paged)
-        return status;
-    stage_clear(d->stage);
-    *d->r = (struct ldap_reading){.complete = true};
-    return ldap_paged_read(c, d->stage, d->deadline_ms, err);
+    return status;
 }
 
 static enum mxhop_status read_server(void *ctx, const char *uri,
                                      struct mxhop_error *err)
 {
     struct reader *d = ctx;
-    struct ldap_conn *c;
+    uint64_t deadline_ms = clock_boot_ms() + d->s->timeout_ms;
     enum mxhop_status status;
+    struct ldap_conn *c;
+    bool paged;
 
-    d->deadline_ms = clock_boot_ms() + d->s->timeout_ms;
     status = ldap_conn_open(&c, d->s, uri, err);
     if (status != MXHOP_OK)
         return status;
-    status = read_conn(d, c, err);
+    paged = !c->has_sync;
+    if (c->has_sync)
+        status = read_sync(d, c, deadline_ms, &paged, err);
+    if (paged) {
+        stage_clear(d->stage);
+        *d->r = (struct ldap_reading){.complete = true};
+        status = ldap_paged_read(c, d->stage, deadline_ms, err);
+    }
     ldap_conn_close(&c);
     if (status != MXHOP_OK)
         stage_clear(d->stage);
@@ -143,10 +123,10 @@ enum mxhop_status ldap_read(const struct ldap_settings *s,
                             struct stage *stage, struct ldap_reading *r,
                             struct mxhop_error *err)
 {
-    bool same = where->fingerprint == ldap_settings_fingerprint(s) &&
-                where->cookie_len > 0 && where->entries > 0;
-    struct reader d = {
-        .s = s, .where = same ? where : NULL, .stage = stage, .r = r};
+    struct reader d = {.s = s,
+                       .where = ldap_read_since(s, where) ? where : NULL,
+                       .stage = stage,
+                       .r = r};
 
     *r = (struct ldap_reading){0};
     return ldap_each_server(s, read_server, &d, err);

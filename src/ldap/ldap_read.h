@@ -20,6 +20,10 @@ ldap_each_server(const struct ldap_settings *s,
                                          struct mxhop_error *err),
                  void *ctx, struct mxhop_error *err);
 
+/* Whether a set from there can be brought up to date. */
+bool ldap_read_since(const struct ldap_settings *s,
+                     const struct ovtable_where *where);
+
 /*
  * Stage what changed since `where`, or everything where that is of no use:
  * another fingerprint, no cookie, a server that cannot do that. On error the

@@ -26,17 +26,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char doing[] = "synchronize";
-
-static enum mxhop_status refuse(struct ldap_sync *y, const char *what,
-                                struct mxhop_error *err)
-{
-    return err_set(err, MXHOP_ERR_SYNTAX, "%.120s: %s: %s", y->conn->uri, doing,
-                   what);
-}
-
 /* Of the refresh a cookie is for all of it; afterwards for one change. */
-static void take_cookie(struct ldap_sync *y, struct sync_bytes cookie)
+static void sync_take_cookie(struct ldap_sync *y, struct sync_bytes cookie)
 {
     if (cookie.len == 0)
         return;
@@ -69,7 +60,7 @@ enum mxhop_status ldap_sync_begin(struct ldap_sync *y, struct ldap_conn *conn,
                      &control.ldctl_value);
     if (status != MXHOP_OK)
         return err_nomem(err);
-    status = ldap_conn_search(conn, &control, &y->msgid, err);
+    status = ldap_conn_search(conn, "synchronize", &control, &y->msgid, err);
     ber_memfree(control.ldctl_value.bv_val);
     return status;
 }
@@ -88,126 +79,98 @@ void ldap_sync_committed(struct ldap_sync *y)
 
 /* Without a cookie everything comes as a whole: what is only named then would
    be what the table holds under that id, from another reading. */
-static enum mxhop_status take_present(struct ldap_sync *y,
-                                      const unsigned char *uuid,
-                                      struct mxhop_error *err)
+static enum mxhop_status sync_take_present(struct ldap_sync *y,
+                                           const unsigned char *uuid,
+                                           struct mxhop_error *err)
 {
     if (y->from_scratch && !y->refreshed)
-        return refuse(y, "it names an entry as known that it did not send",
-                      err);
+        return ldap_conn_refuse(
+            y->conn, "it names an entry as known that it did not send", err);
     y->present = true;
     return stage_present(y->stage, uuid, err);
 }
 
-static enum mxhop_status end_present_phase(struct ldap_sync *y,
-                                           struct mxhop_error *err)
+static enum mxhop_status sync_end_present_phase(struct ldap_sync *y,
+                                                struct mxhop_error *err)
 {
-    if (!y->from_scratch && !y->present) {
-        y->must_reload = true;
-        return refuse(y, "it names no entry that is left", err);
-    }
+    y->must_reload = !y->from_scratch && !y->present;
+    if (y->must_reload)
+        return ldap_conn_refuse(y->conn, "it names no entry that is left", err);
     y->complete = true;
     return MXHOP_OK;
 }
 
-/* ---- entries ---- */
-
-static enum mxhop_status stage_state(struct ldap_sync *y, LDAPMessage *m,
-                                     const struct sync_entry *e,
-                                     struct mxhop_error *err)
-{
-    enum mxhop_status status;
-
-    if (e->state == SYNC_DELETE)
-        return stage_remove(y->stage, e->uuid, err);
-    if (e->state == SYNC_PRESENT)
-        return take_present(y, e->uuid, err);
-    status = ldap_entry_read(&y->entry, y->conn->ld, m);
-    if (status == MXHOP_ERR_MEMORY)
-        return err_nomem(err);
-    if (status != MXHOP_OK)
-        return refuse(y, "an entry cannot be read", err);
-    return stage_entry(y->stage, e->uuid, &y->entry.raw, err);
-}
-
-static enum mxhop_status take_entry(struct ldap_sync *y, LDAPMessage *m,
-                                    struct mxhop_error *err)
+static enum mxhop_status sync_take_entry(struct ldap_sync *y, LDAPMessage *m,
+                                         struct mxhop_error *err)
 {
     LDAPControl **controls = NULL, *control;
     enum mxhop_status status;
     struct sync_entry e;
 
     if (ldap_get_entry_controls(y->conn->ld, m, &controls) != LDAP_SUCCESS)
-        return refuse(y, "the controls of an entry cannot be read", err);
+        return ldap_conn_refuse(y->conn,
+                                "the controls of an entry cannot be read", err);
     control = ldap_control_find(LDAP_CONTROL_SYNC_STATE, controls, NULL);
     if (control == NULL || !sync_parse_entry(&control->ldctl_value, &e)) {
-        status = refuse(y,
-                        "an entry without a valid sync state control, as an "
-                        "overlay of the server makes them up (dynlist); such "
-                        "entries cannot be followed",
-                        err);
-    } else {
-        status = stage_state(y, m, &e, err);
-        y->changed = y->changed || y->refreshed;
-        take_cookie(y, e.cookie);
+        status = ldap_conn_refuse(
+            y->conn,
+            "an entry without a valid sync state control, as an overlay of the "
+            "server makes them up (dynlist); such entries cannot be followed",
+            err);
+        goto out;
     }
+    if (e.state == SYNC_DELETE) {
+        status = stage_remove(y->stage, e.uuid, err);
+    } else if (e.state == SYNC_PRESENT) {
+        status = sync_take_present(y, e.uuid, err);
+    } else {
+        status = ldap_entry_read(&y->entry, y->conn, m, err);
+        if (status == MXHOP_OK)
+            status = stage_entry(y->stage, e.uuid, &y->entry.raw, err);
+    }
+    y->changed = y->changed || y->refreshed;
+    sync_take_cookie(y, e.cookie);
+out:
     ldap_controls_free(controls);
     return status;
 }
 
-/* ---- messages about many ---- */
-
-static enum mxhop_status take_set(struct ldap_sync *y,
-                                  const struct sync_info *info,
-                                  struct mxhop_error *err)
+/* A message about many entries, or about the refresh as a whole. */
+static enum mxhop_status sync_take_info(struct ldap_sync *y,
+                                        const struct sync_info *info,
+                                        struct mxhop_error *err)
 {
     enum mxhop_status status = MXHOP_OK;
 
-    for (size_t i = 0; status == MXHOP_OK && i < info->n_uuids; i++) {
-        const unsigned char *uuid = info->uuids + i * SYNC_UUID_LEN;
+    sync_take_cookie(y, info->cookie);
+    if (info->kind == SYNC_NEW_COOKIE)
+        return MXHOP_OK;
+    if (info->kind == SYNC_ID_SET) {
+        for (size_t i = 0; status == MXHOP_OK && i < info->n_uuids; i++) {
+            const unsigned char *uuid = info->uuids + i * SYNC_UUID_LEN;
 
-        status = info->refresh_deletes ? stage_remove(y->stage, uuid, err)
-                                       : take_present(y, uuid, err);
+            status = info->refresh_deletes ? stage_remove(y->stage, uuid, err)
+                                           : sync_take_present(y, uuid, err);
+        }
+        y->changed = y->changed || y->refreshed;
+        return status;
     }
-    y->changed = y->changed || y->refreshed;
+    if (y->refreshed)
+        return ldap_conn_refuse(y->conn, "a second end of the refresh", err);
+    if (info->kind == SYNC_REFRESH_PRESENT)
+        status = sync_end_present_phase(y, err);
+    else
+        y->complete = y->complete || (y->from_scratch && info->refresh_done);
+    y->refreshed = info->refresh_done;
+    if (status == MXHOP_OK && y->refreshed && !y->persist)
+        return ldap_conn_refuse(y->conn,
+                                "the refresh is over before its result", err);
     return status;
 }
 
-static enum mxhop_status take_info(struct ldap_sync *y,
-                                   const struct sync_info *info,
-                                   struct mxhop_error *err)
-{
-    enum mxhop_status status = MXHOP_OK;
-
-    take_cookie(y, info->cookie);
-    switch (info->kind) {
-    case SYNC_NEW_COOKIE:
-        break;
-    case SYNC_ID_SET:
-        status = take_set(y, info, err);
-        break;
-    case SYNC_REFRESH_PRESENT:
-        if (y->refreshed)
-            return refuse(y, "a second end of the refresh", err);
-        status = end_present_phase(y, err);
-        y->refreshed = info->refresh_done;
-        break;
-    case SYNC_REFRESH_DELETE:
-        if (y->refreshed)
-            return refuse(y, "a second end of the refresh", err);
-        y->complete = y->complete || (y->from_scratch && info->refresh_done);
-        y->refreshed = info->refresh_done;
-        break;
-    }
-    if (status != MXHOP_OK)
-        return status;
-    if (y->refreshed && !y->persist)
-        return refuse(y, "the refresh is over before its result", err);
-    return MXHOP_OK;
-}
-
-static enum mxhop_status take_intermediate(struct ldap_sync *y, LDAPMessage *m,
-                                           struct mxhop_error *err)
+static enum mxhop_status sync_take_intermediate(struct ldap_sync *y,
+                                                LDAPMessage *m,
+                                                struct mxhop_error *err)
 {
     struct berval *value = NULL;
     struct sync_info info = {0};
@@ -216,60 +179,57 @@ static enum mxhop_status take_intermediate(struct ldap_sync *y, LDAPMessage *m,
 
     if (ldap_parse_intermediate(y->conn->ld, m, &oid, &value, NULL, 0) !=
         LDAP_SUCCESS)
-        return refuse(y, "an intermediate message cannot be read", err);
-    if (oid != NULL && strcmp(oid, LDAP_SYNC_INFO) == 0) {
-        status =
-            value != NULL ? sync_parse_info(value, &info) : MXHOP_ERR_SYNTAX;
-        if (status == MXHOP_OK)
-            status = take_info(y, &info, err);
-        else if (status == MXHOP_ERR_MEMORY)
-            status = err_nomem(err);
-        else
-            status = refuse(y, "a sync info message that is not valid", err);
-    }
+        return ldap_conn_refuse(y->conn,
+                                "an intermediate message cannot be read", err);
+    if (oid == NULL || strcmp(oid, LDAP_SYNC_INFO) != 0)
+        goto out;
+    status = value != NULL ? sync_parse_info(value, &info) : MXHOP_ERR_SYNTAX;
+    if (status == MXHOP_OK)
+        status = sync_take_info(y, &info, err);
+    else if (status == MXHOP_ERR_MEMORY)
+        status = err_nomem(err);
+    else
+        status = ldap_conn_refuse(y->conn,
+                                  "a sync info message that is not valid", err);
+out:
     free(info.uuids);
     ber_bvfree(value);
     ldap_memfree(oid);
     return status;
 }
 
-/* ---- the end ---- */
-
-static enum mxhop_status take_done(struct ldap_sync *y, LDAPControl **controls,
-                                   struct mxhop_error *err)
+static enum mxhop_status sync_take_result(struct ldap_sync *y, LDAPMessage *m,
+                                          struct mxhop_error *err)
 {
-    LDAPControl *control =
-        ldap_control_find(LDAP_CONTROL_SYNC_DONE, controls, NULL);
-    enum mxhop_status status = MXHOP_OK;
+    LDAPControl **controls = NULL, *control;
+    int code = LDAP_OTHER;
+    enum mxhop_status status =
+        ldap_conn_result(y->conn, m, &code, &controls, err);
     struct sync_done done;
 
-    if (y->persist)
-        return refuse(y, "the server ended it", err);
-    if (control == NULL || !sync_parse_done(&control->ldctl_value, &done))
-        return refuse(y, "the result has no valid sync done control", err);
-    take_cookie(y, done.cookie);
+    if (status != MXHOP_OK) {
+        y->must_reload = code == LDAP_SYNC_REFRESH_REQUIRED && !y->from_scratch;
+        y->unsupported = code == LDAP_UNAVAILABLE_CRITICAL_EXTENSION;
+        goto out;
+    }
+    control = ldap_control_find(LDAP_CONTROL_SYNC_DONE, controls, NULL);
+    if (y->persist) {
+        status = ldap_conn_refuse(y->conn, "the server ended it", err);
+        goto out;
+    }
+    if (control == NULL || !sync_parse_done(&control->ldctl_value, &done)) {
+        status =
+            ldap_conn_refuse(y->conn,
+                             "the result has no valid sync done control", err);
+        goto out;
+    }
+    sync_take_cookie(y, done.cookie);
     y->complete = y->complete || y->from_scratch;
     if (!y->complete && !done.refresh_deletes)
-        status = end_present_phase(y, err);
+        status = sync_end_present_phase(y, err);
     y->refreshed = status == MXHOP_OK;
-    return status;
-}
-
-static enum mxhop_status take_result(struct ldap_sync *y, LDAPMessage *m,
-                                     struct mxhop_error *err)
-{
-    struct ldap_result r;
-    enum mxhop_status status = ldap_conn_result(y->conn, m, doing, &r, err);
-
-    if (status == MXHOP_OK && r.code != LDAP_SUCCESS) {
-        y->must_reload =
-            r.code == LDAP_SYNC_REFRESH_REQUIRED && !y->from_scratch;
-        y->unsupported = r.code == LDAP_UNAVAILABLE_CRITICAL_EXTENSION;
-        status = ldap_error(err, y->conn->uri, doing, r.code, r.words);
-    } else if (status == MXHOP_OK) {
-        status = take_done(y, r.controls, err);
-    }
-    ldap_controls_free(r.controls);
+out:
+    ldap_controls_free(controls);
     return status;
 }
 
@@ -280,14 +240,15 @@ enum mxhop_status ldap_sync_message(struct ldap_sync *y, LDAPMessage *m,
         return MXHOP_OK;
     switch (ldap_msgtype(m)) {
     case LDAP_RES_SEARCH_ENTRY:
-        return take_entry(y, m, err);
+        return sync_take_entry(y, m, err);
     case LDAP_RES_INTERMEDIATE:
-        return take_intermediate(y, m, err);
+        return sync_take_intermediate(y, m, err);
     case LDAP_RES_SEARCH_RESULT:
-        return take_result(y, m, err);
+        return sync_take_result(y, m, err);
     case LDAP_RES_SEARCH_REFERENCE:
-        return ldap_error_reference(err, y->conn->uri, doing);
+        return ldap_error_reference(err, y->conn->uri, y->conn->doing);
     default:
-        return refuse(y, "a message that does not belong there", err);
+        return ldap_conn_refuse(y->conn, "a message that does not belong there",
+                                err);
     }
 }

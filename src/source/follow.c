@@ -219,7 +219,7 @@ static enum mxhop_status be_due(struct follower *f,
     if (f->resume)
         return MXHOP_ERR_TABLE;
     f->probed_ms = now_ms;
-    return ldap_conn_probe(f->conn, &f->probe, err);
+    return ldap_conn_root(f->conn, LDAP_NO_ATTRS, &f->probe, err);
 }
 
 static enum mxhop_status listen_to(struct follower *f, struct mxhop_error *err)
@@ -230,8 +230,7 @@ static enum mxhop_status listen_to(struct follower *f, struct mxhop_error *err)
         struct mxhop_error silent;
         LDAPMessage *m;
 
-        status =
-            ldap_conn_next(f->conn, next_ms(f), "synchronize", &m, &silent);
+        status = ldap_conn_next(f->conn, next_ms(f), &m, &silent);
         if (status == MXHOP_OK)
             status = take(f, m, err);
         else if (status == MXHOP_ERR_TIMEOUT)
@@ -246,8 +245,7 @@ static enum mxhop_status begin_sync(struct follower *f, bool scratch,
                                     struct mxhop_error *err)
 {
     bool usable = ovtable_where(f->o->compile->table, &f->at, NULL) == 0 &&
-                  f->at.fingerprint == ldap_settings_fingerprint(f->s) &&
-                  f->at.entries > 0; /* as in ldap_read.c */
+                  ldap_read_since(f->s, &f->at);
 
     f->started_ms = f->heard_ms = clock_boot_ms();
     f->changed_ms = f->probed_ms = 0;
