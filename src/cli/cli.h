@@ -108,10 +108,7 @@ void cli_source_free(struct cli_source *s);
 struct compile_options cli_compile_options(const struct conf *conf,
                                            const struct cli_source *source);
 /* A finding as one line on standard error: file, line, DN, text. ctx: struct
-   source. */
+   source; NULL where the finding has no line. */
 void cli_report(void *ctx, const struct finding *f);
-/* The same about an override, wherever it stands. */
-void cli_report_override(const struct override *o, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -201,15 +201,3 @@ void cli_report(void *ctx, const struct finding *f)
     cli_complain("%s", line.failed ? "out of memory" : line.data);
     buf_free(&line);
 }
-
-void cli_report_override(const struct override *o, const char *fmt, ...)
-{
-    char text[600];
-    const struct finding f = {.dn = o->dn, .text = text};
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof(text), fmt, ap);
-    va_end(ap);
-    cli_report(NULL, &f);
-}

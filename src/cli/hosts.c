@@ -32,9 +32,9 @@ static void ask_hops(struct asking *a, const struct override *o)
         a->stopped = state == ADDR_FAILED || clock_boot_ms() > a->until_ms;
         if (state != ADDR_NONE)
             continue;
-        cli_report_override(o,
-                            "mxhopHop: %s has no address; is the name right?",
-                            o->hops[i].host);
+        finding_report(cli_report, NULL, o->dn, 0,
+                       "mxhopHop: %s has no address; is the name right?",
+                       o->hops[i].host);
         a->findings++;
     }
 }

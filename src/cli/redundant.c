@@ -102,10 +102,10 @@ static void answered(void *ctx, const struct bulk_answer *answer)
          i < c->n && strcmp(c->v[i].domain, answer->domain) == 0; i++) {
         if (!inspect_equals(c->v[i].o, answer->set))
             continue;
-        cli_report_override(c->v[i].o,
-                            "mxhopHop: says for %s what its MX records say; "
-                            "the entry can go",
-                            answer->domain);
+        finding_report(cli_report, NULL, c->v[i].o->dn, 0,
+                       "mxhopHop: says for %s what its MX records say; "
+                       "the entry can go",
+                       answer->domain);
         c->findings++;
     }
 }

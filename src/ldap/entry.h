@@ -24,6 +24,21 @@ struct raw_entry {
     size_t n_values;
 };
 
+/* Values with memory of their own, for those who make entries.
+   Zero-initialise. */
+struct entry_values {
+    struct raw_value *v;
+    size_t n, cap;
+};
+
+/* One more, with copies of both texts; the rest of it is zero. NULL: out of
+   memory. */
+struct raw_value *entry_values_add(struct entry_values *values,
+                                   const char *attribute, size_t attribute_len,
+                                   const void *bytes, size_t len);
+void entry_values_reset(struct entry_values *values);
+void entry_values_free(struct entry_values *values);
+
 /* Something an administrator should look at in an entry; never ends a refresh.
  */
 struct finding {
@@ -31,6 +46,10 @@ struct finding {
     size_t line;      /* 0: not from a file */
     const char *text; /* attribute, value, remedy */
 };
+typedef void finding_fn(void *ctx, const struct finding *f);
+/* Hand one to fn, which may be NULL. */
+void finding_report(finding_fn *fn, void *ctx, const char *dn, size_t line,
+                    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
 enum entry_verdict {
     ENTRY_OK,

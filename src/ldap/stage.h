@@ -11,8 +11,8 @@ struct stage_event;
 
 /* Set the first three members, zero the rest. */
 struct stage {
-    const struct ldap_settings *ldap;                   /* NULL: LDIF */
-    void (*report)(void *ctx, const struct finding *f); /* may be NULL */
+    const struct ldap_settings *ldap; /* NULL: LDIF */
+    finding_fn *report;               /* may be NULL */
     void *ctx;
 
     struct override *v; /* valid ones */
@@ -42,15 +42,15 @@ enum mxhop_status stage_remove(struct stage *s, const unsigned char *id,
 enum mxhop_status stage_present(struct stage *s, const unsigned char *id,
                                 struct mxhop_error *err);
 
+/* A directory has one entry to a DN, and so has the table; a file may have
+   more, copied and not renamed. The first one counts, others are reported and
+   skipped. false: out of memory. */
+bool stage_drop_same_dn(struct stage *s);
 /* The last word about each id into the four arrays and *d_r, which points to
    them. Only the overrides that count remain in v. */
 enum mxhop_status stage_settle(struct stage *s, struct ovtable_delta *d_r,
                                struct mxhop_error *err);
 /* Forget all that was said, and the counts. */
 void stage_clear(struct stage *s);
-
-/* Count and report. */
-void stage_report(struct stage *s, const char *dn, size_t line, const char *fmt,
-                  ...) __attribute__((format(printf, 4, 5)));
 
 #endif

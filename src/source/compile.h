@@ -24,7 +24,7 @@ struct compile_options {
     bool force;   /* ignore shrink_percent; read a directory from scratch */
     bool dry_run; /* validate only: the table is not touched */
     int64_t now_s;
-    void (*report)(void *ctx, const struct finding *f); /* may be NULL */
+    finding_fn *report; /* may be NULL */
     void *ctx;
 };
 
