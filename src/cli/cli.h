@@ -49,22 +49,24 @@ int cli_fail(const struct mxhop_error *err);
 int cli_status(enum mxhop_disposition disposition);
 
 /* Open a handle that logs to standard error; NULL after a complaint, with
- *status_r the exit status. */
+ *status_r the exit status. The configuration is read here. */
 struct mxhop *cli_open(const char *config, int *status_r);
-/* The same, logging warnings only. */
-struct mxhop *cli_open_quietly(const char *config, int *status_r);
 /* The same as the user whose the shared cache is, where we are root and there
    is one: the process is that user from then on. */
 struct mxhop *cli_open_as_owner(const char *config, int *status_r);
-/* identity.c: the change alone; an exit status. */
-int cli_become_owner(const char *config);
+/* The same with a configuration that was read from there, as whoever we are,
+   logging warnings only. *conf is the handle's then. */
+struct mxhop *cli_open_quietly(struct conf *conf, const char *config,
+                               int *status_r);
+/* identity.c: become that user; an exit status. */
+int cli_become_owner(const struct conf *conf, const char *config);
 /* The same for the owner of the directory that the override table is in. */
 int cli_become_table_owner(const struct conf *conf);
 /* The group of the MTA's processes, which use the table's lock file; or -1. */
 gid_t cli_reader_gid(const struct conf *conf);
 /* Of LOGIN_NAME_MAX + 1 octets: that user, where it is not the one that we are
    and there is one. Else false. */
-bool cli_cache_owner(const char *config, char *name_r);
+bool cli_cache_owner(const struct conf *conf, const char *config, char *name_r);
 
 /* text or json; false after a complaint. */
 bool cli_read_format(const char *command, const char *text, bool *json_r);

@@ -88,36 +88,55 @@ static void log_warning(void *ctx, enum mxhop_log_level level, const char *line)
         log_line(ctx, level, line);
 }
 
-static struct mxhop *
-open_with(void (*log)(void *ctx, enum mxhop_log_level level, const char *line),
-          const char *config, int *status_r)
+static struct mxhop *cli_open_with(struct conf *conf, const char *config,
+                                   void (*log)(void *ctx,
+                                               enum mxhop_log_level level,
+                                               const char *line),
+                                   int *status_r)
 {
     struct mxhop_host host = {.log = log, .flags = MXHOP_THIS_MACHINE};
     char owner[LOGIN_NAME_MAX + 1];
     struct mxhop_error err;
     struct mxhop *mx;
 
-    if (cli_cache_owner(config, owner))
+    if (cli_cache_owner(conf, config, owner))
         host.cache_owner = owner;
-    if (mxhop_open(&mx, config, &host, &err) != MXHOP_OK)
+    if (probe_open(&mx, conf, config, &host, &err) != MXHOP_OK)
         *status_r = cli_fail(&err); /* mx is NULL then */
+    return mx;
+}
+
+static struct mxhop *cli_load(const char *config, bool as_owner, int *status_r)
+{
+    struct mxhop *mx = NULL;
+    struct mxhop_error err;
+    struct conf conf;
+
+    if (conf_load(&conf, config, NULL, &err) != MXHOP_OK) {
+        *status_r = cli_fail(&err);
+        return NULL;
+    }
+    *status_r = as_owner ? cli_become_owner(&conf, config) : 0;
+    if (*status_r == 0)
+        mx = cli_open_with(&conf, config, log_line, status_r);
+    conf_free(&conf);
     return mx;
 }
 
 struct mxhop *cli_open(const char *config, int *status_r)
 {
-    return open_with(log_line, config, status_r);
-}
-
-struct mxhop *cli_open_quietly(const char *config, int *status_r)
-{
-    return open_with(log_warning, config, status_r);
+    return cli_load(config, false, status_r);
 }
 
 struct mxhop *cli_open_as_owner(const char *config, int *status_r)
 {
-    *status_r = cli_become_owner(config);
-    return *status_r == 0 ? cli_open(config, status_r) : NULL;
+    return cli_load(config, true, status_r);
+}
+
+struct mxhop *cli_open_quietly(struct conf *conf, const char *config,
+                               int *status_r)
+{
+    return cli_open_with(conf, config, log_warning, status_r);
 }
 
 struct mxhop *cli_open_cache(const char *config, const char *purpose,

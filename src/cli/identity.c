@@ -175,40 +175,27 @@ static bool is_of_another(const char *dir)
     return st.st_uid != 0 && st.st_uid != geteuid();
 }
 
-bool cli_cache_owner(const char *config, char *name_r)
+bool cli_cache_owner(const struct conf *conf, const char *config, char *name_r)
 {
     struct identity who;
-    struct mxhop_error err;
     char dir[PATH_MAX];
-    struct conf conf;
-    bool found;
 
-    if (conf_load(&conf, config, NULL, &err) != MXHOP_OK)
+    if (!conf_cache_dir(conf, config, dir, sizeof(dir)) ||
+        !is_of_another(dir) || !find_owner(conf, dir, &who))
         return false;
-    found = conf_cache_dir(&conf, config, dir, sizeof(dir)) &&
-            is_of_another(dir) && find_owner(&conf, dir, &who);
-    conf_free(&conf);
-    if (found)
-        memcpy(name_r, who.name, sizeof(who.name));
-    return found;
+    memcpy(name_r, who.name, sizeof(who.name));
+    return true;
 }
 
-int cli_become_owner(const char *config)
+int cli_become_owner(const struct conf *conf, const char *config)
 {
     struct identity who;
-    struct mxhop_error err;
     char dir[PATH_MAX];
-    struct conf conf;
-    bool change;
 
-    if (geteuid() != 0)
+    if (geteuid() != 0 || !conf_cache_dir(conf, config, dir, sizeof(dir)) ||
+        !find_owner(conf, dir, &who) || !make_directory(conf, dir, &who))
         return 0;
-    if (conf_load(&conf, config, NULL, &err) != MXHOP_OK)
-        return cli_fail(&err);
-    change = conf_cache_dir(&conf, config, dir, sizeof(dir)) &&
-             find_owner(&conf, dir, &who) && make_directory(&conf, dir, &who);
-    conf_free(&conf);
-    return change ? switch_to(&who, config) : 0;
+    return switch_to(&who, config);
 }
 
 /* What cannot be found out is left for the refresh to report. */
