@@ -1,107 +1,121 @@
 /*
  * ldap_postfix - the file of a Postfix ldap: table
  *
- * The format is that of main.cf: `name = value`, lines that begin with white
- * space go on, # begins a comment line. Any octets may come in. What the
- * parameters mean is in ldap_postfix_param.c.
+ * The format is that of main.cf (util/maincf.c). What a parameter means by
+ * itself is in ldap_postfix_param.c; here is what is known only when all of
+ * them were read.
  *
  * A password may be among them, so what was read is wiped.
  */
 
 #include "ldap/ldap_error.h"
 #include "ldap/ldap_postfix.h"
-#include "util/buf.h"
 #include "util/err.h"
+#include "util/file.h"
+#include "util/maincf.h"
+#include "util/str.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#define FILE_MAX 65536
+#define FILE_MAX     65536
+#define DEFAULT_PORT "389"
 
-/* ---- lines ---- */
-
-static bool is_space(char c)
+static bool postfix_is_set(const char *text)
 {
-    return c == ' ' || (c >= '\t' && c <= '\r');
+    return text != NULL && *text != '\0';
 }
 
-static char *trim(char *text)
+/* A host without a port of its own gets server_port. */
+static enum mxhop_status postfix_finish_hosts(struct postfix_reading *r)
 {
-    size_t n;
+    const char *pos = r->hosts, *word;
+    const char *port = r->port != NULL ? r->port : DEFAULT_PORT;
+    struct buf out = {0};
+    size_t len;
 
-    while (is_space(*text))
-        text++;
-    n = strlen(text);
-    while (n > 0 && is_space(text[n - 1]))
-        text[--n] = '\0';
-    return text;
-}
-
-static enum mxhop_status take_logical(struct postfix_reading *r,
-                                      struct buf *line)
-{
-    char *equals = line->len > 0 ? strchr(line->data, '=') : NULL;
-    enum mxhop_status status;
-
-    if (line->failed)
-        return err_nomem(r->err);
-    if (line->len == 0)
+    if (r->hosts == NULL || postfix_is_set(r->s->servers))
         return MXHOP_OK;
-    if (equals == NULL)
-        return ldap_postfix_fail(r, "line", "expected name = value");
-    *equals = '\0';
-    status = ldap_postfix_set(r, trim(line->data), trim(equals + 1));
-    explicit_bzero(line->data, line->len); /* it may be the password */
-    buf_reset(line);
+    if (strspn(port, "0123456789") != strlen(port))
+        return ldap_postfix_fail(r, ldap_postfix_line(r, "server_host"),
+                                 "server_port", "expected a number");
+    while ((word = str_next_word(&pos, &len)) != NULL) {
+        bool plain = memchr(word, ':', len) == NULL;
+
+        buf_printf(&out, "%s%.*s%s%s", out.len > 0 ? " " : "", (int)len, word,
+                   plain ? ":" : "", plain ? port : "");
+    }
+    free(r->s->servers);
+    r->s->servers = buf_detach(&out);
+    return r->s->servers != NULL ? MXHOP_OK : err_nomem(r->err);
+}
+
+static enum mxhop_status postfix_finish_filter(struct postfix_reading *r)
+{
+    char *filter, *attribute, text[300];
+    enum mxhop_status status;
+    const char *why;
+
+    if (r->query_filter == NULL)
+        return MXHOP_OK;
+    status = ldap_filter_mirror(r->query_filter, &filter, &attribute, &why);
+    if (status == MXHOP_ERR_SYNTAX) {
+        /* Set already, in mxhop.cf: then this one is not needed. */
+        if (postfix_is_set(r->s->filter) && postfix_is_set(r->s->key_attribute))
+            return MXHOP_OK;
+        snprintf(text, sizeof(text),
+                 "cannot be turned into a filter for all entries: %s; set "
+                 "ldap_filter and ldap_key_attribute in mxhop.cf",
+                 why);
+        return ldap_postfix_fail(r, ldap_postfix_line(r, "query_filter"),
+                                 "query_filter", text);
+    }
+    if (status != MXHOP_OK)
+        return err_nomem(r->err);
+    status = ldap_postfix_put(r, &r->s->filter, filter);
+    if (status == MXHOP_OK)
+        status = ldap_postfix_put(r, &r->s->key_attribute, attribute);
+    free(filter);
+    free(attribute);
     return status;
 }
 
-static enum mxhop_status take_lines(struct postfix_reading *r, const char *text,
-                                    size_t len, struct buf *line)
+static enum mxhop_status postfix_parse(struct postfix_reading *r,
+                                       const char *text, size_t len)
 {
-    enum mxhop_status status = MXHOP_OK;
-    size_t number = 0;
-
-    for (size_t at = 0, n; status == MXHOP_OK && at < len; at += n + 1) {
-        const char *start = text + at, *visible = start;
-        const char *end = memchr(start, '\n', len - at);
-
-        number++;
-        n = end != NULL ? (size_t)(end - start) : len - at;
-        while (visible < start + n && is_space(*visible))
-            visible++;
-        if (visible == start + n || *visible == '#')
-            continue;
-        if (!is_space(*start))
-            status = take_logical(r, line);
-        if (line->len == 0)
-            r->line = number;
-        buf_add(line, start, n);
-    }
-    return status == MXHOP_OK ? take_logical(r, line) : status;
-}
-
-static enum mxhop_status parse(struct postfix_reading *r, const char *text,
-                               size_t len)
-{
-    struct buf line = {0};
+    struct maincf m = {.at = text, .end = text + len};
     enum mxhop_status status;
+    enum maincf_next next;
 
-    if (memchr(text, '\0', len) != NULL)
-        return err_set(r->err, MXHOP_ERR_CONFIG,
-                       "%.200s: a NUL octet; expected the text file of an "
-                       "ldap: table",
-                       r->file);
-    status = take_lines(r, text, len, &line);
+    while ((next = maincf_next(&m)) == MAINCF_PARAMETER) {
+        status = ldap_postfix_set(r, m.line, m.name, m.value);
+        if (status != MXHOP_OK)
+            goto out;
+    }
+    if (next == MAINCF_MEMORY) {
+        status = err_nomem(r->err);
+        goto out;
+    }
+    if (next != MAINCF_END) {
+        status = ldap_postfix_fail(r, m.line, "line",
+                                   next == MAINCF_NUL
+                                       ? "a NUL octet; expected the text file "
+                                         "of an ldap: table"
+                                       : "expected name = value");
+        goto out;
+    }
+    status = postfix_finish_hosts(r);
     if (status == MXHOP_OK)
-        status = ldap_postfix_finish(r);
-    if (line.data != NULL)
-        explicit_bzero(line.data, line.cap);
-    buf_free(&line);
+        status = postfix_finish_filter(r);
+    /* A table binds unless it says no; with an empty name as nobody. */
+    if (ldap_postfix_line(r, "bind") == 0 && r->s->bind == DIR_BIND_NONE &&
+        postfix_is_set(r->s->bind_dn))
+        r->s->bind = DIR_BIND_SIMPLE;
+out:
+    maincf_free(&m);
     free(r->hosts);
     free(r->port);
     free(r->query_filter);
@@ -114,71 +128,45 @@ enum mxhop_status ldap_postfix_parse(struct ldap_settings *s, const char *name,
 {
     struct postfix_reading r = {.s = s, .err = err, .file = name};
 
-    return parse(&r, text, len);
-}
-
-/* ---- the file ---- */
-
-static enum mxhop_status file_error(struct mxhop_error *err, const char *path,
-                                    const char *why)
-{
-    return err_set(err, MXHOP_ERR_CONFIG, "ldap_config: %.200s: %s", path, why);
-}
-
-static enum mxhop_status read_all(int fd, const char *path, char *text,
-                                  size_t *len_r, struct stat *st,
-                                  struct mxhop_error *err)
-{
-    ssize_t n;
-
-    *len_r = 0;
-    if (fstat(fd, st) != 0)
-        return file_error(err, path, strerror(errno));
-    if (!S_ISREG(st->st_mode))
-        return file_error(err, path, "not a regular file");
-    while ((n = read(fd, text + *len_r, FILE_MAX + 1 - *len_r)) > 0)
-        *len_r += (size_t)n;
-    if (n < 0)
-        return file_error(err, path, strerror(errno));
-    if (*len_r > FILE_MAX)
-        return file_error(err, path,
-                          "larger than 64 KiB; expected the file of an ldap: "
-                          "table");
-    return MXHOP_OK;
-}
-
-static enum mxhop_status use_file(struct postfix_reading *r, int fd, char *text)
-{
-    struct stat st;
-    size_t len;
-    enum mxhop_status status = read_all(fd, r->file, text, &len, &st, r->err);
-
-    if (status == MXHOP_OK)
-        status = parse(r, text, len);
-    explicit_bzero(text, FILE_MAX + 1);
-    if (status != MXHOP_OK || r->password_line == 0 ||
-        (st.st_mode & S_IRWXO) == 0)
-        return status;
-    r->line = r->password_line;
-    return ldap_postfix_fail(
-        r, "bind_pw",
-        "others have access to this file; take that from them "
-        "(chmod o=)");
+    return postfix_parse(&r, text, len);
 }
 
 enum mxhop_status ldap_postfix_read(struct ldap_settings *s, const char *path,
                                     struct mxhop_error *err)
 {
     struct postfix_reading r = {.s = s, .err = err, .file = path};
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    char *text;
+    char *text = malloc(FILE_MAX + 1);
     enum mxhop_status status;
+    struct stat st;
+    ssize_t n = -1;
+    int fd;
 
-    if (fd < 0)
-        return ldap_file_error(err, "ldap_config", path);
-    text = malloc(FILE_MAX + 1);
-    status = text != NULL ? use_file(&r, fd, text) : err_nomem(err);
+    if (text == NULL)
+        return err_nomem(err);
+    fd = file_open(path, &st);
+    if (fd >= 0)
+        n = file_read(fd, text, FILE_MAX + 1);
+    if (n < 0 && errno == 0)
+        status = err_set(err, MXHOP_ERR_CONFIG,
+                         "ldap_config: %.200s: not a regular file", path);
+    else if (n < 0)
+        status = ldap_file_error(err, "ldap_config", path);
+    else if (n > FILE_MAX)
+        status = err_set(err, MXHOP_ERR_CONFIG,
+                         "ldap_config: %.200s: larger than 64 KiB; expected "
+                         "the file of an ldap: table",
+                         path);
+    else
+        status = postfix_parse(&r, text, (size_t)n);
+    if (status == MXHOP_OK && (st.st_mode & S_IRWXO) != 0 &&
+        ldap_postfix_line(&r, "bind_pw") != 0)
+        status =
+            ldap_postfix_fail(&r, ldap_postfix_line(&r, "bind_pw"), "bind_pw",
+                              "others have access to this file; take "
+                              "that from them (chmod o=)");
+    explicit_bzero(text, FILE_MAX + 1);
     free(text);
-    close(fd);
+    if (fd >= 0)
+        close(fd);
     return status;
 }

@@ -12,20 +12,21 @@ struct postfix_reading {
     struct ldap_settings *s;
     struct mxhop_error *err;
     const char *file;
-    size_t line;
     char *hosts, *port, *query_filter; /* as written; owned */
-    size_t hosts_line, filter_line, password_line;
-    size_t seen[POSTFIX_ROWS_MAX]; /* in which line each was; 0: not yet */
-    bool says_bind;
+    size_t seen[POSTFIX_ROWS_MAX];     /* in which line each was; 0: not yet */
 };
 
-/* An error about a parameter, at r->line. */
+/* An error about a parameter. */
 enum mxhop_status ldap_postfix_fail(const struct postfix_reading *r,
-                                    const char *name, const char *what);
+                                    size_t line, const char *name,
+                                    const char *what);
 /* Take one parameter; value is without white space around it. */
-enum mxhop_status ldap_postfix_set(struct postfix_reading *r, const char *name,
+enum mxhop_status ldap_postfix_set(struct postfix_reading *r, size_t line,
+                                   const char *name, const char *value);
+/* In which line a parameter was; 0: in none. */
+size_t ldap_postfix_line(const struct postfix_reading *r, const char *name);
+/* Put a copy in the place of *to, unless there is a text. */
+enum mxhop_status ldap_postfix_put(const struct postfix_reading *r, char **to,
                                    const char *value);
-/* After the last one: what is only complete now. */
-enum mxhop_status ldap_postfix_finish(struct postfix_reading *r);
 
 #endif

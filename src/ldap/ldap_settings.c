@@ -25,28 +25,30 @@
 
 #define DEFAULT_CA "/etc/ssl/certs/ca-certificates.crt"
 
-static bool is_set(const char *text)
+static bool settings_is_set(const char *text)
 {
     return text != NULL && *text != '\0';
 }
 
-static enum mxhop_status fail(struct mxhop_error *err, const char *what)
+static enum mxhop_status settings_fail(struct mxhop_error *err,
+                                       const char *what)
 {
     return err_set(err, MXHOP_ERR_CONFIG, "%s", what);
 }
 
 /* ---- servers ---- */
 
-static enum mxhop_status add_server(struct buf *out, const char *word,
-                                    size_t len, struct mxhop_error *err)
+static enum mxhop_status settings_add_server(struct buf *out, const char *word,
+                                             size_t len,
+                                             struct mxhop_error *err)
 {
-    static const char *const schemes[] = {"ldap", "ldaps", "ldapi"};
     char uri[600];
     LDAPURLDesc *url;
-    bool known = false;
+    bool known;
 
     if (len > 500)
-        return fail(err, "ldap_server_host: a word of more than 500 octets");
+        return settings_fail(
+            err, "ldap_server_host: a word of more than 500 octets");
     snprintf(uri, sizeof(uri), "%s%.*s",
              memmem(word, len, "://", 3) == NULL ? "ldap://" : "", (int)len,
              word);
@@ -55,9 +57,8 @@ static enum mxhop_status add_server(struct buf *out, const char *word,
                        "ldap_server_host: \"%s\"; expected "
                        "ldap://host, ldaps://host or ldapi://%%2Fpath",
                        uri);
-    for (size_t i = 0; i < 3; i++)
-        known = known || strcmp(url->lud_scheme, schemes[i]) == 0;
-    known = known && !is_set(url->lud_dn) && url->lud_filter == NULL &&
+    known = str_in_list("ldap ldaps ldapi", url->lud_scheme) &&
+            !settings_is_set(url->lud_dn) && url->lud_filter == NULL &&
             url->lud_attrs == NULL && url->lud_exts == NULL;
     ldap_free_urldesc(url);
     if (!known)
@@ -69,7 +70,7 @@ static enum mxhop_status add_server(struct buf *out, const char *word,
     return MXHOP_OK;
 }
 
-static enum mxhop_status complete_servers(struct ldap_settings *s,
+static enum mxhop_status settings_servers(struct ldap_settings *s,
                                           struct mxhop_error *err)
 {
     const char *pos = s->servers, *word;
@@ -78,29 +79,31 @@ static enum mxhop_status complete_servers(struct ldap_settings *s,
     size_t len;
 
     while (status == MXHOP_OK && (word = str_next_word(&pos, &len)) != NULL)
-        status = add_server(&out, word, len, err);
-    if (status == MXHOP_OK && out.failed)
-        status = err_nomem(err);
-    if (status == MXHOP_OK && out.len == 0)
-        status = fail(err, "ldap_server_host: empty; expected the servers of "
-                           "the directory, as ldap://ldap.example.net");
-    if (status == MXHOP_OK) {
-        free(s->servers);
-        s->servers = buf_detach(&out);
+        status = settings_add_server(&out, word, len, err);
+    if (status == MXHOP_OK && out.len == 0 && !out.failed)
+        status =
+            settings_fail(err, "ldap_server_host: empty; expected the servers "
+                               "of the directory, as ldap://ldap.example.net");
+    if (status != MXHOP_OK) {
+        buf_free(&out);
+        return status;
     }
-    buf_free(&out);
-    return status;
+    free(s->servers);
+    s->servers = buf_detach(&out);
+    return s->servers != NULL ? MXHOP_OK : err_nomem(err);
 }
 
-/* ---- who we are ---- */
+/* ---- the rest ---- */
 
-static enum mxhop_status complete_bind(struct ldap_settings *s,
+static enum mxhop_status settings_bind(const struct ldap_settings *s,
                                        struct mxhop_error *err)
 {
-    bool has_password = is_set(s->bind_pw_file) || is_set(s->bind_pw);
+    bool has_file = settings_is_set(s->bind_pw_file);
+    bool has_password = has_file || settings_is_set(s->bind_pw);
     char text[LDAP_PASSWORD_SIZE];
+    enum mxhop_status status;
 
-    if (s->bind == DIR_BIND_EXTERNAL && is_set(s->sasl_mechs) &&
+    if (s->bind == DIR_BIND_EXTERNAL && settings_is_set(s->sasl_mechs) &&
         !str_ieq(s->sasl_mechs, "EXTERNAL"))
         return err_set(err, MXHOP_ERR_CONFIG,
                        "ldap_sasl_mechs: \"%.80s\"; expected EXTERNAL, the "
@@ -108,36 +111,36 @@ static enum mxhop_status complete_bind(struct ldap_settings *s,
                        s->sasl_mechs);
     if (s->bind != DIR_BIND_SIMPLE)
         return MXHOP_OK;
-    if (is_set(s->bind_pw_file)) {
-        enum mxhop_status status =
-            ldap_password_read(s->bind_pw_file, text, err);
-
+    if (has_file) {
+        status = ldap_password_read(s->bind_pw_file, text, err);
         explicit_bzero(text, sizeof(text));
         if (status != MXHOP_OK)
             return status;
     }
     /* A name without a password would be taken for nobody (RFC 4513 5.1.2),
        and the set for what nobody may see. */
-    if (is_set(s->bind_dn) && !has_password)
-        return fail(err, "ldap_bind_pw_file: empty; ldap_bind_dn needs a "
-                         "password, or ldap_bind = none");
-    if (!is_set(s->bind_dn) && has_password)
-        return fail(err, "ldap_bind_dn: empty; expected whose password it is");
+    if (settings_is_set(s->bind_dn) && !has_password)
+        return settings_fail(err,
+                             "ldap_bind_pw_file: empty; ldap_bind_dn needs a "
+                             "password, or ldap_bind = none");
+    if (!settings_is_set(s->bind_dn) && has_password)
+        return settings_fail(
+            err, "ldap_bind_dn: empty; expected whose password it is");
     return MXHOP_OK;
 }
 
-/* ---- TLS and the rest ---- */
-
-static enum mxhop_status complete_tls(struct ldap_settings *s,
+static enum mxhop_status settings_tls(struct ldap_settings *s,
                                       struct mxhop_error *err)
 {
     if (s->start_tls && strstr(s->servers, "ldaps://") != NULL)
-        return fail(err, "ldap_start_tls: yes with an ldaps: server, where "
-                         "TLS is on already; expected ldap: or no");
-    if (is_set(s->tls_cert) != is_set(s->tls_key))
-        return fail(err, "ldap_tls_cert, ldap_tls_key: only one is given; "
-                         "expected both or none");
-    if (is_set(s->tls_ca_file) || is_set(s->tls_ca_dir))
+        return settings_fail(err,
+                             "ldap_start_tls: yes with an ldaps: server, where "
+                             "TLS is on already; expected ldap: or no");
+    if (settings_is_set(s->tls_cert) != settings_is_set(s->tls_key))
+        return settings_fail(err,
+                             "ldap_tls_cert, ldap_tls_key: only one is given; "
+                             "expected both or none");
+    if (settings_is_set(s->tls_ca_file) || settings_is_set(s->tls_ca_dir))
         return MXHOP_OK;
     free(s->tls_ca_file);
     s->tls_ca_file = strdup(DEFAULT_CA);
@@ -149,15 +152,15 @@ static enum mxhop_status complete_tls(struct ldap_settings *s,
  * and of an OID (which the server answers with a name) nothing would be found,
  * and the set would be empty.
  */
-static enum mxhop_status check_attribute(const char *parameter,
-                                         const char *name,
-                                         struct mxhop_error *err)
+static enum mxhop_status settings_attribute(const char *parameter,
+                                            const char *name,
+                                            struct mxhop_error *err)
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
                                   "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
 
-    if (!is_set(name) || (name[strspn(name, allowed)] == '\0' &&
-                          strchr("0123456789-_", name[0]) == NULL))
+    if (!settings_is_set(name) || (name[strspn(name, allowed)] == '\0' &&
+                                   strchr("0123456789-_", name[0]) == NULL))
         return MXHOP_OK;
     return err_set(err, MXHOP_ERR_CONFIG,
                    "%s: \"%.80s\"; expected the name of one attribute, "
@@ -165,34 +168,25 @@ static enum mxhop_status check_attribute(const char *parameter,
                    parameter, name);
 }
 
-static enum mxhop_status check_attributes(const struct ldap_settings *s,
-                                          struct mxhop_error *err)
-{
-    enum mxhop_status status =
-        check_attribute("ldap_key_attribute", s->key_attribute, err);
-
-    return status == MXHOP_OK ? check_attribute("ldap_result_attribute",
-                                                s->result_attribute, err)
-                              : status;
-}
-
-static enum mxhop_status complete_filter(struct ldap_settings *s,
+static enum mxhop_status settings_filter(struct ldap_settings *s,
                                          struct mxhop_error *err)
 {
+    bool has_key = settings_is_set(s->key_attribute);
     struct buf out = {0};
 
-    if (is_set(s->key_attribute) != is_set(s->result_attribute))
+    if (has_key != settings_is_set(s->result_attribute))
         return err_set(err, MXHOP_ERR_CONFIG,
                        "%s: empty, but the other attribute is given; expected "
                        "both or none",
-                       is_set(s->key_attribute) ? "ldap_result_attribute"
-                                                : "ldap_key_attribute");
-    if (is_set(s->filter) && strstr(s->filter, "%s") != NULL)
-        return fail(err, "ldap_filter: it has a %s; expected a filter for "
-                         "all entries, as (attribute=*)");
-    if (is_set(s->filter))
-        return MXHOP_OK;
-    if (is_set(s->key_attribute))
+                       has_key ? "ldap_result_attribute"
+                               : "ldap_key_attribute");
+    if (settings_is_set(s->filter))
+        return strstr(s->filter, "%s") == NULL
+                   ? MXHOP_OK
+                   : settings_fail(err, "ldap_filter: it has a %s; expected a "
+                                        "filter for all entries, as "
+                                        "(attribute=*)");
+    if (has_key)
         buf_printf(&out, "(&(%s=*)(%s=*))", s->key_attribute,
                    s->result_attribute);
     else
@@ -212,37 +206,30 @@ static enum mxhop_status complete_filter(struct ldap_settings *s,
             &(s)->tls_cert, &(s)->tls_key, &(s)->tls_ciphers            \
     }
 
-static enum mxhop_status fill_empty(struct ldap_settings *s,
-                                    struct mxhop_error *err)
+enum mxhop_status ldap_settings_complete(struct ldap_settings *s,
+                                         struct mxhop_error *err)
 {
     char **texts[] = TEXTS(s);
+    enum mxhop_status status;
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         if (*texts[i] == NULL && (*texts[i] = strdup("")) == NULL)
             return err_nomem(err);
-    return MXHOP_OK;
-}
-
-enum mxhop_status ldap_settings_complete(struct ldap_settings *s,
-                                         struct mxhop_error *err)
-{
-    enum mxhop_status status = fill_empty(s, err);
-
-    if (status == MXHOP_OK)
-        status = complete_servers(s, err);
-    if (status == MXHOP_OK && *s->base == '\0')
-        status =
-            fail(err, "ldap_search_base: empty; expected the DN that "
-                      "overrides are below, as ou=mxhop,dc=example,dc=net");
-    if (status == MXHOP_OK)
-        status = check_attributes(s, err);
-    if (status == MXHOP_OK)
-        status = complete_filter(s, err);
-    if (status == MXHOP_OK)
-        status = complete_tls(s, err);
-    if (status == MXHOP_OK)
-        status = complete_bind(s, err);
-    return status;
+    if ((status = settings_servers(s, err)) != MXHOP_OK)
+        return status;
+    if (*s->base == '\0')
+        return settings_fail(err,
+                             "ldap_search_base: empty; expected the DN that "
+                             "overrides are below, as "
+                             "ou=mxhop,dc=example,dc=net");
+    if ((status = settings_attribute("ldap_key_attribute", s->key_attribute,
+                                     err)) != MXHOP_OK ||
+        (status = settings_attribute("ldap_result_attribute",
+                                     s->result_attribute, err)) != MXHOP_OK ||
+        (status = settings_filter(s, err)) != MXHOP_OK ||
+        (status = settings_tls(s, err)) != MXHOP_OK)
+        return status;
+    return settings_bind(s, err);
 }
 
 void ldap_settings_free(struct ldap_settings *s)
