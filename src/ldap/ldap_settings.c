@@ -42,7 +42,7 @@ static enum mxhop_status settings_add_server(struct buf *out, const char *word,
                                              size_t len,
                                              struct mxhop_error *err)
 {
-    char uri[600];
+    char uri[600], *colon;
     LDAPURLDesc *url;
     bool known;
 
@@ -52,6 +52,10 @@ static enum mxhop_status settings_add_server(struct buf *out, const char *word,
     snprintf(uri, sizeof(uri), "%s%.*s",
              memmem(word, len, "://", 3) == NULL ? "ldap://" : "", (int)len,
              word);
+    colon = strstr(uri, "://");
+    *colon = '\0';
+    str_lower(uri); /* others compare the scheme */
+    *colon = ':';
     if (ldap_url_parse(uri, &url) != LDAP_URL_SUCCESS)
         return err_set(err, MXHOP_ERR_CONFIG,
                        "ldap_server_host: \"%s\"; expected "
