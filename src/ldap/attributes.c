@@ -34,26 +34,6 @@ static void give_list(struct giving *g, const char *name,
         give(g, name, l->v[i]);
 }
 
-static void give_hops(struct giving *g, const struct override *o)
-{
-    char text[HOP_TEXT_MAX];
-
-    for (size_t i = 0; i < o->n_hops; i++) {
-        hop_format(&o->hops[i], text);
-        give(g, "mxhopHop", text);
-    }
-}
-
-static void give_time(struct giving *g, const char *name, int64_t time_s)
-{
-    char text[GENTIME_MAX];
-
-    if (time_s == 0)
-        return;
-    gentime_format(time_s, text);
-    give(g, name, text);
-}
-
 bool attributes_each(const struct override *o,
                      bool (*fn)(void *ctx, const char *name, const char *value),
                      void *ctx)
@@ -62,78 +42,76 @@ bool attributes_each(const struct override *o,
                                          [OVERRIDE_GROUP_SITE] = "site",
                                          [OVERRIDE_GROUP_DOMAIN] = "domain"};
     struct giving g = {fn, ctx, true};
+    char hop[HOP_TEXT_MAX], before[GENTIME_MAX], after[GENTIME_MAX];
 
+    gentime_format(o->not_before_s, before);
+    gentime_format(o->not_after_s, after);
     give_list(&g, "mxhopKey", &o->keys);
     give_list(&g, "mxhopExchange", &o->exchanges);
     give(&g, "mxhopMode", override_mode_name(o->mode));
-    give_hops(&g, o);
+    for (size_t i = 0; i < o->n_hops; i++) {
+        hop_format(&o->hops[i], hop);
+        give(&g, "mxhopHop", hop);
+    }
     give_list(&g, "mxhopExclude", &o->excludes);
     give(&g, "mxhopTransport", o->transport);
     give(&g, "mxhopGroup", groups[o->group]);
     give(&g, "mxhopReason", o->reason);
     give(&g, "mxhopEnabled", o->enabled ? NULL : "FALSE");
-    give_time(&g, "mxhopNotBefore", o->not_before_s);
-    give_time(&g, "mxhopNotAfter", o->not_after_s);
+    give(&g, "mxhopNotBefore", o->not_before_s != 0 ? before : NULL);
+    give(&g, "mxhopNotAfter", o->not_after_s != 0 ? after : NULL);
     return g.go_on;
 }
 
 /* ---- LDIF ---- */
 
-static bool add_line(void *ctx, const char *name, const char *value)
+static bool attributes_line(struct buf *out, const char *name,
+                            const char *value, size_t len)
 {
-    struct buf *out = ctx;
-    char *line =
-        ldif_put(LDIF_PUT_VALUE, name, value, (ber_len_t)strlen(value));
+    char *line = ldif_put(LDIF_PUT_VALUE, name, value, (ber_len_t)len);
 
-    if (line == NULL) {
+    if (line != NULL)
+        buf_puts(out, line);
+    else
         out->failed = true;
-        return false;
-    }
-    buf_puts(out, line);
     ber_memfree(line);
-    return true;
+    return !out->failed;
+}
+
+static bool attributes_add(void *ctx, const char *name, const char *value)
+{
+    return attributes_line(ctx, name, value, strlen(value));
 }
 
 /* The cn of the first RDN, else whatever names the entry there. */
-static const LDAPAVA *naming(LDAPDN dn)
+static void attributes_add_cn(const char *dn, struct buf *out)
 {
-    LDAPRDN rdn = dn != NULL ? dn[0] : NULL;
-
-    for (int i = 0; rdn != NULL && rdn[i] != NULL; i++)
-        if (rdn[i]->la_attr.bv_len == 2 &&
-            strncasecmp(rdn[i]->la_attr.bv_val, "cn", 2) == 0)
-            return rdn[i];
-    return rdn != NULL ? rdn[0] : NULL;
-}
-
-static void add_cn(const char *dn, struct buf *out)
-{
-    LDAPDN parsed = NULL;
     const LDAPAVA *ava = NULL;
-    char *line;
+    LDAPDN parsed = NULL;
 
-    if (ldap_str2dn(dn, &parsed, LDAP_DN_FORMAT_LDAPV3) == LDAP_SUCCESS)
-        ava = naming(parsed);
-    if (ava != NULL && ava->la_value.bv_len > 0) {
-        line = ldif_put(LDIF_PUT_VALUE, "cn", ava->la_value.bv_val,
-                        ava->la_value.bv_len);
-        if (line != NULL)
-            buf_puts(out, line);
-        else
-            out->failed = true;
-        ber_memfree(line);
-    } else {
-        add_line(out, "cn", "override"); /* a DN that is none */
+    if (ldap_str2dn(dn, &parsed, LDAP_DN_FORMAT_LDAPV3) == LDAP_SUCCESS &&
+        parsed != NULL && parsed[0] != NULL) {
+        ava = parsed[0][0];
+        for (int i = 0; parsed[0][i] != NULL; i++)
+            if (parsed[0][i]->la_attr.bv_len == 2 &&
+                strncasecmp(parsed[0][i]->la_attr.bv_val, "cn", 2) == 0) {
+                ava = parsed[0][i];
+                break;
+            }
     }
+    if (ava != NULL && ava->la_value.bv_len > 0)
+        attributes_line(out, "cn", ava->la_value.bv_val, ava->la_value.bv_len);
+    else
+        attributes_add(out, "cn", "override"); /* a DN that is none */
     ldap_dnfree(parsed);
 }
 
 void attributes_ldif(const struct override *o, struct buf *out)
 {
-    if (!add_line(out, "dn", o->dn))
+    if (!attributes_add(out, "dn", o->dn))
         return;
-    add_line(out, "objectClass", "mxhopOverride");
-    add_cn(o->dn, out);
-    attributes_each(o, add_line, out);
+    attributes_add(out, "objectClass", "mxhopOverride");
+    attributes_add_cn(o->dn, out);
+    attributes_each(o, attributes_add, out);
     buf_putc(out, '\n');
 }

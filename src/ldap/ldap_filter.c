@@ -35,39 +35,8 @@ struct walk {
 static const char name_octets[] = "abcdefghijklmnopqrstuvwxyz"
                                   "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.;";
 
-static void open_paren(struct walk *w, const char *after)
-{
-    if (w->depth == DEPTH_MAX) {
-        w->why = "its parentheses are nested too deeply";
-        return;
-    }
-    after += strspn(after, " \t\n"); /* as libldap does */
-    w->depth++;
-    w->level[w->depth] = (struct level){
-        .kind = *after,
-        .negated = w->level[w->depth - 1].negated || *after == '!',
-        .needs_key = *after == '|',
-    };
-}
-
-static void close_paren(struct walk *w)
-{
-    bool needs_key = w->level[w->depth].needs_key;
-    struct level *out;
-
-    if (w->depth == 0) {
-        w->why = "its parentheses do not match";
-        return;
-    }
-    out = &w->level[--w->depth];
-    if (out->kind == '|')
-        out->needs_key = out->needs_key && needs_key;
-    else if (out->kind != '!')
-        out->needs_key = out->needs_key || needs_key;
-}
-
 /* What stands before "=%s)" in what was written so far. */
-static void take_key(struct walk *w)
+static void filter_take_key(struct walk *w)
 {
     const char *text = w->filter.data;
     size_t n = w->filter.len, from;
@@ -97,37 +66,62 @@ static void take_key(struct walk *w)
     buf_putc(&w->filter, '*');
 }
 
-static const char *take_percent(struct walk *w, const char *p)
+/* A parenthesis, and what it says about the key. */
+static void filter_take_paren(struct walk *w, const char *p)
 {
-    if (p[1] == '%')
-        buf_putc(&w->filter, '%');
-    else if (p[1] != 's')
-        w->why = "of the % forms only %s can be mirrored";
-    else if (p[2] != ')')
-        w->why = "%s is not alone in a comparison, as in (attribute=%s)";
-    else
-        take_key(w);
-    return p + 2;
+    struct level *inner = &w->level[w->depth], *outer;
+
+    if (*p == '(') {
+        if (w->depth == DEPTH_MAX) {
+            w->why = "its parentheses are nested too deeply";
+            return;
+        }
+        p += 1 + strspn(p + 1, " \t\n"); /* as libldap does */
+        outer = inner;
+        inner = &w->level[++w->depth];
+        *inner = (struct level){.kind = *p,
+                                .negated = outer->negated || *p == '!',
+                                .needs_key = *p == '|'};
+        return;
+    }
+    if (w->depth == 0) {
+        w->why = "its parentheses do not match";
+        return;
+    }
+    outer = &w->level[--w->depth];
+    if (outer->kind == '|')
+        outer->needs_key = outer->needs_key && inner->needs_key;
+    else if (outer->kind != '!')
+        outer->needs_key = outer->needs_key || inner->needs_key;
 }
 
-static void walk(struct walk *w, const char *p)
+static void filter_walk(struct walk *w, const char *p)
 {
     while (w->why == NULL && *p != '\0') {
         if (*p == '%') {
-            p = take_percent(w, p);
+            if (p[1] == '%')
+                buf_putc(&w->filter, '%');
+            else if (p[1] != 's')
+                w->why = "of the % forms only %s can be mirrored";
+            else if (p[2] != ')')
+                w->why = "%s is not alone in a comparison, as in "
+                         "(attribute=%s)";
+            else
+                filter_take_key(w);
+            p += 2;
             continue;
         }
-        if (*p == '(')
-            open_paren(w, p + 1);
-        else if (*p == ')')
-            close_paren(w);
+        if (*p == '(' || *p == ')')
+            filter_take_paren(w, p);
         buf_putc(&w->filter, *p++);
     }
-    if (w->why == NULL && w->depth != 0)
+    if (w->why != NULL)
+        return;
+    if (w->depth != 0)
         w->why = "its parentheses do not match";
-    if (w->why == NULL && w->attribute.len == 0)
+    else if (w->attribute.len == 0)
         w->why = "it has no %s, and is the same for every key";
-    if (w->why == NULL && !w->level[0].needs_key)
+    else if (!w->level[0].needs_key)
         w->why = "it finds entries of other keys, too: %s is not in each "
                  "branch of an \"or\"";
 }
@@ -135,29 +129,24 @@ static void walk(struct walk *w, const char *p)
 enum mxhop_status ldap_filter_mirror(const char *query_filter, char **filter_r,
                                      char **attribute_r, const char **why_r)
 {
+    enum mxhop_status status = MXHOP_ERR_SYNTAX;
     struct buf whole = {0};
     struct walk w = {0};
-    bool bare = query_filter[0] != '(';
-    bool failed;
 
     *filter_r = *attribute_r = NULL;
-    buf_printf(&whole, bare ? "(%s)" : "%s", query_filter);
+    buf_printf(&whole, query_filter[0] != '(' ? "(%s)" : "%s", query_filter);
     if (!whole.failed)
-        walk(&w, whole.data);
-    failed = whole.failed || w.filter.failed || w.attribute.failed;
-    buf_free(&whole);
+        filter_walk(&w, whole.data);
     *why_r = w.why;
-    if (!failed && w.why == NULL) {
+    if (whole.failed || w.filter.failed || w.attribute.failed) {
+        status = MXHOP_ERR_MEMORY;
+    } else if (w.why == NULL) {
+        status = MXHOP_OK;
         *filter_r = buf_detach(&w.filter);
         *attribute_r = buf_detach(&w.attribute);
-        failed = *filter_r == NULL || *attribute_r == NULL;
     }
+    buf_free(&whole);
     buf_free(&w.filter);
     buf_free(&w.attribute);
-    if (!failed)
-        return w.why == NULL ? MXHOP_OK : MXHOP_ERR_SYNTAX;
-    free(*filter_r);
-    free(*attribute_r);
-    *filter_r = *attribute_r = NULL;
-    return MXHOP_ERR_MEMORY;
+    return status;
 }

@@ -37,121 +37,97 @@ enum {
 };
 
 /* What is left to read; `bad` sticks, and everything after it is nothing. */
-struct cursor {
+struct tlv {
     const unsigned char *at, *end;
     bool bad;
 };
 
-static struct cursor cursor_of(const struct berval *value)
+static struct tlv tlv_of(const struct berval *value)
 {
     const unsigned char *at = (const unsigned char *)value->bv_val;
 
     if (at == NULL)
-        return (struct cursor){.bad = true};
-    return (struct cursor){at, at + value->bv_len, false};
+        return (struct tlv){.bad = true};
+    return (struct tlv){at, at + value->bv_len, false};
 }
 
-static bool next_is(const struct cursor *c, unsigned tag)
-{
-    return !c->bad && c->at < c->end && *c->at == tag;
-}
-
-static size_t left(const struct cursor *c)
+static size_t tlv_left(const struct tlv *c)
 {
     return (size_t)(c->end - c->at);
 }
 
-/* A definite length of at most four octets, as LDAP messages have. */
-static size_t take_length(struct cursor *c)
+static bool tlv_next_is(const struct tlv *c, unsigned tag)
 {
-    size_t n = 0, octets;
-
-    if (left(c) < 1) {
-        c->bad = true;
-        return 0;
-    }
-    if (*c->at < 0x80)
-        return *c->at++;
-    octets = *c->at++ & 0x7fu;
-    if (octets < 1 || octets > 4 || octets > left(c)) {
-        c->bad = true;
-        return 0;
-    }
-    while (octets-- > 0)
-        n = n << 8 | *c->at++;
-    return n;
+    return !c->bad && c->at < c->end && *c->at == tag;
 }
 
-/* The contents of the next element, which must have this tag. */
-static struct cursor take(struct cursor *c, unsigned tag)
+/* The contents of the next element, which must have this tag, and a definite
+   length of at most four octets, as LDAP messages have. */
+static struct tlv tlv_take(struct tlv *c, unsigned tag)
 {
-    struct cursor in = {.bad = true};
-    size_t n;
+    struct tlv in = {.bad = true};
+    size_t n, octets;
 
-    if (!next_is(c, tag)) {
-        c->bad = true;
-        return in;
-    }
+    if (!tlv_next_is(c, tag) || tlv_left(c) < 2)
+        goto bad;
     c->at++;
-    n = take_length(c);
-    if (c->bad || n > left(c)) {
-        c->bad = true;
-        return in;
+    n = *c->at++;
+    if (n >= 0x80) {
+        octets = n & 0x7fu;
+        if (octets < 1 || octets > 4 || octets > tlv_left(c))
+            goto bad;
+        for (n = 0; octets > 0; octets--)
+            n = n << 8 | *c->at++;
     }
-    in = (struct cursor){c->at, c->at + n, false};
+    if (n > tlv_left(c))
+        goto bad;
+    in = (struct tlv){c->at, c->at + n, false};
     c->at += n;
+    return in;
+bad:
+    c->bad = true;
     return in;
 }
 
-static struct sync_bytes take_octets(struct cursor *c, unsigned tag)
+/* Nothing here is longer than a cookie. */
+static struct sync_bytes tlv_octets(struct tlv *c, unsigned tag)
 {
-    struct cursor in = take(c, tag);
+    struct tlv in = tlv_take(c, tag);
 
+    if (!c->bad && tlv_left(&in) > SYNC_COOKIE_MAX)
+        c->bad = true;
     if (c->bad)
         return (struct sync_bytes){0};
-    return (struct sync_bytes){in.at, left(&in)};
+    return (struct sync_bytes){in.at, tlv_left(&in)};
 }
 
-static struct sync_bytes take_cookie(struct cursor *c, unsigned tag)
+static struct sync_bytes tlv_optional_cookie(struct tlv *c)
 {
-    struct sync_bytes cookie = take_octets(c, tag);
-
-    if (cookie.len > SYNC_COOKIE_MAX)
-        c->bad = true;
-    return cookie;
+    return tlv_next_is(c, TAG_OCTETS) ? tlv_octets(c, TAG_OCTETS)
+                                      : (struct sync_bytes){0};
 }
 
-static struct sync_bytes take_optional_cookie(struct cursor *c)
-{
-    return next_is(c, TAG_OCTETS) ? take_cookie(c, TAG_OCTETS)
-                                  : (struct sync_bytes){0};
-}
-
-static bool take_optional_bool(struct cursor *c, bool otherwise)
+static bool tlv_optional_bool(struct tlv *c, bool otherwise)
 {
     struct sync_bytes b;
 
-    if (!next_is(c, TAG_BOOLEAN))
+    if (!tlv_next_is(c, TAG_BOOLEAN))
         return otherwise;
-    b = take_octets(c, TAG_BOOLEAN);
-    if (b.len != 1) {
-        c->bad = true;
-        return otherwise;
-    }
-    return *(const unsigned char *)b.data != 0;
+    b = tlv_octets(c, TAG_BOOLEAN);
+    c->bad = c->bad || b.len != 1;
+    return c->bad ? otherwise : *(const unsigned char *)b.data != 0;
 }
 
-static const unsigned char *take_uuid(struct cursor *c)
+static const unsigned char *tlv_uuid(struct tlv *c)
 {
-    struct sync_bytes b = take_octets(c, TAG_OCTETS);
+    struct sync_bytes b = tlv_octets(c, TAG_OCTETS);
 
-    if (b.len != SYNC_UUID_LEN)
-        c->bad = true;
+    c->bad = c->bad || b.len != SYNC_UUID_LEN;
     return b.data;
 }
 
 /* Everything was read, inside and outside. */
-static bool at_end(const struct cursor *inner, const struct cursor *outer)
+static bool tlv_is_over(const struct tlv *inner, const struct tlv *outer)
 {
     return !inner->bad && !outer->bad && inner->at == inner->end &&
            outer->at == outer->end;
@@ -159,40 +135,40 @@ static bool at_end(const struct cursor *inner, const struct cursor *outer)
 
 bool sync_parse_entry(const struct berval *value, struct sync_entry *r)
 {
-    struct cursor outer = cursor_of(value), in = take(&outer, TAG_SEQUENCE);
-    struct sync_bytes state = take_octets(&in, TAG_ENUM);
+    struct tlv outer = tlv_of(value), in = tlv_take(&outer, TAG_SEQUENCE);
+    struct sync_bytes state = tlv_octets(&in, TAG_ENUM);
     unsigned n = state.len == 1 ? *(const unsigned char *)state.data : 255u;
 
     *r = (struct sync_entry){.state = (enum sync_state)n};
-    r->uuid = take_uuid(&in);
-    r->cookie = take_optional_cookie(&in);
-    return n <= SYNC_DELETE && at_end(&in, &outer);
+    r->uuid = tlv_uuid(&in);
+    r->cookie = tlv_optional_cookie(&in);
+    return n <= SYNC_DELETE && tlv_is_over(&in, &outer);
 }
 
 bool sync_parse_done(const struct berval *value, struct sync_done *r)
 {
-    struct cursor outer = cursor_of(value), in = take(&outer, TAG_SEQUENCE);
+    struct tlv outer = tlv_of(value), in = tlv_take(&outer, TAG_SEQUENCE);
 
     *r = (struct sync_done){0};
-    r->cookie = take_optional_cookie(&in);
-    r->refresh_deletes = take_optional_bool(&in, false);
-    return at_end(&in, &outer);
+    r->cookie = tlv_optional_cookie(&in);
+    r->refresh_deletes = tlv_optional_bool(&in, false);
+    return tlv_is_over(&in, &outer);
 }
 
-static enum mxhop_status take_uuids(struct cursor *c, struct sync_info *r)
+static enum mxhop_status sync_parse_uuids(struct tlv *c, struct sync_info *r)
 {
-    struct cursor set = take(c, TAG_SET);
-    size_t most = set.bad ? 0 : left(&set) / (2 + SYNC_UUID_LEN);
+    struct tlv set = tlv_take(c, TAG_SET);
+    size_t most = set.bad ? 0 : tlv_left(&set) / (2 + SYNC_UUID_LEN);
 
     if (most == 0) { /* not even one fits */
-        c->bad = c->bad || set.bad || left(&set) > 0;
+        c->bad = c->bad || set.bad || tlv_left(&set) > 0;
         return MXHOP_OK;
     }
     r->uuids = malloc(most * SYNC_UUID_LEN);
     if (r->uuids == NULL)
         return MXHOP_ERR_MEMORY;
     while (!set.bad && set.at < set.end) {
-        const unsigned char *uuid = take_uuid(&set);
+        const unsigned char *uuid = tlv_uuid(&set);
 
         if (!set.bad)
             memcpy(r->uuids + r->n_uuids++ * SYNC_UUID_LEN, uuid,
@@ -202,43 +178,30 @@ static enum mxhop_status take_uuids(struct cursor *c, struct sync_info *r)
     return MXHOP_OK;
 }
 
-static enum mxhop_status take_set(struct cursor *in, struct sync_info *r)
-{
-    r->kind = SYNC_ID_SET;
-    r->cookie = take_optional_cookie(in);
-    r->refresh_deletes = take_optional_bool(in, false);
-    return take_uuids(in, r);
-}
-
-static void take_end(struct cursor *in, struct sync_info *r,
-                     enum sync_info_kind kind)
-{
-    r->kind = kind;
-    r->cookie = take_optional_cookie(in);
-    r->refresh_done = take_optional_bool(in, true);
-}
-
 enum mxhop_status sync_parse_info(const struct berval *value,
                                   struct sync_info *r)
 {
-    struct cursor outer = cursor_of(value), in = {0};
+    struct tlv outer = tlv_of(value), in = {0};
     enum mxhop_status status = MXHOP_OK;
 
-    *r = (struct sync_info){0};
-    if (next_is(&outer, TAG_NEW_COOKIE)) {
+    *r = (struct sync_info){.kind = SYNC_ID_SET};
+    if (tlv_next_is(&outer, TAG_NEW_COOKIE)) {
         r->kind = SYNC_NEW_COOKIE;
-        r->cookie = take_cookie(&outer, TAG_NEW_COOKIE);
-    } else if (next_is(&outer, TAG_REFRESH_DELETE)) {
-        in = take(&outer, TAG_REFRESH_DELETE);
-        take_end(&in, r, SYNC_REFRESH_DELETE);
-    } else if (next_is(&outer, TAG_REFRESH_PRESENT)) {
-        in = take(&outer, TAG_REFRESH_PRESENT);
-        take_end(&in, r, SYNC_REFRESH_PRESENT);
+        r->cookie = tlv_octets(&outer, TAG_NEW_COOKIE);
+    } else if (tlv_next_is(&outer, TAG_REFRESH_DELETE) ||
+               tlv_next_is(&outer, TAG_REFRESH_PRESENT)) {
+        r->kind = *outer.at == TAG_REFRESH_DELETE ? SYNC_REFRESH_DELETE
+                                                  : SYNC_REFRESH_PRESENT;
+        in = tlv_take(&outer, *outer.at);
+        r->cookie = tlv_optional_cookie(&in);
+        r->refresh_done = tlv_optional_bool(&in, true);
     } else {
-        in = take(&outer, TAG_ID_SET);
-        status = take_set(&in, r);
+        in = tlv_take(&outer, TAG_ID_SET);
+        r->cookie = tlv_optional_cookie(&in);
+        r->refresh_deletes = tlv_optional_bool(&in, false);
+        status = sync_parse_uuids(&in, r);
     }
-    if (status == MXHOP_OK && !at_end(&in, &outer))
+    if (status == MXHOP_OK && !tlv_is_over(&in, &outer))
         status = MXHOP_ERR_SYNTAX;
     if (status != MXHOP_OK) {
         free(r->uuids);
