@@ -18,7 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static int print_params(const struct conf *conf)
+static int check_print_params(const struct conf *conf)
 {
     struct buf out = {0};
 
@@ -80,7 +80,7 @@ static int check_overrides(struct mxhop *mx, const struct cli_source *source)
 static int check_source(struct mxhop *mx)
 {
     const struct conf *conf = probe_conf(mx);
-    int status = print_params(conf);
+    int status = check_print_params(conf);
     struct cli_source source;
 
     if (status != 0 || conf->overrides[0] == '\0')
@@ -113,7 +113,7 @@ static int check_file(struct mxhop *mx, const char *file)
 }
 
 /* file NULL: all that is configured. */
-static int check(const char *config, const char *file)
+static int check_all(const char *config, const char *file)
 {
     int status;
     struct mxhop *mx = cli_open(config, &status);
@@ -142,5 +142,6 @@ int cmd_check(const char *config, int argc, char **argv)
     if (argc - optind > (defaults ? 0 : 1))
         return cli_usage("check", "check takes one file at most, and none with "
                                   "--defaults");
-    return defaults ? print_params(NULL) : check(config, argv[optind]);
+    return defaults ? check_print_params(NULL)
+                    : check_all(config, argv[optind]);
 }

@@ -28,7 +28,7 @@ static const struct {
 
 #define N_FORMATS (sizeof(formats) / sizeof(formats[0]))
 
-static size_t find_format(const char *name)
+static size_t cmd_lookup_find_format(const char *name)
 {
     size_t i = 0;
 
@@ -38,13 +38,13 @@ static size_t find_format(const char *name)
 }
 
 /* Gravity is the numeric order of the exit statuses. */
-static int worse(int a, int b)
+static int cmd_lookup_worse(int a, int b)
 {
     return a > b ? a : b;
 }
 
-static int print_one(struct mxhop *mx, const char *key, size_t format,
-                     bool several)
+static int cmd_lookup_print_one(struct mxhop *mx, const char *key,
+                                size_t format, bool several)
 {
     struct mxhop_route *route;
     struct mxhop_error err;
@@ -66,7 +66,7 @@ static int print_one(struct mxhop *mx, const char *key, size_t format,
     return status;
 }
 
-static int print_stdin(struct mxhop *mx, size_t format)
+static int cmd_lookup_print_stdin(struct mxhop *mx, size_t format)
 {
     char *line = NULL;
     size_t size = 0;
@@ -79,24 +79,28 @@ static int print_stdin(struct mxhop *mx, size_t format)
         if (n > 0 && line[n - 1] == '\r') /* a file from elsewhere */
             line[n - 1] = '\0';
         if (line[0] != '\0')
-            status = worse(status, print_one(mx, line, format, true));
+            status =
+                cmd_lookup_worse(status,
+                                 cmd_lookup_print_one(mx, line, format, true));
     }
     if (ferror(stdin)) {
         cli_complain("standard input: %s", strerror(errno));
-        status = worse(status, 74);
+        status = cmd_lookup_worse(status, 74);
     }
     free(line);
     return status;
 }
 
-static int print_all(struct mxhop *mx, size_t format, int n, char **keys)
+static int cmd_lookup_print_all(struct mxhop *mx, size_t format, int n,
+                                char **keys)
 {
     int status = EXIT_ANSWERED;
 
     for (int i = 0; i < n; i++)
-        status = worse(status, strcmp(keys[i], "-") == 0
-                                   ? print_stdin(mx, format)
-                                   : print_one(mx, keys[i], format, n > 1));
+        status = cmd_lookup_worse(
+            status, strcmp(keys[i], "-") == 0
+                        ? cmd_lookup_print_stdin(mx, format)
+                        : cmd_lookup_print_one(mx, keys[i], format, n > 1));
     return status;
 }
 
@@ -113,7 +117,7 @@ int cmd_lookup(const char *config, int argc, char **argv)
     while ((opt = getopt_long(argc, argv, "+", options, NULL)) != -1) {
         if (opt != 'f')
             return cli_bad_option("lookup", argv[optind - 1]);
-        format = find_format(optarg);
+        format = cmd_lookup_find_format(optarg);
         if (format == N_FORMATS)
             return cli_usage("lookup",
                              "unknown format \"%s\"; expected text, json, "
@@ -126,7 +130,7 @@ int cmd_lookup(const char *config, int argc, char **argv)
     mx = cli_open_as_owner(config, &status);
     if (mx == NULL)
         return status;
-    status = print_all(mx, format, argc - optind, argv + optind);
+    status = cmd_lookup_print_all(mx, format, argc - optind, argv + optind);
     mxhop_close(&mx);
     return status;
 }

@@ -60,13 +60,13 @@ out:
 
 /* A commit is whole or not at all, so there is nothing to tidy up, and no wait
    for a server that does not answer. */
-static void end_now(int signal)
+static void refresh_end_now(int signal)
 {
     (void)signal;
     _exit(0);
 }
 
-static void say_state(void *ctx, bool well, const char *text)
+static void refresh_say_state(void *ctx, bool well, const char *text)
 {
     const struct conf *conf = ctx;
 
@@ -80,7 +80,7 @@ static void say_state(void *ctx, bool well, const char *text)
 }
 
 /* sd_notify(3): a datagram to the service manager, where there is one. */
-static void say_ready(void *ctx)
+static void refresh_say_ready(void *ctx)
 {
     static const char ready[] = "READY=1";
     const char *path = getenv("NOTIFY_SOCKET");
@@ -110,11 +110,11 @@ static int refresh_follow(const struct conf *conf,
     const struct follow_options options = {
         .compile = &compile,
         .refresh_ms = conf->override_refresh_s * 1000,
-        .state = say_state,
-        .ready = say_ready,
+        .state = refresh_say_state,
+        .ready = refresh_say_ready,
         .ctx = (void *)conf,
     };
-    const struct sigaction end = {.sa_handler = end_now};
+    const struct sigaction end = {.sa_handler = refresh_end_now};
 
     if (strcmp(conf->overrides, "ldap") != 0) {
         cli_complain("refresh --follow: only a directory can be followed; run "

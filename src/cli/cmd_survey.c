@@ -35,7 +35,7 @@ struct survey {
 
 /* A host that is itself a public suffix, or no name at all, counts as it
    is. */
-static const char *suffix_of(const char *host)
+static const char *survey_suffix_of(const char *host)
 {
     const char *suffix = psl_registrable_domain(psl_builtin(), host);
 
@@ -43,7 +43,7 @@ static const char *suffix_of(const char *host)
 }
 
 /* The first line of a site has the best host; the first by name of equals. */
-static bool count_suffix(struct survey *s, const char *site)
+static bool survey_count_suffix(struct survey *s, const char *site)
 {
     struct buf host = {0};
     const char *name;
@@ -54,12 +54,12 @@ static bool count_suffix(struct survey *s, const char *site)
     if (site_next(site, &preference, &name, &len) == NULL)
         return true;
     buf_add(&host, name, len);
-    ok = !host.failed && tally_add(&s->suffixes, suffix_of(host.data));
+    ok = !host.failed && tally_add(&s->suffixes, survey_suffix_of(host.data));
     buf_free(&host);
     return ok;
 }
 
-static void count(void *ctx, const struct bulk_answer *answer)
+static void survey_count(void *ctx, const struct bulk_answer *answer)
 {
     struct survey *s = ctx;
 
@@ -69,13 +69,13 @@ static void count(void *ctx, const struct bulk_answer *answer)
     buf_reset(&s->text);
     site_text(answer->set, &s->text);
     if (s->text.failed || !tally_add(&s->sites, s->text.data) ||
-        !count_suffix(s, s->text.data))
+        !survey_count_suffix(s, s->text.data))
         s->failed = true;
 }
 
 /* ---- printing ---- */
 
-static void add_site(const char *site, bool json, struct buf *out)
+static void survey_add_site(const char *site, bool json, struct buf *out)
 {
     const char *host, *sep = "";
     unsigned preference;
@@ -98,11 +98,12 @@ static void add_site(const char *site, bool json, struct buf *out)
     }
 }
 
-static void json_row(struct survey *s, const struct tally_entry *e, bool site)
+static void survey_json_row(struct survey *s, const struct tally_entry *e,
+                            bool site)
 {
     if (site) {
         buf_puts(&s->text, "{\"site\":[");
-        add_site(e->text, true, &s->text);
+        survey_add_site(e->text, true, &s->text);
         buf_putc(&s->text, ']');
     } else {
         buf_puts(&s->text, "{\"suffix\":");
@@ -112,18 +113,18 @@ static void json_row(struct survey *s, const struct tally_entry *e, bool site)
 }
 
 /* hosted: of how many domains the percentages are. */
-static void text_row(struct survey *s, const struct tally_entry *e, bool site,
-                     uint64_t hosted)
+static void survey_text_row(struct survey *s, const struct tally_entry *e,
+                            bool site, uint64_t hosted)
 {
     buf_printf(&s->text, "%10llu %5.1f %%  ", (unsigned long long)e->count,
                100.0 * (double)e->count / (double)hosted);
     if (site)
-        add_site(e->text, false, &s->text);
+        survey_add_site(e->text, false, &s->text);
     else
         cli_add_printable(&s->text, e->text, strlen(e->text));
 }
 
-static bool print_table(struct survey *s, struct tally *t, bool site)
+static bool survey_print_table(struct survey *s, struct tally *t, bool site)
 {
     uint64_t hosted =
         s->outcomes[OUTCOME_HOSTS] + s->outcomes[OUTCOME_IMPLICIT];
@@ -135,17 +136,17 @@ static bool print_table(struct survey *s, struct tally *t, bool site)
                site ? "sites\n" : "providers\n");
     for (size_t i = 0; i < n; i++) {
         if (s->json)
-            json_row(s, t->slots[i], site);
+            survey_json_row(s, t->slots[i], site);
         else
-            text_row(s, t->slots[i], site, hosted);
+            survey_text_row(s, t->slots[i], site, hosted);
         if (!cli_put_line(&s->text))
             return false;
     }
     return true;
 }
 
-static void print_total(const struct survey *s, const char *text,
-                        const char *word, uint64_t n)
+static void survey_print_total(const struct survey *s, const char *text,
+                               const char *word, uint64_t n)
 {
     if (s->json)
         printf("{\"outcome\":\"%s\",\"domains\":%llu}\n", word,
@@ -154,25 +155,26 @@ static void print_total(const struct survey *s, const char *text,
         printf("%10llu  %s\n", (unsigned long long)n, text);
 }
 
-static void print_totals(const struct survey *s, const struct many *m)
+static void survey_print_totals(const struct survey *s, const struct many *m)
 {
     if (!s->json)
         printf("\n%llu domains%s\n", (unsigned long long)m->done,
                m->signal != 0 ? ", interrupted" : "");
     for (int i = 0; i < OUTCOMES; i++)
-        print_total(s, cli_outcome_text((enum cli_outcome)i),
-                    cli_outcome_word((enum cli_outcome)i), s->outcomes[i]);
-    print_total(s, "not a domain", "not-a-domain", m->refused);
+        survey_print_total(s, cli_outcome_text((enum cli_outcome)i),
+                           cli_outcome_word((enum cli_outcome)i),
+                           s->outcomes[i]);
+    survey_print_total(s, "not a domain", "not-a-domain", m->refused);
 }
 
-static int print_survey(struct survey *s, const struct many *m)
+static int survey_print(struct survey *s, const struct many *m)
 {
     bool failed = s->failed;
 
     buf_reset(&s->text);
-    if (!failed && print_table(s, &s->suffixes, false) &&
-        print_table(s, &s->sites, true))
-        print_totals(s, m);
+    if (!failed && survey_print_table(s, &s->suffixes, false) &&
+        survey_print_table(s, &s->sites, true))
+        survey_print_totals(s, m);
     if (failed)
         cli_complain("out of memory");
     return failed || s->text.failed ? EX_OSERR : 0;
@@ -180,10 +182,10 @@ static int print_survey(struct survey *s, const struct many *m)
 
 /* ---- the command ---- */
 
-static int survey(const char *config, const char *file, unsigned jobs,
-                  struct survey *s)
+static int survey_run(const char *config, const char *file, unsigned jobs,
+                      struct survey *s)
 {
-    struct many m = {.ctx = s, .answered = count, .jobs = jobs};
+    struct many m = {.ctx = s, .answered = survey_count, .jobs = jobs};
     int status = many_open(&m, file), printed;
     struct mxhop *mx;
 
@@ -193,14 +195,14 @@ static int survey(const char *config, const char *file, unsigned jobs,
     if (mx != NULL) {
         status = many_run(&m, mx);
         mxhop_close(&mx);
-        printed = print_survey(s, &m);
+        printed = survey_print(s, &m);
         status = status != 0 ? status : printed;
     }
     return many_end(&m, status);
 }
 
-static int with_tables(const char *config, const char *file, unsigned jobs,
-                       struct survey *s)
+static int survey_with_tables(const char *config, const char *file,
+                              unsigned jobs, struct survey *s)
 {
     uint64_t seed;
     int status;
@@ -208,7 +210,7 @@ static int with_tables(const char *config, const char *file, unsigned jobs,
     if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
         seed = 0;
     s->sites = s->suffixes = TALLY_INIT(seed);
-    status = survey(config, file, jobs, s);
+    status = survey_run(config, file, jobs, s);
     tally_free(&s->sites);
     tally_free(&s->suffixes);
     buf_free(&s->text);
@@ -245,5 +247,5 @@ int cmd_survey(const char *config, int argc, char **argv)
     if (optind != argc - 1)
         return cli_usage("survey", "survey needs a file, or - for domains "
                                    "from standard input");
-    return with_tables(config, argv[optind], jobs, &s);
+    return survey_with_tables(config, argv[optind], jobs, &s);
 }

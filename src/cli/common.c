@@ -15,7 +15,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-static void complain(const char *fmt, va_list ap)
+static void cli_vcomplain(const char *fmt, va_list ap)
 {
     fflush(stdout);
     fputs("mxhop: ", stderr);
@@ -28,7 +28,7 @@ void cli_complain(const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    complain(fmt, ap);
+    cli_vcomplain(fmt, ap);
     va_end(ap);
 }
 
@@ -37,7 +37,7 @@ int cli_usage(const char *command, const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    complain(fmt, ap);
+    cli_vcomplain(fmt, ap);
     va_end(ap);
     fprintf(stderr, "mxhop: see mxhop --help for the arguments of %s\n",
             command);
@@ -76,16 +76,18 @@ int cli_status(enum mxhop_disposition disposition)
     return statuses[disposition];
 }
 
-static void log_line(void *ctx, enum mxhop_log_level level, const char *line)
+static void cli_log_line(void *ctx, enum mxhop_log_level level,
+                         const char *line)
 {
     (void)ctx;
     cli_complain("%s%s", level == MXHOP_LOG_WARN ? "warning: " : "", line);
 }
 
-static void log_warning(void *ctx, enum mxhop_log_level level, const char *line)
+static void cli_log_warning(void *ctx, enum mxhop_log_level level,
+                            const char *line)
 {
     if (level == MXHOP_LOG_WARN)
-        log_line(ctx, level, line);
+        cli_log_line(ctx, level, line);
 }
 
 static struct mxhop *cli_open_with(struct conf *conf, const char *config,
@@ -118,7 +120,7 @@ static struct mxhop *cli_load(const char *config, bool as_owner, int *status_r)
     }
     *status_r = as_owner ? cli_become_owner(&conf, config) : 0;
     if (*status_r == 0)
-        mx = cli_open_with(&conf, config, log_line, status_r);
+        mx = cli_open_with(&conf, config, cli_log_line, status_r);
     conf_free(&conf);
     return mx;
 }
@@ -136,7 +138,7 @@ struct mxhop *cli_open_as_owner(const char *config, int *status_r)
 struct mxhop *cli_open_quietly(struct conf *conf, const char *config,
                                int *status_r)
 {
-    return cli_open_with(conf, config, log_warning, status_r);
+    return cli_open_with(conf, config, cli_log_warning, status_r);
 }
 
 struct mxhop *cli_open_cache(const char *config, const char *purpose,

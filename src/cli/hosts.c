@@ -21,7 +21,7 @@ struct asking {
     bool stopped;
 };
 
-static void ask_hops(struct asking *a, const struct override *o)
+static void hosts_ask_hops(struct asking *a, const struct override *o)
 {
     for (size_t i = 0; i < o->n_hops && !a->stopped; i++) {
         enum addr_state state;
@@ -46,7 +46,7 @@ void cli_check_hosts(struct mxhop *mx, const struct ovset *set,
 
     for (size_t i = 0; i < set->n; i++)
         if (set->v[i].enabled)
-            ask_hops(&a, &set->v[i]);
+            hosts_ask_hops(&a, &set->v[i]);
     if (a.stopped)
         cli_complain("DNS does not answer in time: not every host of an "
                      "override was checked for an address");

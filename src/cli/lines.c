@@ -21,7 +21,7 @@
 
 #define LINE_MAX_TEXT (LINES_BUFFER / 2)
 
-static bool refuse(const char *name, int error)
+static bool lines_refuse(const char *name, int error)
 {
     cli_complain("%s: %s", name, strerror(error));
     return false;
@@ -35,10 +35,10 @@ bool lines_open(struct lines *l, const char *name)
     *l = (struct lines){.name = is_stdin ? "standard input" : name};
     l->fd = is_stdin ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC);
     if (l->fd < 0)
-        return refuse(name, errno);
+        return lines_refuse(name, errno);
     if (fstat(l->fd, &st) != 0 || S_ISDIR(st.st_mode)) {
         lines_close(l);
-        return refuse(l->name, EISDIR);
+        return lines_refuse(l->name, EISDIR);
     }
     l->regular = !is_stdin && S_ISREG(st.st_mode);
     return true;
@@ -52,7 +52,7 @@ void lines_close(struct lines *l)
 }
 
 /* BULK_KEY: there is more in the buffer, or the end was reached. */
-static enum bulk_input read_more(struct lines *l)
+static enum bulk_input lines_read_more(struct lines *l)
 {
     struct pollfd p = {.fd = l->fd, .events = POLLIN};
     ssize_t n;
@@ -76,7 +76,7 @@ static enum bulk_input read_more(struct lines *l)
 /* A whole line from the buffer, or what is left at the end; NULL: none. Of
    what is too long the first piece counts, and the rest comes out empty. The
    octet behind a line is free to be overwritten. */
-static char *cut_line(struct lines *l)
+static char *lines_cut_line(struct lines *l)
 {
     char *text = l->data + l->at;
     const char *end = memchr(text, '\n', l->len);
@@ -100,7 +100,7 @@ static char *cut_line(struct lines *l)
 enum bulk_input lines_next(struct lines *l, const char **line_r)
 {
     for (;;) {
-        const char *line = cut_line(l);
+        const char *line = lines_cut_line(l);
 
         if (line != NULL && *line != '\0' && *line != '#') {
             *line_r = line;
@@ -110,7 +110,7 @@ enum bulk_input lines_next(struct lines *l, const char **line_r)
             continue;
         if (l->ended)
             return BULK_END;
-        if (read_more(l) == BULK_LATER)
+        if (lines_read_more(l) == BULK_LATER)
             return BULK_LATER;
     }
 }

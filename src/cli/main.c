@@ -38,7 +38,7 @@ static const struct command commands[] = {
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
-static void print_usage(FILE *out)
+static void main_print_usage(FILE *out)
 {
     fputs("usage: mxhop [-c FILE] COMMAND [OPTION...] [ARGUMENT...]\n", out);
     for (size_t i = 0; i < N_COMMANDS; i++)
@@ -49,7 +49,7 @@ static void print_usage(FILE *out)
           out);
 }
 
-static const struct command *find_command(const char *name)
+static const struct command *main_find_command(const char *name)
 {
     for (size_t i = 0; i < N_COMMANDS; i++)
         if (strcmp(name, commands[i].name) == 0)
@@ -57,7 +57,7 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
-static int finish(int status)
+static int main_finish(int status)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))
         return status;
@@ -81,21 +81,21 @@ int main(int argc, char **argv)
         if (opt == 'c') {
             config = optarg;
         } else if (opt == 'h') {
-            print_usage(stdout);
-            return finish(0);
+            main_print_usage(stdout);
+            return main_finish(0);
         } else if (opt == 'V') {
             puts("mxhop " MXHOP_VERSION);
-            return finish(0);
+            return main_finish(0);
         } else {
-            print_usage(stderr);
+            main_print_usage(stderr);
             return EXIT_USAGE;
         }
     }
     if (optind >= argc) {
-        print_usage(stderr);
+        main_print_usage(stderr);
         return EXIT_USAGE;
     }
-    command = find_command(argv[optind]);
+    command = main_find_command(argv[optind]);
     if (command == NULL) {
         cli_complain("unknown command \"%s\"; mxhop --help lists them",
                      argv[optind]);
@@ -105,5 +105,5 @@ int main(int argc, char **argv)
     argv += optind;
     optind = 0; /* a fresh scan, for the subcommand's own options */
     opterr = 0; /* getopt would name the subcommand as the program */
-    return finish(command->run(config, argc, argv));
+    return main_finish(command->run(config, argc, argv));
 }

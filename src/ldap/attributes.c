@@ -21,17 +21,18 @@ struct giving {
     bool go_on;
 };
 
-static void give(struct giving *g, const char *name, const char *value)
+static void attributes_give(struct giving *g, const char *name,
+                            const char *value)
 {
     if (g->go_on && value != NULL)
         g->go_on = g->fn(g->ctx, name, value);
 }
 
-static void give_list(struct giving *g, const char *name,
-                      const struct strlist *l)
+static void attributes_give_list(struct giving *g, const char *name,
+                                 const struct strlist *l)
 {
     for (size_t i = 0; i < l->n; i++)
-        give(g, name, l->v[i]);
+        attributes_give(g, name, l->v[i]);
 }
 
 bool attributes_each(const struct override *o,
@@ -46,20 +47,20 @@ bool attributes_each(const struct override *o,
 
     gentime_format(o->not_before_s, before);
     gentime_format(o->not_after_s, after);
-    give_list(&g, "mxhopKey", &o->keys);
-    give_list(&g, "mxhopExchange", &o->exchanges);
-    give(&g, "mxhopMode", override_mode_name(o->mode));
+    attributes_give_list(&g, "mxhopKey", &o->keys);
+    attributes_give_list(&g, "mxhopExchange", &o->exchanges);
+    attributes_give(&g, "mxhopMode", override_mode_name(o->mode));
     for (size_t i = 0; i < o->n_hops; i++) {
         hop_format(&o->hops[i], hop);
-        give(&g, "mxhopHop", hop);
+        attributes_give(&g, "mxhopHop", hop);
     }
-    give_list(&g, "mxhopExclude", &o->excludes);
-    give(&g, "mxhopTransport", o->transport);
-    give(&g, "mxhopGroup", groups[o->group]);
-    give(&g, "mxhopReason", o->reason);
-    give(&g, "mxhopEnabled", o->enabled ? NULL : "FALSE");
-    give(&g, "mxhopNotBefore", o->not_before_s != 0 ? before : NULL);
-    give(&g, "mxhopNotAfter", o->not_after_s != 0 ? after : NULL);
+    attributes_give_list(&g, "mxhopExclude", &o->excludes);
+    attributes_give(&g, "mxhopTransport", o->transport);
+    attributes_give(&g, "mxhopGroup", groups[o->group]);
+    attributes_give(&g, "mxhopReason", o->reason);
+    attributes_give(&g, "mxhopEnabled", o->enabled ? NULL : "FALSE");
+    attributes_give(&g, "mxhopNotBefore", o->not_before_s != 0 ? before : NULL);
+    attributes_give(&g, "mxhopNotAfter", o->not_after_s != 0 ? after : NULL);
     return g.go_on;
 }
 

@@ -62,9 +62,9 @@ struct reader {
 };
 
 /* *paged_r: the search is none that the server synchronizes. */
-static enum mxhop_status read_sync(struct reader *d, struct ldap_conn *c,
-                                   uint64_t deadline_ms, bool *paged_r,
-                                   struct mxhop_error *err)
+static enum mxhop_status ldap_read_sync(struct reader *d, struct ldap_conn *c,
+                                        uint64_t deadline_ms, bool *paged_r,
+                                        struct mxhop_error *err)
 {
     const struct ovtable_where *since = d->where;
     enum mxhop_status status;
@@ -92,8 +92,8 @@ static enum mxhop_status read_sync(struct reader *d, struct ldap_conn *c,
     return status;
 }
 
-static enum mxhop_status read_server(void *ctx, const char *uri,
-                                     struct mxhop_error *err)
+static enum mxhop_status ldap_read_server(void *ctx, const char *uri,
+                                          struct mxhop_error *err)
 {
     struct reader *d = ctx;
     uint64_t deadline_ms = clock_boot_ms() + d->s->timeout_ms;
@@ -106,7 +106,7 @@ static enum mxhop_status read_server(void *ctx, const char *uri,
         return status;
     paged = !c->has_sync;
     if (c->has_sync)
-        status = read_sync(d, c, deadline_ms, &paged, err);
+        status = ldap_read_sync(d, c, deadline_ms, &paged, err);
     if (paged) {
         stage_clear(d->stage);
         *d->r = (struct ldap_reading){.complete = true};
@@ -129,5 +129,5 @@ enum mxhop_status ldap_read(const struct ldap_settings *s,
                        .r = r};
 
     *r = (struct ldap_reading){0};
-    return ldap_each_server(s, read_server, &d, err);
+    return ldap_each_server(s, ldap_read_server, &d, err);
 }

@@ -132,7 +132,7 @@ struct claim {
     size_t at; /* in v, which is in the order of the file */
 };
 
-static int by_dn_and_place(const void *a, const void *b)
+static int stage_by_dn_and_place(const void *a, const void *b)
 {
     const struct claim *x = a, *y = b;
     int order = strcmp(x->dn, y->dn);
@@ -148,7 +148,7 @@ bool stage_drop_same_dn(struct stage *s)
         return false;
     for (size_t i = 0; i < s->n; i++)
         c[i] = (struct claim){s->v[i].dn, i};
-    qsort(c, s->n, sizeof(*c), by_dn_and_place);
+    qsort(c, s->n, sizeof(*c), stage_by_dn_and_place);
     for (size_t i = 1; i < s->n; i++) {
         if (strcmp(first->dn, c[i].dn) != 0) {
             first = &c[i];
@@ -168,7 +168,7 @@ bool stage_drop_same_dn(struct stage *s)
 
 /* ---- the last word about each id ---- */
 
-static int by_id_and_time(const void *a, const void *b)
+static int stage_by_id_and_time(const void *a, const void *b)
 {
     const struct stage_event *x = a, *y = b;
     int order = memcmp(x->id, y->id, OVTABLE_ID_LEN);
@@ -184,7 +184,7 @@ static void stage_keep_last(struct stage *s)
 
     if (s->n_events == 0)
         return;
-    qsort(s->events, s->n_events, sizeof(*s->events), by_id_and_time);
+    qsort(s->events, s->n_events, sizeof(*s->events), stage_by_id_and_time);
     for (size_t i = 1; i < s->n_events; i++) {
         struct stage_event *e = &s->events[i], *before = &s->events[n];
 

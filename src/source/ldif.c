@@ -26,7 +26,7 @@
 #include <ldif.h>
 
 /* What ldif_getline(3) writes over the line feed and the space where a line was
-   folded. No other carriage return gets that far, see find_control(). */
+   folded. No other carriage return gets that far, see ldif_find_control(). */
 #define FOLD_MARK '\r'
 
 struct ldif {

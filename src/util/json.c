@@ -10,7 +10,7 @@
 
 /* Decode one character of more than one octet; its length, 0 if it is not
    well-formed UTF-8 (RFC 3629: shortest form, no surrogates). */
-static size_t decode(const char *text, uint32_t *code_r)
+static size_t json_decode(const char *text, uint32_t *code_r)
 {
     static const struct {
         unsigned char mask, lead;
@@ -40,7 +40,7 @@ static size_t decode(const char *text, uint32_t *code_r)
     return n + 2;
 }
 
-static void add_code(uint32_t c, struct buf *out)
+static void json_add_code(uint32_t c, struct buf *out)
 {
     if (c > 0xffff) {
         c -= 0x10000;
@@ -65,10 +65,10 @@ void json_string(const char *text, struct buf *out)
         } else if (*text >= ' ' && *text <= '~') {
             buf_putc(out, *text);
         } else if ((*text & 0x80) == 0) {
-            add_code((unsigned char)*text, out);
+            json_add_code((unsigned char)*text, out);
         } else {
-            n = decode(text, &code);
-            add_code(n > 0 ? code : 0xfffd, out);
+            n = json_decode(text, &code);
+            json_add_code(n > 0 ? code : 0xfffd, out);
             n += n == 0;
         }
     }

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
-static char lower(char c)
+static char str_low(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
@@ -18,13 +18,13 @@ static char lower(char c)
 void str_lower(char *s)
 {
     for (; *s != '\0'; s++)
-        *s = lower(*s);
+        *s = str_low(*s);
 }
 
-static bool ieq_n(const char *a, const char *b, size_t n)
+static bool str_ieq_n(const char *a, const char *b, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (lower(a[i]) != lower(b[i]))
+        if (str_low(a[i]) != str_low(b[i]))
             return false;
     return true;
 }
@@ -33,14 +33,14 @@ bool str_ieq(const char *a, const char *b)
 {
     size_t n = strlen(a);
 
-    return n == strlen(b) && ieq_n(a, b, n);
+    return n == strlen(b) && str_ieq_n(a, b, n);
 }
 
 bool str_iends(const char *s, const char *suffix)
 {
     size_t n = strlen(s), m = strlen(suffix);
 
-    return n >= m && ieq_n(s + n - m, suffix, m);
+    return n >= m && str_ieq_n(s + n - m, suffix, m);
 }
 
 bool str_is_space(char c)
@@ -77,7 +77,7 @@ bool str_in_list(const char *list, const char *word)
     const char *pos = list, *item;
 
     while ((item = str_next_word(&pos, &len)) != NULL)
-        if (len == want && ieq_n(item, word, len))
+        if (len == want && str_ieq_n(item, word, len))
             return true;
     return false;
 }
@@ -89,14 +89,14 @@ void str_printable(char *s)
             *s = '?';
 }
 
-static bool is_control(uint32_t c)
+static bool str_is_control(uint32_t c)
 {
     return c < ' ' || (c >= 0x7f && c < 0xa0) || (c >= 0x2028 && c <= 0x202e) ||
            (c >= 0x2066 && c <= 0x2069);
 }
 
 /* Octets of the character that begins at s, 0 if it must not be printed. */
-static size_t printable_len(const char *s)
+static size_t str_printable_len(const char *s)
 {
     static const struct {
         unsigned char mask, lead;
@@ -122,7 +122,7 @@ static size_t printable_len(const char *s)
         c = c << 6 | ((unsigned char)s[i] & 0x3fu);
     }
     if (c < forms[more].least || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ||
-        is_control(c))
+        str_is_control(c))
         return 0;
     return more + 1;
 }
@@ -130,7 +130,7 @@ static size_t printable_len(const char *s)
 void str_printable_utf8(char *s)
 {
     while (*s != '\0') {
-        size_t n = printable_len(s);
+        size_t n = str_printable_len(s);
 
         if (n == 0)
             *s = '?';
