@@ -110,7 +110,7 @@ static void cache_show_json_domain(const struct probe_cache *c,
     buf_printf(out, ",\"state\":\"%s\"", cache_show_state_word(st->verdict));
     if (st->verdict != CACHE_MISS) {
         buf_printf(out, ",\"ttl\":%lld,\"outcome\":\"%s\"",
-                   cache_show_left_s(st), cli_outcome_word(cli_outcome(set)));
+                   cache_show_left_s(st), cli_outcomes[cli_outcome(set)].word);
         cache_show_add_bool("secure", set->secure, out);
     }
     if (c != NULL && st->verdict != CACHE_MISS) {
@@ -134,7 +134,7 @@ void show_line(const char *domain, const struct cache_entry_state *st,
     }
     cli_add_printable(out, domain, strlen(domain));
     buf_printf(out, "\t%s\t%lld\t%s\t", cache_show_state_word(st->verdict),
-               cache_show_left_s(st), cli_outcome_text(cli_outcome(set)));
+               cache_show_left_s(st), cli_outcomes[cli_outcome(set)].text);
     for (size_t i = 0; i < set->n_mx; i++) {
         buf_printf(out, "%s%u ", i > 0 ? ", " : "",
                    (unsigned)set->mx[i].preference);
@@ -188,7 +188,7 @@ static void cache_show_text_all(const struct probe_cache *c, const char *domain,
         return;
     }
     cache_show_add_state(st, out);
-    buf_printf(out, ": %s", cli_outcome_text(cli_outcome(set)));
+    buf_printf(out, ": %s", cli_outcomes[cli_outcome(set)].text);
     if (set->failure != NULL) {
         buf_puts(out, ": ");
         cli_add_printable(out, set->failure, strlen(set->failure));

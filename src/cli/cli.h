@@ -3,6 +3,7 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
+#include <limits.h>
 #include <mxhop/mxhop.h>
 #include "conf/conf.h"
 #include "model/mxset.h"
@@ -44,6 +45,8 @@ int cli_usage(const char *command, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 /* The same about the option that getopt_long(3) stopped at. */
 int cli_bad_option(const char *command, const char *option);
+/* Complain that there is none, and return EX_OSERR. */
+int cli_no_memory(void);
 /* Complain with err->text and return the exit status that fits its code. */
 int cli_fail(const struct mxhop_error *err);
 int cli_status(enum mxhop_disposition disposition);
@@ -89,13 +92,19 @@ enum cli_outcome {
     OUTCOMES
 };
 enum cli_outcome cli_outcome(const struct mxset *set);
-const char *cli_outcome_text(enum cli_outcome outcome); /* for people */
-const char *cli_outcome_word(enum cli_outcome outcome); /* for JSON */
+extern const struct cli_outcome_words {
+    const char *text, *word; /* for people, for JSON */
+} cli_outcomes[OUTCOMES];
 
 /* Append text of others: what is not printable ASCII as '?'. */
 void cli_add_printable(struct buf *out, const char *text, size_t len);
 /* Print it with a newline, empty it. false: no memory, or nobody reads. */
 bool cli_put_line(struct buf *line);
+
+/* A file of LDIF as a source of overrides; what is longer than a path can be is
+   cut, and no file. */
+#define CLI_LDIF_MAX (PATH_MAX + 8)
+void cli_ldif(const char *file, char source_r[CLI_LDIF_MAX]);
 
 /* source.c: where the overrides come from, checked; false after a complaint.
    Whatever it returned, cli_source_free(). */

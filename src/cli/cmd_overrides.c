@@ -141,7 +141,7 @@ static int overrides_export(const struct conf *conf, enum format format, int n,
 static int overrides_diff(const struct conf *conf, enum format format, int n,
                           char **files)
 {
-    struct buf source = {0};
+    char source[CLI_LDIF_MAX];
     struct ovset table, file;
     int status = ovset_read_table(&table, conf);
 
@@ -149,18 +149,11 @@ static int overrides_diff(const struct conf *conf, enum format format, int n,
     (void)n;
     if (status != 0)
         return status;
-    buf_printf(&source, "ldif:%s", files[0]);
-    if (source.failed) {
-        cli_complain("out of memory");
-        status = 71;
-    } else {
-        status = ovset_read_file(&file, source.data);
-    }
-    if (status == 0) {
+    cli_ldif(files[0], source);
+    status = ovset_read_file(&file, source);
+    if (status == 0)
         status = override_diff(&table, &file);
-        ovset_free(&file);
-    }
-    buf_free(&source);
+    ovset_free(&file);
     ovset_free(&table);
     return status;
 }

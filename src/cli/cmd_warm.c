@@ -37,7 +37,7 @@ static void warm_print_summary(const struct warming *w, const struct many *m)
     uint64_t per_s = m->took_ms > 0 ? m->done * 1000 / m->took_ms : m->done;
 
     for (int i = 0; i < OUTCOMES; i++)
-        warm_print_count(cli_outcome_text((enum cli_outcome)i), w->outcomes[i]);
+        warm_print_count(cli_outcomes[i].text, w->outcomes[i]);
     warm_print_count("not a domain", m->refused);
     warm_print_count("already cached", w->cached);
     printf("%llu domains in %llu.%llu s, %llu/s%s\n",

@@ -50,6 +50,12 @@ int cli_bad_option(const char *command, const char *option)
                      option);
 }
 
+int cli_no_memory(void)
+{
+    cli_complain("out of memory");
+    return EX_OSERR;
+}
+
 int cli_fail(const struct mxhop_error *err)
 {
     static const int statuses[] = {

@@ -49,14 +49,6 @@ static void main_print_usage(FILE *out)
           out);
 }
 
-static const struct command *main_find_command(const char *name)
-{
-    for (size_t i = 0; i < N_COMMANDS; i++)
-        if (strcmp(name, commands[i].name) == 0)
-            return &commands[i];
-    return NULL;
-}
-
 static int main_finish(int status)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))
@@ -74,7 +66,7 @@ int main(int argc, char **argv)
         {0},
     };
     const char *config = MXHOP_DEFAULT_CONFIG;
-    const struct command *command;
+    size_t i = 0;
     int opt;
 
     while ((opt = getopt_long(argc, argv, "+c:h", options, NULL)) != -1) {
@@ -95,8 +87,9 @@ int main(int argc, char **argv)
         main_print_usage(stderr);
         return EXIT_USAGE;
     }
-    command = main_find_command(argv[optind]);
-    if (command == NULL) {
+    while (i < N_COMMANDS && strcmp(argv[optind], commands[i].name) != 0)
+        i++;
+    if (i == N_COMMANDS) {
         cli_complain("unknown command \"%s\"; mxhop --help lists them",
                      argv[optind]);
         return EXIT_USAGE;
@@ -105,5 +98,5 @@ int main(int argc, char **argv)
     argv += optind;
     optind = 0; /* a fresh scan, for the subcommand's own options */
     opterr = 0; /* getopt would name the subcommand as the program */
-    return main_finish(command->run(config, argc, argv));
+    return main_finish(commands[i].run(config, argc, argv));
 }

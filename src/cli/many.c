@@ -39,21 +39,16 @@ static void many_watch_signal(int number)
         sigaction(number, &catch, NULL);
 }
 
-/* A query has a socket of its own, and the usual soft limit is for programs
-   that use select(2). */
-static void many_raise_descriptors(void)
+int many_open(struct many *m, const char *file)
 {
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-int many_open(struct many *m, const char *file)
-{
-    many_raise_descriptors();
+    /* A query has a socket of its own, and the usual soft limit is for programs
+       that use select(2). */
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
     if (!lines_open(&m->lines, file))
         return EX_NOINPUT;
     m->progress = isatty(STDERR_FILENO) == 1;
@@ -64,37 +59,25 @@ int many_open(struct many *m, const char *file)
 
 /* ---- what a person sees meanwhile ---- */
 
-static uint64_t many_rate(const struct many *m)
-{
-    uint64_t ms = clock_boot_ms() - m->start_ms;
-
-    return ms > 0 ? m->done * 1000 / ms : 0;
-}
-
 static void many_draw(const struct many *m)
 {
     uint64_t done = m->done < m->total ? m->done : m->total;
+    uint64_t ms = clock_boot_ms() - m->start_ms;
+    unsigned long long per_s = ms > 0 ? m->done * 1000 / ms : 0;
     int filled;
 
     if (!m->progress)
         return;
     if (m->total == 0) {
         fprintf(stderr, "\r%llu domains  %llu/s\033[K",
-                (unsigned long long)m->done, (unsigned long long)many_rate(m));
+                (unsigned long long)m->done, per_s);
         return;
     }
     filled = (int)(done * BAR_WIDTH / m->total);
     fprintf(stderr, "\r[%.*s%*s] %3llu %%  %llu of %llu domains  %llu/s\033[K",
             filled, "##############################", BAR_WIDTH - filled, "",
             (unsigned long long)(done * 100 / m->total),
-            (unsigned long long)m->done, (unsigned long long)m->total,
-            (unsigned long long)many_rate(m));
-}
-
-static void many_wipe(const struct many *m)
-{
-    if (m->progress)
-        fputs("\r\033[K", stderr);
+            (unsigned long long)m->done, (unsigned long long)m->total, per_s);
 }
 
 /* ---- the run ---- */
@@ -130,21 +113,6 @@ static void many_answered(void *ctx, const struct bulk_answer *answer)
     m->answered(m->ctx, answer);
 }
 
-static int many_complain(const struct many *m, enum mxhop_status status,
-                         const struct mxhop_error *err, uint64_t unwritten)
-{
-    if (unwritten > 0)
-        cli_complain("warning: the cache could not be written %llu times, and "
-                     "not all answers are in it",
-                     (unsigned long long)unwritten);
-    if (status != MXHOP_OK)
-        return cli_fail(err);
-    if (m->lines.error == 0)
-        return 0;
-    cli_complain("%s: %s", m->lines.name, strerror(m->lines.error));
-    return EX_IOERR;
-}
-
 int many_run(struct many *m, struct mxhop *mx)
 {
     const struct bulk b = {
@@ -167,8 +135,18 @@ int many_run(struct many *m, struct mxhop *mx)
     status = bulk_run(mx, &b, &unwritten, &err);
     m->took_ms = clock_boot_ms() - m->start_ms;
     m->signal = caught;
-    many_wipe(m);
-    return many_complain(m, status, &err, unwritten);
+    if (m->progress)
+        fputs("\r\033[K", stderr);
+    if (unwritten > 0)
+        cli_complain("warning: the cache could not be written %llu times, and "
+                     "not all answers are in it",
+                     (unsigned long long)unwritten);
+    if (status != MXHOP_OK)
+        return cli_fail(&err);
+    if (m->lines.error == 0)
+        return 0;
+    cli_complain("%s: %s", m->lines.name, strerror(m->lines.error));
+    return EX_IOERR;
 }
 
 int many_end(struct many *m, int status)

@@ -11,6 +11,7 @@
 #include "cli/ovset.h"
 #include "source/inspect.h"
 #include "util/clock.h"
+#include "util/vec.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -39,30 +40,25 @@ static int redundant_by_domain(const void *a, const void *b)
     return d != 0 ? d : strcmp(x->o->dn, y->o->dn);
 }
 
-static bool redundant_is_domain(const char *key)
+/* false: out of memory. */
+static bool redundant_collect(const struct ovset *set, struct comparing *c)
 {
-    return key[0] != '.' && key[0] != '*' && strchr(key, '@') == NULL;
-}
-
-/* v NULL: only count. */
-static size_t redundant_collect(const struct ovset *set, struct candidate *v)
-{
-    size_t n = 0;
+    size_t cap = 0;
 
     for (size_t i = 0; i < set->n; i++) {
         const struct override *o = &set->v[i];
 
-        if (!inspect_may_equal(o))
-            continue;
-        for (size_t k = 0; k < o->keys.n; k++) {
-            if (!redundant_is_domain(o->keys.v[k]))
-                continue;
-            if (v != NULL)
-                v[n] = (struct candidate){o->keys.v[k], o};
-            n++;
+        for (size_t k = 0; inspect_may_equal(o) && k < o->keys.n; k++) {
+            const char *key = o->keys.v[k];
+
+            if (key[0] == '.' || key[0] == '*' || strchr(key, '@') != NULL)
+                continue; /* no domain */
+            if (!vec_room(&c->v, c->n, &cap, sizeof(*c->v)))
+                return false;
+            c->v[c->n++] = (struct candidate){key, o};
         }
     }
-    return n;
+    return true;
 }
 
 static enum bulk_input redundant_next(void *ctx, const char **key_r)
@@ -148,19 +144,14 @@ static void redundant_compare(struct mxhop *mx, struct comparing *c)
 void cli_check_redundant(struct mxhop *mx, const struct ovset *set,
                          unsigned *findings)
 {
-    struct comparing c = {.n = redundant_collect(set, NULL),
-                          .until_ms = clock_boot_ms() + REDUNDANT_TIME_MS};
+    struct comparing c = {.until_ms = clock_boot_ms() + REDUNDANT_TIME_MS};
 
-    if (c.n == 0)
-        return;
-    c.v = calloc(c.n, sizeof(*c.v));
-    if (c.v == NULL) {
-        cli_complain("out of memory");
-        return;
+    if (!redundant_collect(set, &c)) {
+        cli_no_memory();
+    } else if (c.n > 0) {
+        qsort(c.v, c.n, sizeof(*c.v), redundant_by_domain);
+        redundant_compare(mx, &c);
+        *findings += c.findings;
     }
-    redundant_collect(set, c.v);
-    qsort(c.v, c.n, sizeof(*c.v), redundant_by_domain);
-    redundant_compare(mx, &c);
-    *findings += c.findings;
     free(c.v);
 }

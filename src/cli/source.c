@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "util/err.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,6 +64,11 @@ static enum mxhop_status source_fill(const struct conf *c,
     if (c->ldap_config[0] != '\0')
         status = ldap_postfix_read(s, c->ldap_config, err);
     return status == MXHOP_OK ? ldap_settings_complete(s, err) : status;
+}
+
+void cli_ldif(const char *file, char source_r[CLI_LDIF_MAX])
+{
+    snprintf(source_r, CLI_LDIF_MAX, "ldif:%s", file);
 }
 
 bool cli_source(const struct conf *conf, struct cli_source *s_r)

@@ -39,9 +39,6 @@ bool attributes_each(const struct override *o,
                      bool (*fn)(void *ctx, const char *name, const char *value),
                      void *ctx)
 {
-    static const char *const groups[] = {[OVERRIDE_GROUP_UNSET] = NULL,
-                                         [OVERRIDE_GROUP_SITE] = "site",
-                                         [OVERRIDE_GROUP_DOMAIN] = "domain"};
     struct giving g = {fn, ctx, true};
     char hop[HOP_TEXT_MAX], before[GENTIME_MAX], after[GENTIME_MAX];
 
@@ -56,7 +53,7 @@ bool attributes_each(const struct override *o,
     }
     attributes_give_list(&g, "mxhopExclude", &o->excludes);
     attributes_give(&g, "mxhopTransport", o->transport);
-    attributes_give(&g, "mxhopGroup", groups[o->group]);
+    attributes_give(&g, "mxhopGroup", override_group_name(o));
     attributes_give(&g, "mxhopReason", o->reason);
     attributes_give(&g, "mxhopEnabled", o->enabled ? NULL : "FALSE");
     attributes_give(&g, "mxhopNotBefore", o->not_before_s != 0 ? before : NULL);

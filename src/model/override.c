@@ -53,6 +53,13 @@ const char *override_mode_name(enum override_mode mode)
     return (unsigned)mode < OVERRIDE_MODES ? modes[mode].name : "?";
 }
 
+const char *override_group_name(const struct override *o)
+{
+    return o->group == OVERRIDE_GROUP_SITE     ? "site"
+           : o->group == OVERRIDE_GROUP_DOMAIN ? "domain"
+                                               : NULL;
+}
+
 bool override_mode_parse(const char *text, enum override_mode *mode_r)
 {
     for (unsigned i = 0; i < OVERRIDE_MODES; i++)
