@@ -14,7 +14,6 @@
 
 #include "ldap/ldap_conn.h"
 #include "ldap/ldap_error.h"
-#include "ldap/ldap_password.h"
 #include "util/clock.h"
 #include "util/err.h"
 

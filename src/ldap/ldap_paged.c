@@ -7,7 +7,7 @@
  * was left to another server.
  */
 
-#include "ldap/ldap_paged.h"
+#include "ldap/ldap_read.h"
 #include "ldap/ldap_entry.h"
 #include "ldap/ldap_error.h"
 #include "util/err.h"

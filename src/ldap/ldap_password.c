@@ -6,7 +6,7 @@
  */
 
 #include "ldap/ldap_error.h"
-#include "ldap/ldap_password.h"
+#include "ldap/ldap_settings.h"
 #include "util/err.h"
 #include "util/file.h"
 

@@ -12,7 +12,6 @@
  */
 
 #include "ldap/ldap_read.h"
-#include "ldap/ldap_paged.h"
 #include "ldap/ldap_sync.h"
 #include "util/buf.h"
 #include "util/clock.h"

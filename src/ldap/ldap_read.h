@@ -3,6 +3,7 @@
 #ifndef LDAP_LDAP_READ_H
 #define LDAP_LDAP_READ_H
 
+#include "ldap/ldap_conn.h"
 #include "ldap/stage.h"
 #include "ldap/sync_cookie.h"
 
@@ -33,5 +34,11 @@ enum mxhop_status ldap_read(const struct ldap_settings *s,
                             const struct ovtable_where *where,
                             struct stage *stage, struct ldap_reading *r,
                             struct mxhop_error *err);
+
+/* ldap_paged.c: stage all entries of the search, for servers without RFC 4533.
+   On error nothing of what was staged may be used. */
+enum mxhop_status ldap_paged_read(struct ldap_conn *c, struct stage *stage,
+                                  uint64_t deadline_ms,
+                                  struct mxhop_error *err);
 
 #endif

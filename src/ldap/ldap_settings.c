@@ -12,7 +12,6 @@
  */
 
 #include "ldap/ldap_settings.h"
-#include "ldap/ldap_password.h"
 #include "util/buf.h"
 #include "util/err.h"
 #include "util/hash.h"

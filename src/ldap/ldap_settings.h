@@ -41,6 +41,13 @@ enum mxhop_status ldap_settings_complete(struct ldap_settings *s,
 /* Wipes what is secret. */
 void ldap_settings_free(struct ldap_settings *s);
 
+/* ldap_password.c: the first line of the file, to be wiped whatever is
+   returned. Errors name the parameter and the file. */
+#define LDAP_PASSWORD_SIZE 1026 /* with one octet too many, and a NUL */
+enum mxhop_status ldap_password_read(const char *path,
+                                     char text_r[LDAP_PASSWORD_SIZE],
+                                     struct mxhop_error *err);
+
 /* Of all that decides which entries the directory shows us and what they mean
    to us: a cookie is good only for the same. */
 uint64_t ldap_settings_fingerprint(const struct ldap_settings *s);

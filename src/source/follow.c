@@ -19,7 +19,6 @@
 
 #include "source/follow.h"
 #include "source/findings.h"
-#include "ldap/ldap_paged.h"
 #include "ldap/ldap_read.h"
 #include "ldap/ldap_sync.h"
 #include "util/clock.h"
