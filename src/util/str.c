@@ -7,7 +7,6 @@
 
 #include "util/str.h"
 
-#include <stdint.h>
 #include <string.h>
 
 static char str_low(char c)
@@ -95,8 +94,7 @@ static bool str_is_control(uint32_t c)
            (c >= 0x2066 && c <= 0x2069);
 }
 
-/* Octets of the character that begins at s, 0 if it must not be printed. */
-static size_t str_printable_len(const char *s)
+size_t str_utf8(const char *s, uint32_t *code_r)
 {
     static const struct {
         unsigned char mask, lead;
@@ -121,19 +119,21 @@ static size_t str_printable_len(const char *s)
             return 0;
         c = c << 6 | ((unsigned char)s[i] & 0x3fu);
     }
-    if (c < forms[more].least || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ||
-        str_is_control(c))
+    if (c < forms[more].least || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
         return 0;
+    *code_r = c;
     return more + 1;
 }
 
 void str_printable_utf8(char *s)
 {
     while (*s != '\0') {
-        size_t n = str_printable_len(s);
+        uint32_t code;
+        size_t n = str_utf8(s, &code);
 
-        if (n == 0)
-            *s = '?';
-        s += n > 0 ? n : 1;
+        if (n == 0 || str_is_control(code))
+            *s++ = '?';
+        else
+            s += n;
     }
 }

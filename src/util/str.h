@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 void str_lower(char *s);                    /* A-Z in place */
 bool str_ieq(const char *a, const char *b); /* ASCII, ignoring case */
@@ -31,5 +32,9 @@ void str_printable(char *s);
    what is malformed, and for controls of any kind (C0, C1, line and paragraph
    separators, changes of the direction of writing). */
 void str_printable_utf8(char *s);
+
+/* The character at s, in well-formed UTF-8 (RFC 3629: the shortest form, no
+   surrogates), and its octets; 0: there is none. */
+size_t str_utf8(const char *s, uint32_t *code_r);
 
 #endif
