@@ -1,7 +1,7 @@
 /*
  * override - one administrator's entry, as plain values
  *
- * Filled by src/source from LDIF or LDAP and by src/store from the override
+ * Filled by src/ldap from LDIF or LDAP and by src/overrides from the override
  * table. An override owns everything it points to; lists hold no spare
  * elements, so that it does not matter who made them.
  */
