@@ -49,7 +49,7 @@ CORE    := handle route cache overrides table store dns conf model util
 CORE_O  := $(patsubst src/%.c,$(B)/obj/%.o,\
 	$(wildcard $(addprefix src/,$(addsuffix /*.c,$(CORE)))))
 CLI_O   := $(patsubst src/%.c,$(B)/obj/%.o,\
-	$(wildcard src/source/*.c src/cli/*.c))
+	$(wildcard src/ldap/*.c src/source/*.c src/cli/*.c))
 PLUGINS := $(patsubst plugins/%,$(B)/plugins/%-mxhop.so,\
 	$(patsubst %/,%,$(dir $(wildcard plugins/*/*.map))))
 
@@ -110,7 +110,7 @@ $(foreach p,$(patsubst $(B)/plugins/%-mxhop.so,%,$(PLUGINS)),\
 
 # One Check program a module: tests/unit/test_NAME.c. All link the whole core;
 # with UNIT_DIRS="dns model util" only those directories.
-UNIT_DIRS ?= $(CORE) source
+UNIT_DIRS ?= $(CORE) ldap source
 UNIT   := $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
 UNIT_O := $(patsubst src/%.c,$(B)/obj/%.o,\
 	$(wildcard $(addprefix src/,$(addsuffix /*.c,$(UNIT_DIRS)))))
@@ -201,7 +201,7 @@ C_FILES := $(wildcard src/*/*.[ch] include/mxhop/*.h \
 	plugins/*/*.[ch] tests/*/*.[ch] docs/man/*.c)
 SH_FILES := .ci/run tests/integration/run tests/support/deps.sh \
 	tests/support/ground tests/support/run-unit tests/support/run-fuzz tests/support/includes \
-	tests/support/coverage tests/support/schema2ldif $(wildcard contrib/demo/demo) \
+	tests/support/coverage tests/support/census tests/support/schema2ldif $(wildcard contrib/demo/demo) \
 	$(filter-out %.c %.h,$(wildcard tests/bench/*))
 
 .PHONY: lint format format-check includes man-lint coverage
@@ -225,6 +225,12 @@ format:
 
 format-check:
 	clang-format --dry-run -Werror $(C_FILES)
+
+# How much code there is: information only.
+CENSUS ?=
+.PHONY: census
+census:
+	LIBS="$(LIBS)" tests/support/census $(CENSUS)
 
 # ---- documents ------------------------------------------------------------
 

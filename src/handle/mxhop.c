@@ -11,6 +11,7 @@
  */
 
 #include "handle/handle.h"
+#include "handle/probe.h"
 #include "route/render.h"
 #include "util/clock.h"
 #include "util/err.h"
@@ -219,13 +220,19 @@ static void open_table(struct mxhop *mx)
         handle_table_state(mx, true);
 }
 
-static enum mxhop_status open_parts(struct mxhop *mx, const char *config,
+/* conf: what was read already, and is ours now; NULL: read it. */
+static enum mxhop_status open_parts(struct mxhop *mx, struct conf *conf,
+                                    const char *config,
                                     const struct mxhop_host *host,
                                     struct mxhop_error *err)
 {
     enum mxhop_status status = take_host(mx, host, err);
 
-    if (status == MXHOP_OK)
+    if (conf != NULL) {
+        mx->conf = *conf;
+        *conf = (struct conf){0};
+    }
+    if (status == MXHOP_OK && conf == NULL)
         status = conf_load(&mx->conf, config, &mx->config_fd, err);
     if (status == MXHOP_OK && fstat(mx->config_fd, &mx->config_seen) != 0)
         mx->config_seen = (struct stat){0};
@@ -258,8 +265,8 @@ static void settle(struct mxhop *mx)
     open_table(mx);
 }
 
-enum mxhop_status mxhop_open(struct mxhop **mx_r, const char *config,
-                             const struct mxhop_host *host,
+enum mxhop_status probe_open(struct mxhop **mx_r, struct conf *conf,
+                             const char *config, const struct mxhop_host *host,
                              struct mxhop_error *err)
 {
     struct mxhop_host whole = host != NULL ? *host : (struct mxhop_host){0};
@@ -275,13 +282,20 @@ enum mxhop_status mxhop_open(struct mxhop **mx_r, const char *config,
     machine_name(&whole, name);
     if (whole.own_names == NULL && name[0] != '\0')
         whole.own_names = name;
-    status = open_parts(mx, config, &whole, err);
+    status = open_parts(mx, conf, config, &whole, err);
     if (status == MXHOP_OK)
         settle(mx);
     else
         mxhop_close(&mx);
     *mx_r = mx;
     return status;
+}
+
+enum mxhop_status mxhop_open(struct mxhop **mx_r, const char *config,
+                             const struct mxhop_host *host,
+                             struct mxhop_error *err)
+{
+    return probe_open(mx_r, NULL, config, host, err);
 }
 
 void mxhop_close(struct mxhop **mx)
