@@ -1,8 +1,8 @@
 /*
  * cache - look into the shared cache, or empty it
  *
- * Everything but `flush` only reads, in short transactions, so that it can be
- * run beside a busy mail system.
+ * Everything but `flush` only reads, without a lock, so that it can be run
+ * beside a busy mail system.
  */
 
 #include "cli/cache_show.h"
@@ -92,11 +92,12 @@ static bool forget(struct cache *cache, const char *domain, bool *found_r)
     const struct timespec pause = {.tv_nsec = FLUSH_RETRY_MS * 1000000L};
     uint64_t until_ms = clock_boot_ms() + FLUSH_MS;
 
-    while (!cache_forget(cache, domain, found_r)) {
+    while (domain != NULL ? !cache_forget(cache, domain, found_r)
+                          : !cache_clear(cache)) {
         if (clock_boot_ms() >= until_ms) {
             cli_complain("the cache cannot be written: another process is "
-                         "writing, its file system is full, or a process that "
-                         "was stopped holds on to old pages; try again");
+                         "writing, or was stopped while it did, or its file "
+                         "system is full; try again");
             return false;
         }
         nanosleep(&pause, NULL);
@@ -104,17 +105,13 @@ static bool forget(struct cache *cache, const char *domain, bool *found_r)
     return true;
 }
 
-static int flush_all(struct cache *cache)
-{
-    bool found;
-
-    return forget(cache, NULL, &found) ? 0 : EXIT_DEFER;
-}
-
+/* Everything, where no domain is named. */
 static int flush(struct cache *cache, int n, char **domains)
 {
     int status = EXIT_MISSING;
 
+    if (n == 0)
+        return forget(cache, NULL, NULL) ? 0 : EXIT_DEFER;
     for (int i = 0; i < n; i++) {
         struct key key;
         bool found;
@@ -162,7 +159,7 @@ static int run(enum action action, const char *config, bool json, int n,
     else if (action == CACHE_GET)
         status = get(&c, json, n, domains);
     else
-        status = n > 0 ? flush(c.cache, n, domains) : flush_all(c.cache);
+        status = flush(c.cache, n, domains);
     mxhop_close(&mx);
     return status;
 }

@@ -210,7 +210,7 @@ enum mxhop_status bulk_run(struct mxhop *mx, const struct bulk *b,
     if (mx->resolver == NULL || b->jobs < 1 || b->jobs > BULK_JOBS_MAX)
         return err_set(err, MXHOP_ERR_ARGUMENT,
                        "bulk: no resolver, or jobs not 1 to %d", BULK_JOBS_MAX);
-    handle_check_cache(mx);
+    handle_open_cache(mx);
     r.jobs = calloc(b->jobs, sizeof(*r.jobs));
     if (r.jobs == NULL)
         return err_nomem(err);

@@ -14,7 +14,8 @@
 
 /* Whether addresses are to be asked for (again). What failed is let alone
    until its time comes, and what is stale is refreshed once in 30 s, or every
-   lookup would cost a query (RFC 9520). Before its end only a worker asks. */
+   lookup would cost a query (RFC 9520). While a host has a fresh address only a
+   worker asks: before the end of that, and for the other family. */
 static bool is_due(const struct mxhop *mx, const struct cache_entry_state *st)
 {
     return st->verdict == CACHE_MISS ||
@@ -32,8 +33,6 @@ static struct cache_entry_state get_host(const struct mxhop *mx,
     if (view != NULL)
         st = cache_get_host(view, host, mx->rules.families, clock_boot_ms(),
                             addrs);
-    if (st.verdict == CACHE_FRESH)
-        addrs->ttl_s = st.ttl_s; /* what is left of it */
     return st;
 }
 

@@ -11,8 +11,6 @@
 #include "util/clock.h"
 
 #include <stdatomic.h>
-#include <string.h>
-#include <unistd.h>
 
 #define WRITE_WAIT_MS         20    /* for another process that writes */
 #define UNWRITTEN_PATIENCE_MS 10000 /* a write that was missed is no fault */
@@ -23,18 +21,16 @@ static struct cache_view *resolver_view(const struct mxhop *mx)
     return mx->worker != NULL ? mx->worker_view : mx->view;
 }
 
-/* A failure that is too young to ask again is known too. */
-static bool host_known(void *ctx, const char *host, unsigned families,
-                       struct hostaddrs *addrs_r)
+static unsigned host_known(void *ctx, const char *host, unsigned families,
+                           struct hostaddrs *addrs_r)
 {
     const struct mxhop *mx = ctx;
-    struct cache_entry_state st = {0};
 
-    if (mx->cache != NULL)
-        st = cache_get_host(resolver_view(mx), host, families, clock_boot_ms(),
-                            addrs_r);
-    return (st.verdict == CACHE_FRESH && !st.refresh_due) ||
-           st.verdict == CACHE_FAILING;
+    if (mx->cache == NULL)
+        return 0;
+    return cache_get_host(resolver_view(mx), host, families, clock_boot_ms(),
+                          addrs_r)
+        .known;
 }
 
 static void host_learned(void *ctx, const char *host,
@@ -110,11 +106,13 @@ static void flush(struct mxhop *mx)
 {
     uint64_t never = 0;
 
-    if (cache_flush(mx->cache, WRITE_WAIT_MS))
+    if (cache_flush(mx->cache, WRITE_WAIT_MS)) {
         atomic_store(&mx->unwritten_ms, 0);
-    else
-        atomic_compare_exchange_strong(&mx->unwritten_ms, &never,
-                                       clock_boot_ms());
+        return;
+    }
+    atomic_compare_exchange_strong(&mx->unwritten_ms, &never, clock_boot_ms());
+    if (mx->cache_dir != NULL)
+        cache_place_renew(&mx->place);
 }
 
 static void store_flush(void *ctx)

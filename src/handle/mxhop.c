@@ -211,7 +211,7 @@ static enum mxhop_status open_parts(struct mxhop *mx, const char *config,
     if (status == MXHOP_OK)
         status = make_rules(mx, host, err);
     if (status == MXHOP_OK)
-        status = handle_open_cache(mx, config, err);
+        handle_find_cache(mx, config);
     if (status == MXHOP_OK)
         status = open_dns(mx, err);
     return status;
@@ -242,6 +242,7 @@ enum mxhop_status mxhop_open(struct mxhop **mx_r, const char *config,
     if (mx == NULL)
         return err_nomem(err);
     mx->config_fd = mx->table_dir_fd = -1;
+    mx->place.up_fd = mx->place.dir_fd = -1;
     mx->log = (struct log){forward_log, mx};
     machine_describe(&machine, &whole);
     status = open_parts(mx, config, &whole, err);
@@ -265,6 +266,7 @@ void mxhop_close(struct mxhop **mx)
     resolver_close(&m->resolver);
     engine_close(&m->engine);
     handle_close_cache(m);
+    cache_place_close(&m->place);
     ovtable_close(&m->table);
     networks_free(&m->rules.own_addresses);
     networks_free(&m->rules.bogus);

@@ -32,7 +32,7 @@ enum addr_state probe_host(struct mxhop *mx, const char *host)
     struct mxset alone = {.outcome = MX_HOSTS};
     struct probe p = {.done = false};
 
-    handle_check_cache(mx);
+    handle_open_cache(mx);
     if (mx->resolver == NULL || !mxset_add(&alone, host, 0))
         return ADDR_UNKNOWN;
     if (resolver_start_domain(mx->resolver, host, &alone, deadline_ms, probed,
@@ -51,7 +51,7 @@ const struct conf *probe_conf(const struct mxhop *mx)
 
 bool probe_shared_cache(struct mxhop *mx, struct probe_cache *c_r)
 {
-    handle_check_cache(mx);
+    handle_open_cache(mx);
     *c_r = (struct probe_cache){.dir = mx->cache_dir,
                                 .cache = mx->cache,
                                 .view = mx->view,
