@@ -214,8 +214,8 @@ enum records_status reply_addrs(const uint8_t *msg, size_t len,
         return status;
     if (status != RECORDS_PARTIAL)
         set_family(addrs, family, status, &got, sink->n);
-    if (a.ttl_s < addrs->ttl_s)
-        addrs->ttl_s = a.ttl_s;
+    if (a.ttl_s < addrs->ttl_s[family])
+        addrs->ttl_s[family] = a.ttl_s;
     addrs->secure = addrs->secure && a.secure;
     wire_name_print(&a.last, last);
     return status;

@@ -59,8 +59,9 @@ void hosts_deliver(const struct waiter *w, const struct hostaddrs *found)
     for (unsigned f = 0; f < FAMILIES; f++)
         if ((r->families & FAMILY_BIT(f)) != 0)
             keep_family(a, &old, f);
-    if (a->ttl_s == UINT32_MAX) /* not one answer */
-        a->ttl_s = 0;
+    for (unsigned f = 0; f < FAMILIES; f++)
+        if (a->ttl_s[f] == UINT32_MAX) /* not one answer */
+            a->ttl_s[f] = 0;
 }
 
 static void deliver_failure(const struct waiter *w)
@@ -76,32 +77,39 @@ static const char *waiter_host(const struct waiter *w)
                                 : w->task->set.mx[w->index].host;
 }
 
-/* Without asking: not a host name, or known to the owner. A task for a host
-   is there to ask again. */
-static bool deliver_known(const struct waiter *w)
+/* Without asking: not a host name, or known to the owner. false: but for the
+   families in *known_r, whose addresses are in *known, it is not known. */
+static bool deliver_known(const struct waiter *w, unsigned *known_r,
+                          struct hostaddrs *known)
 {
     const struct task *t = w->task;
     const struct resolver *r = t->resolver;
     const char *host = waiter_host(w);
     char normal[NAME_MAX_TEXT + 1];
-    struct hostaddrs known;
 
     if (name_normalise(host, normal) != NULL || strcmp(host, normal) != 0) {
-        known = all_families(r, ADDR_NONE);
-        known.ttl_s = t->set.ttl_s;
-        known.secure = t->set.secure;
-    } else if (w->index == NO_INDEX ||
-               !r->owner.host_known(r->owner.ctx, host, r->families, &known)) {
-        return false;
+        *known = all_families(r, ADDR_NONE);
+        *known_r = r->families;
+        for (unsigned f = 0; f < FAMILIES; f++)
+            known->ttl_s[f] = t->set.ttl_s;
+        known->secure = t->set.secure;
+    } else {
+        *known_r = r->owner.host_known(r->owner.ctx, host, r->families, known);
     }
-    hosts_deliver(w, &known);
+    if (*known_r != r->families)
+        return false;
+    hosts_deliver(w, known);
     return true;
 }
 
 /* Deliver, or see to it that a lookup does. */
 static void attach(struct waiter *w)
 {
-    if (!deliver_known(w) && !lookup_join(w, waiter_host(w)))
+    struct hostaddrs known;
+    unsigned families;
+
+    if (!deliver_known(w, &families, &known) &&
+        !lookup_join(w, waiter_host(w), families, &known))
         deliver_failure(w);
 }
 
@@ -134,8 +142,10 @@ static void fail_all(struct task *t, const uint16_t *index, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         struct waiter w = {.task = t, .index = index[i]};
+        struct hostaddrs known;
+        unsigned families;
 
-        if (index[i] < t->set.n_mx && !deliver_known(&w))
+        if (index[i] < t->set.n_mx && !deliver_known(&w, &families, &known))
             deliver_failure(&w);
     }
 }
@@ -171,8 +181,10 @@ void hosts_expire(struct task *t)
 {
     for (size_t i = 0; i < t->n_waiters; i++) {
         struct waiter *w = &t->waiters[i];
+        struct hostaddrs known;
+        unsigned families;
 
-        if (i >= t->next && !deliver_known(w))
+        if (i >= t->next && !deliver_known(w, &families, &known))
             deliver_failure(w);
         if (w->lookup == NULL)
             continue;

@@ -36,6 +36,7 @@ struct lookup {
     struct resolver *resolver;
     struct task *starter; /* whose share of queries it uses, or NULL */
     unsigned pending;     /* queries in flight */
+    unsigned known;       /* families that are not asked for */
     uint64_t start_ms;
     uint64_t deadline_ms;   /* the latest of all that want it */
     struct hostaddrs addrs; /* a family cut short stays ADDR_UNKNOWN */
@@ -107,8 +108,9 @@ void hosts_pump(struct task *t);
 void hosts_deliver(const struct waiter *w, const struct hostaddrs *found);
 
 /* resolve_lookup.c: see to it that hosts_deliver() is called for w; false:
-   nothing can be asked. */
-bool lookup_join(struct waiter *w, const char *host);
+   nothing can be asked. families: what *known has already. */
+bool lookup_join(struct waiter *w, const char *host, unsigned families,
+                 const struct hostaddrs *known);
 void lookup_leave(struct waiter *w);
 /* The same, of a task whose time is over: if nobody else wants the answer, its
    questions end, too. */

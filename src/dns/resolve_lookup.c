@@ -1,11 +1,12 @@
 /*
  * resolve_lookup - the questions for the addresses of one host
  *
- * A lookup asks for all families at once and exists once however many tasks
- * want it: many domains share few hosts. Its queries count for the task that
- * started it. What joins a lookup may have a later deadline than what started
- * it: it is asked again for then. A lookup lives until its queries are over,
- * which end when the time of all who wanted it is over.
+ * A lookup asks at once for all families that its owner does not know, and
+ * exists once however many tasks want it: many domains share few hosts. Its
+ * queries count for the task that started it. What joins a lookup may have a
+ * later deadline than what started it: it is asked again for then. A lookup
+ * lives until its queries are over, which end when the time of all who wanted
+ * it is over.
  *
  * The owner learns only what DNS said: a family that was cut short, for which
  * no query could be sent or no server is to be reached, is ADDR_UNKNOWN, and a
@@ -57,7 +58,9 @@ static void ask_family(struct ask *ask, const char *name)
         l->starter->in_flight++;
 }
 
-static struct lookup *lookup_new(struct task *t, const char *host)
+static struct lookup *lookup_new(struct task *t, const char *host,
+                                 unsigned families,
+                                 const struct hostaddrs *known)
 {
     struct resolver *r = t->resolver;
     size_t size = strlen(host) + 1;
@@ -70,12 +73,19 @@ static struct lookup *lookup_new(struct task *t, const char *host)
     l->starter = t;
     l->start_ms = clock_boot_ms();
     l->deadline_ms = t->deadline_ms;
-    l->addrs.ttl_s = UINT32_MAX;
-    l->addrs.secure = engine_trusts_ad(r->engine);
+    l->known = families;
+    if (families != 0)
+        l->addrs = *known;
+    else
+        l->addrs.secure = engine_trusts_ad(r->engine);
     for (unsigned f = 0; f < FAMILIES; f++) {
         l->ask[f] = (struct ask){.lookup = l, .family = f};
-        if ((r->families & FAMILY_BIT(f)) != 0)
-            ask_family(&l->ask[f], host);
+        if ((r->families & ~families & FAMILY_BIT(f)) == 0)
+            continue;
+        l->addrs.state[f] = ADDR_UNKNOWN;
+        l->addrs.n[f] = 0;
+        l->addrs.ttl_s[f] = UINT32_MAX;
+        ask_family(&l->ask[f], host);
     }
     if (l->pending == 0) {
         free(l);
@@ -85,13 +95,14 @@ static struct lookup *lookup_new(struct task *t, const char *host)
     return l;
 }
 
-bool lookup_join(struct waiter *w, const char *host)
+bool lookup_join(struct waiter *w, const char *host, unsigned families,
+                 const struct hostaddrs *known)
 {
     struct task *t = w->task;
     struct lookup *l = lookup_find(t->resolver, host);
 
     if (l == NULL)
-        l = lookup_new(t, host);
+        l = lookup_new(t, host, families, known);
     if (l == NULL)
         return false;
     if (l->deadline_ms < t->deadline_ms)
@@ -128,16 +139,20 @@ void lookup_abandon(struct waiter *w)
 static void tell_owner(const struct lookup *l)
 {
     const struct resolver_owner *owner = &l->resolver->owner;
+    struct hostaddrs a = l->addrs;
+    bool learnt = false;
 
-    for (unsigned f = 0; f < FAMILIES; f++)
-        if (l->addrs.state[f] != ADDR_UNKNOWN) {
-            struct hostaddrs a = l->addrs;
-
-            if (a.ttl_s == UINT32_MAX)
-                a.ttl_s = 0;
-            owner->host_learned(owner->ctx, l->host, &a);
-            return;
+    for (unsigned f = 0; f < FAMILIES; f++) {
+        if ((l->known & FAMILY_BIT(f)) != 0) {
+            a.state[f] = ADDR_UNKNOWN;
+            a.n[f] = 0;
         }
+        if (a.ttl_s[f] == UINT32_MAX)
+            a.ttl_s[f] = 0;
+        learnt = learnt || a.state[f] != ADDR_UNKNOWN;
+    }
+    if (learnt)
+        owner->host_learned(owner->ctx, l->host, &a);
 }
 
 static void lookup_end(struct lookup *l)

@@ -15,8 +15,8 @@
 
 #include "util/clock.h"
 
-static bool host_known(void *ctx, const char *host, unsigned families,
-                       struct hostaddrs *addrs_r)
+static unsigned host_known(void *ctx, const char *host, unsigned families,
+                           struct hostaddrs *addrs_r)
 {
     const struct worker *w = ctx;
     const struct resolver_owner *owner = &w->options.owner;
