@@ -142,7 +142,7 @@ static bool cache_fill_answer(struct cache_view *v,
 
     if (!cache_key_make(&k, CACHE_SITE, &f->site, sizeof(f->site)) ||
         !live_get(v->live, k.text, k.len, &value) ||
-        site_decode(value.data, value.len, set) != CODEC_OK)
+        site_record_decode(value.data, value.len, set) != CODEC_OK)
         return false;
     set->ttl_s = f->ttl_s;
     if ((set->outcome == MX_HOSTS) == ((f->flags & DOMAIN_HOSTS) != 0))

@@ -80,9 +80,10 @@ struct cache_entry_state cache_get_domain(struct cache_view *v,
                                           const char *domain, uint64_t now_ms,
                                           struct mxset *set_r);
 /* The same for a host's addresses. Each family has an end of its own: a host
-   with a fresh address in one of those in the mask is fresh, whatever is known
-   of the others, for as long as that holds; they are then due to be refreshed.
-   Else a miss if one is a miss, else stale, else failing, else fresh. A failed
+   with a fresh address in one of those in the mask is fresh for as long as that
+   holds, one with a stale address stale, whatever is known of the other family,
+   which is then due to be refreshed. Without an address it is a miss if one
+   family is a miss, else stale, else failing, else fresh. A failed
    family keeps a stale answer of the family. *addrs_r is always filled with
    what is known; ttl_s is what is left, or until the next attempt. */
 struct cache_entry_state cache_get_host(struct cache_view *v, const char *host,

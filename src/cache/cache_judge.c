@@ -241,8 +241,7 @@ struct cache_entry_state judge_host(const struct cache_policy *p,
 {
     struct cache_entry_state sum = {.verdict = CACHE_FRESH,
                                     .ttl_s = UINT32_MAX};
-    uint32_t usable_s = 0; /* the addresses that are fresh are so for */
-    bool usable = false;
+    struct cache_entry_state usable = {.verdict = CACHE_MISS};
 
     memset(addrs_r, 0, sizeof(*addrs_r));
     addrs_r->secure = families != 0;
@@ -275,15 +274,16 @@ struct cache_entry_state judge_host(const struct cache_policy *p,
             sum.ttl_s = one.ttl_s;
         if (one.stale_s > sum.stale_s)
             sum.stale_s = one.stale_s;
-        if (one.verdict == CACHE_FRESH && h->state == ADDR_SOME) {
-            usable_s = usable && usable_s < one.ttl_s ? usable_s : one.ttl_s;
-            usable = true;
-        }
+        if (addrs_r->state[f] == ADDR_SOME && usable.verdict != CACHE_FRESH)
+            usable = one;
+        else if (addrs_r->state[f] == ADDR_SOME && one.verdict == CACHE_FRESH &&
+                 one.ttl_s < usable.ttl_s)
+            usable.ttl_s = one.ttl_s;
     }
-    if (usable) {
-        sum.verdict = CACHE_FRESH;
-        sum.ttl_s = usable_s;
-        sum.stale_s = 0;
+    if (usable.verdict != CACHE_MISS) {
+        sum.verdict = usable.verdict;
+        sum.ttl_s = usable.ttl_s;
+        sum.stale_s = usable.stale_s;
     } else if (sum.verdict == CACHE_MISS) {
         sum.refresh_due = false;
     }

@@ -190,7 +190,7 @@ static bool forget_domain(struct live *t, const struct cache_key *k)
         cache_key_make(&other, CACHE_SITE, &d.f.site, sizeof(d.f.site)) &&
         live_find(t, other.text, other.len, &value))
         buf_add(&set, value.data, value.len);
-    while (site_next(set.data, set.len, &at, &host))
+    while (site_record_next(set.data, set.len, &at, &host))
         if (cache_key_make(&other, CACHE_HOST, host.at, host.len))
             live_del(t, other.text, other.len);
     live_del(t, k->text, k->len);

@@ -105,7 +105,7 @@ void cache_put_domain(struct cache *c, const char *domain, uint64_t now_ms,
         const char *why = set->failure != NULL ? set->failure : "";
 
         put_off(c, &p, domain, why, strnlen(why, RECORD_FAILURE_MAX));
-    } else if (site_encode(&site, set, LIVE_VALUE_MAX)) {
+    } else if (site_record_encode(&site, set, LIVE_VALUE_MAX)) {
         p.op = PENDING_ANSWER;
         p.outcome = set->outcome;
         p.ttl_s =
@@ -176,7 +176,7 @@ void cache_put_route(struct cache *c, const char *domain,
     struct pending p = {.op = PENDING_ROUTE};
     struct buf b = {0};
 
-    if (site_encode(&b, set, LIVE_VALUE_MAX)) {
+    if (site_record_encode(&b, set, LIVE_VALUE_MAX)) {
         p.set_len = b.len;
         put_off_route(c, &p, domain, &b, route);
     }

@@ -126,7 +126,8 @@ static void raise_hosts(struct writer *w, const void *set, size_t len)
     struct chars host;
     size_t at = 0;
 
-    for (int i = 0; i < TOUCH_HOSTS && site_next(set, len, &at, &host); i++)
+    for (int i = 0; i < TOUCH_HOSTS && site_record_next(set, len, &at, &host);
+         i++)
         raise_worth(w, CACHE_HOST, host.at, host.len);
 }
 

@@ -155,7 +155,7 @@ static int site_order(const void *a, const void *b)
     return strcmp(x->host, y->host);
 }
 
-bool site_encode(struct buf *b, const struct mxset *set, size_t max)
+bool site_record_encode(struct buf *b, const struct mxset *set, size_t max)
 {
     const struct mx **order;
     size_t n;
@@ -202,7 +202,8 @@ static struct chars site_exchange(struct dec *d, uint16_t *preference_r)
     return (struct chars){0};
 }
 
-bool site_next(const void *bytes, size_t len, size_t *at, struct chars *host_r)
+bool site_record_next(const void *bytes, size_t len, size_t *at,
+                      struct chars *host_r)
 {
     uint16_t preference;
     struct dec d;
@@ -217,8 +218,8 @@ bool site_next(const void *bytes, size_t len, size_t *at, struct chars *host_r)
     return d.status == CODEC_OK;
 }
 
-enum codec_status site_decode(const void *bytes, size_t len,
-                              struct mxset *set_r)
+enum codec_status site_record_decode(const void *bytes, size_t len,
+                                     struct mxset *set_r)
 {
     struct dec d;
     unsigned flags;

@@ -107,11 +107,12 @@ bool host_record_decode(const void *bytes, size_t len, struct host_record *r_r);
    that day: outcome and flags, exchanges by preference and name, at most
    RECORD_EXCHANGES_MAX of them and `max` octets. ttl_s and failure are not part
    of it. false: out of memory, or a set that contradicts itself. */
-bool site_encode(struct buf *b, const struct mxset *set, size_t max);
+bool site_record_encode(struct buf *b, const struct mxset *set, size_t max);
 /* On anything but CODEC_OK *set_r is empty. */
-enum codec_status site_decode(const void *bytes, size_t len,
-                              struct mxset *set_r);
+enum codec_status site_record_decode(const void *bytes, size_t len,
+                                     struct mxset *set_r);
 /* Its exchanges, one after the other: start with at = 0. false: no more. */
-bool site_next(const void *bytes, size_t len, size_t *at, struct chars *host_r);
+bool site_record_next(const void *bytes, size_t len, size_t *at,
+                      struct chars *host_r);
 
 #endif
