@@ -22,8 +22,8 @@
 #include "dns/breaker.h"
 #include "handle/probe.h"
 #include "source/compile.h"
+#include "cache/cache_file.h"
 #include "cache/cache.h"
-#include "store/kv.h"
 #include "support/failmalloc.h"
 #include "support/minidns.h"
 
@@ -545,7 +545,7 @@ static struct timespec changed_at(void)
     char path[128];
     struct stat st;
 
-    snprintf(path, sizeof(path), "%s/cache/cache.mdb", dir);
+    snprintf(path, sizeof(path), "%s/cache/" CACHE_FILE, dir);
     ck_assert_int_eq(stat(path, &st), 0);
     return st.st_mtim;
 }
@@ -580,28 +580,33 @@ static void report_open_server(const char *owner, uint64_t ago_ms)
 {
     struct passwd *pw = getpwnam(owner);
     char path[128];
-    struct kv_lmdb_options o = {
-        .dir = path, .size_bytes = 64 << 20, .rank = cache_rank};
     struct cache_policy policy = {0};
     struct cache_server s = {.state = BREAKER_OPEN, .opened = 1};
+    struct cache_place place;
     struct mxhop_error err;
     struct cache *cache;
-    const char *note;
-    struct kv *kv;
+    const char *warning;
+    struct live *live;
 
     ck_assert_ptr_nonnull(pw);
     ck_assert_int_eq(chmod(dir, 0755), 0);
-    o.uid = pw->pw_uid;
-    o.gid = pw->pw_gid;
     snprintf(path, sizeof(path), "%s/cache", dir);
     snprintf(s.address, sizeof(s.address), "127.0.0.1:%u",
              ntohs(dns.addr.sin_port));
     s.reported_ms = clock_boot_ms() - ago_ms;
-    ck_assert_int_eq(kv_lmdb_open(&kv, &o, &note, &err), MXHOP_OK);
-    ck_assert_int_eq(cache_open(&cache, kv, &policy, &err), MXHOP_OK);
+    ck_assert_int_eq(
+        cache_place_find(&place, path, pw->pw_uid, pw->pw_gid, &err), MXHOP_OK);
+    ck_assert_int_eq(seteuid(pw->pw_uid), 0);
+    ck_assert_msg(cache_place_open(&place, 64 << 20, &live, &warning, &err) ==
+                      MXHOP_OK,
+                  "%s", err.text);
+    ck_assert_int_eq(cache_open(&cache, live, &policy, &err), MXHOP_OK);
     cache_put_server(cache, &s);
     ck_assert(cache_flush(cache, 1000));
     cache_close(&cache);
+    cache_place_close(&place);
+    if (getuid() == 0)
+        ck_assert_int_eq(seteuid(0), 0);
 }
 
 /* Not even while it opens the handle: what it reads later is its own. */
@@ -670,7 +675,7 @@ static pid_t hold_the_cache(int *until)
     char path[128], byte;
     pid_t pid;
 
-    snprintf(path, sizeof(path), "%s/cache/cache.state", dir);
+    snprintf(path, sizeof(path), "%s/cache/" CACHE_FILE ".lock", dir);
     ck_assert_int_eq(pipe(ends), 0);
     pid = fork();
     ck_assert_int_ge(pid, 0);
