@@ -77,8 +77,10 @@ static const char *waiter_host(const struct waiter *w)
                                 : w->task->set.mx[w->index].host;
 }
 
-/* Without asking: not a host name, or known to the owner. false: but for the
-   families in *known_r, whose addresses are in *known, it is not known. */
+/* Without asking: not a host name, or known to the owner. A family that is not
+   known is no reason to wait for it where another has an address: whoever has
+   the set asks again, for the cache. false: but for the families in *known_r,
+   whose addresses are in *known, it is not known. */
 static bool deliver_known(const struct waiter *w, unsigned *known_r,
                           struct hostaddrs *known)
 {
@@ -96,7 +98,9 @@ static bool deliver_known(const struct waiter *w, unsigned *known_r,
     } else {
         *known_r = r->owner.host_known(r->owner.ctx, host, r->families, known);
     }
-    if (*known_r != r->families)
+    if (*known_r != r->families &&
+        (t->known || t->is_host ||
+         hostaddrs_state(known, *known_r) != ADDR_SOME))
         return false;
     hosts_deliver(w, known);
     return true;

@@ -463,17 +463,29 @@ START_TEST(test_shared_host)
 }
 END_TEST
 
-/* Only what is not known is asked for and told; the result has both. */
+/* Only what is not known is asked for and told, the result has both; and
+   nothing where an address is known, unless the set was given: that is to ask
+   again. */
 START_TEST(test_one_family_known)
 {
+    struct mxset known = {.ttl_s = 9};
+
     fx.known_host = "mx1.example";
     fx.known_families = FAMILY_BIT(FAMILY_V4);
     start("also.example", NULL, DEADLINE_MS);
     run_tasks();
     ck_assert_str_eq(fx.result.data,
-                     "hosts ttl=300 10 mx1.example=198.51.100.1,2001:db8::1\n");
-    ck_assert_ptr_nonnull(
-        strstr(fx.told.data, "[mx1.example ttl=80 ?,2001:db8::1]"));
+                     "hosts ttl=300 10 mx1.example=198.51.100.1,none\n");
+    ck_assert_uint_eq(minidns_count(&fx.dns, NULL), 1);
+
+    forget();
+    ck_assert(mxset_add(&known, "mx1.example", 10));
+    start("also.example", &known, DEADLINE_MS);
+    run_tasks();
+    ck_assert_str_eq(fx.result.data,
+                     "hosts ttl=9 10 mx1.example=198.51.100.1,2001:db8::1\n");
+    ck_assert_str_eq(fx.told.data, "[mx1.example ttl=80 ?,2001:db8::1]");
+    mxset_free(&known);
     ck_assert_uint_eq(minidns_count(&fx.dns, "mx1.example 28"), 1);
     ck_assert_uint_eq(minidns_count(&fx.dns, "mx1.example 1"), 0);
 
