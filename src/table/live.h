@@ -21,9 +21,10 @@
 struct live;
 struct live_view;
 
-#define LIVE_KEY_MAX   320   /* octets of a key; 1 at least */
-#define LIVE_VALUE_MAX 32768 /* octets of a value; what is longer than about
-                                half a bucket is kept in pieces */
+#define LIVE_KEY_MAX 320 /* octets of a key; 1 at least */
+#define LIVE_VALUE_MAX                                    \
+    32768 /* octets of a value; what is longer than about \
+             half a bucket is kept in pieces */
 
 /*
  * How much a record is worth keeping. Room for a new one is made inside its
