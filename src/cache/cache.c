@@ -195,8 +195,8 @@ struct cache_entry_state cache_get_host(struct cache_view *v, const char *host,
 
 /* ---- finished answers ---- */
 
-static bool route_holds(const struct route_record *r, uint64_t made_of,
-                        uint64_t now_ms, int64_t now_s)
+static bool cache_route_holds(const struct route_record *r, uint64_t made_of,
+                              uint64_t now_ms, int64_t now_s)
 {
     return r->f.made_of == made_of && r->f.expires_ms > now_ms &&
            r->f.from_s <= now_s && now_s < r->f.until_s;
@@ -214,7 +214,7 @@ bool cache_get_route(struct cache_view *v, const char *domain, uint64_t made_of,
     if (!cache_get(v, CACHE_DOMAIN, domain, &value) ||
         !cache_accept_domain(&value, now_ms, &r) ||
         (r.f.flags & DOMAIN_ROUTE) == 0 ||
-        !route_holds(&r.route, made_of, now_ms, now_s))
+        !cache_route_holds(&r.route, made_of, now_ms, now_s))
         return false;
     state = judge_domain(&v->cache->policy, &r.f, value.worth, now_ms);
     if (state.verdict != CACHE_FRESH)
@@ -236,7 +236,7 @@ bool cache_get_overridden(struct cache_view *v, const char *key,
     buf_reset(text);
     if (!cache_get(v, CACHE_OVERRIDDEN, key, &value) ||
         !route_record_decode(value.data, value.len, &r) ||
-        !route_holds(&r, made_of, now_ms, now_s))
+        !cache_route_holds(&r, made_of, now_ms, now_s))
         return false;
     *route_r = (struct cached_route){.has_text = r.f.has_text};
     buf_add(text, r.text.at, r.text.len);

@@ -110,6 +110,11 @@ bool cache_accept_server(const struct live_value *value, const char *address,
 
 /* ---- arithmetic: cache_judge.c ---- */
 
+static inline uint64_t cache_later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 /* Whether the times of a record fit together and are not from the future. */
 bool judge_domain_plausible(const struct domain_fixed *f, uint64_t now_ms);
 bool judge_host_plausible(const struct host_fixed *f, uint64_t now_ms);

@@ -10,15 +10,16 @@
 
 #include <string.h>
 
-static bool record_plausible(uint64_t written_ms, uint64_t refresh_ms,
-                             uint64_t now_ms)
+static bool judge_record_plausible(uint64_t written_ms, uint64_t refresh_ms,
+                                   uint64_t now_ms)
 {
     return written_ms <= now_ms + CACHE_CLOCK_SLACK_MS &&
            (refresh_ms == 0 ||
             refresh_ms <= written_ms + CACHE_STALE_REFRESH_S * 1000);
 }
 
-static bool failure_plausible(const struct failure_note *f, uint64_t written_ms)
+static bool judge_failure_plausible(const struct failure_note *f,
+                                    uint64_t written_ms)
 {
     return f->count == 0 ||
            f->retry_ms <= written_ms + CACHE_FAILURE_MAX_S * 1000;
@@ -26,19 +27,19 @@ static bool failure_plausible(const struct failure_note *f, uint64_t written_ms)
 
 bool judge_domain_plausible(const struct domain_fixed *f, uint64_t now_ms)
 {
-    return record_plausible(f->written_ms, f->refresh_ms, now_ms) &&
-           failure_plausible(&f->failure, f->written_ms) &&
+    return judge_record_plausible(f->written_ms, f->refresh_ms, now_ms) &&
+           judge_failure_plausible(&f->failure, f->written_ms) &&
            ((f->flags & DOMAIN_ANSWER) == 0 || f->stored_ms <= f->written_ms);
 }
 
 bool judge_host_plausible(const struct host_fixed *f, uint64_t now_ms)
 {
-    if (!record_plausible(f->written_ms, f->refresh_ms, now_ms))
+    if (!judge_record_plausible(f->written_ms, f->refresh_ms, now_ms))
         return false;
     for (int i = 0; i < FAMILIES; i++) {
         const struct host_family *h = &f->family[i];
 
-        if (!failure_plausible(&h->failure, f->written_ms) ||
+        if (!judge_failure_plausible(&h->failure, f->written_ms) ||
             (h->state != ADDR_UNKNOWN && h->stored_ms > f->written_ms))
             return false;
     }
@@ -57,7 +58,7 @@ uint32_t judge_clamp_ttl_s(const struct cache_policy *p, uint32_t ttl_s,
     return ttl_s < max_s ? ttl_s : max_s;
 }
 
-static uint32_t stale_limit_s(const struct cache_policy *p, bool negative)
+static uint32_t judge_stale_limit_s(const struct cache_policy *p, bool negative)
 {
     if (negative && p->negative_ttl_max_s < p->stale_max_s)
         return p->negative_ttl_max_s;
@@ -80,14 +81,9 @@ void judge_note_failure(struct failure_note *f, uint64_t now_ms)
 }
 
 /* Rounded up, 0 if t_ms is not in the future. */
-static uint32_t seconds_until(uint64_t t_ms, uint64_t now_ms)
+static uint32_t judge_seconds_until(uint64_t t_ms, uint64_t now_ms)
 {
     return t_ms > now_ms ? (uint32_t)((t_ms - now_ms + 999) / 1000) : 0;
-}
-
-static uint64_t later(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
 }
 
 struct timing {
@@ -99,11 +95,11 @@ struct timing {
 };
 
 /* *known_r: there is no need to ask, or no use yet, whoever else was asked. */
-static struct cache_entry_state timing_judge(const struct timing *t,
+static struct cache_entry_state judge_timing(const struct timing *t,
                                              uint64_t now_ms, bool *known_r)
 {
     uint64_t retry_ms = t->failure->count > 0 ? t->failure->retry_ms : 0;
-    uint64_t due_ms = later(retry_ms, t->refresh_ms);
+    uint64_t due_ms = cache_later(retry_ms, t->refresh_ms);
     uint64_t ttl_ms = (uint64_t)t->ttl_s * 1000;
     uint64_t expires_ms = t->stored_ms + ttl_ms;
     struct cache_entry_state s = {.failed_before = t->failure->count > 0};
@@ -121,10 +117,10 @@ static struct cache_entry_state timing_judge(const struct timing *t,
         s.verdict = CACHE_STALE;
         s.stale_s = (uint32_t)((now_ms - expires_ms) / 1000);
         s.refresh_due = now_ms >= due_ms;
-        s.ttl_s = seconds_until(due_ms, now_ms);
+        s.ttl_s = judge_seconds_until(due_ms, now_ms);
     } else if (now_ms < retry_ms) {
         s.verdict = CACHE_FAILING;
-        s.ttl_s = seconds_until(retry_ms, now_ms);
+        s.ttl_s = judge_seconds_until(retry_ms, now_ms);
     }
     *known_r = !near_end || now_ms < retry_ms;
     return s;
@@ -144,7 +140,7 @@ struct cache_entry_state judge_domain(const struct cache_policy *p,
                        f->refresh_ms,
                        &f->failure};
     bool known;
-    struct cache_entry_state s = timing_judge(&t, now_ms, &known);
+    struct cache_entry_state s = judge_timing(&t, now_ms, &known);
 
     s.once = worth == LIVE_ONCE &&
              (s.verdict == CACHE_FRESH || s.verdict == CACHE_STALE);
@@ -154,13 +150,13 @@ struct cache_entry_state judge_domain(const struct cache_policy *p,
 }
 
 /* In seconds, for the table: rounded up. */
-static uint32_t dead_s(uint64_t t_ms)
+static uint32_t judge_dead_s(uint64_t t_ms)
 {
     return t_ms / 1000 < UINT32_MAX ? (uint32_t)(t_ms / 1000) + 1 : UINT32_MAX;
 }
 
 /* How often something failed is remembered beyond the next attempt. */
-static uint64_t failure_dead_ms(const struct failure_note *f)
+static uint64_t judge_failure_dead_ms(const struct failure_note *f)
 {
     return f->count > 0 ? f->retry_ms + 2000 * CACHE_FAILURE_MAX_S : 0;
 }
@@ -168,14 +164,15 @@ static uint64_t failure_dead_ms(const struct failure_note *f)
 uint32_t judge_domain_dead_s(const struct cache_policy *p,
                              const struct domain_fixed *f)
 {
-    uint64_t dead_ms = later(failure_dead_ms(&f->failure), f->refresh_ms);
+    uint64_t dead_ms =
+        cache_later(judge_failure_dead_ms(&f->failure), f->refresh_ms);
     uint64_t use_s = f->ttl_s;
 
     if ((f->flags & DOMAIN_HOSTS) != 0)
         use_s += p->stale_max_s;
     if ((f->flags & DOMAIN_ANSWER) != 0)
-        dead_ms = later(dead_ms, f->stored_ms + use_s * 1000);
-    return dead_s(dead_ms);
+        dead_ms = cache_later(dead_ms, f->stored_ms + use_s * 1000);
+    return judge_dead_s(dead_ms);
 }
 
 uint32_t judge_host_dead_s(const struct cache_policy *p,
@@ -186,24 +183,25 @@ uint32_t judge_host_dead_s(const struct cache_policy *p,
     for (int i = 0; i < FAMILIES; i++) {
         const struct host_family *h = &f->family[i];
         uint64_t use_s =
-            (uint64_t)h->ttl_s + stale_limit_s(p, h->state == ADDR_NONE);
+            (uint64_t)h->ttl_s + judge_stale_limit_s(p, h->state == ADDR_NONE);
 
-        dead_ms = later(dead_ms, failure_dead_ms(&h->failure));
+        dead_ms = cache_later(dead_ms, judge_failure_dead_ms(&h->failure));
         if (h->state != ADDR_UNKNOWN)
-            dead_ms = later(dead_ms, h->stored_ms + use_s * 1000);
+            dead_ms = cache_later(dead_ms, h->stored_ms + use_s * 1000);
     }
-    return dead_s(dead_ms);
+    return judge_dead_s(dead_ms);
 }
 
 uint32_t judge_route_dead_s(const struct route_fixed *f)
 {
-    return dead_s(f->expires_ms);
+    return judge_dead_s(f->expires_ms);
 }
 
 /* ---- hosts ---- */
 
-static void family_fill(const struct host_record *r, int f,
-                        const struct cache_entry_state *st, struct hostaddrs *a)
+static void judge_fill_family(const struct host_record *r, int f,
+                              const struct cache_entry_state *st,
+                              struct hostaddrs *a)
 {
     const struct host_family *h = &r->f.family[f];
 
@@ -223,8 +221,7 @@ static void family_fill(const struct host_record *r, int f,
 }
 
 /* Of two families: a miss tells most, then what can be refreshed. */
-static enum cache_verdict join_verdict(enum cache_verdict a,
-                                       enum cache_verdict b)
+static enum cache_verdict judge_join(enum cache_verdict a, enum cache_verdict b)
 {
     static const int telling[] = {[CACHE_MISS] = 3,
                                   [CACHE_STALE] = 2,
@@ -252,7 +249,7 @@ struct cache_entry_state judge_host(const struct cache_policy *p,
         struct timing t = {h->state != ADDR_UNKNOWN,
                            h->stored_ms,
                            h->ttl_s,
-                           stale_limit_s(p, h->state == ADDR_NONE),
+                           judge_stale_limit_s(p, h->state == ADDR_NONE),
                            p->prefetch_percent,
                            r->f.refresh_ms,
                            &h->failure};
@@ -261,11 +258,11 @@ struct cache_entry_state judge_host(const struct cache_policy *p,
 
         if ((families & FAMILY_BIT(f)) == 0)
             continue;
-        one = timing_judge(&t, now_ms, &known);
-        family_fill(r, f, &one, addrs_r);
+        one = judge_timing(&t, now_ms, &known);
+        judge_fill_family(r, f, &one, addrs_r);
         if (known)
             sum.known |= FAMILY_BIT(f);
-        sum.verdict = join_verdict(sum.verdict, one.verdict);
+        sum.verdict = judge_join(sum.verdict, one.verdict);
         sum.failed_before = sum.failed_before || one.failed_before;
         sum.refresh_due =
             sum.refresh_due || one.refresh_due ||
@@ -299,8 +296,10 @@ bool judge_has_address(const struct host_fixed *f)
 }
 
 /* Nothing was learnt where addresses and state contradict each other. */
-static void family_update(const struct cache_policy *p, struct host_family *h,
-                          const struct hostaddrs *addrs, int f, uint64_t now_ms)
+static void judge_update_family(const struct cache_policy *p,
+                                struct host_family *h,
+                                const struct hostaddrs *addrs, int f,
+                                uint64_t now_ms)
 {
     uint8_t state = addrs->state[f];
     bool negative = state == ADDR_NONE;
@@ -321,10 +320,10 @@ static void family_update(const struct cache_policy *p, struct host_family *h,
 void judge_update_host(const struct cache_policy *p, struct host_record *r,
                        const struct hostaddrs *addrs, uint64_t now_ms)
 {
-    r->f.written_ms = later(r->f.written_ms, now_ms);
+    r->f.written_ms = cache_later(r->f.written_ms, now_ms);
     r->f.refresh_ms = 0;
     for (int f = 0; f < FAMILIES; f++)
-        family_update(p, &r->f.family[f], addrs, f, now_ms);
+        judge_update_family(p, &r->f.family[f], addrs, f, now_ms);
     if (addrs->state[FAMILY_V4] == ADDR_SOME && addrs->n[FAMILY_V4] > 0)
         memcpy(r->v4, addrs->v4, sizeof(r->v4));
     if (addrs->state[FAMILY_V6] == ADDR_SOME && addrs->n[FAMILY_V6] > 0)

@@ -19,8 +19,8 @@ struct counting {
     struct cache_stats *stats;
 };
 
-static void count_domain(const struct counting *c,
-                         const struct live_value *value)
+static void list_count_domain(const struct counting *c,
+                              const struct live_value *value)
 {
     struct cache_entry_state state;
     struct domain_record r;
@@ -38,15 +38,15 @@ static void count_domain(const struct counting *c,
     c->stats->routes += (r.f.flags & DOMAIN_ROUTE) != 0;
 }
 
-static bool count(void *ctx, const void *key, size_t key_len,
-                  const struct live_value *value)
+static bool list_count(void *ctx, const void *key, size_t key_len,
+                       const struct live_value *value)
 {
     struct counting *c = ctx;
 
     (void)key_len;
     switch (*(const char *)key) {
     case CACHE_DOMAIN:
-        count_domain(c, value);
+        list_count_domain(c, value);
         break;
     case CACHE_HOST:
         c->stats->hosts++;
@@ -73,7 +73,7 @@ void cache_stats(struct cache_view *v, uint64_t now_ms,
 
     memset(stats_r, 0, sizeof(*stats_r));
     live_stats(v->cache->live, &stats_r->live);
-    live_walk(v->live, count, &c);
+    live_walk(v->live, list_count, &c);
 }
 
 /* ---- what there is, one by one ---- */
@@ -121,7 +121,7 @@ static bool list_server(void *ctx, const void *key, size_t key_len,
 }
 
 /* Through a view of its own: the caller's is free for what fn looks at. */
-static void walk(struct cache *c, live_walk_fn *fn, void *ctx)
+static void list_walk(struct cache *c, live_walk_fn *fn, void *ctx)
 {
     struct live_view *v = live_view_open(c->live);
 
@@ -135,7 +135,7 @@ void cache_list(struct cache_view *v, uint64_t now_ms, cache_list_fn *fn,
 {
     struct listing l = {.view = v, .now_ms = now_ms, .fn = fn, .ctx = ctx};
 
-    walk(v->cache, list_domain, &l);
+    list_walk(v->cache, list_domain, &l);
 }
 
 void cache_list_servers(struct cache_view *v,
@@ -144,7 +144,7 @@ void cache_list_servers(struct cache_view *v,
 {
     struct listing l = {.server_fn = fn, .ctx = ctx};
 
-    walk(v->cache, list_server, &l);
+    list_walk(v->cache, list_server, &l);
 }
 
 /* ---- forgetting ---- */
@@ -155,8 +155,8 @@ struct forgetting {
 };
 
 /* Keys of overridden answers for the domain, and for addresses in it. */
-static bool collect_keys(void *ctx, const void *key, size_t key_len,
-                         const struct live_value *value)
+static bool list_collect_keys(void *ctx, const void *key, size_t key_len,
+                              const struct live_value *value)
 {
     struct forgetting *f = ctx;
     const char *name = (const char *)key + 1;
@@ -174,7 +174,7 @@ static bool collect_keys(void *ctx, const void *key, size_t key_len,
 }
 
 /* Whatever the record says: it may be damaged. */
-static bool forget_domain(struct live *t, const struct cache_key *k)
+static bool list_forget_domain(struct live *t, const struct cache_key *k)
 {
     struct live_value value;
     struct domain_record d;
@@ -208,9 +208,9 @@ bool cache_forget(struct cache *c, const char *domain, bool *found_r)
     cache_flush(c, CACHE_FORGET_WAIT_MS); /* else it would come back */
     if (!cache_key_make(&k, CACHE_DOMAIN, domain, strlen(domain)))
         return true;
-    walk(c, collect_keys, &f);
+    list_walk(c, list_collect_keys, &f);
     if (live_begin(c->live, CACHE_FORGET_WAIT_MS)) {
-        *found_r = forget_domain(c->live, &k) || f.keys.len > 0;
+        *found_r = list_forget_domain(c->live, &k) || f.keys.len > 0;
         for (size_t at = 0; at < f.keys.len;) {
             size_t len = strlen(f.keys.data + at);
 

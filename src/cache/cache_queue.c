@@ -16,14 +16,14 @@
 
 #define TOUCH_PROBES 8
 
-static size_t pending_size(const struct pending *p)
+static size_t queue_size(const struct pending *p)
 {
     return sizeof(*p) + p->name_len + p->len;
 }
 
 /* A copy of *head with name and bytes. */
-static void put_off(struct cache *c, const struct pending *head,
-                    const char *name, const void *bytes, size_t len)
+static void queue_put(struct cache *c, const struct pending *head,
+                      const char *name, const void *bytes, size_t len)
 {
     size_t name_len = strlen(name);
     struct pending *p;
@@ -42,11 +42,11 @@ static void put_off(struct cache *c, const struct pending *head,
         memcpy(p->data + name_len, bytes, len);
     pthread_mutex_lock(&c->lock);
     fits = c->queued < PENDING_MAX &&
-           pending_size(p) <= PENDING_BYTES_MAX - c->queued_bytes;
+           queue_size(p) <= PENDING_BYTES_MAX - c->queued_bytes;
     if (fits) {
         STAILQ_INSERT_TAIL(&c->queue, p, link);
         c->queued++;
-        c->queued_bytes += pending_size(p);
+        c->queued_bytes += queue_size(p);
         atomic_fetch_add(&c->waiting, 1);
     }
     pthread_mutex_unlock(&c->lock);
@@ -68,7 +68,7 @@ void queue_take(struct cache *c, struct pending_list *taken_r)
         STAILQ_REMOVE_HEAD(&c->queue, link);
         STAILQ_INSERT_TAIL(taken_r, p, link);
         c->queued--;
-        c->queued_bytes -= pending_size(p);
+        c->queued_bytes -= queue_size(p);
     }
     if (c->queued == 0 && c->touched.n > 0) {
         c->touching = c->touched;
@@ -104,14 +104,14 @@ void cache_put_domain(struct cache *c, const char *domain, uint64_t now_ms,
     if (set->outcome == MX_FAILURE) {
         const char *why = set->failure != NULL ? set->failure : "";
 
-        put_off(c, &p, domain, why, strnlen(why, RECORD_FAILURE_MAX));
+        queue_put(c, &p, domain, why, strnlen(why, RECORD_FAILURE_MAX));
     } else if (site_record_encode(&site, set, LIVE_VALUE_MAX)) {
         p.op = PENDING_ANSWER;
         p.outcome = set->outcome;
         p.ttl_s =
             judge_clamp_ttl_s(&c->policy, set->ttl_s,
                               set->outcome == MX_NXDOMAIN || set->implicit);
-        put_off(c, &p, domain, site.data, site.len);
+        queue_put(c, &p, domain, site.data, site.len);
     }
     buf_free(&site);
 }
@@ -120,7 +120,7 @@ void cache_note_refresh(struct cache *c, const char *domain, uint64_t now_ms)
 {
     struct pending p = {.op = PENDING_REFRESH, .now_ms = now_ms};
 
-    put_off(c, &p, domain, NULL, 0);
+    queue_put(c, &p, domain, NULL, 0);
 }
 
 void cache_touch(struct cache *c, const char *domain)
@@ -149,25 +149,26 @@ void cache_touch(struct cache *c, const char *domain)
 
 /* ---- finished answers ---- */
 
-static uint32_t wall_s(int64_t t_s)
+static uint32_t queue_wall_s(int64_t t_s)
 {
     return t_s < 0 ? 0 : t_s > UINT32_MAX ? UINT32_MAX : (uint32_t)t_s;
 }
 
-static void put_off_route(struct cache *c, struct pending *p, const char *name,
-                          struct buf *bytes, const struct cache_route *route)
+static void queue_put_route(struct cache *c, struct pending *p,
+                            const char *name, struct buf *bytes,
+                            const struct cache_route *route)
 {
     const char *text = route->text != NULL ? route->text : "";
     struct route_record r = {.f = {.made_of = route->made_of,
                                    .expires_ms = route->expires_ms & INT64_MAX,
-                                   .from_s = wall_s(route->from_s),
-                                   .until_s = wall_s(route->until_s),
+                                   .from_s = queue_wall_s(route->from_s),
+                                   .until_s = queue_wall_s(route->until_s),
                                    .has_text = route->text != NULL},
                              .text = {text, strlen(text)}};
 
     p->now_ms = route->now_ms;
     if (route_record_encode(bytes, &r))
-        put_off(c, p, name, bytes->data, bytes->len);
+        queue_put(c, p, name, bytes->data, bytes->len);
 }
 
 void cache_put_route(struct cache *c, const char *domain,
@@ -178,7 +179,7 @@ void cache_put_route(struct cache *c, const char *domain,
 
     if (site_record_encode(&b, set, LIVE_VALUE_MAX)) {
         p.set_len = b.len;
-        put_off_route(c, &p, domain, &b, route);
+        queue_put_route(c, &p, domain, &b, route);
     }
     buf_free(&b);
 }
@@ -189,7 +190,7 @@ void cache_put_overridden(struct cache *c, const char *key,
     struct pending p = {.op = PENDING_OVERRIDDEN};
     struct buf b = {0};
 
-    put_off_route(c, &p, key, &b, route);
+    queue_put_route(c, &p, key, &b, route);
     buf_free(&b);
 }
 
@@ -200,14 +201,14 @@ void cache_put_host(struct cache *c, const char *host, uint64_t now_ms,
 {
     struct pending p = {.op = PENDING_HOST, .now_ms = now_ms};
 
-    put_off(c, &p, host, addrs, sizeof(*addrs));
+    queue_put(c, &p, host, addrs, sizeof(*addrs));
 }
 
 void cache_note_host_refresh(struct cache *c, const char *host, uint64_t now_ms)
 {
     struct pending p = {.op = PENDING_HOST_REFRESH, .now_ms = now_ms};
 
-    put_off(c, &p, host, NULL, 0);
+    queue_put(c, &p, host, NULL, 0);
 }
 
 void cache_put_server(struct cache *c, const struct cache_server *s)
@@ -222,5 +223,5 @@ void cache_put_server(struct cache *c, const struct cache_server *s)
     copy.reported_ms = s->reported_ms;
     copy.pid = s->pid;
     copy.opened = s->opened;
-    put_off(c, &p, copy.address, &copy, sizeof(copy));
+    queue_put(c, &p, copy.address, &copy, sizeof(copy));
 }

@@ -90,7 +90,7 @@ static void writer_put_domain(struct writer *w, const char *name, size_t len,
                    judge_domain_dead_s(&w->cache->policy, &r->f));
 }
 
-static void domain_drop_answer(struct domain_record *r)
+static void writer_drop_answer(struct domain_record *r)
 {
     r->f.flags &= (uint16_t) ~(DOMAIN_ANSWER | DOMAIN_HOSTS | DOMAIN_ROUTE);
 }
@@ -102,15 +102,16 @@ static struct site_id writer_site_id(const struct writer *w, const char *set,
         {hash_bytes(w->seed, set, len), hash_bytes(~w->seed, set, len)}};
 }
 
-static bool has_site(const struct domain_record *r, const struct site_id *id)
+static bool writer_has_site(const struct domain_record *r,
+                            const struct site_id *id)
 {
     return (r->f.flags & DOMAIN_ANSWER) != 0 &&
            memcmp(&r->f.site, id, sizeof(*id)) == 0;
 }
 
 /* What was seen once is used from now on; false: it was not. */
-static bool raise_worth(struct writer *w, enum cache_kind kind,
-                        const void *name, size_t len)
+static bool writer_raise(struct writer *w, enum cache_kind kind,
+                         const void *name, size_t len)
 {
     struct live_value value;
 
@@ -121,17 +122,17 @@ static bool raise_worth(struct writer *w, enum cache_kind kind,
     return true;
 }
 
-static void raise_hosts(struct writer *w, const void *set, size_t len)
+static void writer_raise_hosts(struct writer *w, const void *set, size_t len)
 {
     struct chars host;
     size_t at = 0;
 
     for (int i = 0; i < TOUCH_HOSTS && site_record_next(set, len, &at, &host);
          i++)
-        raise_worth(w, CACHE_HOST, host.at, host.len);
+        writer_raise(w, CACHE_HOST, host.at, host.len);
 }
 
-static void apply_touch(struct writer *w, const char *name)
+static void write_touch(struct writer *w, const char *name)
 {
     size_t len = strlen(name);
     struct live_value value;
@@ -140,19 +141,19 @@ static void apply_touch(struct writer *w, const char *name)
     if (!writer_find(w, CACHE_DOMAIN, name, len, &value) ||
         !domain_record_decode(value.data, value.len, &d) ||
         (d.f.flags & DOMAIN_ANSWER) == 0 ||
-        !raise_worth(w, CACHE_DOMAIN, name, len) ||
+        !writer_raise(w, CACHE_DOMAIN, name, len) ||
         !writer_find(w, CACHE_SITE, &d.f.site, sizeof(d.f.site), &value))
         return;
     buf_add(writer_empty(&w->kept), value.data, value.len);
-    raise_worth(w, CACHE_SITE, &d.f.site, sizeof(d.f.site));
+    writer_raise(w, CACHE_SITE, &d.f.site, sizeof(d.f.site));
     if (!w->kept.failed)
-        raise_hosts(w, w->kept.data, w->kept.len);
+        writer_raise_hosts(w, w->kept.data, w->kept.len);
 }
 
 /* had: the domain had the set before; else it is another domain's, too. */
-static void put_site(struct writer *w, const struct pending *p,
-                     const struct site_id *id, bool had, enum live_worth worth,
-                     uint32_t dead_s)
+static void writer_put_site(struct writer *w, const struct pending *p,
+                            const struct site_id *id, bool had,
+                            enum live_worth worth, uint32_t dead_s)
 {
     const char *set = p->data + p->name_len;
     struct live_value old = {.worth = LIVE_NEGATIVE};
@@ -170,10 +171,10 @@ static void put_site(struct writer *w, const struct pending *p,
     buf_add(writer_empty(&w->record), set, p->len);
     writer_put(w, CACHE_SITE, id, sizeof(*id), worth, dead_s);
     if (known && worth == LIVE_USED && old.worth != LIVE_USED)
-        raise_hosts(w, set, p->len);
+        writer_raise_hosts(w, set, p->len);
 }
 
-static void apply_answer(struct writer *w, const struct pending *p)
+static void write_answer(struct writer *w, const struct pending *p)
 {
     const char *set = p->data + p->name_len;
     struct domain_record old, r = {.f = {.written_ms = p->now_ms,
@@ -187,7 +188,7 @@ static void apply_answer(struct writer *w, const struct pending *p)
     if (p->outcome == MX_HOSTS)
         r.f.flags |= DOMAIN_HOSTS;
     writer_domain(w, p->data, p->name_len, p->now_ms, &old, &before);
-    had = has_site(&old, &r.f.site);
+    had = writer_has_site(&old, &r.f.site);
     if (p->outcome == MX_NXDOMAIN || before == LIVE_USED)
         worth = p->outcome == MX_NXDOMAIN ? LIVE_NEGATIVE : LIVE_USED;
     /* The set is the same, so what was made of it holds as long as it did. */
@@ -199,18 +200,13 @@ static void apply_answer(struct writer *w, const struct pending *p)
             r.route.text.at = w->kept.data;
         }
     }
-    put_site(w, p, &r.f.site, had, worth,
-             judge_domain_dead_s(&w->cache->policy, &r.f));
+    writer_put_site(w, p, &r.f.site, had, worth,
+                    judge_domain_dead_s(&w->cache->policy, &r.f));
     writer_put_domain(w, p->data, p->name_len, &r, worth);
 }
 
-static uint64_t later(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
 /* A claim may stay in the record: it ends before the next attempt is due. */
-static void apply_failure(struct writer *w, const struct pending *p)
+static void write_failure(struct writer *w, const struct pending *p)
 {
     enum cache_verdict verdict;
     enum live_worth worth;
@@ -218,24 +214,24 @@ static void apply_failure(struct writer *w, const struct pending *p)
 
     writer_domain(w, p->data, p->name_len, p->now_ms, &r, &worth);
     verdict = judge_domain(&w->cache->policy, &r.f, worth, p->now_ms).verdict;
-    r.f.written_ms = later(r.f.written_ms, p->now_ms);
+    r.f.written_ms = cache_later(r.f.written_ms, p->now_ms);
     judge_note_failure(&r.f.failure, p->now_ms);
     r.failure_text = (struct chars){p->data + p->name_len, p->len};
     if (verdict != CACHE_FRESH && verdict != CACHE_STALE) {
-        domain_drop_answer(&r);
+        writer_drop_answer(&r);
         worth = LIVE_NEGATIVE;
     }
     writer_put_domain(w, p->data, p->name_len, &r, worth);
 }
 
-static void apply_refresh(struct writer *w, const struct pending *p)
+static void write_refresh(struct writer *w, const struct pending *p)
 {
     enum live_worth worth;
     struct domain_record r;
 
     if (!writer_domain(w, p->data, p->name_len, p->now_ms, &r, &worth))
         return;
-    r.f.written_ms = later(r.f.written_ms, p->now_ms);
+    r.f.written_ms = cache_later(r.f.written_ms, p->now_ms);
     r.f.refresh_ms = p->now_ms + CACHE_STALE_REFRESH_S * 1000;
     r.f.flags &= (uint16_t)~DOMAIN_CLAIM;
     writer_put_domain(w, p->data, p->name_len, &r, worth);
@@ -243,7 +239,7 @@ static void apply_refresh(struct writer *w, const struct pending *p)
 
 /* ---- finished answers ---- */
 
-static void apply_route(struct writer *w, const struct pending *p)
+static void write_route(struct writer *w, const struct pending *p)
 {
     const char *set = p->data + p->name_len;
     struct site_id id = writer_site_id(w, set, p->set_len);
@@ -251,7 +247,7 @@ static void apply_route(struct writer *w, const struct pending *p)
     struct domain_record r;
 
     if (!writer_domain(w, p->data, p->name_len, p->now_ms, &r, &worth) ||
-        !has_site(&r, &id) ||
+        !writer_has_site(&r, &id) ||
         !route_record_decode(set + p->set_len, p->len - p->set_len, &r.route))
         return;
     r.f.flags |= DOMAIN_ROUTE;
@@ -260,7 +256,7 @@ static void apply_route(struct writer *w, const struct pending *p)
 
 /* Strangers may choose the key, below a `.parent' or `*'. What is made again
    for a later time is used. */
-static void apply_overridden(struct writer *w, const struct pending *p)
+static void write_overridden(struct writer *w, const struct pending *p)
 {
     const char *bytes = p->data + p->name_len;
     enum live_worth worth = LIVE_ONCE;
@@ -281,9 +277,9 @@ static void apply_overridden(struct writer *w, const struct pending *p)
 /* ---- hosts, name servers ---- */
 
 /* Nobody asks for a host's addresses again unless somebody needs them again. */
-static enum live_worth host_worth(const struct host_fixed *f,
-                                  enum live_worth before, uint64_t before_ms,
-                                  uint64_t now_ms)
+static enum live_worth writer_host_worth(const struct host_fixed *f,
+                                         enum live_worth before,
+                                         uint64_t before_ms, uint64_t now_ms)
 {
     if (!judge_has_address(f))
         return LIVE_NEGATIVE;
@@ -293,7 +289,7 @@ static enum live_worth host_worth(const struct host_fixed *f,
     return before == LIVE_USED ? LIVE_USED : LIVE_ONCE;
 }
 
-static void apply_host(struct writer *w, const struct pending *p)
+static void write_host(struct writer *w, const struct pending *p)
 {
     struct live_value value = {.worth = LIVE_NEGATIVE};
     enum live_worth worth;
@@ -314,9 +310,9 @@ static void apply_host(struct writer *w, const struct pending *p)
 
         memcpy(&addrs, p->data + p->name_len, sizeof(addrs));
         judge_update_host(&w->cache->policy, &r, &addrs, p->now_ms);
-        worth = host_worth(&r.f, value.worth, before_ms, p->now_ms);
+        worth = writer_host_worth(&r.f, value.worth, before_ms, p->now_ms);
     } else {
-        r.f.written_ms = later(r.f.written_ms, p->now_ms);
+        r.f.written_ms = cache_later(r.f.written_ms, p->now_ms);
         r.f.refresh_ms = p->now_ms + CACHE_STALE_REFRESH_S * 1000;
     }
     if (host_record_encode(writer_empty(&w->record), &r))
@@ -324,7 +320,7 @@ static void apply_host(struct writer *w, const struct pending *p)
                    judge_host_dead_s(&w->cache->policy, &r.f));
 }
 
-static void apply_server(struct writer *w, const struct pending *p)
+static void write_server(struct writer *w, const struct pending *p)
 {
     buf_add(writer_empty(&w->record), p->data + p->name_len, p->len);
     writer_put(w, CACHE_SERVER, p->data, p->name_len, LIVE_USED, UINT32_MAX);
@@ -335,14 +331,14 @@ static void apply_server(struct writer *w, const struct pending *p)
 bool cache_flush(struct cache *c, uint32_t wait_ms)
 {
     static void (*const apply[])(struct writer *, const struct pending *) = {
-        [PENDING_ANSWER] = apply_answer,
-        [PENDING_FAILURE] = apply_failure,
-        [PENDING_REFRESH] = apply_refresh,
-        [PENDING_ROUTE] = apply_route,
-        [PENDING_OVERRIDDEN] = apply_overridden,
-        [PENDING_HOST] = apply_host,
-        [PENDING_HOST_REFRESH] = apply_host,
-        [PENDING_SERVER] = apply_server,
+        [PENDING_ANSWER] = write_answer,
+        [PENDING_FAILURE] = write_failure,
+        [PENDING_REFRESH] = write_refresh,
+        [PENDING_ROUTE] = write_route,
+        [PENDING_OVERRIDDEN] = write_overridden,
+        [PENDING_HOST] = write_host,
+        [PENDING_HOST_REFRESH] = write_host,
+        [PENDING_SERVER] = write_server,
     };
     struct writer w = {.cache = c};
     bool kept = true;
@@ -360,7 +356,7 @@ bool cache_flush(struct cache *c, uint32_t wait_ms)
         STAILQ_FOREACH(p, &list, link)
         apply[p->op](&w, p);
         for (size_t i = 0; i < c->touching.n; i++) {
-            apply_touch(&w, c->touching.names + at);
+            write_touch(&w, c->touching.names + at);
             at += strlen(c->touching.names + at) + 1;
         }
         kept = live_end(c->live);
@@ -371,7 +367,7 @@ bool cache_flush(struct cache *c, uint32_t wait_ms)
     return kept;
 }
 
-static bool claim(struct writer *w, const char *name, uint64_t now_ms)
+static bool writer_claim(struct writer *w, const char *name, uint64_t now_ms)
 {
     size_t len = strlen(name);
     struct cache_entry_state state;
@@ -394,7 +390,7 @@ static bool claim(struct writer *w, const char *name, uint64_t now_ms)
         r.route.text.at = w->kept.data + r.failure_text.len;
     if ((r.f.flags & DOMAIN_ANSWER) != 0 &&
         !writer_find(w, CACHE_SITE, &r.f.site, sizeof(r.f.site), &site))
-        domain_drop_answer(&r); /* to readers it is a miss */
+        writer_drop_answer(&r); /* to readers it is a miss */
     state = judge_domain(&w->cache->policy, &r.f, worth, now_ms);
     if (state.verdict == CACHE_FAILING || state.claimed ||
         (state.verdict != CACHE_MISS && !state.refresh_due))
@@ -405,7 +401,7 @@ static bool claim(struct writer *w, const char *name, uint64_t now_ms)
     r.f.refresh_ms =
         now_ms + (state.verdict == CACHE_MISS ? CACHE_CLAIM_MS
                                               : CACHE_STALE_REFRESH_S * 1000);
-    r.f.written_ms = later(r.f.written_ms, now_ms);
+    r.f.written_ms = cache_later(r.f.written_ms, now_ms);
     writer_put_domain(w, name, len, &r, worth);
     return true;
 }
@@ -421,7 +417,7 @@ void cache_claim(struct cache *c, const char *const *domains, size_t n,
         !live_begin(c->live, CACHE_CLAIM_WAIT_MS))
         return;
     for (size_t i = 0; i < n; i++)
-        granted[i] = claim(&w, domains[i], now_ms);
+        granted[i] = writer_claim(&w, domains[i], now_ms);
     live_end(c->live);
     buf_free(&w.record);
     buf_free(&w.kept);

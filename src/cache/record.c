@@ -145,7 +145,7 @@ enum {
     SITE_FLAGS = 0x1f
 };
 
-static int site_order(const void *a, const void *b)
+static int record_site_order(const void *a, const void *b)
 {
     const struct mx *x = *(const struct mx *const *)a;
     const struct mx *y = *(const struct mx *const *)b;
@@ -174,7 +174,7 @@ bool site_record_encode(struct buf *b, const struct mxset *set, size_t max)
         return false;
     for (size_t i = 0; i < set->n_mx; i++)
         order[i] = &set->mx[i];
-    qsort(order, set->n_mx, sizeof(const struct mx *), site_order);
+    qsort(order, set->n_mx, sizeof(const struct mx *), record_site_order);
     for (size_t i = 0; i < set->n_mx && i < RECORD_EXCHANGES_MAX; i++) {
         n = strlen(order[i]->host);
         if (n + 4 > max - b->len || n > UINT16_MAX)
@@ -188,7 +188,7 @@ bool site_record_encode(struct buf *b, const struct mxset *set, size_t max)
 }
 
 /* The exchange at d; the status of d tells whether there was one. */
-static struct chars site_exchange(struct dec *d, uint16_t *preference_r)
+static struct chars site_record_exchange(struct dec *d, uint16_t *preference_r)
 {
     const char *p;
     size_t n;
@@ -213,7 +213,7 @@ bool site_record_next(const void *bytes, size_t len, size_t *at,
     if (*at >= len)
         return false;
     dec_init(&d, (const unsigned char *)bytes + *at, len - *at);
-    *host_r = site_exchange(&d, &preference);
+    *host_r = site_record_exchange(&d, &preference);
     *at = len - dec_left(&d);
     return d.status == CODEC_OK;
 }
@@ -235,7 +235,7 @@ enum codec_status site_record_decode(const void *bytes, size_t len,
         dec_bad(&d);
     while (d.status == CODEC_OK && dec_left(&d) > 0) {
         uint16_t preference;
-        struct chars host = site_exchange(&d, &preference);
+        struct chars host = site_record_exchange(&d, &preference);
         char *name = d.status == CODEC_OK ? strndup(host.at, host.len) : NULL;
 
         if (d.status == CODEC_OK &&

@@ -22,8 +22,8 @@
 
 #define PASSWD_MAX 4096 /* octets of a line of passwd(5) */
 
-static enum mxhop_status find_place(struct mxhop *mx, const char *dir,
-                                    struct mxhop_error *err)
+static enum mxhop_status handle_find_place(struct mxhop *mx, const char *dir,
+                                           struct mxhop_error *err)
 {
     const char *owner = mx->conf.cache_owner[0] != '\0' ? mx->conf.cache_owner
                                                         : mx->host_cache_owner;
@@ -49,7 +49,7 @@ static enum mxhop_status find_place(struct mxhop *mx, const char *dir,
     return cache_place_find(&mx->place, dir, uid, gid, err);
 }
 
-static void say_why(struct mxhop *mx, const struct mxhop_error *why)
+static void handle_say_why(struct mxhop *mx, const struct mxhop_error *why)
 {
     if (why->code == MXHOP_ERR_ARGUMENT)
         log_info(&mx->log, "%s; the cache is kept in memory", why->text);
@@ -64,14 +64,14 @@ void handle_find_cache(struct mxhop *mx, const char *config)
     char dir[PATH_MAX];
 
     if (!conf_cache_dir(&mx->conf, config, dir, sizeof(dir)) ||
-        find_place(mx, dir, &why) == MXHOP_OK)
+        handle_find_place(mx, dir, &why) == MXHOP_OK)
         return;
-    say_why(mx, &why);
+    handle_say_why(mx, &why);
     cache_place_close(&mx->place);
 }
 
 /* Takes live. false: no memory. */
-static bool use_table(struct mxhop *mx, struct live *live)
+static bool handle_use_table(struct mxhop *mx, struct live *live)
 {
     const struct conf *c = &mx->conf;
     const struct cache_policy policy = {
@@ -108,8 +108,8 @@ void handle_open_cache(struct mxhop *mx)
     if (mx->place.up_fd >= 0 && geteuid() == mx->place.uid) {
         if (cache_place_open(&mx->place, mx->conf.cache_size_bytes, &live,
                              &warning, &why) != MXHOP_OK) {
-            say_why(mx, &why);
-        } else if (use_table(mx, live)) {
+            handle_say_why(mx, &why);
+        } else if (handle_use_table(mx, live)) {
             mx->cache_dir = mx->place.dir;
             if (warning != NULL)
                 log_warn(&mx->log, "cache %s %s", mx->cache_dir, warning);
@@ -117,7 +117,7 @@ void handle_open_cache(struct mxhop *mx)
     }
     if (mx->cache == NULL &&
         live_open_memory(&live, mx->conf.cache_size_bytes, &why) == MXHOP_OK)
-        (void)use_table(mx, live); /* else every lookup is a miss */
+        (void)handle_use_table(mx, live); /* else every lookup is a miss */
     servers_assume(mx);
 }
 

@@ -13,7 +13,7 @@
 
 /* How long the addresses in a decision hold; 0: they are not all known. What
    DNS said just now is not clamped yet. */
-static uint32_t addresses_ttl_s(const struct lookup *l)
+static uint32_t keep_addresses_ttl_s(const struct lookup *l)
 {
     const struct decision *d = &l->decision;
     uint32_t ttl_s = UINT32_MAX;
@@ -38,7 +38,7 @@ static uint32_t addresses_ttl_s(const struct lookup *l)
 }
 
 /* Another name's MX set in it has a TTL, or a failure, of its own. */
-static bool has_spliced(const struct override *o)
+static bool keep_has_spliced(const struct override *o)
 {
     for (size_t i = 0; i < o->n_hops; i++)
         if (o->hops[i].kind == HOP_MX)
@@ -47,16 +47,16 @@ static bool has_spliced(const struct override *o)
 }
 
 /* Nothing in it was a guess, or a failure that may end at any time. */
-static bool is_settled(const struct lookup *l)
+static bool keep_is_settled(const struct lookup *l)
 {
     return !l->cold && !l->vague && l->cache_state != MXHOP_CACHE_STALE &&
            (!l->asked_dns || l->set.outcome != MX_FAILURE) &&
-           (l->override.dn == NULL || !has_spliced(&l->override));
+           (l->override.dn == NULL || !keep_has_spliced(&l->override));
 }
 
 /* What overrides made of a domain's MX set is made again when that is due to be
    refreshed, so that it stays warm. */
-static uint32_t until_refresh_s(const struct lookup *l)
+static uint32_t keep_until_refresh_s(const struct lookup *l)
 {
     uint32_t left_s =
         l->entry.verdict == CACHE_FRESH ? l->entry.ttl_s : l->set.ttl_s;
@@ -71,7 +71,7 @@ void keep_text(const struct lookup *l, enum mxhop_format format, enum keep by,
                const char *text)
 {
     struct mxhop *mx = l->mx;
-    uint32_t ttl_s = min_u32(addresses_ttl_s(l), l->ttl_s);
+    uint32_t ttl_s = min_u32(keep_addresses_ttl_s(l), l->ttl_s);
     uint64_t now_ms = clock_boot_ms();
     struct cache_route r = {
         .now_ms = now_ms,
@@ -82,10 +82,10 @@ void keep_text(const struct lookup *l, enum mxhop_format format, enum keep by,
     };
 
     if (by == KEEP_NOT || ttl_s == 0 || l->disposition == MXHOP_DEFER ||
-        !is_settled(l))
+        !keep_is_settled(l))
         return;
     if (by == KEEP_BY_KEY && l->asked_dns)
-        ttl_s = min_u32(ttl_s, until_refresh_s(l));
+        ttl_s = min_u32(ttl_s, keep_until_refresh_s(l));
     r.expires_ms = now_ms + (uint64_t)ttl_s * 1000;
     if (l->decision.slot_left_s != UINT32_MAX &&
         l->now_s + l->decision.slot_left_s < r.until_s)

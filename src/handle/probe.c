@@ -14,7 +14,7 @@ struct probe {
     bool done;
 };
 
-static void probed(void *ctx, const char *name, struct mxset *set)
+static void probe_done(void *ctx, const char *name, struct mxset *set)
 {
     struct probe *p = ctx;
 
@@ -35,8 +35,8 @@ enum addr_state probe_host(struct mxhop *mx, const char *host)
     handle_open_cache(mx);
     if (mx->resolver == NULL || !mxset_add(&alone, host, 0))
         return ADDR_UNKNOWN;
-    if (resolver_start_domain(mx->resolver, host, &alone, deadline_ms, probed,
-                              &p) != MXHOP_OK)
+    if (resolver_start_domain(mx->resolver, host, &alone, deadline_ms,
+                              probe_done, &p) != MXHOP_OK)
         p.done = true;
     mxset_free(&alone);
     while (!p.done)

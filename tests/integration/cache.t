@@ -199,7 +199,7 @@ case_the_thread_of_the_mta_neither_writes_nor_locks() {
 	ours=$(changing_calls "$TRACED" '$1 == pid')
 	workers=$(changing_calls "$TRACED" '$1 != pid')
 	assert_eq "$ours" '' "calls of the thread that looks up"
-	assert_match "$workers" 'fcntl.*F_SETLK' "calls of the worker"
+	assert_match "$workers" 'flock' "calls of the worker"
 	assert_match "$workers" 'pwrite' "calls of the worker"
 }
 
@@ -646,7 +646,7 @@ case_cache_stats_and_flush() {
 		'/run/mxhop/show postfix 67108864'
 	assert_eq "$(stat_of domains) $(stat_of fresh) $(stat_of stale) $(stat_of failing)" '7 6 0 1'
 	assert_eq "$(stat_of negative) $(stat_of hosts)" '1 2'
-	[[ $(stat_of used) -ge 4096 && $(stat_of file) -ge $(stat_of used) ]] || fail "$(show cache stats)"
+	[[ $(stat_of used) -gt 0 && $(stat_of file) -ge $(stat_of used) ]] || fail "$(show cache stats)"
 	assert_match "$(show cache stats)" $'^directory +/run/mxhop/show\nowner +postfix\nsize +67108864\n.*\ndomains +7\n'
 	# Its host goes with it: two queries more.
 	mark
