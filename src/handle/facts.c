@@ -52,10 +52,7 @@ bool facts_addresses(const struct mxhop *mx, struct cache_view *view,
             facts_get_host(mx, view, host->host, &host->addrs);
 
         settled = settled && !facts_is_due(mx, &st);
-        *usable_r =
-            *usable_r &&
-            (st.verdict != CACHE_MISS ||
-             hostaddrs_state(&host->addrs, mx->rules.families) == ADDR_SOME);
+        *usable_r = *usable_r && st.verdict != CACHE_MISS;
     }
     return settled;
 }
@@ -93,14 +90,6 @@ static bool facts_refresh_stale(struct lookup *l, const char *name,
     return false;
 }
 
-static enum mxhop_cache_state facts_replace(struct mxset *set,
-                                            struct mxset *better)
-{
-    mxset_free(set);
-    *set = *better;
-    return MXHOP_CACHE_MISS;
-}
-
 static enum mxhop_cache_state facts_from_stale(struct lookup *l,
                                                const char *name, bool due,
                                                struct mxset *set)
@@ -111,7 +100,9 @@ static enum mxhop_cache_state facts_from_stale(struct lookup *l,
     (void)facts_addresses(l->mx, l->mx->view, set, &usable);
     if (!due || !facts_refresh_stale(l, name, &better))
         return MXHOP_CACHE_STALE;
-    return facts_replace(set, &better);
+    mxset_free(set);
+    *set = better;
+    return MXHOP_CACHE_MISS;
 }
 
 /* The MX set is known: complete its addresses. */
@@ -128,10 +119,13 @@ static enum mxhop_cache_state facts_from_fresh(struct lookup *l,
         return MXHOP_CACHE_HIT;
     facts_note_due_hosts(mx, set);
     q.wait = wait && !usable;
-    if (ask_dns(l, &q, &better))
-        return facts_replace(set, &better);
-    l->vague = q.wait;
-    return MXHOP_CACHE_HIT;
+    if (!ask_dns(l, &q, &better)) {
+        l->vague = q.wait;
+        return MXHOP_CACHE_HIT;
+    }
+    mxset_free(set);
+    *set = better;
+    return MXHOP_CACHE_MISS;
 }
 
 /* That somebody asked again has to be in the cache before a flood of names is,

@@ -97,14 +97,17 @@ stat_of() { # NUMBER
 	mxhop cache stats --format json | sed -nE "s/.*\"$1\":([0-9]+).*/\1/p"
 }
 
-# Everything can be learnt and is kept then.
+# Everything can be learnt and is kept then; now and then one finds its place
+# taken by others.
 assert_warms() {
+	local most=$((COUNT - COUNT / 500))
 	assert_status 0 mxhop warm "$KEYS"
 	refute_match "$OUTPUT" 'mxhop:'
 	assert_match "$OUTPUT" 'failed +0'
-	[[ $(stat_of domains) -ge $COUNT ]] || fail "$(stat_of domains) are in the cache"
+	[[ $(stat_of domains) -ge $most ]] || fail "$(stat_of domains) are in the cache"
 	assert_status 0 mxhop warm "$KEYS"
-	assert_match "$OUTPUT" "already cached +$COUNT"
+	[[ $OUTPUT =~ 'already cached'\ +([0-9]+) && ${BASH_REMATCH[1]} -ge $most ]] ||
+		fail "$OUTPUT"
 }
 
 # --- Postfix ---
@@ -385,8 +388,8 @@ case_a_tmpfs_that_fills_while_in_use() {
 	assert_postfix_shares
 	before=$(stat_of domains)
 	fill "$C/filler"
+	# What there is room for is kept, in the place of something else.
 	assert_status 0 mxhop warm "$KEYS"
-	assert_match "$OUTPUT" 'warning: the cache could not be written'
 	after=$(stat_of domains)
 	[[ $after -ge $((before / 2)) ]] || fail "$before domains before, $after after"
 	assert_all_answers
