@@ -74,9 +74,9 @@ enum mxhop_status cache_place_find(struct cache_place *p_r, const char *dir,
     struct cache_place *p = p_r;
     size_t len = strlen(dir);
     char up[PATH_MAX];
-    char *slash;
+    enum mxhop_status status = MXHOP_OK;
     struct stat st;
-    int made;
+    char *slash;
 
     *p = (struct cache_place){.uid = uid, .up_fd = -1, .dir_fd = -1};
     while (len > 1 && dir[len - 1] == '/')
@@ -95,10 +95,18 @@ enum mxhop_status cache_place_find(struct cache_place *p_r, const char *dir,
                        "cannot be told from one of another boot",
                        p->dir);
     if (geteuid() == 0) {
-        made = mkdir(up, 0755);
+        if (mkdir(up, 0755) == 0) { /* whatever the umask */
+            int fd = open(up, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+            if (fd < 0 || fchmod(fd, 0755) < 0)
+                status = place_failed(err, up);
+            place_close_fd(&fd);
+        }
         p->up_fd = open(up, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (p->up_fd < 0 || (made == 0 && chmod(up, 0755) < 0))
-            return place_failed(err, up);
+        if (p->up_fd < 0)
+            status = place_failed(err, up);
+        if (status != MXHOP_OK)
+            return status;
         if (fstatat(p->up_fd, p->base, &st, AT_SYMLINK_NOFOLLOW) == 0)
             return MXHOP_OK;
         if (errno != ENOENT)

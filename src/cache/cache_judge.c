@@ -321,9 +321,11 @@ void judge_update_host(const struct cache_policy *p, struct host_record *r,
                        const struct hostaddrs *addrs, uint64_t now_ms)
 {
     r->f.written_ms = cache_later(r->f.written_ms, now_ms);
-    r->f.refresh_ms = 0;
-    for (int f = 0; f < FAMILIES; f++)
+    for (int f = 0; f < FAMILIES; f++) {
+        if (addrs->state[f] == ADDR_SOME || addrs->state[f] == ADDR_NONE)
+            r->f.refresh_ms = 0; /* a failure does not bring it forward */
         judge_update_family(p, &r->f.family[f], addrs, f, now_ms);
+    }
     if (addrs->state[FAMILY_V4] == ADDR_SOME && addrs->n[FAMILY_V4] > 0)
         memcpy(r->v4, addrs->v4, sizeof(r->v4));
     if (addrs->state[FAMILY_V6] == ADDR_SOME && addrs->n[FAMILY_V6] > 0)

@@ -103,8 +103,9 @@ void cache_put_domain(struct cache *c, const char *domain, uint64_t now_ms,
 
     if (set->outcome == MX_FAILURE) {
         const char *why = set->failure != NULL ? set->failure : "";
+        size_t len = strnlen(why, RECORD_FAILURE_MAX);
 
-        queue_put(c, &p, domain, why, strnlen(why, RECORD_FAILURE_MAX));
+        queue_put(c, &p, domain, why, record_is_printable(why, len) ? len : 0);
     } else if (site_record_encode(&site, set, LIVE_VALUE_MAX)) {
         p.op = PENDING_ANSWER;
         p.outcome = set->outcome;

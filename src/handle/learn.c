@@ -88,15 +88,15 @@ static bool learn_peek(void *ctx, const char *domain, struct mxset *set_r)
 {
     const struct mxhop *mx = ctx;
     struct cache_entry_state st;
-    bool settled, usable = true;
+    bool usable = false;
 
     *set_r = (struct mxset){0};
     if (mx->cache == NULL)
         return false;
     st = cache_get_domain(mx->worker_view, domain, clock_boot_ms(), set_r);
     if (st.verdict == CACHE_FRESH)
-        settled = facts_addresses(mx, mx->worker_view, set_r, &usable);
-    if (st.verdict == CACHE_FAILING || (st.verdict == CACHE_FRESH && settled))
+        (void)facts_addresses(mx, mx->worker_view, set_r, &usable);
+    if (st.verdict == CACHE_FAILING || usable)
         return true;
     mxset_free(set_r);
     return false;

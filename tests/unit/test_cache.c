@@ -273,12 +273,17 @@ START_TEST(each_family_has_its_end)
     flush();
     ck_assert(!get_host(BOTH, T0 + 80029999, &got).refresh_due);
     ck_assert(get_host(BOTH, T0 + 80030000, &got).refresh_due);
+    a = addrs(ADDR_UNKNOWN, ADDR_FAILED); /* does not bring it forward */
+    cache_put_host(cache, "mx", T0 + 80001000, &a);
+    flush();
+    ck_assert(!get_host(BOTH, T0 + 80029999, &got).refresh_due);
+    ck_assert(get_host(BOTH, T0 + 80030000, &got).refresh_due);
     /* What is learnt of one family does not make the other younger. */
     a = addrs(ADDR_UNKNOWN, ADDR_NONE);
-    cache_put_host(cache, "mx", T0 + 80000000, &a);
+    cache_put_host(cache, "mx", T0 + 80010000, &a);
     flush();
-    st = get_host(BOTH, T0 + 80000000, &got);
-    ck_assert_uint_eq(st.ttl_s, 6400);
+    st = get_host(BOTH, T0 + 80010000, &got);
+    ck_assert_uint_eq(st.ttl_s, 6390);
     ck_assert(!st.refresh_due);
     ck_assert_uint_eq(st.known, BOTH);
     ck_assert_int_eq(get_host(BOTH, T0 + 86400000, &got).verdict, CACHE_STALE);

@@ -279,6 +279,21 @@ START_TEST(names_too_long)
 }
 END_TEST
 
+/* That it failed counts, whatever the reason looks like. */
+START_TEST(failure_with_a_strange_reason)
+{
+    struct mxset s = {.outcome = MX_FAILURE, .failure = (char *)"\033[2J"};
+    struct mxset got;
+
+    cache_put_domain(cache, EXAMPLE, T0, &s);
+    flush();
+    ck_assert_int_eq(cache_get_domain(view, EXAMPLE, T0, &got).verdict,
+                     CACHE_FAILING);
+    ck_assert_str_eq(got.failure, "");
+    mxset_free(&got);
+}
+END_TEST
+
 START_TEST(contradictions_are_not_kept)
 {
     struct mxset empty = {.outcome = MX_HOSTS, .ttl_s = 60};
@@ -444,6 +459,7 @@ int main(void)
     tcase_add_test(t, strange_keys);
     tcase_add_test(t, set_is_gone);
     tcase_add_test(t, names_too_long);
+    tcase_add_test(t, failure_with_a_strange_reason);
     tcase_add_test(t, contradictions_are_not_kept);
     tcase_add_loop_test(t, large_set_keeps_the_best, 0, COUNT(large));
     tcase_add_test(t, no_memory);
