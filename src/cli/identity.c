@@ -20,12 +20,12 @@
  */
 
 #include "cli/cli.h"
-#include "cache/cache.h"
-#include "store/env.h"
+#include "cache/cache_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <libgen.h>
 #include <limits.h>
 #include <pwd.h>
 #include <string.h>
@@ -68,26 +68,25 @@ static bool identity_find_owner(const struct conf *conf, const char *dir,
 }
 
 /* What is wrong is said when the cache is opened. */
-static bool identity_make_directory(const struct conf *conf, const char *dir,
-                                    const struct identity *who)
+static bool identity_make_directory(const char *dir, const struct identity *who)
 {
-    struct kv_lmdb_options options = {
-        .dir = dir,
-        .uid = who->uid,
-        .gid = who->gid,
-        .size_bytes = conf->cache_size_bytes,
-        .rank = cache_rank,
-    };
-    const char *note;
+    struct cache_place place;
     struct mxhop_error err;
-    struct stat st;
-    struct kv *kv;
+    bool made =
+        cache_place_find(&place, dir, who->uid, who->gid, &err) == MXHOP_OK;
 
-    if (lstat(dir, &st) == 0)
-        return true;
-    if (kv_lmdb_open(&kv, &options, &note, &err) != MXHOP_OK)
+    cache_place_close(&place);
+    return made;
+}
+
+static bool identity_directory_of(char dir_r[PATH_MAX], const char *path)
+{
+    char copy[PATH_MAX];
+
+    if (strlen(path) >= sizeof(copy))
         return false;
-    kv->ops->close(kv);
+    strcpy(copy, path);
+    strcpy(dir_r, dirname(copy));
     return true;
 }
 
@@ -158,7 +157,7 @@ static bool identity_can_make(const char *dir)
 {
     char parent[PATH_MAX];
 
-    return env_file_dir(parent, dir) &&
+    return identity_directory_of(parent, dir) &&
            faccessat(AT_FDCWD, parent, W_OK | X_OK, AT_EACCESS) == 0;
 }
 
@@ -194,7 +193,7 @@ int cli_become_owner(const struct conf *conf, const char *config)
 
     if (geteuid() != 0 || !conf_cache_dir(conf, config, dir, sizeof(dir)) ||
         !identity_find_owner(conf, dir, &who) ||
-        !identity_make_directory(conf, dir, &who))
+        !identity_make_directory(dir, &who))
         return 0;
     return identity_switch_to(&who, config);
 }
@@ -207,7 +206,7 @@ int cli_become_table_owner(const struct conf *conf)
     char dir[PATH_MAX];
     struct stat st;
 
-    if (geteuid() != 0 || !env_file_dir(dir, conf->override_table) ||
+    if (geteuid() != 0 || !identity_directory_of(dir, conf->override_table) ||
         stat(dir, &st) != 0 || st.st_uid == 0 ||
         !identity_take_user(getpwuid(st.st_uid), &who))
         return 0;

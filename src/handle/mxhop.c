@@ -239,7 +239,7 @@ static enum mxhop_status open_parts(struct mxhop *mx, struct conf *conf,
     if (status == MXHOP_OK)
         status = make_rules(mx, host, err);
     if (status == MXHOP_OK)
-        status = handle_open_cache(mx, config, err);
+        handle_find_cache(mx, config);
     if (status == MXHOP_OK && (host->flags & MXHOP_WORKER) != 0)
         status = open_dns(mx, err);
     return status;
@@ -278,6 +278,7 @@ enum mxhop_status probe_open(struct mxhop **mx_r, struct conf *conf,
     if (mx == NULL)
         return err_nomem(err);
     mx->config_fd = mx->table_dir_fd = -1;
+    mx->place.up_fd = mx->place.dir_fd = -1;
     mx->log = (struct log){forward_log, mx};
     machine_name(&whole, name);
     if (whole.own_names == NULL && name[0] != '\0')
@@ -309,6 +310,7 @@ void mxhop_close(struct mxhop **mx)
     resolver_close(&m->resolver);
     engine_close(&m->engine);
     handle_close_cache(m);
+    cache_place_close(&m->place);
     ovtable_close(&m->table);
     networks_free(&m->rules.own_addresses);
     networks_free(&m->rules.bogus);

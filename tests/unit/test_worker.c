@@ -40,14 +40,14 @@ static atomic_uint hosts_learned, mx_learned_ok, mx_learned_failure;
 static atomic_bool signals_open; /* seen on the worker's thread */
 static atomic_int thread_id;
 
-static bool host_known(void *ctx, const char *host, unsigned families,
-                       struct hostaddrs *addrs_r)
+static unsigned host_known(void *ctx, const char *host, unsigned families,
+                           struct hostaddrs *addrs_r)
 {
     (void)ctx;
     (void)host;
     (void)families;
     (void)addrs_r;
-    return false;
+    return 0;
 }
 
 static void host_learned(void *ctx, const char *host,
