@@ -45,7 +45,7 @@ LIBS     := -lresolv $(shell $(PKG_CONFIG) --libs lmdb libidn2 2>/dev/null || ec
 CLI_LIBS := -lldap -llber -lpsl
 
 # Data plane, in order of dependency (architecture.md); then the control plane.
-CORE    := handle route cache overrides store dns conf model util
+CORE    := handle route cache overrides table store dns conf model util
 CORE_O  := $(patsubst src/%.c,$(B)/obj/%.o,\
 	$(wildcard $(addprefix src/,$(addsuffix /*.c,$(CORE)))))
 CLI_O   := $(patsubst src/%.c,$(B)/obj/%.o,\

@@ -101,7 +101,7 @@ static void look_again(struct dict_mxhop *d)
         force_restart(&d->dict);
 }
 
-/* Postfix watches one file; the library knows of more. */
+/* Postfix sees the time of one file; the library knows of more. */
 static void ask_library(struct dict_mxhop *d)
 {
     time_t now = time(NULL);
@@ -183,9 +183,7 @@ static void set_watch(struct dict_mxhop *d, const struct stat *config)
                        &d->seen);
     if (d->looked)
         return;
-    /* A directory while the table is missing: it may be made this second. */
-    if (S_ISREG(d->seen.st_mode) ? !same_change(&d->seen, config)
-                                 : !at_rest(&d->dict))
+    if (!same_change(&d->seen, config))
         force_restart(&d->dict);
 }
 

@@ -42,14 +42,14 @@ static int refresh_once(const struct conf *conf,
     struct compile_result result;
     struct mxhop_error err;
     enum mxhop_status status;
+    char id[OVTABLE_ID_TEXT];
 
     options.force = force;
     status = compile_overrides(&options, &result, &err);
     if (status == MXHOP_OK) {
-        printf("%s: %u entries%s, version %llu, %u skipped\n",
-               conf->override_table, result.entries,
-               result.change.changed ? "" : " (unchanged)",
-               (unsigned long long)result.change.version, result.skipped);
+        printf("%s: %u entries%s, id %s, %u skipped\n", conf->override_table,
+               result.entries, result.change.changed ? "" : " (unchanged)",
+               ovtable_id_text(result.change.id, id), result.skipped);
         report_hosts(config, &result);
     }
     compile_free(&result);

@@ -21,7 +21,7 @@
 
 #include "cli/cli.h"
 #include "cache/cache.h"
-#include "store/env.h"
+#include "overrides/ovtable.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -158,7 +158,7 @@ static bool can_make(const char *dir)
 {
     char parent[PATH_MAX];
 
-    return env_file_dir(parent, dir) &&
+    return ovtable_dir(parent, dir) &&
            faccessat(AT_FDCWD, parent, W_OK | X_OK, AT_EACCESS) == 0;
 }
 
@@ -214,18 +214,15 @@ int cli_become_owner(const char *config)
 /* What cannot be found out is left for the refresh to report. */
 int cli_become_table_owner(const struct conf *conf)
 {
-    gid_t groups[2];
     struct identity who;
     char dir[PATH_MAX];
     struct stat st;
 
-    if (geteuid() != 0 || !env_file_dir(dir, conf->override_table) ||
+    if (geteuid() != 0 || !ovtable_dir(dir, conf->override_table) ||
         stat(dir, &st) != 0 || st.st_uid == 0 ||
         !take_user(getpwuid(st.st_uid), &who))
         return 0;
-    groups[0] = who.gid;
-    groups[1] = cli_reader_gid(conf); /* to give it the lock file */
-    if (setgroups(groups[1] != (gid_t)-1 ? 2 : 1, groups) == 0 && become(&who))
+    if (setgroups(1, &who.gid) == 0 && become(&who))
         return 0;
     cli_complain("cannot become user %s, whose %s is: %s", who.name, dir,
                  strerror(errno));

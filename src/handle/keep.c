@@ -77,7 +77,7 @@ void keep_text(const struct lookup *l, bool by_domain, enum mxhop_format format,
     struct cache_route r = {
         .domain = l->key.domain,
         .now_ms = now_ms,
-        .made_of = text_made_of(mx, &l->info, format),
+        .made_of = text_made_of(mx, &l->info, format, by),
         .expires_ms = now_ms + (uint64_t)ttl_s * 1000,
         .from_s = l->now_s,
         .until_s = l->edge_s,

@@ -3,7 +3,6 @@
 #ifndef SOURCE_COMPILE_H
 #define SOURCE_COMPILE_H
 
-#include <sys/types.h>
 #include "source/source.h"
 #include "overrides/ovtable.h"
 
@@ -13,7 +12,6 @@ struct ldap_reading;
 struct compile_options {
     const struct source *source;
     const char *table; /* path of the override table */
-    gid_t reader_gid;
     uint32_t shrink_percent;
     bool force;   /* ignore shrink_percent; read a directory from scratch */
     bool dry_run; /* validate only: the table is not touched */

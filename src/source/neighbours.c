@@ -76,11 +76,11 @@ static bool take(void *ctx, const unsigned char *id, struct override *o)
     return true;
 }
 
-static void look_under(struct search *search, struct ovtable_snap *snap,
+static void look_under(struct search *search, struct ovtable *table,
                        enum ovtable_index by, const struct strlist *keys)
 {
     for (size_t i = 0; i < keys->n && !search->failed; i++)
-        if (ovtable_under(snap, by, keys->v[i], take, search, NULL) ==
+        if (ovtable_under(table, by, keys->v[i], take, search, NULL) ==
             MXHOP_ERR_MEMORY)
             search->failed = true;
 }
@@ -113,20 +113,14 @@ static enum mxhop_status search_table(struct ovtable *table,
                                       const struct stage *s,
                                       struct search *search)
 {
-    struct ovtable_snap *snap;
-    enum mxhop_status status = ovtable_begin(table, &snap, NULL);
-
-    if (status != MXHOP_OK)
-        return status;
     for (size_t i = 0; i < s->n; i++) {
         const struct override *o = &s->v[i];
 
         if (!o->enabled)
             continue;
-        look_under(search, snap, OVTABLE_BY_KEY, &o->keys);
-        look_under(search, snap, OVTABLE_BY_EXCHANGE, &o->exchanges);
+        look_under(search, table, OVTABLE_BY_KEY, &o->keys);
+        look_under(search, table, OVTABLE_BY_EXCHANGE, &o->exchanges);
     }
-    ovtable_end(&snap);
     sort_out(search->found);
     return search->failed ? MXHOP_ERR_MEMORY : MXHOP_OK;
 }

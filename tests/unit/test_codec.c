@@ -404,7 +404,7 @@ START_TEST(damaged)
     struct route_record r = sample_route();
     struct server_record server = {.address = chars("192.0.2.1")};
     struct override o = sample_override();
-    struct table_meta m = {.version = 3, .source = "ldif:/x"};
+    struct table_meta m = {.entries = 3, .source = "ldif:/x"};
     struct buf b = {0};
 
     ck_assert(domain_record_encode(&b, &d));
