@@ -633,32 +633,27 @@ case_hostile_tables() {
 
 # What only the owner of a file can hold: a lease. Everybody may lock it.
 hold() { # lease|lock
-	python3 - "$TABLE" "$1" <<-'END'
-		import fcntl, os, signal, sys
-		signal.signal(signal.SIGIO, signal.SIG_IGN)
-		if sys.argv[2] == 'lease':
-		    fd = os.open(sys.argv[1], os.O_WRONLY)
-		    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
-		else:
-		    fd = os.open(sys.argv[1], os.O_RDONLY)
-		    fcntl.flock(fd, fcntl.LOCK_EX)
-		open(sys.argv[1] + '.held', 'w')
-		signal.pause()
-	END
+	spawn held python3 -u -c '
+import fcntl, os, signal, sys
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+if sys.argv[2] == "lease":
+    fd = os.open(sys.argv[1], os.O_WRONLY)
+    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+else:
+    fd = os.open(sys.argv[1], os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+print("held", sys.argv[2])
+signal.pause()' "$TABLE" "$1"
+	eventually 10 log_has "$SCRATCH/held.log" "held $1" || fail "$(<"$SCRATCH/held.log")"
 }
 
 case_held_tables() {
 	stop_postfix # nobody has it open
 	fresh_table
-	hold lease &
-	eventually 5 test -e "$TABLE.held"
+	hold lease
 	assert_bad_table "$TABLE: another process holds a lease on it"
-	kill %1
-	rm "$TABLE.held"
-	hold lock &
-	eventually 5 test -e "$TABLE.held"
+	hold lock
 	assert_override ':[192.0.2.10]'
 	assert_status 0 timeout 10 mxhop refresh
-	kill %2
-	rm "$TABLE.held"
+	stop held
 }
