@@ -496,7 +496,8 @@ static void apply_index(struct apply *a, struct apply_postings *p)
             a->now.general =
                 hash_bytes(a->now.general, e->record.at, e->record.len) | 1;
     }
-    qsort(p->v, p->n, sizeof(*p->v), apply_by_key_and_dn);
+    if (p->n > 0)
+        qsort(p->v, p->n, sizeof(*p->v), apply_by_key_and_dn);
 }
 
 /* The list of each key as a record; ids are copied to `ids`. */

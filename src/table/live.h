@@ -21,9 +21,10 @@
 struct live;
 struct live_view;
 
-#define LIVE_KEY_MAX   320   /* octets of a key; 1 at least */
-#define LIVE_VALUE_MAX 32768 /* octets of a value; what is longer than about
-                                half a bucket is kept in pieces */
+#define LIVE_KEY_MAX 320 /* octets of a key; 1 at least */
+#define LIVE_VALUE_MAX                                    \
+    32768 /* octets of a value; what is longer than about \
+             half a bucket is kept in pieces */
 
 /*
  * How much a record is worth keeping. Room for a new one is made inside its
@@ -45,15 +46,18 @@ struct live_value {
  * A file `name` in the directory `dir_fd`, which stays the caller's and must
  * stay open while the table is: 0600, of the caller's effective uid, which also
  * owns the directory; made if it is not there. Beside it the lock of writers,
- * NAME.lock. Data of another boot, format or word size is thrown away, and so
- * is what is damaged; *note_r (static text or NULL) says so.
+ * NAME.lock. Data of another boot, format or machine is thrown away by the
+ * first writer, and so is what is damaged. A file that was removed or replaced
+ * is noticed by the next writer of the process.
  * size_bytes bounds what this process lets the file grow to; half of the file
- * system does, too.
+ * system does, too. `boot` is live_boot(), from before a jail.
  * Errors: MXHOP_ERR_IO, with reason and remedy, without the path.
  */
 enum mxhop_status live_open_file(struct live **t_r, int dir_fd,
                                  const char *name, uint64_t size_bytes,
-                                 const char **note_r, struct mxhop_error *err);
+                                 uint64_t boot, struct mxhop_error *err);
+/* Which boot of which machine this is, from /proc; 0: that cannot be read. */
+uint64_t live_boot(void);
 /* In anonymous memory; a child of fork(2) shares it. */
 enum mxhop_status live_open_memory(struct live **t_r, uint64_t size_bytes,
                                    struct mxhop_error *err);
