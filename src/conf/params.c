@@ -184,8 +184,8 @@ const struct param params[] = {
             ".Cm mxhop refresh\n"
             "writes and lookups read, an absolute path.\n"
             "Its directory must exist.\n"
-            "The table is opened before the mail system goes into a chroot\n"
-            "jail, and need not be inside."},
+            "The table need not be inside the chroot jail of a mail system:\n"
+            "a directory above it is opened before."},
     {AS("override_shrink_limit", override_shrink_limit_percent),
      NUMBER(PARAM_PERCENT, "50%", 0, 100),
      .doc = "A refresh that would remove more than this share of the\n"

@@ -297,7 +297,7 @@ prepare_unit() { # UNIT
 	[[ $(stat -c %U "$dir") == "$user" ]] || chown -R "$user:$group" "$dir"
 	UNIT=(env -i "PATH=$PATH" bash -c 'umask $0; exec "$@"'
 		"$(unit_value "$1" UMask)" setpriv --reuid "$user" --regid "$group"
-		--groups "$group,$(unit_value "$1" SupplementaryGroups)"
+		--clear-groups
 		--no-new-privs --bounding-set=-all --inh-caps=-all)
 }
 
