@@ -37,13 +37,14 @@ struct hints {
     uint32_t negative_ttl_s;
 };
 
-static void lower_ttl(uint32_t *ttl_s, uint32_t to)
+static void answer_lower_ttl(uint32_t *ttl_s, uint32_t to)
 {
     if (to < *ttl_s)
         *ttl_s = to;
 }
 
-static struct link *chain_find(struct chain *ch, const struct wire_name *owner)
+static struct link *answer_chain_find(struct chain *ch,
+                                      const struct wire_name *owner)
 {
     for (size_t i = 0; i < ch->n; i++)
         if (wire_name_equal(&ch->links[i].owner, owner))
@@ -51,15 +52,15 @@ static struct link *chain_find(struct chain *ch, const struct wire_name *owner)
     return NULL;
 }
 
-static bool chain_add(struct chain *ch, const struct record *r)
+static bool answer_chain_add(struct chain *ch, const struct record *r)
 {
     struct cursor rdata = r->rdata;
-    struct link *link = chain_find(ch, &r->owner);
+    struct link *link = answer_chain_find(ch, &r->owner);
     struct wire_name target;
 
     wire_name_read(&rdata, &target);
     if (link != NULL) {
-        lower_ttl(&link->ttl_s, record_ttl_s(r->ttl));
+        answer_lower_ttl(&link->ttl_s, record_ttl_s(r->ttl));
         return wire_name_equal(&link->target, &target);
     }
     if (ch->n == LINKS_MAX)
@@ -69,47 +70,48 @@ static bool chain_add(struct chain *ch, const struct record *r)
     return true;
 }
 
-static bool chain_collect(struct chain *ch, struct walk w)
+static bool answer_chain_collect(struct chain *ch, struct walk w)
 {
     struct record r;
 
     ch->n = 0;
     while (walk_next(&w, &r) && r.section == SECTION_ANSWER)
         if (r.type == WIRE_TYPE_CNAME && r.rrclass == WIRE_CLASS_IN &&
-            !chain_add(ch, &r))
+            !answer_chain_add(ch, &r))
             return false;
     return true;
 }
 
 /* Move a->last to the end of the chain; false if it has none within reach,
    which is also how a loop shows. */
-static bool chain_follow(struct chain *ch, struct answer *a, unsigned *links_r)
+static bool answer_chain_follow(struct chain *ch, struct answer *a,
+                                unsigned *links_r)
 {
     struct link *link;
 
     *links_r = 0;
-    while ((link = chain_find(ch, &a->last)) != NULL) {
+    while ((link = answer_chain_find(ch, &a->last)) != NULL) {
         if (++*links_r > WIRE_CNAME_MAX)
             return false;
         a->last = link->target;
-        lower_ttl(&a->ttl_s, link->ttl_s);
+        answer_lower_ttl(&a->ttl_s, link->ttl_s);
     }
     return true;
 }
 
 /* RFC 2308 section 5: the lesser of the SOA's own TTL and its MINIMUM. */
-static uint32_t soa_negative_ttl_s(const struct record *r)
+static uint32_t answer_negative_ttl_s(const struct record *r)
 {
     struct cursor minimum = r->rdata;
     uint32_t ttl_s = record_ttl_s(r->ttl);
 
     minimum.pos = minimum.len - 4;
-    lower_ttl(&ttl_s, record_ttl_s(cursor_u32(&minimum)));
+    answer_lower_ttl(&ttl_s, record_ttl_s(cursor_u32(&minimum)));
     return ttl_s;
 }
 
-static void note_authority(const struct record *r, const struct answer *a,
-                           struct hints *h)
+static void answer_note_authority(const struct record *r,
+                                  const struct answer *a, struct hints *h)
 {
     if (r->type == WIRE_TYPE_NS)
         h->ns = true;
@@ -118,11 +120,11 @@ static void note_authority(const struct record *r, const struct answer *a,
     if (!h->soa)
         h->negative_ttl_s = UINT32_MAX;
     h->soa = true;
-    lower_ttl(&h->negative_ttl_s, soa_negative_ttl_s(r));
+    answer_lower_ttl(&h->negative_ttl_s, answer_negative_ttl_s(r));
 }
 
-static bool records_collect(struct walk w, struct answer *a, struct hints *h,
-                            answer_fn *fn, void *ctx)
+static bool answer_collect(struct walk w, struct answer *a, struct hints *h,
+                           answer_fn *fn, void *ctx)
 {
     struct record r;
 
@@ -130,21 +132,22 @@ static bool records_collect(struct walk w, struct answer *a, struct hints *h,
         if (r.rrclass != WIRE_CLASS_IN)
             continue;
         if (r.section == SECTION_AUTHORITY) {
-            note_authority(&r, a, h);
+            answer_note_authority(&r, a, h);
             continue;
         }
         if (r.type != w.qtype || !wire_name_equal(&r.owner, &a->last))
             continue;
         h->records++;
-        lower_ttl(&a->ttl_s, record_ttl_s(r.ttl));
+        answer_lower_ttl(&a->ttl_s, record_ttl_s(r.ttl));
         if (!fn(ctx, &r))
             return false;
     }
     return true;
 }
 
-static enum records_status sum_up(const struct walk *w, const struct hints *h,
-                                  unsigned links, struct answer *a)
+static enum records_status answer_sum_up(const struct walk *w,
+                                         const struct hints *h, unsigned links,
+                                         struct answer *a)
 {
     bool nxdomain = (w->flags & WIRE_RCODE) == RCODE_NXDOMAIN;
     bool referral = h->ns && !h->soa && (w->flags & (WIRE_AA | WIRE_RA)) == 0;
@@ -155,7 +158,7 @@ static enum records_status sum_up(const struct walk *w, const struct hints *h,
         return RECORDS_PARTIAL;
     if (!nxdomain && referral)
         return RECORDS_BAD;
-    lower_ttl(&a->ttl_s, h->negative_ttl_s);
+    answer_lower_ttl(&a->ttl_s, h->negative_ttl_s);
     return nxdomain ? RECORDS_NXDOMAIN : RECORDS_NODATA;
 }
 
@@ -174,8 +177,9 @@ enum records_status answer_read(const uint8_t *msg, size_t len,
     a_r->last = w.qname;
     a_r->ttl_s = UINT32_MAX;
     a_r->secure = (w.flags & WIRE_AD) != 0;
-    if (!chain_collect(&chain, w) || !chain_follow(&chain, a_r, &links) ||
-        !records_collect(w, a_r, &hints, fn, ctx))
+    if (!answer_chain_collect(&chain, w) ||
+        !answer_chain_follow(&chain, a_r, &links) ||
+        !answer_collect(w, a_r, &hints, fn, ctx))
         return RECORDS_BAD;
-    return sum_up(&w, &hints, links, a_r);
+    return answer_sum_up(&w, &hints, links, a_r);
 }

@@ -12,7 +12,8 @@
 
 #include "dns/breaker.h"
 
-static void enter(struct breaker *b, enum breaker_state state, uint64_t now_ms)
+static void breaker_enter(struct breaker *b, enum breaker_state state,
+                          uint64_t now_ms)
 {
     b->state = state;
     b->since_ms = now_ms;
@@ -30,30 +31,30 @@ void breaker_heard(struct breaker *b, uint64_t now_ms)
     b->heard_ms = now_ms;
     b->probing = false;
     if (b->state != BREAKER_CLOSED)
-        enter(b, BREAKER_CLOSED, now_ms);
+        breaker_enter(b, BREAKER_CLOSED, now_ms);
 }
 
 void breaker_silent(struct breaker *b, uint64_t now_ms)
 {
     if (b->state == BREAKER_CLOSED)
-        enter(b, BREAKER_SUSPECT, now_ms);
+        breaker_enter(b, BREAKER_SUSPECT, now_ms);
 }
 
 /* Until when what was heard keeps it from opening. */
-static uint64_t quiet_until_ms(const struct breaker *b)
+static uint64_t breaker_quiet_until_ms(const struct breaker *b)
 {
     return b->heard_ms == 0 ? 0 : b->heard_ms + BREAKER_QUIET_MS;
 }
 
 void breaker_assume_open(struct breaker *b, uint64_t now_ms)
 {
-    if (b->state != BREAKER_OPEN && now_ms >= quiet_until_ms(b))
-        enter(b, BREAKER_OPEN, now_ms);
+    if (b->state != BREAKER_OPEN && now_ms >= breaker_quiet_until_ms(b))
+        breaker_enter(b, BREAKER_OPEN, now_ms);
 }
 
 /* The last probe counts though the breaker was closed since: were it not for
    that, a name that is silent among others would cost a probe each time. */
-static uint64_t probe_due_ms(const struct breaker *b)
+static uint64_t breaker_probe_due_ms(const struct breaker *b)
 {
     if (b->probed_ms == 0)
         return b->since_ms;
@@ -63,7 +64,7 @@ static uint64_t probe_due_ms(const struct breaker *b)
 
 bool breaker_wants_probe(const struct breaker *b, uint64_t now_ms)
 {
-    return b->state != BREAKER_CLOSED && now_ms >= probe_due_ms(b);
+    return b->state != BREAKER_CLOSED && now_ms >= breaker_probe_due_ms(b);
 }
 
 void breaker_probed(struct breaker *b, uint64_t now_ms)
@@ -74,18 +75,19 @@ void breaker_probed(struct breaker *b, uint64_t now_ms)
     b->probing = true;
 }
 
-static uint64_t opens_ms(const struct breaker *b)
+static uint64_t breaker_opens_ms(const struct breaker *b)
 {
     uint64_t waited_ms = b->unanswered_ms + BREAKER_PROBE_WAIT_MS;
-    uint64_t quiet_ms = quiet_until_ms(b);
+    uint64_t quiet_ms = breaker_quiet_until_ms(b);
 
     return waited_ms > quiet_ms ? waited_ms : quiet_ms;
 }
 
 void breaker_tick(struct breaker *b, uint64_t now_ms)
 {
-    if (b->state == BREAKER_SUSPECT && b->probing && now_ms >= opens_ms(b))
-        enter(b, BREAKER_OPEN, now_ms);
+    if (b->state == BREAKER_SUSPECT && b->probing &&
+        now_ms >= breaker_opens_ms(b))
+        breaker_enter(b, BREAKER_OPEN, now_ms);
 }
 
 bool breaker_is_sure(const struct breaker *b, uint64_t now_ms)
@@ -96,12 +98,13 @@ bool breaker_is_sure(const struct breaker *b, uint64_t now_ms)
 
 uint64_t breaker_next_ms(const struct breaker *b)
 {
-    uint64_t next_ms = probe_due_ms(b);
+    uint64_t next_ms = breaker_probe_due_ms(b);
 
     if (b->state == BREAKER_CLOSED)
         return UINT64_MAX;
-    if (b->state == BREAKER_SUSPECT && b->probing && opens_ms(b) < next_ms)
-        return opens_ms(b);
+    if (b->state == BREAKER_SUSPECT && b->probing &&
+        breaker_opens_ms(b) < next_ms)
+        return breaker_opens_ms(b);
     return next_ms;
 }
 

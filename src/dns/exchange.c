@@ -2,8 +2,8 @@
  * exchange - the exchange with name servers
  *
  * Many queries in flight, one thread, one epoll instance, no blocking but in
- * engine_step(). What glibc's res_nsend() cannot promise (DESIGN 5) holds
- * here: one deadline in milliseconds for all of a query, TCP and failover
+ * engine_step(). What glibc's res_nsend() cannot promise (docs/design.md 5)
+ * holds here: one deadline in milliseconds for all of a query, TCP and failover
  * included; sources, ids and questions are checked; a flood of forged replies
  * ends nothing. Which attempts are made when is told in exchange_query.c,
  * sockets are in exchange_socket.c and exchange_tcp.c, timers in
@@ -36,13 +36,7 @@
 
 #define EVENTS_BATCH 64
 
-/* How many queries may be in flight before tasks are to spare sockets. */
-static size_t comfortable(const struct engine *e)
-{
-    return e->sockets_max / 4;
-}
-
-static size_t sockets_allowed(void)
+static size_t engine_sockets_allowed(void)
 {
     struct rlimit limit;
     rlim_t half;
@@ -71,7 +65,7 @@ enum mxhop_status engine_open(struct engine **e_r,
                        strerrordesc_np(errno));
     }
     e->pid = getpid();
-    e->sockets_max = sockets_allowed();
+    e->sockets_max = engine_sockets_allowed();
     e->tell_again_ms = ENGINE_TELL_AGAIN_MS;
     peers_set(e, servers);
     *e_r = e;
@@ -81,20 +75,23 @@ enum mxhop_status engine_open(struct engine **e_r,
 /* A child has its parent's sockets, and one epoll set with it: what either did
    to that set would be done to the other. So it goes on with a set of its own,
    and asks anew what was in flight. */
-static void check_fork(struct engine *e)
+static void engine_check_fork(struct engine *e)
 {
     pid_t pid = getpid();
 
     if (e->pid == pid)
         return;
     e->pid = pid;
+    e->n_ids = 0; /* the parent will use those */
     close(e->epoll_fd);
-    e->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    e->epoll_fd = -1; /* so that the parent's sockets are only closed */
     peers_forget_sockets(e);
     for (size_t i = 0; i < e->heap.n; i++) {
         query_close(e->heap.q[i]);
         query_reask(e->heap.q[i]);
     }
+    socks_trim(e, 0);
+    e->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 }
 
 void engine_close(struct engine **ep)
@@ -104,11 +101,12 @@ void engine_close(struct engine **ep)
     if (e == NULL)
         return;
     *ep = NULL;
-    check_fork(e);
+    engine_check_fork(e);
     for (size_t i = 0; i < e->heap.n; i++)
         query_free(e->heap.q[i]);
     free(e->heap.q);
     peers_close(e);
+    socks_trim(e, 0);
     if (e->epoll_fd >= 0)
         close(e->epoll_fd);
     free(e);
@@ -116,7 +114,7 @@ void engine_close(struct engine **ep)
 
 void engine_set_servers(struct engine *e, const struct dns_servers *servers)
 {
-    check_fork(e);
+    engine_check_fork(e);
     peers_set(e, servers);
 }
 
@@ -159,7 +157,7 @@ size_t engine_in_flight(const struct engine *e)
 
 bool engine_is_crowded(const struct engine *e)
 {
-    return e->heap.n >= comfortable(e);
+    return e->heap.n >= e->sockets_max / 4;
 }
 
 /* What moves back in the heap meanwhile was looked at already. */
@@ -195,7 +193,7 @@ enum mxhop_status engine_ask(struct engine *e, const char *name, uint16_t type,
 }
 
 /* At most as many as there are now: a callback may ask again and again. */
-static void run_timers(struct engine *e)
+static void engine_run_timers(struct engine *e)
 {
     uint64_t now_ms = clock_boot_ms();
 
@@ -206,7 +204,7 @@ static void run_timers(struct engine *e)
     }
 }
 
-static int wait_ms(const struct engine *e, uint64_t until_ms)
+static int engine_wait_ms(const struct engine *e, uint64_t until_ms)
 {
     uint64_t now_ms = clock_boot_ms();
 
@@ -221,25 +219,17 @@ static int wait_ms(const struct engine *e, uint64_t until_ms)
 
 /* The caller's descriptor is not put into the epoll set: it may be closed, and
    its number used again, without our knowing. */
-static int take_events(struct engine *e, int wake_fd, int timeout_ms,
-                       struct epoll_event *events)
+static int engine_take_events(struct engine *e, int wake_fd, int timeout_ms,
+                              struct epoll_event *events)
 {
     struct pollfd p[2] = {{.fd = e->epoll_fd, .events = POLLIN},
                           {.fd = wake_fd, .events = POLLIN}};
 
-    if (poll(p, wake_fd >= 0 ? 2 : 1, timeout_ms) <= 0 || p[0].revents == 0)
+    if (wake_fd < 0)
+        return epoll_wait(e->epoll_fd, events, EVENTS_BATCH, timeout_ms);
+    if (poll(p, 2, timeout_ms) <= 0 || p[0].revents == 0)
         return 0;
     return epoll_wait(e->epoll_fd, events, EVENTS_BATCH, 0);
-}
-
-static void bury_dead(struct engine *e)
-{
-    struct query *q;
-
-    while ((q = e->dead) != NULL) {
-        e->dead = q->next_dead;
-        query_free(q);
-    }
 }
 
 void engine_step(struct engine *e, uint64_t until_ms, int wake_fd)
@@ -248,16 +238,17 @@ void engine_step(struct engine *e, uint64_t until_ms, int wake_fd)
     uint64_t n_done = e->n_done;
     int n;
 
-    check_fork(e);
-    run_timers(e);
+    engine_check_fork(e);
+    engine_run_timers(e);
     /* The caller may have new work or be content: what ended is news. */
-    n = take_events(e, wake_fd, e->n_done != n_done ? 0 : wait_ms(e, until_ms),
-                    events);
+    n = engine_take_events(
+        e, wake_fd, e->n_done != n_done ? 0 : engine_wait_ms(e, until_ms),
+        events);
     for (int i = 0; i < n; i++)
-        attempt_event(events[i].data.ptr);
+        sock_event(events[i].data.ptr);
     /* Not before the events: who was not stepped for a while may find the
        answer to a probe among them. */
     peers_run(e, clock_boot_ms());
-    run_timers(e);
-    bury_dead(e);
+    engine_run_timers(e);
+    socks_trim(e, e->heap.n > 0 ? SOCKETS_IDLE : 0);
 }

@@ -69,8 +69,7 @@ void engine_assume_open(struct engine *e, const char *address);
 bool engine_down(const struct engine *e);
 
 /* Send a query for (name, type). deadline_ms on clock_boot_ms(). Errors:
-   MXHOP_ERR_SYNTAX (name cannot be asked), MXHOP_ERR_MEMORY, MXHOP_ERR_IO
-   (no socket). */
+   MXHOP_ERR_SYNTAX (name cannot be asked), MXHOP_ERR_MEMORY. */
 enum mxhop_status engine_ask(struct engine *e, const char *name, uint16_t type,
                              uint64_t deadline_ms, exchange_fn *fn, void *ctx);
 

@@ -28,24 +28,24 @@ bool heap_reserve(struct heap *h, size_t n)
     return true;
 }
 
-static void put(struct heap *h, size_t at, struct query *q)
+static void heap_put(struct heap *h, size_t at, struct query *q)
 {
     h->q[at] = q;
     q->heap_at = at;
 }
 
-static void sift_up(struct heap *h, struct query *q)
+static void heap_sift_up(struct heap *h, struct query *q)
 {
     size_t at = q->heap_at;
 
     while (at > 0 && h->q[(at - 1) / 2]->due_ms > q->due_ms) {
-        put(h, at, h->q[(at - 1) / 2]);
+        heap_put(h, at, h->q[(at - 1) / 2]);
         at = (at - 1) / 2;
     }
-    put(h, at, q);
+    heap_put(h, at, q);
 }
 
-static void sift_down(struct heap *h, struct query *q)
+static void heap_sift_down(struct heap *h, struct query *q)
 {
     size_t at = q->heap_at;
     size_t child;
@@ -55,22 +55,22 @@ static void sift_down(struct heap *h, struct query *q)
             child++;
         if (h->q[child]->due_ms >= q->due_ms)
             break;
-        put(h, at, h->q[child]);
+        heap_put(h, at, h->q[child]);
         at = child;
     }
-    put(h, at, q);
+    heap_put(h, at, q);
 }
 
 void heap_moved(struct heap *h, struct query *q)
 {
-    sift_up(h, q);
-    sift_down(h, q);
+    heap_sift_up(h, q);
+    heap_sift_down(h, q);
 }
 
 void heap_add(struct heap *h, struct query *q)
 {
-    put(h, h->n++, q);
-    sift_up(h, q);
+    heap_put(h, h->n++, q);
+    heap_sift_up(h, q);
 }
 
 void heap_remove(struct heap *h, struct query *q)
@@ -80,6 +80,6 @@ void heap_remove(struct heap *h, struct query *q)
 
     if (last == q)
         return;
-    put(h, at, last);
+    heap_put(h, at, last);
     heap_moved(h, last);
 }

@@ -11,8 +11,10 @@
 #define ATTEMPTS_OPEN    3     /* attempts of a query still listened to */
 #define MESSAGE_MAX      65535 /* what a TCP length can say */
 #define WHY_MAX          512
-#define SHORTAGE_WAIT_MS 50 /* before a socket is tried for again */
+#define SHORTAGE_WAIT_MS 50  /* before a socket is tried for again */
+#define IDS_DRAWN        128 /* at once: getrandom(2) gives 256 octets whole */
 #define SOCKETS_MIN      16
+#define SOCKETS_IDLE     64 /* as many as may fall free in a step */
 #define SOCKETS_MAX      8192
 
 /* Why a server counts as having failed; FAULT_NONE: it was silent so far. */
@@ -42,6 +44,14 @@ struct server {
     int detail;
 };
 
+/* A socket, in the epoll set from its beginning to its end. */
+struct sock {
+    struct sock *next;       /* in a list of the engine */
+    struct attempt *attempt; /* that has it; NULL: none */
+    int fd;
+    sa_family_t family;
+};
+
 /* The TCP side of an attempt. */
 struct stream {
     uint8_t out[2 + DNS_QUERY_MAX];
@@ -52,7 +62,7 @@ struct stream {
 
 struct attempt {
     struct query *query;
-    int fd; /* -1: not open */
+    struct sock *sock; /* NULL: not open */
     uint16_t id;
     bool edns;
     uint8_t server;
@@ -74,8 +84,6 @@ struct query {
     uint8_t first;  /* the server whose turn was the first */
     int shortage;   /* errno of the last local failure, 0: none */
     bool ad;
-    bool done; /* called back, freed at the end of the step */
-    struct query *next_dead;
     uint8_t n_servers;
     struct server server[DNS_SERVERS_MAX];
     struct attempt attempt[ATTEMPTS_OPEN];
@@ -108,11 +116,15 @@ struct engine {
     uint32_t tell_again_ms; /* ENGINE_TELL_AGAIN_MS; tests have less time */
     int epoll_fd;           /* -1: none to be had after a fork */
     pid_t pid;              /* of the process that it belongs to */
-    size_t n_sockets;
+    size_t n_sockets;       /* that attempts have */
+    struct sock *idle;      /* UDP sockets that may be used again */
+    size_t n_idle;
+    struct sock *closed; /* events of this step may still point to them */
     size_t sockets_max;
-    uint64_t n_done; /* callbacks made */
+    uint64_t n_done;         /* callbacks made */
+    uint16_t ids[IDS_DRAWN]; /* for attempts to come: the first n_ids */
+    size_t n_ids;
     struct heap heap;
-    struct query *dead;
     uint8_t scratch[MESSAGE_MAX + 1]; /* what was just received */
 };
 
@@ -168,8 +180,10 @@ bool turn_all_failed(const struct query *q); /* in this round */
 int attempt_open(struct attempt *a, bool tcp);
 void attempt_close(struct attempt *a);
 bool is_shortage(int error);
-int attempt_watch(struct attempt *a, int op, uint32_t events);
-void attempt_event(struct attempt *a);
+int sock_watch(const struct engine *e, struct sock *s, int op, uint32_t events);
+void sock_event(struct sock *s);
+/* At the end of a step: at most `idle` are kept. */
+void socks_trim(struct engine *e, size_t idle);
 
 /* exchange_tcp.c */
 int tcp_start(struct attempt *a, const uint8_t *wire, size_t len);

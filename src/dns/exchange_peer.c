@@ -21,7 +21,7 @@
 
 #define TYPE_NS 2
 
-static bool same_address(const union address *a, const union address *b)
+static bool peer_same_address(const union address *a, const union address *b)
 {
     if (a->any.sa_family != b->any.sa_family)
         return false;
@@ -38,7 +38,7 @@ static bool same_address(const union address *a, const union address *b)
 static struct peer *peer_find(struct engine *e, const union address *addr)
 {
     for (struct peer *p = e->peers; p < e->peers + DNS_SERVERS_MAX; p++)
-        if (p->listed && same_address(&p->addr, addr))
+        if (p->listed && peer_same_address(&p->addr, addr))
             return p;
     return NULL;
 }
@@ -70,34 +70,6 @@ static void peer_init(struct peer *p, struct engine *e,
     p->probe.server[0].plain = true;
 }
 
-static struct peer *free_place(struct engine *e)
-{
-    struct peer *p = e->peers;
-
-    while (p->listed)
-        p++;
-    return p; /* there is one: no more peers than servers in a list */
-}
-
-static union address address_at(const struct engine *e, size_t i)
-{
-    union address addr;
-
-    memcpy(&addr, &e->servers.addr[i], sizeof(addr));
-    return addr;
-}
-
-static bool in_list(const struct engine *e, const union address *addr)
-{
-    for (size_t i = 0; i < e->servers.n; i++) {
-        union address listed = address_at(e, i);
-
-        if (same_address(&listed, addr))
-            return true;
-    }
-    return false;
-}
-
 static void peer_drop(struct peer *p)
 {
     query_close(&p->probe);
@@ -106,19 +78,27 @@ static void peer_drop(struct peer *p)
 
 void peers_set(struct engine *e, const struct dns_servers *servers)
 {
-    e->servers = *servers;
-    if (e->servers.n > DNS_SERVERS_MAX)
-        e->servers.n = DNS_SERVERS_MAX;
-    for (size_t i = 0; i < DNS_SERVERS_MAX; i++)
-        if (e->peers[i].listed && !in_list(e, &e->peers[i].addr))
-            peer_drop(&e->peers[i]);
-    for (size_t i = 0; i < e->servers.n; i++) {
-        union address addr = address_at(e, i);
-        struct peer *p = peer_find(e, &addr);
+    bool stays[DNS_SERVERS_MAX] = {false};
+    union address addr[DNS_SERVERS_MAX];
+    struct peer *p;
 
+    e->servers = *servers;
+    for (size_t i = 0; i < servers->n; i++) {
+        memcpy(&addr[i], &servers->addr[i], sizeof(addr[i]));
+        p = peer_find(e, &addr[i]);
+        if (p != NULL)
+            stays[p - e->peers] = true;
+    }
+    for (size_t i = 0; i < DNS_SERVERS_MAX; i++)
+        if (e->peers[i].listed && !stays[i])
+            peer_drop(&e->peers[i]);
+    for (size_t i = 0; i < servers->n; i++) {
+        p = peer_find(e, &addr[i]);
         if (p == NULL) {
-            p = free_place(e);
-            peer_init(p, e, &addr);
+            /* No more peers than servers in a list: there is a free place. */
+            for (p = e->peers; p->listed;)
+                p++;
+            peer_init(p, e, &addr[i]);
         }
         e->peer_at[i] = (uint8_t)(p - e->peers);
     }
@@ -160,7 +140,7 @@ void peer_silent(const struct attempt *a)
         breaker_silent(&p->breaker, clock_boot_ms());
 }
 
-static void send_probe(struct peer *p, uint64_t now_ms)
+static void peer_send_probe(struct peer *p, uint64_t now_ms)
 {
     struct attempt *a = query_attempt(&p->probe, p->probe.tries);
     int error;
@@ -174,7 +154,7 @@ static void send_probe(struct peer *p, uint64_t now_ms)
     breaker_probed(&p->breaker, now_ms);
 }
 
-static uint64_t next_ms(const struct peer *p)
+static uint64_t peer_next_ms(const struct peer *p)
 {
     uint64_t breaker_ms = breaker_next_ms(&p->breaker);
     uint64_t socket_ms = p->socketless_ms + SHORTAGE_WAIT_MS;
@@ -188,8 +168,8 @@ uint64_t peers_next_ms(const struct engine *e)
     uint64_t earliest_ms = UINT64_MAX;
 
     for (size_t i = 0; i < DNS_SERVERS_MAX; i++)
-        if (e->peers[i].listed && next_ms(&e->peers[i]) < earliest_ms)
-            earliest_ms = next_ms(&e->peers[i]);
+        if (e->peers[i].listed && peer_next_ms(&e->peers[i]) < earliest_ms)
+            earliest_ms = peer_next_ms(&e->peers[i]);
     return earliest_ms;
 }
 
@@ -197,7 +177,7 @@ uint64_t peers_next_ms(const struct engine *e)
 
 /* A query that is due at once moves towards the front of the heap, and only
    those that were looked at already move back: nobody is left out. */
-static void wake_queries(const struct engine *e)
+static void peers_wake_queries(const struct engine *e)
 {
     for (size_t i = 0; i < e->heap.n; i++)
         query_reconsider(e->heap.q[i]);
@@ -205,12 +185,10 @@ static void wake_queries(const struct engine *e)
 
 void peer_describe(const struct peer *p, struct engine_server *s_r)
 {
-    struct sockaddr_storage addr = {0};
     char *port;
 
     memset(s_r, 0, sizeof(*s_r));
-    memcpy(&addr, &p->addr, sizeof(p->addr));
-    dns_server_text(&addr, s_r->address);
+    dns_server_text(&p->addr.any, s_r->address);
     port = strrchr(s_r->address, ':');
     if (port != NULL && strcmp(port, ":53") == 0)
         *port = '\0';
@@ -219,8 +197,8 @@ void peer_describe(const struct peer *p, struct engine_server *s_r)
     s_r->opened = p->breaker.opened;
 }
 
-static bool is_news(const struct engine *e, const struct peer *p,
-                    uint64_t now_ms)
+static bool peer_is_news(const struct engine *e, const struct peer *p,
+                         uint64_t now_ms)
 {
     if ((p->breaker.state == BREAKER_OPEN) != p->told_open)
         return true;
@@ -228,21 +206,21 @@ static bool is_news(const struct engine *e, const struct peer *p,
            breaker_is_sure(&p->breaker, now_ms);
 }
 
-static void note_told(struct peer *p, uint64_t now_ms)
+static void peer_note_told(struct peer *p, uint64_t now_ms)
 {
     p->told_open = p->breaker.state == BREAKER_OPEN;
     p->told_ms = now_ms;
 }
 
-static void tell(struct engine *e, struct peer *p, uint64_t now_ms)
+static void peer_tell(struct engine *e, struct peer *p, uint64_t now_ms)
 {
     struct engine_server s;
 
-    if (!is_news(e, p, now_ms))
+    if (!peer_is_news(e, p, now_ms))
         return;
-    note_told(p, now_ms);
+    peer_note_told(p, now_ms);
     if (p->told_open)
-        wake_queries(e);
+        peers_wake_queries(e);
     if (e->watch_fn == NULL)
         return;
     peer_describe(p, &s);
@@ -256,12 +234,12 @@ void peers_run(struct engine *e, uint64_t now_ms)
 
         if (!p->listed)
             continue;
-        if (next_ms(p) <= now_ms) {
+        if (peer_next_ms(p) <= now_ms) {
             breaker_tick(&p->breaker, now_ms);
             if (breaker_wants_probe(&p->breaker, now_ms))
-                send_probe(p, now_ms);
+                peer_send_probe(p, now_ms);
         }
-        tell(e, p, now_ms); /* the function may have changed the list */
+        peer_tell(e, p, now_ms); /* the function may have changed the list */
     }
 }
 
@@ -279,7 +257,7 @@ void engine_assume_open(struct engine *e, const char *address)
         if (strcmp(s.address, address) != 0)
             continue;
         breaker_assume_open(&p->breaker, now_ms);
-        note_told(p, now_ms); /* it is no news */
-        wake_queries(e);
+        peer_note_told(p, now_ms); /* it is no news */
+        peers_wake_queries(e);
     }
 }

@@ -15,9 +15,8 @@
  * attempts, except that an attempt changes over to TCP or to a query without
  * OPT where it stands, each at most once.
  *
- * A query belongs to its engine. It ends in finish(), which calls back once;
- * its memory lives to the end of the step, because events already taken from
- * the kernel may point to it.
+ * A query belongs to its engine. It ends in query_finish(), which calls back
+ * once and frees it: who calls what may end it does not look at it again.
  */
 
 #include "dns/exchange_int.h"
@@ -41,10 +40,8 @@ void query_init(struct query *q, struct engine *e, const char *name,
     q->engine = e;
     q->q.type = type;
     memcpy(q->q.name, name, strlen(name) + 1);
-    for (size_t i = 0; i < ATTEMPTS_OPEN; i++) {
+    for (size_t i = 0; i < ATTEMPTS_OPEN; i++)
         q->attempt[i].query = q;
-        q->attempt[i].fd = -1;
-    }
 }
 
 struct query *query_new(struct engine *e, const char *name, uint16_t type)
@@ -74,8 +71,8 @@ void query_free(struct query *q)
     free(q);
 }
 
-static void finish(struct query *q, enum exchange_outcome outcome,
-                   const uint8_t *msg, size_t len)
+static void query_finish(struct query *q, enum exchange_outcome outcome,
+                         const uint8_t *msg, size_t len)
 {
     struct engine *e = q->engine;
     char why[WHY_MAX] = "";
@@ -85,15 +82,12 @@ static void finish(struct query *q, enum exchange_outcome outcome,
     else if (outcome != EXCHANGE_ANSWER)
         query_why(q, why);
     heap_remove(&e->heap, q);
-    q->done = true;
-    q->next_dead = e->dead;
-    e->dead = q;
     e->n_done++;
     q->fn(q->ctx, outcome, &q->q, msg, len, why);
-    query_close(q); /* only now: msg may be in a stream of it */
+    query_free(q); /* only now: msg may be in a stream of it */
 }
 
-static void set_due(struct query *q, uint64_t at_ms)
+static void query_set_due(struct query *q, uint64_t at_ms)
 {
     q->due_ms = at_ms < q->deadline_ms ? at_ms : q->deadline_ms;
     heap_moved(&q->engine->heap, q);
@@ -104,28 +98,28 @@ struct attempt *query_attempt(struct query *q, unsigned k)
     return &q->attempt[k % ATTEMPTS_OPEN];
 }
 
-static bool is_newest(const struct attempt *a)
+static bool query_is_newest(const struct attempt *a)
 {
     return a == query_attempt(a->query, a->query->tries - 1);
 }
 
-static void run_short(struct query *q, int error)
+static void query_run_short(struct query *q, int error)
 {
     q->shortage = error;
-    set_due(q, clock_boot_ms() + SHORTAGE_WAIT_MS);
+    query_set_due(q, clock_boot_ms() + SHORTAGE_WAIT_MS);
 }
 
-static bool close_oldest(struct query *q)
+static bool query_close_oldest(struct query *q)
 {
     for (unsigned i = 0; i < ATTEMPTS_OPEN; i++)
-        if (query_attempt(q, q->tries + i)->fd >= 0) {
+        if (query_attempt(q, q->tries + i)->sock != NULL) {
             attempt_close(query_attempt(q, q->tries + i));
             return true;
         }
     return false;
 }
 
-static uint32_t patience_ms(const struct attempt *a)
+static uint32_t query_patience_ms(const struct attempt *a)
 {
     unsigned round = (a->query->turns - 1) / a->query->n_servers;
     uint32_t ms = round_ms[round < ROUNDS ? round : ROUNDS - 1];
@@ -135,16 +129,16 @@ static uint32_t patience_ms(const struct attempt *a)
 
 /* Where sockets are getting scarce, late answers are worth less than room for
    the queries of others. */
-static void make_room(struct query *q)
+static void query_make_room(struct query *q)
 {
     const struct engine *e = q->engine;
 
-    while (e->n_sockets > e->sockets_max / 2 && close_oldest(q))
+    while (e->n_sockets > e->sockets_max / 2 && query_close_oldest(q))
         continue;
 }
 
 /* Send attempt `a`. False: there was no socket to be had. */
-static bool send_attempt(struct attempt *a, bool tcp)
+static bool query_send(struct attempt *a, bool tcp)
 {
     struct query *q = a->query;
     int error;
@@ -152,9 +146,9 @@ static bool send_attempt(struct attempt *a, bool tcp)
     a->sent_ms = clock_boot_ms();
     do {
         error = attempt_open(a, tcp);
-    } while (is_shortage(error) && close_oldest(q));
+    } while (is_shortage(error) && query_close_oldest(q));
     if (is_shortage(error)) {
-        run_short(q, error);
+        query_run_short(q, error);
         return false;
     }
     if (error != 0) {
@@ -163,13 +157,13 @@ static bool send_attempt(struct attempt *a, bool tcp)
     }
     q->server[a->server].asked = true;
     q->shortage = 0;
-    a->until_ms = a->sent_ms + patience_ms(a);
-    if (is_newest(a))
-        set_due(q, a->until_ms);
+    a->until_ms = a->sent_ms + query_patience_ms(a);
+    if (query_is_newest(a))
+        query_set_due(q, a->until_ms);
     return true;
 }
 
-static void next_attempt(struct query *q)
+static void query_next_attempt(struct query *q)
 {
     struct attempt *a = query_attempt(q, q->tries);
     unsigned turns = q->turns;
@@ -177,26 +171,26 @@ static void next_attempt(struct query *q)
     attempt_close(a);
     a->server = turn_next(q);
     q->tries++;
-    make_room(q);
-    if (send_attempt(a, false))
+    query_make_room(q);
+    if (query_send(a, false))
         return;
     q->tries--;
     q->turns = turns;
 }
 
-static void note_silence(struct query *q, uint64_t now_ms)
+static void query_note_silence(struct query *q, uint64_t now_ms)
 {
     const struct attempt *a;
 
     if (q->tries == 0)
         return;
     a = query_attempt(q, q->tries - 1);
-    if (a->fd >= 0 && now_ms >= a->until_ms)
+    if (a->sock != NULL && now_ms >= a->until_ms)
         peer_silent(a);
 }
 
 /* Whether nothing that happened has to do with the name. */
-static bool is_unasked(const struct query *q)
+static bool query_is_unasked(const struct query *q)
 {
     for (size_t i = 0; i < q->n_servers; i++) {
         const struct server *s = &q->server[i];
@@ -207,22 +201,22 @@ static bool is_unasked(const struct query *q)
     return true;
 }
 
-static void give_up(struct query *q, enum exchange_outcome outcome)
+static void query_give_up(struct query *q, enum exchange_outcome outcome)
 {
-    finish(q, is_unasked(q) ? EXCHANGE_UNASKED : outcome, NULL, 0);
+    query_finish(q, query_is_unasked(q) ? EXCHANGE_UNASKED : outcome, NULL, 0);
 }
 
 void query_due(struct query *q, uint64_t now_ms)
 {
-    note_silence(q, now_ms);
+    query_note_silence(q, now_ms);
     if (turn_all_down(q))
-        finish(q, EXCHANGE_DOWN, NULL, 0);
+        query_finish(q, EXCHANGE_DOWN, NULL, 0);
     else if (now_ms >= q->deadline_ms)
-        give_up(q, EXCHANGE_TIMEOUT);
+        query_give_up(q, EXCHANGE_TIMEOUT);
     else if (turn_all_failed(q)) /* or there is none */
-        give_up(q, EXCHANGE_FAILED);
+        query_give_up(q, EXCHANGE_FAILED);
     else
-        next_attempt(q);
+        query_next_attempt(q);
 }
 
 void query_hurry(struct query *q, uint64_t deadline_ms)
@@ -230,12 +224,12 @@ void query_hurry(struct query *q, uint64_t deadline_ms)
     if (deadline_ms >= q->deadline_ms)
         return;
     q->deadline_ms = deadline_ms;
-    set_due(q, q->due_ms);
+    query_set_due(q, q->due_ms);
 }
 
 void query_reask(struct query *q)
 {
-    set_due(q, 0);
+    query_set_due(q, 0);
 }
 
 void query_reconsider(struct query *q)
@@ -246,7 +240,7 @@ void query_reconsider(struct query *q)
         return; /* it is about to choose */
     a = query_attempt(q, q->tries - 1);
     if (peer_state(q, a->server) == BREAKER_OPEN)
-        set_due(q, 0);
+        query_set_due(q, 0);
 }
 
 void query_failed(struct attempt *a, enum fault fault, int detail)
@@ -261,9 +255,9 @@ void query_failed(struct attempt *a, enum fault fault, int detail)
     s->fault = fault;
     s->detail = detail;
     if (turn_all_failed(q))
-        give_up(q, EXCHANGE_FAILED);
-    else if (is_newest(a))
-        set_due(q, 0);
+        query_give_up(q, EXCHANGE_FAILED);
+    else if (query_is_newest(a))
+        query_set_due(q, 0);
 }
 
 void query_socket_error(struct attempt *a, int error)
@@ -277,13 +271,13 @@ void query_socket_error(struct attempt *a, int error)
         return;
     }
     attempt_close(a);
-    run_short(a->query, error);
+    query_run_short(a->query, error);
 }
 
-static void ask_again(struct attempt *a, bool tcp)
+static void query_ask_again(struct attempt *a, bool tcp)
 {
     attempt_close(a);
-    (void)send_attempt(a, tcp); /* without a socket the timer goes on */
+    (void)query_send(a, tcp); /* without a socket the timer goes on */
 }
 
 bool query_message(struct attempt *a, const uint8_t *msg, size_t len)
@@ -299,7 +293,7 @@ bool query_message(struct attempt *a, const uint8_t *msg, size_t len)
         q->server[a->server].spoke = true;
     switch (reply_judge(msg, len, &q->q, &rcode)) {
     case REPLY_ANSWER:
-        finish(q, EXCHANGE_ANSWER, msg, len);
+        query_finish(q, EXCHANGE_ANSWER, msg, len);
         return true;
     case REPLY_ALIEN:
         return false;
@@ -307,12 +301,12 @@ bool query_message(struct attempt *a, const uint8_t *msg, size_t len)
         if (tcp)
             query_failed(a, FAULT_TRUNCATED, 0);
         else
-            ask_again(a, true);
+            query_ask_again(a, true);
         return true;
     case REPLY_NO_EDNS:
         q->server[a->server].plain = true;
         if (a->edns)
-            ask_again(a, tcp);
+            query_ask_again(a, tcp);
         else
             query_failed(a, FAULT_RCODE, rcode);
         return true;

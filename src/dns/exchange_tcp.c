@@ -27,15 +27,15 @@ int tcp_start(struct attempt *a, const uint8_t *wire, size_t len)
     s->out[1] = (uint8_t)len;
     memcpy(s->out + 2, wire, len);
     s->out_len = 2 + len;
-    return attempt_watch(a, EPOLL_CTL_ADD, EPOLLOUT);
+    return 0;
 }
 
 /* Also learns here how connect() ended: send() returns its error. */
-static void send_query(struct attempt *a)
+static void tcp_send(struct attempt *a)
 {
     struct stream *s = a->stream;
     ssize_t n =
-        send(a->fd, s->out + s->sent, s->out_len - s->sent, MSG_NOSIGNAL);
+        send(a->sock->fd, s->out + s->sent, s->out_len - s->sent, MSG_NOSIGNAL);
     int error;
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -47,27 +47,27 @@ static void send_query(struct attempt *a)
     s->sent += (size_t)n;
     if (s->sent < s->out_len)
         return;
-    error = attempt_watch(a, EPOLL_CTL_MOD, EPOLLIN);
+    error = sock_watch(a->query->engine, a->sock, EPOLL_CTL_MOD, EPOLLIN);
     if (error != 0)
         query_socket_error(a, error);
 }
 
 /* How many octets the stream should hold, as far as it is known. */
-static size_t wanted(const struct stream *s)
+static size_t tcp_wanted(const struct stream *s)
 {
     const uint8_t *in = (const uint8_t *)s->in.data;
 
     return s->in.len < 2 ? 2 : 2 + ((size_t)in[0] << 8 | in[1]);
 }
 
-static void read_reply(struct attempt *a)
+static void tcp_read(struct attempt *a)
 {
     struct stream *s = a->stream;
     uint8_t *bytes = a->query->engine->scratch;
     ssize_t n;
 
-    while (s->in.len < wanted(s)) {
-        n = recv(a->fd, bytes, wanted(s) - s->in.len, 0);
+    while (s->in.len < tcp_wanted(s)) {
+        n = recv(a->sock->fd, bytes, tcp_wanted(s) - s->in.len, 0);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             return;
         if (n < 0) {
@@ -93,7 +93,7 @@ static void read_reply(struct attempt *a)
 void tcp_event(struct attempt *a)
 {
     if (a->stream->sent < a->stream->out_len)
-        send_query(a);
+        tcp_send(a);
     else
-        read_reply(a);
+        tcp_read(a);
 }

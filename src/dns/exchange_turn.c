@@ -12,7 +12,7 @@
 
 #include "dns/exchange_int.h"
 
-static uint8_t best_server(const struct query *q)
+static uint8_t turn_best(const struct query *q)
 {
     uint8_t best = 0;
 
@@ -27,7 +27,7 @@ uint8_t turn_next(struct query *q)
     uint8_t next;
 
     if (q->turns == 0)
-        q->first = best_server(q);
+        q->first = turn_best(q);
     do {
         for (size_t i = 0; q->turns % q->n_servers == 0 && i < q->n_servers;
              i++)

@@ -8,6 +8,7 @@
 
 #include "dns/exchange_int.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,89 +21,76 @@ static const char *const fault_names[] = {
     [FAULT_TRUNCATED] = "truncated reply over TCP",
     [FAULT_CLOSED] = "incomplete reply over TCP"};
 
-static const char *errno_text(int error)
+static const char *why_errno(int error)
 {
     const char *text = strerrordesc_np(error); /* strerror() may be a race */
 
     return text != NULL ? text : "unknown error";
 }
 
-static void fault_text(const struct server *s, char *out, size_t size)
-{
-    size_t n = sizeof(rcode_names) / sizeof(rcode_names[0]);
-    const char *name = NULL;
-
-    if (s->fault == FAULT_ERRNO)
-        name = errno_text(s->detail);
-    else if (s->fault != FAULT_RCODE)
-        name = fault_names[s->fault];
-    else if (s->detail > 0 && (size_t)s->detail < n)
-        name = rcode_names[s->detail];
-    if (name != NULL)
-        snprintf(out, size, "%s", name);
-    else
-        snprintf(out, size, "rcode %d", s->detail);
-}
-
-static void add(char why[WHY_MAX], const char *text)
+__attribute__((format(printf, 2, 3))) static void
+why_add(char why[WHY_MAX], const char *format, ...)
 {
     size_t len = strlen(why);
+    va_list args;
 
-    snprintf(why + len, WHY_MAX - len, "%s%s", len > 0 ? "; " : "", text);
+    va_start(args, format);
+    vsnprintf(why + len, WHY_MAX - len, format, args);
+    va_end(args);
 }
 
-static void server_text(const struct server *s, char where[64])
+static void why_add_fault(char why[WHY_MAX], const struct server *s)
 {
-    struct sockaddr_storage addr = {0};
+    size_t n = sizeof(rcode_names) / sizeof(rcode_names[0]);
+    bool named = s->detail > 0 && (size_t)s->detail < n;
 
-    memcpy(&addr, &s->addr, sizeof(s->addr));
-    dns_server_text(&addr, where);
-}
-
-static void add_server(char why[WHY_MAX], const struct query *q, size_t i)
-{
-    const struct server *s = &q->server[i];
-    char what[64], where[64], text[sizeof(what) + sizeof(where) + 32];
-
-    server_text(s, where);
-    if (s->asked || s->fault != FAULT_NONE) {
-        fault_text(s, what, sizeof(what));
-        snprintf(text, sizeof(text), "%s from %s", what, where);
-    } else if (peer_state(q, i) == BREAKER_OPEN) {
-        snprintf(text, sizeof(text), "circuit breaker open for %s", where);
-    } else {
-        return;
-    }
-    add(why, text);
+    if (s->fault == FAULT_ERRNO)
+        why_add(why, "%s", why_errno(s->detail));
+    else if (s->fault != FAULT_RCODE)
+        why_add(why, "%s", fault_names[s->fault]);
+    else if (named && rcode_names[s->detail] != NULL)
+        why_add(why, "%s", rcode_names[s->detail]);
+    else
+        why_add(why, "rcode %d", s->detail);
 }
 
 void query_why_down(const struct query *q, char why[WHY_MAX])
 {
     char where[64];
-    size_t len;
 
-    snprintf(why, WHY_MAX, "no name server answers (circuit breaker open: ");
+    why[0] = '\0';
+    why_add(why, "no name server answers (circuit breaker open: ");
     for (size_t i = 0; i < q->n_servers; i++) {
-        server_text(&q->server[i], where);
-        len = strlen(why);
-        snprintf(why + len, WHY_MAX - len, "%s%s", i > 0 ? ", " : "", where);
+        dns_server_text(&q->server[i].addr.any, where);
+        why_add(why, "%s%s", i > 0 ? ", " : "", where);
     }
-    len = strlen(why);
-    snprintf(why + len, WHY_MAX - len, ")");
+    why_add(why, ")");
 }
 
 void query_why(const struct query *q, char why[WHY_MAX])
 {
-    char text[96];
+    char where[64];
 
     why[0] = '\0';
-    for (size_t i = 0; i < q->n_servers; i++)
-        add_server(why, q, i);
-    if (q->shortage != 0) {
-        snprintf(text, sizeof(text), "no socket: %s", errno_text(q->shortage));
-        add(why, text);
+    for (size_t i = 0; i < q->n_servers; i++) {
+        const struct server *s = &q->server[i];
+        bool tried = s->asked || s->fault != FAULT_NONE;
+
+        if (!tried && peer_state(q, i) != BREAKER_OPEN)
+            continue;
+        dns_server_text(&s->addr.any, where);
+        if (why[0] != '\0')
+            why_add(why, "; ");
+        if (tried)
+            why_add_fault(why, s);
+        why_add(why, "%s %s", tried ? " from" : "circuit breaker open for",
+                where);
     }
+    if (q->shortage != 0)
+        why_add(why, "%sno socket: %s", why[0] != '\0' ? "; " : "",
+                why_errno(q->shortage));
     if (why[0] == '\0')
-        add(why, q->n_servers == 0 ? "no name server configured"
-                                   : "no time left to ask");
+        why_add(why, "%s",
+                q->n_servers == 0 ? "no name server configured"
+                                  : "no time left to ask");
 }

@@ -1,10 +1,9 @@
 /*
  * message - queries and the resolver configuration
  *
- * The only user of <resolv.h>. Reads the list of name servers, from the
- * configuration's own list or from resolv.conf as the C library reads it, and
- * builds queries with res_nmkquery(3), which knows the format; what it does
- * not do well is done here: an id that cannot be guessed, OPT, the AD bit.
+ * The only user of <resolv.h>: the list of name servers comes from the
+ * configuration's own list or from resolv.conf as the C library reads it. A
+ * query is a header, a name as octets, and OPT.
  *
  * dns_servers_load() does file input for resolv.conf and is to be called
  * before any jail; dns_query_build() needs no file. Nothing is kept between
@@ -22,20 +21,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "util/err.h"
 #include "util/str.h"
 #include "dns/name.h"
 
-#define DNS_PORT   53
-#define WORD_MAX   63 /* "[address%interface]:port" is shorter */
-#define OPT_OCTETS 11
-#define HEADER_AD  0x20u /* in octet 3 */
-#define AT_FLAGS   3
-#define AT_ARCOUNT 10
+#define DNS_PORT  53
+#define WORD_MAX  63   /* "[address%interface]:port" is shorter */
+#define HEADER_RD 0x01 /* in octet 2 */
+#define HEADER_AD 0x20 /* in octet 3 */
 
-static bool on_loopback(const struct sockaddr_storage *addr)
+static bool dns_on_loopback(const struct sockaddr_storage *addr)
 {
     const struct sockaddr_in *v4 = (const struct sockaddr_in *)addr;
     const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)addr;
@@ -47,15 +43,15 @@ static bool on_loopback(const struct sockaddr_storage *addr)
     return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
 }
 
-static bool all_on_loopback(const struct dns_servers *s)
+static bool dns_all_on_loopback(const struct dns_servers *s)
 {
     for (size_t i = 0; i < s->n; i++)
-        if (!on_loopback(&s->addr[i]))
+        if (!dns_on_loopback(&s->addr[i]))
             return false;
     return s->n > 0;
 }
 
-static bool parse_port(const char *text, in_port_t *port_r)
+static bool dns_parse_port(const char *text, in_port_t *port_r)
 {
     unsigned long port;
     size_t len = strspn(text, "0123456789");
@@ -68,7 +64,7 @@ static bool parse_port(const char *text, in_port_t *port_r)
 }
 
 /* "address" or "address%interface", interface by name or number. */
-static bool parse_v6(char *text, struct sockaddr_in6 *a)
+static bool dns_parse_v6(char *text, struct sockaddr_in6 *a)
 {
     char *scope = strchr(text, '%');
 
@@ -85,7 +81,7 @@ static bool parse_v6(char *text, struct sockaddr_in6 *a)
 }
 
 /* "192.0.2.1", "192.0.2.1:53", "[::1]", "[::1]:53"; text is written to. */
-static bool parse_server(char *text, struct sockaddr_storage *addr_r)
+static bool dns_parse_server(char *text, struct sockaddr_storage *addr_r)
 {
     struct sockaddr_in *v4 = (struct sockaddr_in *)addr_r;
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)addr_r;
@@ -100,22 +96,22 @@ static bool parse_server(char *text, struct sockaddr_storage *addr_r)
         *end++ = '\0';
     if (end != NULL && *end == ':') {
         *end = '\0';
-        if (!parse_port(end + 1, &port))
+        if (!dns_parse_port(end + 1, &port))
             return false;
     } else if (end != NULL && *end != '\0') {
         return false;
     }
     if (bracket) {
         v6->sin6_port = port;
-        return parse_v6(text + 1, v6);
+        return dns_parse_v6(text + 1, v6);
     }
     v4->sin_family = AF_INET;
     v4->sin_port = port;
     return inet_pton(AF_INET, text, &v4->sin_addr) == 1;
 }
 
-static enum mxhop_status load_list(struct dns_servers *s, const char *list,
-                                   struct mxhop_error *err)
+static enum mxhop_status dns_load_list(struct dns_servers *s, const char *list,
+                                       struct mxhop_error *err)
 {
     char text[WORD_MAX + 1];
     const char *word;
@@ -130,7 +126,7 @@ static enum mxhop_status load_list(struct dns_servers *s, const char *list,
                            shown, word, DNS_SERVERS_MAX);
         memcpy(text, word, (size_t)shown);
         text[shown] = '\0';
-        if (len > WORD_MAX || !parse_server(text, &s->addr[s->n]))
+        if (len > WORD_MAX || !dns_parse_server(text, &s->addr[s->n]))
             return err_set(err, MXHOP_ERR_CONFIG,
                            "name server \"%.*s\": expected an IP address "
                            "and perhaps a port, such as 127.0.0.1:53 or "
@@ -138,12 +134,13 @@ static enum mxhop_status load_list(struct dns_servers *s, const char *list,
                            shown, word);
         s->n++;
     }
-    s->trust_ad = all_on_loopback(s);
+    s->trust_ad = dns_all_on_loopback(s);
     return MXHOP_OK;
 }
 
 /* glibc keeps IPv6 servers apart; a zero family in nsaddr_list tells. */
-static void take_state(struct dns_servers *s, const struct __res_state *state)
+static void dns_take_state(struct dns_servers *s,
+                           const struct __res_state *state)
 {
     const struct sockaddr_in6 *v6;
 
@@ -155,18 +152,18 @@ static void take_state(struct dns_servers *s, const struct __res_state *state)
         else if (v6 != NULL && v6->sin6_family == AF_INET6)
             memcpy(&s->addr[s->n++], v6, sizeof(*v6));
     }
-    s->trust_ad = (state->options & RES_TRUSTAD) != 0 || all_on_loopback(s);
+    s->trust_ad = (state->options & RES_TRUSTAD) != 0 || dns_all_on_loopback(s);
 }
 
-static enum mxhop_status load_resolv_conf(struct dns_servers *s,
-                                          struct mxhop_error *err)
+static enum mxhop_status dns_load_resolv_conf(struct dns_servers *s,
+                                              struct mxhop_error *err)
 {
     struct __res_state state;
 
     memset(&state, 0, sizeof(state));
     if (res_ninit(&state) != 0)
         return err_set(err, MXHOP_ERR_DNS, "%s cannot be read", _PATH_RESCONF);
-    take_state(s, &state);
+    dns_take_state(s, &state);
     res_nclose(&state);
     if (s->n == 0)
         return err_set(err, MXHOP_ERR_DNS, "%s: no usable name server",
@@ -182,17 +179,17 @@ enum mxhop_status dns_servers_load(struct dns_servers *servers_r,
 
     memset(servers_r, 0, sizeof(*servers_r));
     if (list != NULL && str_next_word(&pos, &len) != NULL)
-        return load_list(servers_r, list, err);
-    return load_resolv_conf(servers_r, err);
+        return dns_load_list(servers_r, list, err);
+    return dns_load_resolv_conf(servers_r, err);
 }
 
-void dns_server_text(const struct sockaddr_storage *addr, char *out)
+void dns_server_text(const struct sockaddr *addr, char *out)
 {
     const struct sockaddr_in *v4 = (const struct sockaddr_in *)addr;
     const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)addr;
     char ip[INET6_ADDRSTRLEN] = "?", scope[1 + 10 + 1] = "";
 
-    if (addr->ss_family == AF_INET) {
+    if (addr->sa_family == AF_INET) {
         inet_ntop(AF_INET, &v4->sin_addr, ip, sizeof(ip));
         snprintf(out, 64, "%s:%u", ip, ntohs(v4->sin_port));
         return;
@@ -204,38 +201,35 @@ void dns_server_text(const struct sockaddr_storage *addr, char *out)
     snprintf(out, 64, "[%.39s%s]:%u", ip, scope, ntohs(v6->sin6_port));
 }
 
-/* Returns the new length; the buffer has room for it (see the caller). */
-static size_t add_opt(uint8_t *msg, size_t len)
-{
-    static const uint8_t opt[OPT_OCTETS] = {0, 0, ns_t_opt, DNS_UDP_SIZE >> 8,
-                                            DNS_UDP_SIZE & 0xff};
-
-    memcpy(msg + len, opt, sizeof(opt));
-    msg[AT_ARCOUNT + 1] = 1;
-    return len + sizeof(opt);
-}
-
-size_t dns_query_build(struct question *q, bool edns, bool ad,
+size_t dns_query_build(const struct question *q, bool edns, bool ad,
                        uint8_t out[DNS_QUERY_MAX])
 {
-    /* Options are all that res_nmkquery() reads of a state; res_ninit()
-       would read resolv.conf, out of reach in a jail, for each query. */
-    struct __res_state state;
+    static const uint8_t opt[] = {
+        0, 0, ns_t_opt, DNS_UDP_SIZE >> 8, DNS_UDP_SIZE & 0xff, 0, 0, 0,
+        0, 0, 0};
+    const uint8_t header[] = {(uint8_t)(q->id >> 8),
+                              (uint8_t)q->id,
+                              HEADER_RD,
+                              ad ? HEADER_AD : 0,
+                              0,
+                              1, /* question */
+                              0,
+                              0,
+                              0,
+                              0,
+                              0,
+                              edns};
+    const uint8_t tail[] = {(uint8_t)(q->type >> 8), (uint8_t)q->type, 0,
+                            ns_c_in};
     struct wire_name name;
-    int len;
+    uint8_t *end = out;
 
-    if (!wire_name_parse(q->name, &name) ||
-        getrandom(&q->id, sizeof(q->id), 0) != (ssize_t)sizeof(q->id))
+    if (!wire_name_parse(q->name, &name))
         return 0;
-    memset(&state, 0, sizeof(state));
-    state.options = RES_INIT | RES_RECURSE;
-    len = res_nmkquery(&state, ns_o_query, q->name, ns_c_in, q->type, NULL, 0,
-                       NULL, out, DNS_QUERY_MAX - OPT_OCTETS);
-    if (len <= 0)
-        return 0;
-    out[0] = (uint8_t)(q->id >> 8);
-    out[1] = (uint8_t)q->id;
-    if (ad)
-        out[AT_FLAGS] |= HEADER_AD;
-    return edns ? add_opt(out, (size_t)len) : (size_t)len;
+    end = mempcpy(end, header, sizeof(header));
+    end = mempcpy(end, name.octets, name.len);
+    end = mempcpy(end, tail, sizeof(tail));
+    if (edns)
+        end = mempcpy(end, opt, sizeof(opt));
+    return (size_t)(end - out);
 }

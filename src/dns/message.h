@@ -12,7 +12,7 @@
 
 #define DNS_SERVERS_MAX 8
 #define DNS_UDP_SIZE    1232 /* OPT: what fits everywhere (DNS flag day 2020) */
-#define DNS_QUERY_MAX   512
+#define DNS_QUERY_MAX   (12 + 255 + 4 + 11) /* header, name, type, OPT */
 
 struct dns_servers {
     size_t n;
@@ -25,12 +25,12 @@ struct dns_servers {
 enum mxhop_status dns_servers_load(struct dns_servers *servers_r,
                                    const char *list, struct mxhop_error *err);
 /* "192.0.2.1:53", "[::1]:53" into out[64] */
-void dns_server_text(const struct sockaddr_storage *addr, char *out);
+void dns_server_text(const struct sockaddr *addr, char *out);
 
-/* Build the query for *q (which gets a fresh random id) into out; returns its
-   length, 0 if the name cannot be asked. edns adds an OPT record of
-   DNS_UDP_SIZE; ad sets the AD bit (RFC 6840 5.7). */
-size_t dns_query_build(struct question *q, bool edns, bool ad,
+/* Build the query for *q into out; returns its length, 0 if the name cannot be
+   asked. edns adds an OPT record of DNS_UDP_SIZE; ad sets the AD bit (RFC 6840
+   5.7). The name goes out in lower case. */
+size_t dns_query_build(const struct question *q, bool edns, bool ad,
                        uint8_t out[DNS_QUERY_MAX]);
 
 #endif

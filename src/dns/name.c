@@ -22,24 +22,25 @@
 
 enum step { STEP_LABEL, STEP_POINTER, STEP_ROOT, STEP_BAD };
 
-static uint8_t lower(uint8_t b)
+static uint8_t wire_name_lower(uint8_t b)
 {
     return b >= 'A' && b <= 'Z' ? (uint8_t)(b + ('a' - 'A')) : b;
 }
 
-static bool add_label(struct wire_name *n, const uint8_t *label, uint8_t len)
+static bool wire_name_add(struct wire_name *n, const uint8_t *label,
+                          uint8_t len)
 {
     if (n->len + 1u + len > WIRE_NAME_OCTETS)
         return false;
     n->octets[n->len++] = len;
     for (uint8_t i = 0; i < len; i++)
-        n->octets[n->len++] = lower(label[i]);
+        n->octets[n->len++] = wire_name_lower(label[i]);
     return true;
 }
 
 /* Read a label into n, or a pointer into *target (which it must lower). */
-static enum step read_step(struct cursor *at, size_t *target,
-                           struct wire_name *n)
+static enum step wire_name_step(struct cursor *at, size_t *target,
+                                struct wire_name *n)
 {
     uint8_t len = cursor_u8(at);
     const uint8_t *label;
@@ -55,7 +56,7 @@ static enum step read_step(struct cursor *at, size_t *target,
     if (len > WIRE_LABEL_MAX)
         return STEP_BAD;
     label = cursor_bytes(at, len);
-    if (label == NULL || !add_label(n, label, len))
+    if (label == NULL || !wire_name_add(n, label, len))
         return STEP_BAD;
     return len == 0 ? STEP_ROOT : STEP_LABEL;
 }
@@ -68,7 +69,7 @@ void wire_name_read(struct cursor *c, struct wire_name *n_r)
     enum step step;
 
     n_r->len = 0;
-    while ((step = read_step(&at, &target, n_r)) != STEP_ROOT) {
+    while ((step = wire_name_step(&at, &target, n_r)) != STEP_ROOT) {
         if (step == STEP_BAD ||
             (step == STEP_POINTER && hops == WIRE_HOPS_MAX)) {
             n_r->len = 0;
@@ -85,7 +86,7 @@ void wire_name_read(struct cursor *c, struct wire_name *n_r)
         c->pos = at.pos;
 }
 
-static char *print_octet(uint8_t b, char *out)
+static char *wire_name_print_octet(uint8_t b, char *out)
 {
     if (b <= ' ' || b > '~') {
         *out++ = '\\';
@@ -111,32 +112,32 @@ void wire_name_print(const struct wire_name *n, char *text)
         if (out != text)
             *out++ = '.';
         for (uint8_t i = 1; i <= *label; i++)
-            out = print_octet(label[i], out);
+            out = wire_name_print_octet(label[i], out);
         label += 1 + *label;
     }
     *out = '\0';
 }
 
-static bool is_digit(char c)
+static bool wire_name_is_digit(char c)
 {
     return c >= '0' && c <= '9';
 }
 
 /* The octet that \DDD or \X stands for; *s is at the backslash and moves to
    the last character of the escape. */
-static bool parse_escape(const char **s, uint8_t *octet_r)
+static bool wire_name_parse_escape(const char **s, uint8_t *octet_r)
 {
     const char *p = *s + 1;
     int value;
 
     if (*p == '\0')
         return false;
-    if (!is_digit(*p)) {
+    if (!wire_name_is_digit(*p)) {
         *octet_r = (uint8_t)*p;
         *s = p;
         return true;
     }
-    if (!is_digit(p[1]) || !is_digit(p[2]))
+    if (!wire_name_is_digit(p[1]) || !wire_name_is_digit(p[2]))
         return false;
     value = (p[0] - '0') * 100 + (p[1] - '0') * 10 + (p[2] - '0');
     if (value > 255)
@@ -147,20 +148,20 @@ static bool parse_escape(const char **s, uint8_t *octet_r)
 }
 
 /* One label up to a separator or the end of the text; *s moves there. */
-static bool parse_label(const char **s, struct wire_name *n)
+static bool wire_name_parse_label(const char **s, struct wire_name *n)
 {
     uint8_t label[WIRE_LABEL_MAX];
     uint8_t len = 0, octet;
 
     for (; **s != '\0' && **s != '.'; (*s)++) {
         octet = (uint8_t) * *s;
-        if (octet == '\\' && !parse_escape(s, &octet))
+        if (octet == '\\' && !wire_name_parse_escape(s, &octet))
             return false;
         if (len == WIRE_LABEL_MAX)
             return false;
         label[len++] = octet;
     }
-    return len > 0 && add_label(n, label, len);
+    return len > 0 && wire_name_add(n, label, len);
 }
 
 bool wire_name_parse(const char *text, struct wire_name *n_r)
@@ -169,14 +170,14 @@ bool wire_name_parse(const char *text, struct wire_name *n_r)
 
     n_r->len = 0;
     if (strcmp(text, ".") == 0)
-        return add_label(n_r, NULL, 0);
+        return wire_name_add(n_r, NULL, 0);
     do {
-        if (!parse_label(&s, n_r))
+        if (!wire_name_parse_label(&s, n_r))
             return false;
         if (*s == '.')
             s++;
     } while (*s != '\0');
-    return add_label(n_r, NULL, 0);
+    return wire_name_add(n_r, NULL, 0);
 }
 
 bool wire_name_equal(const struct wire_name *a, const struct wire_name *b)

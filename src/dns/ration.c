@@ -2,7 +2,7 @@
  * ration - the ration of waiting
  *
  * Inside Postfix the calling thread may wait for DNS only for a share of any
- * ten seconds (DESIGN 6). The waits of the last ten seconds are kept in slots
+ * ten seconds. The waits of the last ten seconds are kept in slots
  * of one second. There is one slot more than the span has seconds, so that
  * the sum covers at least ten seconds wherever in a second `now` falls: the
  * error is always on the side of waiting less.
@@ -29,8 +29,8 @@ void ration_init(struct ration *r, uint32_t share_percent)
 }
 
 /* What is left at now_ms of so much, if so much was waited in the slots. */
-static uint32_t left_ms(const struct ration *r, uint64_t now_ms, uint32_t of_ms,
-                        const uint32_t *waited_ms)
+static uint32_t ration_left_ms(const struct ration *r, uint64_t now_ms,
+                               uint32_t of_ms, const uint32_t *waited_ms)
 {
     uint64_t slot = now_ms / SLOT_MS;
 
@@ -44,7 +44,7 @@ static uint32_t left_ms(const struct ration *r, uint64_t now_ms, uint32_t of_ms,
     return of_ms;
 }
 
-static uint32_t least(uint32_t a_ms, uint32_t b_ms)
+static uint32_t ration_least(uint32_t a_ms, uint32_t b_ms)
 {
     return a_ms < b_ms ? a_ms : b_ms;
 }
@@ -56,15 +56,17 @@ uint32_t ration_allow(const struct ration *r, uint64_t now_ms, uint32_t want_ms,
 
     if (r->share_percent >= 100)
         return want_ms;
-    want_ms = least(want_ms, left_ms(r, now_ms, share_ms, r->waited_ms));
+    want_ms = ration_least(want_ms,
+                           ration_left_ms(r, now_ms, share_ms, r->waited_ms));
     if (!first_seen)
         return want_ms;
-    return least(want_ms, left_ms(r, now_ms, share_ms / 2, r->first_ms) / 2);
+    return ration_least(
+        want_ms, ration_left_ms(r, now_ms, share_ms / 2, r->first_ms) / 2);
 }
 
-static void add(uint32_t *sum_ms, uint32_t more_ms)
+static void ration_add(uint32_t *sum_ms, uint32_t more_ms)
 {
-    *sum_ms += least(more_ms, UINT32_MAX - *sum_ms);
+    *sum_ms += ration_least(more_ms, UINT32_MAX - *sum_ms);
 }
 
 void ration_spend(struct ration *r, uint64_t now_ms, uint32_t waited_ms,
@@ -77,7 +79,7 @@ void ration_spend(struct ration *r, uint64_t now_ms, uint32_t waited_ms,
         r->slot_no[i] = slot;
         r->waited_ms[i] = r->first_ms[i] = 0;
     }
-    add(&r->waited_ms[i], waited_ms);
+    ration_add(&r->waited_ms[i], waited_ms);
     if (first_seen)
-        add(&r->first_ms[i], waited_ms);
+        ration_add(&r->first_ms[i], waited_ms);
 }

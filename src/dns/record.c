@@ -26,7 +26,7 @@ static const struct shape {
     {WIRE_TYPE_MX, 2, 1, 0},    {WIRE_TYPE_AAAA, 16, 0, 0},
 };
 
-static bool fits(struct cursor rdata, const struct shape *shape)
+static bool record_fits(struct cursor rdata, const struct shape *shape)
 {
     struct wire_name name;
 
@@ -37,13 +37,13 @@ static bool fits(struct cursor rdata, const struct shape *shape)
     return !rdata.failed && rdata.pos == rdata.len;
 }
 
-static bool data_valid(const struct record *r)
+static bool record_data_valid(const struct record *r)
 {
     if (r->rrclass != WIRE_CLASS_IN)
         return true;
     for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
         if (shapes[i].type == r->type)
-            return fits(r->rdata, &shapes[i]);
+            return record_fits(r->rdata, &shapes[i]);
     return true;
 }
 
@@ -85,7 +85,7 @@ bool walk_next(struct walk *w, struct record *r_r)
     r_r->rdata = *c;
     r_r->rdata.len = c->pos + rdlength;
     cursor_skip(c, rdlength);
-    if (!c->failed && !data_valid(r_r))
+    if (!c->failed && !record_data_valid(r_r))
         c->failed = true;
     return !c->failed;
 }

@@ -23,7 +23,7 @@
 
 #include "dns/answer.h"
 
-static enum reply_kind kind_of_rcode(int rcode)
+static enum reply_kind reply_kind_of_rcode(int rcode)
 {
     switch (rcode) {
     case 0: /* NOERROR */
@@ -37,14 +37,15 @@ static enum reply_kind kind_of_rcode(int rcode)
     }
 }
 
-static bool is_ours(const struct walk *w, const struct question *q)
+static bool reply_is_ours(const struct walk *w, const struct question *q)
 {
     struct wire_name name;
 
     if (w->id != q->id || (w->flags & (WIRE_QR | WIRE_OPCODE)) != WIRE_QR)
         return false;
     if (w->count[SECTION_QUESTION] == 0)
-        return kind_of_rcode((int)(w->flags & WIRE_RCODE)) != REPLY_ANSWER;
+        return reply_kind_of_rcode((int)(w->flags & WIRE_RCODE)) !=
+               REPLY_ANSWER;
     return w->count[SECTION_QUESTION] == 1 && w->qtype == q->type &&
            w->qclass == WIRE_CLASS_IN && wire_name_parse(q->name, &name) &&
            wire_name_equal(&name, &w->qname);
@@ -53,7 +54,7 @@ static bool is_ours(const struct walk *w, const struct question *q)
 /* Walk all sections. OPT may stand once, in the additional section, at the
    root (RFC 6891 section 6.1.1); its
    TTL begins with the upper bits of the rcode. */
-static bool walk_whole(struct walk *w, int *extended_r)
+static bool reply_walk_whole(struct walk *w, int *extended_r)
 {
     bool opt = false;
     struct record r;
@@ -79,11 +80,11 @@ enum reply_kind reply_judge(const uint8_t *msg, size_t len,
 
     if (rcode_r != NULL)
         *rcode_r = -1;
-    if (!walk_open(&w, msg, len) || !is_ours(&w, q))
+    if (!walk_open(&w, msg, len) || !reply_is_ours(&w, q))
         return REPLY_ALIEN;
     rcode = (int)(w.flags & WIRE_RCODE);
-    kind = kind_of_rcode(rcode);
-    whole = walk_whole(&w, &extended);
+    kind = reply_kind_of_rcode(rcode);
+    whole = reply_walk_whole(&w, &extended);
     if (rcode_r != NULL)
         *rcode_r = whole ? extended << 4 | rcode : rcode;
     if (whole && extended != 0)
@@ -94,7 +95,7 @@ enum reply_kind reply_judge(const uint8_t *msg, size_t len,
 }
 
 /* The question's name as last[] shows it. */
-static void print_question(const struct question *q, char *last)
+static void reply_print_question(const struct question *q, char *last)
 {
     struct wire_name name;
 
@@ -109,8 +110,8 @@ struct mx_sink {
     size_t taken; /* records, duplicates included */
 };
 
-static bool mx_known(const struct mx_sink *s, const char *host,
-                     uint16_t preference)
+static bool reply_mx_known(const struct mx_sink *s, const char *host,
+                           uint16_t preference)
 {
     for (size_t i = s->first; i < s->set->n_mx; i++)
         if (s->set->mx[i].preference == preference &&
@@ -119,7 +120,7 @@ static bool mx_known(const struct mx_sink *s, const char *host,
     return false;
 }
 
-static bool take_mx(void *ctx, const struct record *r)
+static bool reply_take_mx(void *ctx, const struct record *r)
 {
     struct mx_sink *s = ctx;
     struct cursor rdata = r->rdata;
@@ -132,10 +133,11 @@ static bool take_mx(void *ctx, const struct record *r)
     s->taken++;
     wire_name_read(&rdata, &name);
     wire_name_print(&name, host);
-    return mx_known(s, host, preference) || mxset_add(s->set, host, preference);
+    return reply_mx_known(s, host, preference) ||
+           mxset_add(s->set, host, preference);
 }
 
-static void give_back(struct mx_sink *s)
+static void reply_give_back(struct mx_sink *s)
 {
     while (s->set->n_mx > s->first)
         free(s->set->mx[--s->set->n_mx].host);
@@ -149,11 +151,11 @@ enum records_status reply_mx(const uint8_t *msg, size_t len,
     enum records_status status = RECORDS_BAD;
     struct answer a;
 
-    print_question(q, last);
+    reply_print_question(q, last);
     if (q->type == WIRE_TYPE_MX)
-        status = answer_read(msg, len, q, &a, take_mx, &sink);
+        status = answer_read(msg, len, q, &a, reply_take_mx, &sink);
     if (status != RECORDS_SOME)
-        give_back(&sink);
+        reply_give_back(&sink);
     if (status == RECORDS_BAD)
         return status;
     mxset_sort(set);
@@ -163,57 +165,48 @@ enum records_status reply_mx(const uint8_t *msg, size_t len,
     return status;
 }
 
-/* Where the records of a family go; n counts what fits. */
+/* Where the records of a family go; what does not fit is left out. */
 struct addr_sink {
-    uint8_t *to;
-    size_t size; /* of one address */
-    uint8_t n;
+    struct hostaddrs *addrs;
+    unsigned family;
 };
 
-static bool take_addr(void *ctx, const struct record *r)
+static bool reply_take_addr(void *ctx, const struct record *r)
 {
     struct addr_sink *s = ctx;
     struct cursor rdata = r->rdata;
-    const uint8_t *octets = cursor_bytes(&rdata, s->size);
+    bool v4 = s->family == FAMILY_V4;
+    size_t size = v4 ? sizeof(s->addrs->v4[0]) : sizeof(s->addrs->v6[0]);
+    const uint8_t *octets = cursor_bytes(&rdata, size);
+    uint8_t *n = &s->addrs->n[s->family];
 
-    if (s->n == ADDRS_MAX || octets == NULL)
+    if (*n == ADDRS_MAX || octets == NULL)
         return true;
-    memcpy(s->to + s->n * s->size, octets, s->size);
-    s->n++;
+    memcpy(v4 ? (void *)&s->addrs->v4[*n] : &s->addrs->v6[*n], octets, size);
+    (*n)++;
     return true;
-}
-
-static void set_family(struct hostaddrs *addrs, unsigned family,
-                       enum records_status status, const struct hostaddrs *got,
-                       uint8_t n)
-{
-    addrs->state[family] = status == RECORDS_SOME ? ADDR_SOME : ADDR_NONE;
-    addrs->n[family] = n;
-    if (family == FAMILY_V4)
-        memcpy(addrs->v4, got->v4, sizeof(got->v4));
-    else
-        memcpy(addrs->v6, got->v6, sizeof(got->v6));
 }
 
 enum records_status reply_addrs(const uint8_t *msg, size_t len,
                                 const struct question *q,
                                 struct hostaddrs *addrs, char *last)
 {
-    struct hostaddrs got = {0}; /* an answer may prove bad halfway */
-    struct addr_sink v4 = {(uint8_t *)got.v4, sizeof(got.v4[0]), 0};
-    struct addr_sink v6 = {(uint8_t *)got.v6, sizeof(got.v6[0]), 0};
     unsigned family = q->type == WIRE_TYPE_A ? FAMILY_V4 : FAMILY_V6;
-    struct addr_sink *sink = family == FAMILY_V4 ? &v4 : &v6;
+    struct hostaddrs got = *addrs; /* an answer may prove bad halfway */
+    struct addr_sink sink = {.addrs = &got, .family = family};
     enum records_status status = RECORDS_BAD;
     struct answer a;
 
-    print_question(q, last);
+    got.n[family] = 0;
+    reply_print_question(q, last);
     if (q->type == WIRE_TYPE_A || q->type == WIRE_TYPE_AAAA)
-        status = answer_read(msg, len, q, &a, take_addr, sink);
+        status = answer_read(msg, len, q, &a, reply_take_addr, &sink);
     if (status == RECORDS_BAD)
         return status;
-    if (status != RECORDS_PARTIAL)
-        set_family(addrs, family, status, &got, sink->n);
+    if (status != RECORDS_PARTIAL) {
+        *addrs = got;
+        addrs->state[family] = status == RECORDS_SOME ? ADDR_SOME : ADDR_NONE;
+    }
     if (a.ttl_s < addrs->ttl_s)
         addrs->ttl_s = a.ttl_s;
     addrs->secure = addrs->secure && a.secure;

@@ -14,8 +14,8 @@
 #include "model/mxset.h"
 
 /*
- * What the resolver asks of and tells its owner (who has the caches). All are
- * called from resolver_step(), on its thread.
+ * What the resolver asks of and tells its owner (who has the caches), from
+ * resolver_start_domain() and resolver_step(), on their thread.
  */
 struct resolver_owner {
     void *ctx;
@@ -33,8 +33,12 @@ struct resolver_owner {
                    size_t cap);
 };
 
-#define RESOLVE_PICK_MAX      220 /* 2 x max_hops (100) and 20 to end a tie */
-#define RESOLVE_IN_FLIGHT_MAX 32  /* queries in flight for one domain */
+/* Strangers choose domains: for one at most so many queries are asked, and no
+   more exchanges examined than they suffice for, both families of each and the
+   MX question. The exchanges beyond that are not listed. */
+#define RESOLVE_QUERIES_MAX   64
+#define RESOLVE_PICK_MAX      ((RESOLVE_QUERIES_MAX - 1) / FAMILIES)
+#define RESOLVE_IN_FLIGHT_MAX 32 /* queries in flight for one domain */
 
 struct resolver;
 
@@ -44,11 +48,10 @@ enum mxhop_status resolver_open(struct resolver **r_r, struct engine *engine,
 void resolver_close(struct resolver **r); /* drops tasks, no callbacks */
 
 /*
- * Called once for each resolver_start_*() that returned MXHOP_OK (unless the
- * resolver is closed first). set: the task's result with the addresses of the
+ * Called once for each resolver_start_domain() that returned MXHOP_OK (unless
+ * the resolver is closed first). set: the result with the addresses of the
  * examined hosts (known ones included); valid during the call, and the
  * function may take its contents by mxset_copy or by moving and zeroing it.
- * NULL for a host task.
  */
 typedef void resolved_fn(void *ctx, const char *name, struct mxset *set);
 
@@ -66,16 +69,6 @@ enum mxhop_status resolver_start_domain(struct resolver *r, const char *domain,
                                         const struct mxset *known,
                                         uint64_t deadline_ms, resolved_fn *fn,
                                         void *ctx);
-/* Ask for the addresses of one host, for the host cache only. */
-enum mxhop_status resolver_start_host(struct resolver *r, const char *host,
-                                      uint64_t deadline_ms, resolved_fn *fn,
-                                      void *ctx);
-/* Let the task that was started with (fn, ctx) end at deadline_ms, if that is
-   earlier than its own. Its questions end with it, but for those that it shares
-   with others. */
-void resolver_hurry(struct resolver *r, resolved_fn *fn, const void *ctx,
-                    uint64_t deadline_ms);
-size_t resolver_tasks(const struct resolver *r); /* started, not ended */
 /* engine_step() plus the ending of tasks. */
 void resolver_step(struct resolver *r, uint64_t until_ms, int wake_fd);
 

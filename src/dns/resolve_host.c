@@ -16,8 +16,8 @@
 #include <string.h>
 #include "model/key.h"
 
-static struct hostaddrs all_families(const struct resolver *r,
-                                     enum addr_state state)
+static struct hostaddrs hosts_all_families(const struct resolver *r,
+                                           enum addr_state state)
 {
     struct hostaddrs a = {0};
 
@@ -28,8 +28,8 @@ static struct hostaddrs all_families(const struct resolver *r,
 }
 
 /* A given set may hold old addresses: better than a failure. */
-static void keep_family(struct hostaddrs *a, const struct hostaddrs *old,
-                        unsigned family)
+static void hosts_keep_family(struct hostaddrs *a, const struct hostaddrs *old,
+                              unsigned family)
 {
     if (a->state[family] == ADDR_SOME || a->state[family] == ADDR_NONE)
         return;
@@ -45,11 +45,10 @@ static void keep_family(struct hostaddrs *a, const struct hostaddrs *old,
         memcpy(a->v6, old->v6, sizeof(a->v6));
 }
 
-void hosts_deliver(const struct waiter *w, const struct hostaddrs *found)
+void hosts_deliver(const struct host_waiter *w, const struct hostaddrs *found)
 {
     const struct resolver *r = w->task->resolver;
-    struct hostaddrs old;
-    struct hostaddrs *a;
+    struct hostaddrs old, *a;
 
     if (w->index == NO_INDEX)
         return;
@@ -58,86 +57,50 @@ void hosts_deliver(const struct waiter *w, const struct hostaddrs *found)
     *a = *found;
     for (unsigned f = 0; f < FAMILIES; f++)
         if ((r->families & FAMILY_BIT(f)) != 0)
-            keep_family(a, &old, f);
+            hosts_keep_family(a, &old, f);
     if (a->ttl_s == UINT32_MAX) /* not one answer */
         a->ttl_s = 0;
 }
 
-static void deliver_failure(const struct waiter *w)
-{
-    struct hostaddrs failed = all_families(w->task->resolver, ADDR_FAILED);
-
-    hosts_deliver(w, &failed);
-}
-
-static const char *waiter_host(const struct waiter *w)
-{
-    return w->index == NO_INDEX ? w->task->name
-                                : w->task->set.mx[w->index].host;
-}
-
-/* Without asking: not a host name, or known to the owner. A task for a host
-   is there to ask again. */
-static bool deliver_known(const struct waiter *w)
+/* Deliver what is known without asking: a name that is no host name has no
+   address, and the owner may know the others, but a task for a host is there to
+   ask again. What is not known is asked for by a lookup, or has failed. */
+static void hosts_attach(struct host_waiter *w, bool may_ask)
 {
     const struct task *t = w->task;
     const struct resolver *r = t->resolver;
-    const char *host = waiter_host(w);
+    const char *host =
+        w->index == NO_INDEX ? t->name : t->set.mx[w->index].host;
     char normal[NAME_MAX_TEXT + 1];
     struct hostaddrs known;
 
     if (name_normalise(host, normal) != NULL || strcmp(host, normal) != 0) {
-        known = all_families(r, ADDR_NONE);
+        known = hosts_all_families(r, ADDR_NONE);
         known.ttl_s = t->set.ttl_s;
         known.secure = t->set.secure;
     } else if (w->index == NO_INDEX ||
                !r->owner.host_known(r->owner.ctx, host, r->families, &known)) {
-        return false;
+        if (may_ask && lookup_join(w, host))
+            return;
+        known = hosts_all_families(r, ADDR_FAILED);
     }
     hosts_deliver(w, &known);
-    return true;
 }
 
-/* Deliver, or see to it that a lookup does. */
-static void attach(struct waiter *w)
-{
-    if (!deliver_known(w) && !lookup_join(w, waiter_host(w)))
-        deliver_failure(w);
-}
-
-/* Strangers' domains with many silent hosts must not take all sockets. */
-static unsigned in_flight_max(const struct resolver *r)
-{
-    return engine_is_crowded(r->engine) ? r->n_families : RESOLVE_IN_FLIGHT_MAX;
-}
-
-/* Ask for as many hosts as may be in flight; end the task after the last. */
 void hosts_pump(struct task *t)
 {
     const struct resolver *r = t->resolver;
+    /* Strangers' domains with many silent hosts must not take all sockets. */
+    unsigned in_flight_max =
+        engine_is_crowded(r->engine) ? r->n_families : RESOLVE_IN_FLIGHT_MAX;
 
-    if (t->state != TASK_HOSTS)
+    if (!t->asking_hosts)
         return;
     while (t->next < t->n_waiters &&
-           t->in_flight + r->n_families <= in_flight_max(r))
-        attach(&t->waiters[t->next++]);
+           t->in_flight + r->n_families <= in_flight_max)
+        hosts_attach(&t->waiters[t->next++], true);
     if (t->next == t->n_waiters && t->waiting == 0)
         task_end(t);
-}
-
-static void want(struct task *t, size_t index)
-{
-    t->waiters[t->n_waiters++] = (struct waiter){.task = t, .index = index};
-}
-
-static void fail_all(struct task *t, const uint16_t *index, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        struct waiter w = {.task = t, .index = index[i]};
-
-        if (index[i] < t->set.n_mx && !deliver_known(&w))
-            deliver_failure(&w);
-    }
 }
 
 void hosts_begin(struct task *t)
@@ -146,34 +109,31 @@ void hosts_begin(struct task *t)
     uint16_t index[RESOLVE_PICK_MAX];
     size_t n = 0;
 
-    t->state = TASK_HOSTS;
-    if (t->set.outcome == MX_HOSTS && r->families != 0)
+    t->asking_hosts = true;
+    if (t->is_host)
+        n = r->families != 0;
+    else if (t->set.outcome == MX_HOSTS && r->families != 0)
         n = r->owner.pick(r->owner.ctx, &t->set, index, RESOLVE_PICK_MAX);
     t->waiters = n > 0 ? calloc(n, sizeof(*t->waiters)) : NULL;
-    if (t->waiters == NULL)
-        fail_all(t, index, n);
-    for (size_t i = 0; t->waiters != NULL && i < n; i++)
-        if (index[i] < t->set.n_mx)
-            want(t, index[i]);
-    hosts_pump(t);
-}
+    for (size_t i = 0; i < n; i++) {
+        struct host_waiter w = {.task = t,
+                                .index = t->is_host ? NO_INDEX : index[i]};
 
-void host_begin(struct task *t)
-{
-    t->state = TASK_HOSTS;
-    t->waiters = calloc(1, sizeof(*t->waiters));
-    if (t->waiters != NULL && t->resolver->families != 0)
-        want(t, NO_INDEX);
+        if (t->waiters != NULL)
+            t->waiters[t->n_waiters++] = w;
+        else
+            hosts_attach(&w, false);
+    }
     hosts_pump(t);
 }
 
 void hosts_expire(struct task *t)
 {
     for (size_t i = 0; i < t->n_waiters; i++) {
-        struct waiter *w = &t->waiters[i];
+        struct host_waiter *w = &t->waiters[i];
 
-        if (i >= t->next && !deliver_known(w))
-            deliver_failure(w);
+        if (i >= t->next)
+            hosts_attach(w, false);
         if (w->lookup == NULL)
             continue;
         hosts_deliver(w, &w->lookup->addrs);

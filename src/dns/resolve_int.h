@@ -1,4 +1,5 @@
-/* What the parts of the resolver share; resolve.h is the interface. */
+/* What the parts of resolver and worker share; resolve.h and worker.h are the
+   interfaces. */
 
 #ifndef DNS_RESOLVE_INT_H
 #define DNS_RESOLVE_INT_H
@@ -11,107 +12,126 @@
 #define NO_INDEX       SIZE_MAX
 
 struct task;
-struct lookup;
+struct host_lookup;
 
 /* That a task wants what a lookup finds out. */
-struct waiter {
-    LIST_ENTRY(waiter) link; /* of the lookup's, while lookup is not NULL */
-    struct lookup *lookup;
+struct host_waiter {
+    LIST_ENTRY(host_waiter) link; /* of the lookup's, while it is not NULL */
+    struct host_lookup *lookup;
     struct task *task;
     size_t index; /* of task->set.mx, NO_INDEX: for the cache only */
 };
 
-LIST_HEAD(waiter_list, waiter);
-
 /* One family of a lookup. */
-struct ask {
-    struct lookup *lookup;
+struct host_ask {
+    struct host_lookup *lookup;
     unsigned family;
     unsigned links; /* questions asked for the end of a CNAME chain */
 };
 
 /* The questions for the addresses of one host, whoever wants them. */
-struct lookup {
-    LIST_ENTRY(lookup) link; /* of its bucket */
+struct host_lookup {
+    LIST_ENTRY(host_lookup) link; /* of its bucket */
     struct resolver *resolver;
     struct task *starter; /* whose share of queries it uses, or NULL */
     unsigned pending;     /* queries in flight */
     uint64_t start_ms;
     uint64_t deadline_ms;   /* the latest of all that want it */
     struct hostaddrs addrs; /* a family cut short stays ADDR_UNKNOWN */
-    struct waiter_list waiters;
-    struct ask ask[FAMILIES];
+    LIST_HEAD(, host_waiter) waiters;
+    struct host_ask ask[FAMILIES];
     char host[]; /* as in the MX set */
 };
 
-LIST_HEAD(lookup_list, lookup);
+LIST_HEAD(host_lookups, host_lookup);
 
 enum task_state {
-    TASK_FRESH, /* nothing asked yet */
-    TASK_MX,    /* the MX question is out */
-    TASK_HOSTS, /* waiting for addresses */
-    TASK_ENDED, /* to be called back, then to be freed */
-    TASK_ZOMBIE /* called back; to be freed after its MX query */
+    TASK_QUEUED,  /* in a queue of the worker, or asked for elsewhere */
+    TASK_STARTED, /* the resolver has it */
+    TASK_DONE     /* out of the worker's table: waiters take the result */
 };
 
+/* A name to be resolved: for one caller of the resolver, or in the table of a
+   worker, for all who ask it. */
 struct task {
-    TAILQ_ENTRY(task) link; /* of one of the resolver's lists */
-    struct resolver *resolver;
-    enum task_state state;
+    TAILQ_ENTRY(task) link; /* of the one list that it is in */
     bool is_host;
-    bool known;  /* the MX set was given */
-    bool asking; /* the engine holds a pointer to it */
-    uint64_t start_ms, deadline_ms;
-    resolved_fn *fn;
-    void *ctx;
+    bool known; /* the MX set was given */
     struct mxset set;
-    char *failure;  /* FAILURE_TEXT bytes, so that a failure can be told */
-    unsigned links; /* MX questions asked for the end of a CNAME chain */
-    struct waiter *waiters; /* hosts to be asked for */
+    char *failure; /* FAILURE_TEXT octets, so that a failure can be told */
+
+    /* The resolver's. */
+    struct resolver *resolver;
+    resolved_fn *fn; /* NULL: it is a worker's */
+    void *ctx;
+    uint64_t start_ms, deadline_ms;
+    unsigned links;    /* MX questions asked for the end of a CNAME chain */
+    unsigned queries;  /* asked for it, RESOLVE_QUERIES_MAX at most */
+    bool asking_hosts; /* the MX set is there */
+    struct host_waiter *waiters; /* hosts to be asked for */
     size_t n_waiters;
     size_t next;        /* first one not attached to a lookup yet */
     size_t waiting;     /* attached ones that have no answer yet */
     unsigned in_flight; /* queries of lookups that it started */
+
+    /* The worker's, under its lock. */
+    LIST_ENTRY(task) table_link; /* until TASK_DONE */
+    enum task_state state;
+    bool in_queue;
+    bool failed_before;
+    bool is_refresh;  /* the answer is not needed here */
+    bool answered;    /* set is an answer */
+    unsigned callers; /* that wait for it */
+    int64_t order;    /* in the queue: the least is next */
+    bool left_alone;  /* the thread's: others have had WORKER_PEEK_FOR_MS */
+
     char name[];
 };
 
 TAILQ_HEAD(task_list, task);
+LIST_HEAD(task_bucket, task);
 
 struct resolver {
     struct engine *engine;
     struct resolver_owner owner;
     unsigned families;
     unsigned n_families;
-    uint64_t seed; /* of the buckets: strangers choose host names */
-    size_t n_tasks;
-    struct task_list fresh, live, ended;
-    struct task_list zombies; /* freed when the engine lets go of them */
-    struct lookup_list buckets[LOOKUP_BUCKETS];
+    uint64_t seed;          /* of the buckets: strangers choose host names */
+    struct task_list live;  /* the oldest first */
+    struct task_list ended; /* to be told to who asked, then to be freed */
+    size_t n_live;
+    bool told; /* the owner learnt something: the worker resets it */
+    struct host_lookups buckets[LOOKUP_BUCKETS];
 };
 
-/* resolve.c: nothing more to be done for it but the callback. */
-void task_end(struct task *t);
-void task_bury(struct task *zombie);
+/* resolve.c. The name and the set are copied; NULL: out of memory. */
+struct task *task_new(const char *name, bool is_host,
+                      const struct mxset *known);
+void task_free(struct task *t);
+void task_start(struct task *t, struct resolver *r, uint64_t deadline_ms);
+/* Let it end at deadline_ms, if that is earlier than its own. Its questions end
+   with it, but for those that it shares with others. */
+void task_hurry(struct task *t, uint64_t deadline_ms);
+void task_end(struct task *t); /* nothing more to be asked for it */
+/* resolver_step() but for the calling back: who ended is in r->ended. */
+void resolver_run(struct resolver *r, uint64_t until_ms, int wake_fd);
 
 /* resolve_mx.c */
 void mx_begin(struct task *t);
-void mx_expire(struct task *t);
 
 /* resolve_host.c */
-void hosts_begin(struct task *t); /* for the exchanges of t->set */
-void host_begin(struct task *t);  /* for the host t->name */
+void hosts_begin(struct task *t); /* for the exchanges of t->set, or t->name */
 void hosts_expire(struct task *t);
 /* Ask for as many hosts as may be in flight; end the task after the last. */
 void hosts_pump(struct task *t);
 /* A host's addresses into the task's set. */
-void hosts_deliver(const struct waiter *w, const struct hostaddrs *found);
+void hosts_deliver(const struct host_waiter *w, const struct hostaddrs *found);
 
 /* resolve_lookup.c: see to it that hosts_deliver() is called for w; false:
    nothing can be asked. */
-bool lookup_join(struct waiter *w, const char *host);
-void lookup_leave(struct waiter *w);
-/* The same, of a task whose time is over: if nobody else wants the answer, its
-   questions end, too. */
-void lookup_abandon(struct waiter *w);
+bool lookup_join(struct host_waiter *w, const char *host);
+/* The time of w's task is over: if nobody else wants the answer, the questions
+   end, too. */
+void lookup_abandon(struct host_waiter *w);
 
 #endif

@@ -24,20 +24,20 @@
 /* Less time than this is no test of a name server. */
 #define SILENCE_MS 1000
 
-static exchange_fn family_reply;
+static exchange_fn lookup_reply;
 
-static const uint16_t family_type[FAMILIES] = {
+static const uint16_t lookup_type[FAMILIES] = {
     [FAMILY_V4] = WIRE_TYPE_A, [FAMILY_V6] = WIRE_TYPE_AAAA};
 
-static struct lookup_list *bucket(struct resolver *r, const char *host)
+static struct host_lookups *lookup_bucket(struct resolver *r, const char *host)
 {
     return &r->buckets[hash_bytes(r->seed, host, strlen(host)) %
                        LOOKUP_BUCKETS];
 }
 
-static struct lookup *lookup_find(struct resolver *r, const char *host)
+static struct host_lookup *lookup_find(struct resolver *r, const char *host)
 {
-    struct lookup *l = LIST_FIRST(bucket(r, host));
+    struct host_lookup *l = LIST_FIRST(lookup_bucket(r, host));
 
     while (l != NULL && strcmp(l->host, host) != 0)
         l = LIST_NEXT(l, link);
@@ -45,23 +45,28 @@ static struct lookup *lookup_find(struct resolver *r, const char *host)
 }
 
 /* A family for which no query can be sent stays ADDR_UNKNOWN. */
-static void ask_family(struct ask *ask, const char *name)
+static bool lookup_ask(struct host_ask *ask, const char *name)
 {
-    struct lookup *l = ask->lookup;
+    struct host_lookup *l = ask->lookup;
+    struct task *t = l->starter;
 
-    if (engine_ask(l->resolver->engine, name, family_type[ask->family],
-                   l->deadline_ms, family_reply, ask) != MXHOP_OK)
-        return;
+    if ((t != NULL && t->queries == RESOLVE_QUERIES_MAX) ||
+        engine_ask(l->resolver->engine, name, lookup_type[ask->family],
+                   l->deadline_ms, lookup_reply, ask) != MXHOP_OK)
+        return false;
     l->pending++;
-    if (l->starter != NULL)
-        l->starter->in_flight++;
+    if (t != NULL) {
+        t->queries++;
+        t->in_flight++;
+    }
+    return true;
 }
 
-static struct lookup *lookup_new(struct task *t, const char *host)
+static struct host_lookup *lookup_new(struct task *t, const char *host)
 {
     struct resolver *r = t->resolver;
     size_t size = strlen(host) + 1;
-    struct lookup *l = calloc(1, sizeof(*l) + size);
+    struct host_lookup *l = calloc(1, sizeof(*l) + size);
 
     if (l == NULL)
         return NULL;
@@ -73,22 +78,22 @@ static struct lookup *lookup_new(struct task *t, const char *host)
     l->addrs.ttl_s = UINT32_MAX;
     l->addrs.secure = engine_trusts_ad(r->engine);
     for (unsigned f = 0; f < FAMILIES; f++) {
-        l->ask[f] = (struct ask){.lookup = l, .family = f};
+        l->ask[f] = (struct host_ask){.lookup = l, .family = f};
         if ((r->families & FAMILY_BIT(f)) != 0)
-            ask_family(&l->ask[f], host);
+            (void)lookup_ask(&l->ask[f], host);
     }
     if (l->pending == 0) {
         free(l);
         return NULL;
     }
-    LIST_INSERT_HEAD(bucket(r, host), l, link);
+    LIST_INSERT_HEAD(lookup_bucket(r, host), l, link);
     return l;
 }
 
-bool lookup_join(struct waiter *w, const char *host)
+bool lookup_join(struct host_waiter *w, const char *host)
 {
     struct task *t = w->task;
-    struct lookup *l = lookup_find(t->resolver, host);
+    struct host_lookup *l = lookup_find(t->resolver, host);
 
     if (l == NULL)
         l = lookup_new(t, host);
@@ -102,7 +107,7 @@ bool lookup_join(struct waiter *w, const char *host)
     return true;
 }
 
-void lookup_leave(struct waiter *w)
+static void lookup_leave(struct host_waiter *w)
 {
     LIST_REMOVE(w, link);
     if (w->lookup->starter == w->task)
@@ -111,9 +116,9 @@ void lookup_leave(struct waiter *w)
     w->task->waiting--;
 }
 
-void lookup_abandon(struct waiter *w)
+void lookup_abandon(struct host_waiter *w)
 {
-    struct lookup *l = w->lookup;
+    struct host_lookup *l = w->lookup;
     uint64_t until_ms = l->deadline_ms;
 
     l->deadline_ms = w->task->deadline_ms;
@@ -125,27 +130,28 @@ void lookup_abandon(struct waiter *w)
         engine_hurry(l->resolver->engine, &l->ask[f], l->deadline_ms);
 }
 
-static void tell_owner(const struct lookup *l)
+static void lookup_tell_owner(const struct host_lookup *l)
 {
-    const struct resolver_owner *owner = &l->resolver->owner;
+    struct resolver *r = l->resolver;
+    struct hostaddrs a = l->addrs;
+    bool learnt = false;
 
     for (unsigned f = 0; f < FAMILIES; f++)
-        if (l->addrs.state[f] != ADDR_UNKNOWN) {
-            struct hostaddrs a = l->addrs;
-
-            if (a.ttl_s == UINT32_MAX)
-                a.ttl_s = 0;
-            owner->host_learned(owner->ctx, l->host, &a);
-            return;
-        }
+        learnt = learnt || a.state[f] != ADDR_UNKNOWN;
+    if (!learnt)
+        return;
+    if (a.ttl_s == UINT32_MAX)
+        a.ttl_s = 0;
+    r->told = true;
+    r->owner.host_learned(r->owner.ctx, l->host, &a);
 }
 
-static void lookup_end(struct lookup *l)
+static void lookup_end(struct host_lookup *l)
 {
-    struct waiter *w;
+    struct host_waiter *w;
 
     LIST_REMOVE(l, link);
-    tell_owner(l);
+    lookup_tell_owner(l);
     while ((w = LIST_FIRST(&l->waiters)) != NULL) {
         lookup_leave(w);
         hosts_deliver(w, &l->addrs);
@@ -154,66 +160,42 @@ static void lookup_end(struct lookup *l)
     free(l);
 }
 
-static void follow(struct ask *ask, const struct question *q, const char *last)
+static void lookup_take_answer(struct host_ask *ask, const struct question *q,
+                               const uint8_t *msg, size_t len)
 {
-    struct lookup *l = ask->lookup;
-
-    if (strcmp(last, l->host) == 0 || strcmp(last, q->name) == 0 ||
-        ++ask->links > WIRE_CNAME_MAX)
-        l->addrs.state[ask->family] = ADDR_FAILED; /* a loop, or nearly one */
-    else
-        ask_family(ask, last);
-}
-
-static void take_answer(struct ask *ask, const struct question *q,
-                        const uint8_t *msg, size_t len)
-{
-    struct hostaddrs *addrs = &ask->lookup->addrs;
-    struct hostaddrs found = *addrs;
+    struct host_lookup *l = ask->lookup;
     char last[WIRE_NAME_TEXT];
-    enum records_status status = reply_addrs(msg, len, q, &found, last);
+    enum records_status status = reply_addrs(msg, len, q, &l->addrs, last);
 
-    if (status == RECORDS_BAD) {
-        addrs->state[ask->family] = ADDR_FAILED;
+    if (status != RECORDS_BAD && status != RECORDS_PARTIAL)
         return;
-    }
-    *addrs = found;
-    if (status != RECORDS_PARTIAL)
-        return;
-    addrs->state[ask->family] = ADDR_UNKNOWN;
-    follow(ask, q, last);
+    if (status == RECORDS_BAD || strcmp(last, l->host) == 0 ||
+        strcmp(last, q->name) == 0 || ++ask->links > WIRE_CNAME_MAX ||
+        !lookup_ask(ask, last))
+        l->addrs.state[ask->family] = ADDR_FAILED; /* a loop, or nearly one */
 }
 
-/* Somebody who joined may have time left. */
-static void take_silence(struct ask *ask, const struct question *q)
-{
-    struct lookup *l = ask->lookup;
-    uint64_t now_ms = clock_boot_ms();
-
-    if (l->deadline_ms > now_ms)
-        ask_family(ask, q->name);
-    else if (now_ms - l->start_ms >= SILENCE_MS)
-        l->addrs.state[ask->family] = ADDR_FAILED;
-}
-
-static void family_reply(void *ctx, enum exchange_outcome outcome,
+static void lookup_reply(void *ctx, enum exchange_outcome outcome,
                          const struct question *q, const uint8_t *msg,
                          size_t len, const char *why)
 {
-    struct ask *ask = ctx;
-    struct lookup *l = ask->lookup;
+    struct host_ask *ask = ctx;
+    struct host_lookup *l = ask->lookup;
     struct task *starter = l->starter;
+    uint64_t now_ms = clock_boot_ms();
 
     (void)why;
     l->pending--;
     if (starter != NULL)
         starter->in_flight--;
     if (outcome == EXCHANGE_ANSWER)
-        take_answer(ask, q, msg, len);
+        lookup_take_answer(ask, q, msg, len);
     else if (outcome == EXCHANGE_FAILED)
         l->addrs.state[ask->family] = ADDR_FAILED;
-    else if (outcome == EXCHANGE_TIMEOUT)
-        take_silence(ask, q);
+    else if (outcome == EXCHANGE_TIMEOUT && l->deadline_ms > now_ms)
+        (void)lookup_ask(ask, q->name); /* who joined has time left */
+    else if (outcome == EXCHANGE_TIMEOUT && now_ms - l->start_ms >= SILENCE_MS)
+        l->addrs.state[ask->family] = ADDR_FAILED;
     if (l->pending == 0)
         lookup_end(l);
     if (starter != NULL)

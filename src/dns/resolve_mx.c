@@ -1,8 +1,8 @@
 /*
  * resolve_mx - the MX question of a task, by RFC 5321 5.1 and RFC 7505
  *
- * Turns replies into the outcome of an MX set (the table of DESIGN 5), tells
- * the owner, and hands the task on to the addresses. Whatever is not a plain
+ * Turns replies into the outcome of an MX set (docs/design.md 5), tells the
+ * owner, and hands the task on to the addresses. Whatever is not a plain
  * answer is MX_FAILURE with a text for people, never "no MX": mail to a domain
  * whose servers are ill must wait, not go to its web server. Where no name
  * server is to be reached the owner is told nothing.
@@ -20,89 +20,53 @@
 
 static exchange_fn mx_reply;
 
-static void learned(struct task *t)
+static void mx_learned(struct task *t)
 {
     struct resolver *r = t->resolver;
 
+    r->told = true;
     r->owner.mx_learned(r->owner.ctx, t->name, &t->set);
     hosts_begin(t);
 }
 
-static void set_failure(struct task *t, const char *why)
+/* Where nobody was asked nothing was learnt about the domain: it is to be asked
+   for again as soon as there is somebody to be asked. */
+static void mx_fail(struct task *t, bool asked, const char *why)
 {
     mxset_free(&t->set);
     t->set.outcome = MX_FAILURE;
     snprintf(t->failure, FAILURE_TEXT, "%s", why);
     t->set.failure = t->failure;
     t->failure = NULL;
-}
-
-static void fail(struct task *t, const char *why)
-{
-    set_failure(t, why);
-    learned(t);
-}
-
-/* Nothing was learnt about the domain: it is to be asked for again as soon as
-   there is somebody to be asked. */
-static void fail_unasked(struct task *t, const char *why)
-{
-    set_failure(t, why);
-    hosts_begin(t);
-}
-
-/* Rounded up, as a little time passed between the caller's look at the clock
-   and ours. */
-static void fail_late(struct task *t)
-{
-    uint64_t ms =
-        t->deadline_ms < t->start_ms ? 0 : t->deadline_ms - t->start_ms;
-    char why[64];
-
-    snprintf(why, sizeof(why), "no answer within %llu ms",
-             (unsigned long long)((ms + 9) / 10 * 10));
-    fail(t, why);
-}
-
-void mx_expire(struct task *t)
-{
-    fail_late(t);
-}
-
-static void ask(struct task *t, const char *name)
-{
-    enum mxhop_status status =
-        engine_ask(t->resolver->engine, name, WIRE_TYPE_MX, t->deadline_ms,
-                   mx_reply, t);
-
-    t->asking = status == MXHOP_OK;
-    if (t->asking)
-        return;
-    if (status == MXHOP_ERR_SYNTAX)
-        fail(t, "the name cannot be asked for in the DNS");
-    else if (status == MXHOP_ERR_MEMORY)
-        fail_unasked(t, "out of memory");
+    if (asked)
+        mx_learned(t);
     else
-        fail_unasked(t, "no socket for a DNS query");
+        hosts_begin(t);
+}
+
+static void mx_ask(struct task *t, const char *name)
+{
+    t->queries++;
+    switch (engine_ask(t->resolver->engine, name, WIRE_TYPE_MX, t->deadline_ms,
+                       mx_reply, t)) {
+    case MXHOP_OK:
+        break;
+    case MXHOP_ERR_SYNTAX:
+        mx_fail(t, true, "the name cannot be asked for in the DNS");
+        break;
+    default:
+        mx_fail(t, false, "out of memory");
+    }
 }
 
 void mx_begin(struct task *t)
 {
-    t->state = TASK_MX;
     t->set.ttl_s = UINT32_MAX;
     t->set.secure = engine_trusts_ad(t->resolver->engine);
-    ask(t, t->name);
+    mx_ask(t, t->name);
 }
 
-/* What one reply says of the whole chain. */
-static void fold(struct mxset *set, const struct mxset *part)
-{
-    set->secure = set->secure && part->secure;
-    if (part->ttl_s < set->ttl_s)
-        set->ttl_s = part->ttl_s;
-}
-
-static void drop_dots(struct mxset *set)
+static void mx_drop_dots(struct mxset *set)
 {
     size_t n = 0;
 
@@ -116,68 +80,56 @@ static void drop_dots(struct mxset *set)
     set->n_mx = n;
 }
 
-/* part: a reply with MX records, whose array moves to the task. */
-static void take_records(struct task *t, struct mxset *part)
-{
-    t->set.mx = part->mx;
-    t->set.n_mx = part->n_mx;
-    part->mx = NULL;
-    part->n_mx = 0;
-    drop_dots(&t->set);
-    mxset_sort(&t->set);
-    learned(t);
-}
-
-static void take_implicit(struct task *t, const char *host)
-{
-    t->set.outcome = MX_HOSTS;
-    t->set.implicit = true;
-    if (mxset_add(&t->set, host, 0))
-        learned(t);
-    else
-        fail(t, "out of memory");
-}
-
-static void take_nxdomain(struct task *t)
-{
-    t->set.outcome = MX_NXDOMAIN;
-    learned(t);
-}
-
-static void follow(struct task *t, const struct question *q, const char *last)
+static void mx_follow(struct task *t, const struct question *q,
+                      const char *last)
 {
     if (strcmp(last, t->name) == 0 || strcmp(last, q->name) == 0)
-        fail(t, "CNAME loop");
+        mx_fail(t, true, "CNAME loop");
     else if (++t->links > WIRE_CNAME_MAX)
-        fail(t, "CNAME chain too long");
+        mx_fail(t, true, "CNAME chain too long");
     else
-        ask(t, last);
+        mx_ask(t, last);
 }
 
-static void take_answer(struct task *t, const struct question *q,
-                        const uint8_t *msg, size_t len)
+static void mx_take_answer(struct task *t, const struct question *q,
+                           const uint8_t *msg, size_t len)
 {
     struct mxset part = {0};
     char last[WIRE_NAME_TEXT];
     enum records_status status = reply_mx(msg, len, q, &part, last);
 
-    if (status != RECORDS_BAD)
-        fold(&t->set, &part);
+    if (status != RECORDS_BAD) { /* what each reply says of the whole chain */
+        t->set.secure = t->set.secure && part.secure;
+        if (part.ttl_s < t->set.ttl_s)
+            t->set.ttl_s = part.ttl_s;
+    }
     switch (status) {
     case RECORDS_SOME:
-        take_records(t, &part);
+        t->set.mx = part.mx; /* the array moves */
+        t->set.n_mx = part.n_mx;
+        part.mx = NULL;
+        part.n_mx = 0;
+        mx_drop_dots(&t->set);
+        mx_learned(t);
         break;
     case RECORDS_NODATA:
-        take_implicit(t, last);
+        t->set.outcome = MX_HOSTS;
+        t->set.implicit = true;
+        if (mxset_add(&t->set, last, 0))
+            mx_learned(t);
+        else
+            mx_fail(t, true, "out of memory");
         break;
     case RECORDS_NXDOMAIN:
-        take_nxdomain(t);
+        t->set.outcome = MX_NXDOMAIN;
+        mx_learned(t);
         break;
     case RECORDS_PARTIAL:
-        follow(t, q, last);
+        mx_follow(t, q, last);
         break;
     case RECORDS_BAD:
-        fail(t, "unusable answer (malformed, CNAME loop or chain too long)");
+        mx_fail(t, true,
+                "unusable answer (malformed, CNAME loop or chain too long)");
         break;
     }
     mxset_free(&part);
@@ -188,18 +140,28 @@ static void mx_reply(void *ctx, enum exchange_outcome outcome,
                      const char *why)
 {
     struct task *t = ctx;
+    char late[64];
 
-    t->asking = false;
-    if (t->state == TASK_ZOMBIE) { /* it ended at its deadline */
-        task_bury(t);
-        return;
+    switch (outcome) {
+    case EXCHANGE_ANSWER:
+        mx_take_answer(t, q, msg, len);
+        break;
+    case EXCHANGE_FAILED:
+        mx_fail(t, true, why);
+        break;
+    case EXCHANGE_TIMEOUT:
+        /* Rounded up, as a little time passed between the caller's look at the
+           clock and ours. */
+        snprintf(late, sizeof(late), "no answer within %llu ms",
+                 t->deadline_ms < t->start_ms
+                     ? 0
+                     : (unsigned long long)(t->deadline_ms - t->start_ms + 9) /
+                           10 * 10);
+        mx_fail(t, true, late);
+        break;
+    case EXCHANGE_DOWN:
+    case EXCHANGE_UNASKED:
+        mx_fail(t, false, why);
+        break;
     }
-    if (outcome == EXCHANGE_ANSWER)
-        take_answer(t, q, msg, len);
-    else if (outcome == EXCHANGE_DOWN || outcome == EXCHANGE_UNASKED)
-        fail_unasked(t, why);
-    else if (outcome == EXCHANGE_FAILED)
-        fail(t, why != NULL ? why : "DNS failure");
-    else
-        fail_late(t);
 }

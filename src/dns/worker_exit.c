@@ -10,7 +10,7 @@
  *
  * The list, its lock and the once-flag are the only mutable globals here.
  * They cannot be avoided: atexit(3) passes no argument, and a handler can be
- * registered but not withdrawn, hence once a process and not once a worker.
+ * exit_once but not withdrawn, hence once a process and not once a worker.
  *
  * The handler may interrupt, on the same thread, somebody who holds a lock,
  * so it takes none without a limit, and takes none of a worker's: stop and
@@ -27,70 +27,70 @@
 
 #define EXIT_WAIT_MS 50
 
-static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
-static LIST_HEAD(, worker) running = LIST_HEAD_INITIALIZER(running);
-static pthread_once_t registered = PTHREAD_ONCE_INIT;
+static pthread_mutex_t exit_lock = PTHREAD_MUTEX_INITIALIZER;
+static LIST_HEAD(, worker) exit_list = LIST_HEAD_INITIALIZER(exit_list);
+static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
 
-static void nap(void)
+static void exit_nap(void)
 {
     const struct timespec ts = {.tv_nsec = 1000000};
 
     nanosleep(&ts, NULL);
 }
 
-static bool lock_until(uint64_t deadline_ms)
+static bool exit_lock_until(uint64_t deadline_ms)
 {
-    while (pthread_mutex_trylock(&list_lock) != 0) {
+    while (pthread_mutex_trylock(&exit_lock) != 0) {
         if (clock_boot_ms() >= deadline_ms)
             return false;
-        nap();
+        exit_nap();
     }
     return true;
 }
 
-static void wait_ended(struct worker *w, uint64_t deadline_ms)
+static void exit_wait(struct worker *w, uint64_t deadline_ms)
 {
     while (!atomic_load(&w->ended) && clock_boot_ms() < deadline_ms)
-        nap();
+        exit_nap();
 }
 
-static void stop_all(void)
+static void exit_stop_all(void)
 {
     uint64_t deadline_ms = clock_boot_ms() + EXIT_WAIT_MS;
     pid_t pid = getpid();
     struct worker *w;
 
-    if (!lock_until(deadline_ms))
+    if (!exit_lock_until(deadline_ms))
         return;
-    for (w = LIST_FIRST(&running); w != NULL; w = LIST_NEXT(w, exit_link)) {
+    for (w = LIST_FIRST(&exit_list); w != NULL; w = LIST_NEXT(w, exit_link)) {
         if (w->pid != pid)
             continue;
         atomic_store(&w->stop, true);
-        worker_wake(w);
+        thread_wake(w);
     }
-    for (w = LIST_FIRST(&running); w != NULL; w = LIST_NEXT(w, exit_link))
+    for (w = LIST_FIRST(&exit_list); w != NULL; w = LIST_NEXT(w, exit_link))
         if (w->pid == pid)
-            wait_ended(w, deadline_ms);
-    pthread_mutex_unlock(&list_lock);
+            exit_wait(w, deadline_ms);
+    pthread_mutex_unlock(&exit_lock);
 }
 
-static void register_handler(void)
+static void exit_register(void)
 {
     /* Without it exit(3) just does not wait for the threads. */
-    (void)atexit(stop_all);
+    (void)atexit(exit_stop_all);
 }
 
 void exit_enrol(struct worker *w)
 {
-    pthread_once(&registered, register_handler);
-    pthread_mutex_lock(&list_lock);
-    LIST_INSERT_HEAD(&running, w, exit_link);
-    pthread_mutex_unlock(&list_lock);
+    pthread_once(&exit_once, exit_register);
+    pthread_mutex_lock(&exit_lock);
+    LIST_INSERT_HEAD(&exit_list, w, exit_link);
+    pthread_mutex_unlock(&exit_lock);
 }
 
 void exit_forget(struct worker *w)
 {
-    pthread_mutex_lock(&list_lock);
+    pthread_mutex_lock(&exit_lock);
     LIST_REMOVE(w, exit_link);
-    pthread_mutex_unlock(&list_lock);
+    pthread_mutex_unlock(&exit_lock);
 }

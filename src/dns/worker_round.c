@@ -24,100 +24,60 @@
 
 #include "util/clock.h"
 
-static void finish(struct job *job, struct mxset *result)
+static void round_start(struct worker *w, struct task *t)
 {
-    if (result != NULL) {
-        job->result = *result;
-        *result = (struct mxset){0};
-        job->answered = true;
-    }
-    TAILQ_INSERT_TAIL(&job->worker->finished, job, link);
+    w->n_failed += t->failed_before;
+    task_start(t, w->resolver, clock_boot_ms() + w->options.timeout_ms);
 }
 
-static void end_running(struct job *job, struct mxset *result)
+static void round_set_aside(struct worker *w, struct task *t)
 {
-    struct worker *w = job->worker;
-
-    TAILQ_REMOVE(&w->running, job, link);
-    w->n_running--;
-    w->n_running_failed -= job->failed_before;
-    finish(job, result);
-}
-
-static void resolved(void *ctx, const char *name, struct mxset *set)
-{
-    (void)name;
-    end_running(ctx, set);
-}
-
-static void start(struct worker *w, struct job *job)
-{
-    enum mxhop_status status;
-    uint64_t deadline_ms;
-
-    job->since_ms = clock_boot_ms();
-    deadline_ms = job->since_ms + w->options.timeout_ms;
-    TAILQ_INSERT_TAIL(&w->running, job, link);
-    w->n_running++;
-    w->n_running_failed += job->failed_before;
-    if (job->is_host)
-        status = resolver_start_host(w->resolver, job->name, deadline_ms,
-                                     resolved, job);
-    else
-        status = resolver_start_domain(w->resolver, job->name,
-                                       job->has_known ? &job->known : NULL,
-                                       deadline_ms, resolved, job);
-    if (status != MXHOP_OK)
-        end_running(job, NULL);
-}
-
-static void set_aside(struct worker *w, struct job *job)
-{
-    job->since_ms = clock_boot_ms();
+    t->start_ms = clock_boot_ms();
     if (TAILQ_EMPTY(&w->elsewhere))
-        w->next_peek_ms = job->since_ms + WORKER_PEEK_MS;
-    TAILQ_INSERT_TAIL(&w->elsewhere, job, link);
+        w->next_peek_ms = t->start_ms + WORKER_PEEK_MS;
+    TAILQ_INSERT_TAIL(&w->elsewhere, t, link);
 }
 
 /* Nobody is asked while no server is to be reached, so nobody else has to keep
    from asking: what is claimed could not be asked for when one is back. */
-static bool may_claim(const struct worker *w)
+static bool round_may_claim(const struct worker *w)
 {
     return w->options.store.claim != NULL && !engine_down(w->engine);
 }
 
-/* The running job that has to make room for one in the queue, or NULL. */
-static struct job *in_the_way(const struct worker *w)
+/* The started task that has to make room for one in the queue, or NULL. */
+static struct task *round_in_the_way(const struct worker *w)
 {
-    bool any =
-        !TAILQ_EMPTY(&w->queue) || w->n_running_failed < WORKER_FAILED_MAX;
-    struct job *job = TAILQ_FIRST(&w->running);
+    bool any = !TAILQ_EMPTY(&w->queue) || w->n_failed < WORKER_FAILED_MAX;
+    struct task *t = TAILQ_FIRST(&w->resolver->live);
 
-    if (w->n_running < WORKER_TASKS_MAX ||
+    if (w->resolver->n_live < WORKER_TASKS_MAX ||
         (TAILQ_EMPTY(&w->queue) && TAILQ_EMPTY(&w->failed)))
         return NULL;
-    while (job != NULL && !any && !job->failed_before)
-        job = TAILQ_NEXT(job, link);
-    return job;
+    while (t != NULL && !any && !t->failed_before)
+        t = TAILQ_NEXT(t, link);
+    return t;
 }
 
-static size_t take_batch(struct worker *w, struct job **batch)
+static size_t round_take(struct worker *w, struct task **batch)
 {
-    size_t room = WORKER_TASKS_MAX - w->n_running, n = 0;
-    size_t room_failed = WORKER_FAILED_MAX - w->n_running_failed;
-    struct job *job;
+    size_t room = WORKER_TASKS_MAX - w->resolver->n_live, n = 0;
+    size_t room_failed = WORKER_FAILED_MAX - w->n_failed;
+    struct task *t;
 
     pthread_mutex_lock(&w->lock);
-    while (n < room && (job = job_next(w, room_failed > 0)) != NULL) {
-        room_failed -= job->failed_before;
-        batch[n++] = job;
+    while (n < room && (t = tasks_next(w, room_failed > 0)) != NULL) {
+        room_failed -= t->failed_before;
+        batch[n++] = t;
     }
-    w->slow = n == 0 ? in_the_way(w) : NULL;
+    w->slow = n == 0 ? round_in_the_way(w) : NULL;
     pthread_mutex_unlock(&w->lock);
     return n;
 }
 
-static void claim(struct worker *w, struct job *const *batch, size_t n)
+/* Which of a batch are to be asked for here. */
+static void round_claim(struct worker *w, struct task *const *batch, size_t n,
+                        bool *ours)
 {
     const struct worker_store *store = &w->options.store;
     const char *names[WORKER_TASKS_MAX];
@@ -125,76 +85,72 @@ static void claim(struct worker *w, struct job *const *batch, size_t n)
     size_t n_names = 0, at = 0;
 
     for (size_t i = 0; i < n; i++)
-        if (batch[i]->to_claim)
+        if (!batch[i]->is_host && !batch[i]->known)
             names[n_names++] = batch[i]->name;
-    if (may_claim(w) && n_names > 0)
-        store->claim(store->ctx, names, n_names, granted);
-    w->learnt = w->learnt || n_names > 0; /* the store may have put it off */
-    for (size_t i = 0; i < n; i++) {
-        struct job *job = batch[i];
-
-        job->ours = !may_claim(w) || !job->to_claim || granted[at];
-        job->ours |= job->left_alone;
-        at += job->to_claim;
+    if (n_names > 0) {
+        w->resolver->told = true; /* the store may have put it off */
+        if (round_may_claim(w))
+            store->claim(store->ctx, names, n_names, granted);
     }
+    for (size_t i = 0; i < n; i++)
+        ours[i] = batch[i]->is_host || batch[i]->known || granted[at++] ||
+                  batch[i]->left_alone || !round_may_claim(w);
 }
 
-static void start_queued(struct worker *w)
+static void round_start_queued(struct worker *w)
 {
-    struct job *batch[WORKER_TASKS_MAX];
+    struct task *batch[WORKER_TASKS_MAX];
+    bool ours[WORKER_TASKS_MAX];
     size_t n;
 
-    while ((n = take_batch(w, batch)) > 0) {
-        claim(w, batch, n);
+    while ((n = round_take(w, batch)) > 0) {
+        round_claim(w, batch, n, ours);
         pthread_mutex_lock(&w->lock);
         for (size_t i = 0; i < n; i++)
-            if (batch[i]->ours)
-                job_started(batch[i]);
-            else if (batch[i]->waiters > 0)
+            if (ours[i]) {
+                batch[i]->state = TASK_STARTED;
+                w->n_waiting--;
+            } else if (batch[i]->callers > 0) {
                 batch[i]->is_refresh = false;
+            }
         pthread_mutex_unlock(&w->lock);
         for (size_t i = 0; i < n; i++)
-            if (batch[i]->ours)
-                start(w, batch[i]);
-            else if (batch[i]->is_refresh)
-                finish(batch[i], NULL); /* somebody else sees to it */
+            if (ours[i])
+                round_start(w, batch[i]);
+            else if (batch[i]->is_refresh) /* somebody else sees to it */
+                TAILQ_INSERT_TAIL(&w->resolver->ended, batch[i], link);
             else
-                set_aside(w, batch[i]);
+                round_set_aside(w, batch[i]);
     }
 }
 
-static void ask_here(struct worker *w, struct job *job)
-{
-    job->left_alone = true;
-    pthread_mutex_lock(&w->lock);
-    job_put_back(job);
-    if (job->waiters > 0)
-        job_hasten(job);
-    pthread_mutex_unlock(&w->lock);
-}
-
-static void peek(struct worker *w)
+static void round_peek(struct worker *w)
 {
     const struct worker_store *store = &w->options.store;
     uint64_t now_ms = clock_boot_ms();
-    struct job *job, *next;
+    struct task *t, *next;
 
     if (TAILQ_EMPTY(&w->elsewhere) || now_ms < w->next_peek_ms)
         return;
     w->next_peek_ms = now_ms + WORKER_PEEK_MS;
-    for (job = TAILQ_FIRST(&w->elsewhere); job != NULL; job = next) {
+    for (t = TAILQ_FIRST(&w->elsewhere); t != NULL; t = next) {
         struct mxset set = {0};
-        bool known =
-            store->peek != NULL && store->peek(store->ctx, job->name, &set);
 
-        next = TAILQ_NEXT(job, link);
-        if (!known && now_ms - job->since_ms < w->peek_for_ms)
+        next = TAILQ_NEXT(t, link);
+        t->answered =
+            store->peek != NULL && store->peek(store->ctx, t->name, &set);
+        if (!t->answered && now_ms - t->start_ms < w->peek_for_ms)
             continue;
-        TAILQ_REMOVE(&w->elsewhere, job, link);
-        if (known)
-            finish(job, &set);
-        else
-            ask_here(w, job);
+        TAILQ_REMOVE(&w->elsewhere, t, link);
+        if (t->answered) {
+            t->set = set;
+            TAILQ_INSERT_TAIL(&w->resolver->ended, t, link);
+            continue;
+        }
+        t->left_alone = true;
+        pthread_mutex_lock(&w->lock);
+        tasks_put(w, t, t->callers > 0);
+        pthread_mutex_unlock(&w->lock);
     }
 }
 
@@ -202,44 +158,42 @@ void round_begin(struct worker *w)
 {
     uint64_t now_ms;
 
-    peek(w);
-    start_queued(w);
+    round_peek(w);
+    round_start_queued(w);
     now_ms = clock_boot_ms();
-    if (w->slow != NULL && now_ms - w->slow->since_ms >= WORKER_SLOW_MS)
-        resolver_hurry(w->resolver, resolved, w->slow, now_ms);
-}
-
-static uint64_t earlier(uint64_t a_ms, uint64_t b_ms)
-{
-    return a_ms < b_ms ? a_ms : b_ms;
+    if (w->slow != NULL && now_ms - w->slow->start_ms >= WORKER_SLOW_MS)
+        task_hurry(w->slow, now_ms);
 }
 
 uint64_t round_until_ms(const struct worker *w)
 {
     uint64_t until_ms = UINT64_MAX;
 
-    if (!TAILQ_EMPTY(&w->finished))
-        return 0;
     if (!TAILQ_EMPTY(&w->elsewhere))
         until_ms = w->next_peek_ms;
-    if (w->slow != NULL)
-        until_ms = earlier(until_ms, w->slow->since_ms + WORKER_SLOW_MS);
-    if (atomic_load(&w->flush_wanted))
-        until_ms = earlier(until_ms, w->flush_after_ms);
+    if (w->slow != NULL && w->slow->start_ms + WORKER_SLOW_MS < until_ms)
+        until_ms = w->slow->start_ms + WORKER_SLOW_MS;
+    if (atomic_load(&w->flush_wanted) && w->flush_after_ms < until_ms)
+        until_ms = w->flush_after_ms;
     return until_ms;
 }
 
 void round_report(struct worker *w)
 {
-    struct job *job;
+    struct task_list *ended = &w->resolver->ended;
+    struct task *t;
 
     w->slow = NULL; /* it may be among them */
-    if (TAILQ_EMPTY(&w->finished))
+    if (TAILQ_EMPTY(ended))
         return;
     pthread_mutex_lock(&w->lock);
-    while ((job = TAILQ_FIRST(&w->finished)) != NULL) {
-        TAILQ_REMOVE(&w->finished, job, link);
-        job_done(job);
+    while ((t = TAILQ_FIRST(ended)) != NULL) {
+        TAILQ_REMOVE(ended, t, link);
+        if (t->state == TASK_STARTED) {
+            t->answered = !t->is_host;
+            w->n_failed -= t->failed_before;
+        }
+        tasks_done(w, t);
     }
     pthread_mutex_unlock(&w->lock);
 }

@@ -1,28 +1,33 @@
 /*
  * worker_thread - the thread of a worker
  *
- * Begins a round (worker_round.c), runs the resolver, writes what was learnt
- * (worker_store.c), reports what ended, and goes on until it is told to stop.
- * All signals are blocked in it: they are for the host's thread. An eventfd
- * wakes it from the resolver's step, so that it never sleeps through a request
- * or a stop; without one, and without work, it does not wake up.
+ * Begins a round (worker_round.c), runs the resolver, has what was learnt
+ * written, reports what ended, and goes on until it is told to stop. All
+ * signals are blocked in it: they are for the host's thread. An eventfd wakes
+ * it from the resolver's step, so that it never sleeps through a request or a
+ * stop; without one, and without work, it does not wake up.
+ *
+ * What others left to be written (worker_flush_soon()) may wait for
+ * WORKER_FLUSH_GAP_MS, so that a caller that asks for it at every lookup costs
+ * some 50 flushes and wakes a second, not one a lookup.
  *
  * The thread owns engine and resolver while it runs. They are made before it
  * starts and freed after it has ended, both on the caller's thread, so that
  * the thread may be left behind at exit(3) at any instruction: it holds
- * nothing that somebody else would wait for but the worker's own lock.
+ * nothing that somebody else would wait for but the worker's own lock. The
+ * state of the name servers is copied under that lock whenever it changes.
  */
 
 #include "dns/worker_int.h"
 
 #include <signal.h>
-#include <stdint.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+#include "util/clock.h"
 
 #define STACK_BYTES (256 * 1024)
 
-void worker_wake(struct worker *w)
+void thread_wake(const struct worker *w)
 {
     uint64_t one = 1;
 
@@ -31,53 +36,77 @@ void worker_wake(struct worker *w)
         return;
 }
 
-static void drain_wakes(const struct worker *w)
+void thread_note_servers(struct worker *w, const struct engine *engine)
 {
-    uint64_t count;
-
-    if (read(w->wake_fd, &count, sizeof(count)) < 0)
-        return; /* nobody woke us */
+    w->n_servers = engine_server_count(engine);
+    for (size_t i = 0; i < w->n_servers; i++)
+        engine_server_get(engine, i, &w->servers[i]);
 }
 
-static void take_servers(struct worker *w)
+static void thread_server_changed(void *ctx, const struct engine_server *s)
 {
-    struct dns_servers servers;
-    bool changed;
+    struct worker *w = ctx;
+    const struct worker_store *store = &w->options.store;
 
     pthread_mutex_lock(&w->lock);
-    servers = w->options.servers;
-    changed = w->new_servers;
+    thread_note_servers(w, w->engine);
+    pthread_mutex_unlock(&w->lock);
+    if (store->server_changed == NULL)
+        return;
+    w->resolver->told = true;
+    store->server_changed(store->ctx, s);
+}
+
+static void thread_take_servers(struct worker *w)
+{
+    pthread_mutex_lock(&w->lock);
+    if (w->new_servers) {
+        engine_set_servers(w->engine, &w->options.servers);
+        thread_note_servers(w, w->engine);
+    }
     w->new_servers = false;
     pthread_mutex_unlock(&w->lock);
-    if (!changed)
-        return;
-    engine_set_servers(w->engine, &servers);
-    pthread_mutex_lock(&w->lock);
-    store_note_servers(w, w->engine);
-    pthread_mutex_unlock(&w->lock);
 }
 
-static void *run(void *arg)
+/* The flag falls before the flush begins: what is added later raises it
+   again. */
+static void thread_flush(struct worker *w, bool last)
+{
+    uint64_t now_ms = clock_boot_ms();
+    bool wanted = (last || now_ms >= w->flush_after_ms) &&
+                  atomic_exchange(&w->flush_wanted, false);
+
+    if (!wanted && !w->resolver->told)
+        return;
+    if (wanted)
+        w->flush_after_ms = now_ms + WORKER_FLUSH_GAP_MS;
+    w->resolver->told = false;
+    w->options.store.flush(w->options.store.ctx);
+}
+
+static void *thread_run(void *arg)
 {
     struct worker *w = arg;
+    uint64_t wakes;
 
     for (;;) {
-        drain_wakes(w); /* before looking what they were for */
+        /* Before looking what they were for; fails if nobody woke us. */
+        (void)!read(w->wake_fd, &wakes, sizeof(wakes));
         if (atomic_load(&w->stop))
             break;
-        take_servers(w);
+        thread_take_servers(w);
         round_begin(w);
-        resolver_step(w->resolver, round_until_ms(w), w->wake_fd);
+        resolver_run(w->resolver, round_until_ms(w), w->wake_fd);
         atomic_store(&w->down, engine_down(w->engine));
-        store_flush(w, false);
+        thread_flush(w, false);
         round_report(w);
     }
-    store_flush(w, true);
+    thread_flush(w, true);
     atomic_store(&w->ended, true);
     return NULL;
 }
 
-static bool create_thread(struct worker *w)
+static bool thread_create(struct worker *w)
 {
     sigset_t all, old;
     pthread_attr_t attr;
@@ -88,13 +117,13 @@ static bool create_thread(struct worker *w)
     pthread_attr_setstacksize(&attr, STACK_BYTES);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    rc = pthread_create(&w->thread, &attr, run, w);
+    rc = pthread_create(&w->thread, &attr, thread_run, w);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     pthread_attr_destroy(&attr);
     return rc == 0;
 }
 
-static void close_parts(struct worker *w)
+static void thread_close_parts(struct worker *w)
 {
     resolver_close(&w->resolver);
     engine_close(&w->engine);
@@ -103,39 +132,44 @@ static void close_parts(struct worker *w)
     w->wake_fd = -1;
 }
 
-static bool open_parts(struct worker *w)
+static bool thread_open_parts(struct worker *w)
 {
-    const struct resolver_owner owner = store_owner(w);
-
     w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (w->wake_fd < 0 ||
-        engine_open(&w->engine, &w->options.servers, NULL) != MXHOP_OK)
+        engine_open(&w->engine, &w->options.servers, NULL) != MXHOP_OK ||
+        resolver_open(&w->resolver, w->engine, &w->options.owner,
+                      w->options.families, NULL) != MXHOP_OK)
         return false;
     w->new_servers = false;
-    store_watch_servers(w);
-    return resolver_open(&w->resolver, w->engine, &owner, w->options.families,
-                         NULL) == MXHOP_OK;
+    /* What was assumed is no news to the others: they said so. */
+    for (size_t i = 0; i < w->n_assumed_open; i++)
+        engine_assume_open(w->engine, w->assumed_open[i]);
+    thread_note_servers(w, w->engine);
+    atomic_store(&w->down, engine_down(w->engine));
+    engine_watch_servers(w->engine, thread_server_changed, w);
+    return true;
 }
 
-bool worker_start(struct worker *w)
+bool thread_start(struct worker *w)
 {
-    if (open_parts(w) && create_thread(w)) {
+    if (thread_open_parts(w) && thread_create(w)) {
         w->pid = getpid();
         exit_enrol(w);
         return true;
     }
-    close_parts(w);
+    thread_close_parts(w);
     return false;
 }
 
-void worker_stop(struct worker *w)
+void thread_stop(struct worker *w)
 {
     if (w->pid == 0)
         return;
     atomic_store(&w->stop, true);
-    worker_wake(w);
+    thread_wake(w);
     pthread_join(w->thread, NULL);
     exit_forget(w);
     w->pid = 0;
-    close_parts(w);
+    tasks_free(w); /* what is started is the resolver's to free */
+    thread_close_parts(w);
 }

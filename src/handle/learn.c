@@ -54,6 +54,9 @@ static void mx_learned(void *ctx, const char *domain, const struct mxset *set)
         cache_put_domain(mx->cache, domain, clock_boot_ms(), set);
 }
 
+_Static_assert(EXAMINE_MAX <= RESOLVE_PICK_MAX,
+               "each exchange that may be listed is asked for");
+
 static size_t pick(void *ctx, const struct mxset *set, uint16_t *index,
                    size_t cap)
 {

@@ -1,7 +1,7 @@
 /*
  * The decision about one key, from what is known: merge, clean, order, limit
- * (DESIGN 4.6 to 4.9). Pure: no I/O, no clock, the same input gives the same
- * decision in every process and on every machine with the same seed.
+ * (docs/design.md 4.6 to 4.9). Pure: no I/O, no clock, the same input gives the
+ * same decision in every process and on every machine with the same seed.
  */
 
 #ifndef ROUTE_DECIDE_H
@@ -15,6 +15,10 @@
 #include "model/mxset.h"
 #include "model/override.h"
 #include "model/rules.h"
+
+/* Exchanges of a set that are examined, and may be listed, whatever max_hops
+   says: strangers choose domains, and each costs a query a family. */
+#define EXAMINE_MAX 31
 
 /* What is known for one hop of the override, by index. */
 struct hop_facts {
@@ -46,6 +50,7 @@ enum drop {
     DROP_SELF,
     DROP_BEHIND_SELF, /* DNS host of equal or worse preference than we */
     DROP_NOT_KNOWN,   /* would end the list, and may have no address */
+    DROP_UNEXAMINED,  /* beyond EXAMINE_MAX */
     DROP_LIMIT,       /* beyond max_hops */
     DROP_NULL_MX,     /* spliced name accepts no mail */
     DROP_NO_DOMAIN    /* spliced name does not exist */
@@ -90,9 +95,10 @@ const char *drop_text(enum drop drop);
 bool candidate_same_group(const struct candidate *a, const struct candidate *b);
 
 /*
- * Which exchanges of a set are worth examining (DESIGN 5): the first
+ * Which exchanges of a set are worth examining: the first
  * 2 x max_hops in the order of this time slot, and up to 20 more to finish a
- * tie. Fills index with positions in set->mx; returns how many.
+ * tie, but EXAMINE_MAX at most. Fills index with positions in set->mx; returns
+ * how many.
  */
 size_t decide_pick(const struct rules *rules, const struct mxset *set,
                    int64_t now_s, uint16_t *index, size_t cap);

@@ -317,6 +317,38 @@ case_six_hundred_exchanges() {
 	[[ $(total_queries) -le 54 ]] || fail "$(total_queries) queries"
 }
 
+# Strangers choose domains: one costs at most 64 queries, whatever max_hops says
+# (31 exchanges, both families; MX over UDP and TCP), asked once or twice.
+case_many_hops_cost_no_more() {
+	start_faultdns faulty 127.0.0.54:5300 <<-'END'
+		many.test   MX manymx 600 many.test
+		*.many.test A  a 192.0.2.1
+		*.many.test AAAA
+	END
+	faulty_conf 'max_hops = 50' 'lookup_budget = 5s'
+	assert_status 0 mxhop lookup --format postfix many.test many.test
+	assert_match "$OUTPUT" \
+		'^(many.test.:\[m[0-9]+\.many\.test\](, \[m[0-9]+\.many\.test\]){30}(\s|$)+){2}$'
+	[[ $(total_queries) -le 64 ]] || fail "$(total_queries) queries"
+	faulty_conf
+}
+
+# Who forges answers has to guess the port and the id anew for each query, in a
+# process that asks many. A few ports may be the same by chance.
+case_every_query_has_a_fresh_port() {
+	local ports
+	start_faultdns faulty 127.0.0.54:5300 <<-'END'
+		*.one.test MX mx 10 a.test
+		a.test * a 192.0.2.1
+	END
+	faulty_conf
+	seq -f 'd%.0f.one.test' 500 | assert_status 0 mxhop survey -
+	ports=$(since_mark "$SCRATCH/faulty.log" | awk '$2 == "udp" { print $NF }')
+	[[ $(wc -l <<<"$ports") -ge 500 ]] || fail "few queries"
+	[[ $(sort -u <<<"$ports" | wc -l) -ge 475 ]] ||
+		fail "$(sort -u <<<"$ports" | wc -l) ports for $(wc -l <<<"$ports") queries"
+}
+
 # --- resolv.conf ---
 
 case_resolv_conf_is_used() {

@@ -9,7 +9,9 @@
  * -T leaves TCP closed (connection refused). ADDRESS may be [IPv6]. One line a
  * query is appended to LOGFILE before it is answered, so that tests can count:
  *
- *      TIME udp|tcp NAME TYPE EDNS-SIZE|-
+ *      TIME udp|tcp NAME TYPE EDNS-SIZE|- PORT
+ *
+ * with the port that it came from (0: TCP).
  *
  * RULES. One rule a line, `#` starts a comment; the first match wins:
  *
@@ -124,6 +126,7 @@ struct query {
     size_t question_len; /* name, type, class */
     uint16_t type;
     int edns; /* size the client takes, -1: no OPT */
+    unsigned port; /* UDP: where it came from */
     bool tcp;
     char name[4 * NAME_WIRE_MAX + 1];
 };
@@ -697,9 +700,9 @@ static void log_query(const struct query *q)
             snprintf(type, sizeof(type), "%s", types[i].name);
     if (q->edns >= 0)
         snprintf(edns, sizeof(edns), "%d", q->edns);
-    fprintf(log_file, "%lld.%03ld %s %s %s %s\n", (long long)t.tv_sec,
+    fprintf(log_file, "%lld.%03ld %s %s %s %s %u\n", (long long)t.tv_sec,
             t.tv_nsec / 1000000, q->tcp ? "tcp" : "udp",
-            q->name[0] ? q->name : ".", type, edns);
+            q->name[0] ? q->name : ".", type, edns, q->port);
     fflush(log_file);
 }
 
@@ -903,6 +906,8 @@ static void serve_udp(void)
             return;
         q.len = (size_t)n;
         q.tcp = false;
+        /* At the same place in the address of either family. */
+        q.port = ntohs(((struct sockaddr_in *)&from)->sin_port);
         if (!parse_query(&q))
             continue;
         reload_if_changed();
@@ -951,6 +956,7 @@ static void serve_conn(struct conn *c)
         memcpy(q.wire, c->in + 2, len);
         q.len = len;
         q.tcp = true;
+        q.port = 0;
         c->in_len -= len + 2;
         memmove(c->in, c->in + len + 2, c->in_len);
         if (!parse_query(&q)) {

@@ -3,8 +3,7 @@
 #include "route_fixture.h"
 #include "support/failmalloc.h"
 
-/* ---- the table of DESIGN 5 ------------------------------------------------
- */
+/* ---- the table of docs/design.md 5 ---- */
 
 enum situation { NULL_MX, NO_DOMAIN, DNS_FAILURE, COLD, NO_HOST, ALL_BOGUS };
 
@@ -234,6 +233,35 @@ START_TEST(limited)
                                                        : DROP_BAD_NAME);
         decision_free(&d);
     }
+    mxset_free(&set);
+}
+END_TEST
+
+/* The override's hosts are in their place behind those that were examined. */
+START_TEST(unexamined)
+{
+    struct rules r = fixture_rules();
+    struct mxset set = {0};
+    struct override o = fixture_override(OVERRIDE_APPEND, "relay.test");
+    struct decide_input in = {
+        .rules = &r, .domain = "d.test", .override = &o, .set = &set};
+    struct decision d;
+    char host[32];
+
+    for (uint16_t i = 0; i < 40; i++) {
+        snprintf(host, sizeof(host), "h%u.test", i);
+        fixture_mx(&set, i, host, "192.0.2.1");
+    }
+    r.max_hops = 100;
+    ck_assert(decide(&in, &d));
+    ck_assert_uint_eq(d.n_kept, EXAMINE_MAX + 1);
+    ck_assert_str_eq(d.c[EXAMINE_MAX - 1].host, "h30.test");
+    ck_assert_str_eq(d.c[EXAMINE_MAX].host, "relay.test");
+    for (size_t i = EXAMINE_MAX + 1; i < d.n; i++)
+        ck_assert_int_eq(d.c[i].drop, DROP_UNEXAMINED);
+    ck_assert_uint_eq(d.n, 41);
+    decision_free(&d);
+    override_free(&o);
     mxset_free(&set);
 }
 END_TEST
@@ -680,6 +708,7 @@ int main(void)
     tcase_add_test(tc, ourselves_as_backup);
     tcase_add_test(tc, a_bogus_set_may_hold_hosts_without_address);
     tcase_add_test(tc, limited);
+    tcase_add_test(tc, unexamined);
     tcase_add_loop_test(tc, unknown_host_does_not_end_a_list, 0,
                         sizeof(tails) / sizeof(tails[0]));
     tcase_add_test(tc, limit_counts_usable_hosts);

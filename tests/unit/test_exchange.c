@@ -23,6 +23,7 @@
 #include "util/clock.h"
 
 #define GUARD_MS 20000 /* a test that takes longer hangs */
+#define SEEN     512   /* queries that are remembered */
 #define CONNS    16
 #define BIG      60000 /* padding of a big reply */
 
@@ -30,6 +31,7 @@
 enum act {
     NOTHING,
     ANSWER,
+    ANSWER_TWICE,
     WRONG_ID,   /* forged ones, then the answer */
     OTHER_PORT, /* forged from another port, then the answer */
     TRUNCATE,
@@ -65,8 +67,8 @@ struct tserver {
     struct sockaddr_in addr;
     unsigned n_udp, n_tcp, n_edns; /* queries seen */
     unsigned n_probes;
-    uint16_t ports[8]; /* where the first came from */
-    uint16_t ids[8];
+    uint16_t ports[SEEN]; /* where the first came from */
+    uint16_t ids[SEEN];
     struct conn conn[CONNS];
     uint8_t late[600];
     size_t late_len;
@@ -251,6 +253,9 @@ static void serve_datagram(struct tserver *s, enum act act,
         send_reply(s, SERVFAIL, query, len, from, 0, fd);
         close(fd);
         break;
+    case ANSWER_TWICE:
+        send_reply(s, ANSWER, query, len, from, 0, -1);
+        break;
     case FORMERR_IF_EDNS:
         act = query[11] != 0 ? FORMERR : ANSWER;
         break;
@@ -289,7 +294,7 @@ static void serve_udp(struct tserver *s)
             serve_datagram(s, s->probe, query, (size_t)n, &from);
             continue;
         }
-        if (s->n_udp < 8) {
+        if (s->n_udp < SEEN) {
             s->ports[s->n_udp] = from.sin_port;
             memcpy(&s->ids[s->n_udp], query, 2);
         }
@@ -847,6 +852,79 @@ START_TEST(fresh_port_and_id_every_attempt)
 }
 END_TEST
 
+static unsigned n_left;
+
+static void ask_next(void *ctx, enum exchange_outcome outcome,
+                     const struct question *q, const uint8_t *msg, size_t len,
+                     const char *why)
+{
+    keep(ctx, outcome, q, msg, len, why);
+    if (--n_left > 0)
+        ask(5000, ask_next, ctx);
+}
+
+static size_t distinct(const uint16_t *v, size_t n)
+{
+    static bool seen[UINT16_MAX + 1];
+    size_t found = 0;
+
+    memset(seen, 0, sizeof(seen));
+    for (size_t i = 0; i < n; i++) {
+        found += !seen[v[i]];
+        seen[v[i]] = true;
+    }
+    return found;
+}
+
+/* One after the other, so that a socket is used again and again: a few of so
+   many may be the same by chance. */
+START_TEST(fresh_port_and_id_every_query)
+{
+    int before;
+
+    start(1);
+    servers[0].udp = ANSWER;
+    before = open_descriptors();
+    n_left = SEEN / 2;
+    ask(5000, ask_next, &result);
+    run();
+    ck_assert_uint_eq(result.calls, SEEN / 2);
+    ck_assert_uint_eq(servers[0].n_udp, SEEN / 2);
+    ck_assert_uint_ge(distinct(servers[0].ports, SEEN / 2), SEEN / 2 - 16);
+    ck_assert_uint_ge(distinct(servers[0].ids, SEEN / 2), SEEN / 2 - 16);
+    ck_assert_int_eq(open_descriptors(), before); /* none is kept */
+    stop();
+}
+END_TEST
+
+/* A socket that is used again has nothing in it of what came before. */
+START_TEST(used_sockets_are_empty)
+{
+    struct sock *s;
+    uint8_t octet;
+
+    start(1);
+    servers[0].udp = ANSWER_TWICE;
+    n_left = 8;
+    ask(5000, ask_next, &result);
+    while (n_left > 0) {
+        step(clock_boot_ms() + 1000);
+        for (s = engine->idle; s != NULL; s = s->next) {
+            struct sockaddr_in own;
+            socklen_t len = sizeof(own);
+
+            ck_assert_int_lt(recv(s->fd, &octet, 1, MSG_PEEK), 0);
+            ck_assert_int_eq(errno, EAGAIN);
+            ck_assert_int_eq(getsockname(s->fd, (struct sockaddr *)&own, &len),
+                             0);
+            ck_assert_uint_eq(own.sin_port, 0);
+        }
+    }
+    run();
+    stop();
+}
+END_TEST
+
 START_TEST(new_servers_are_for_new_queries)
 {
     struct dns_servers l;
@@ -1176,17 +1254,21 @@ END_TEST
 START_TEST(child_asks_too)
 {
     struct result of_child = {0};
+    uint16_t drawn[IDS_DRAWN]; /* the parent will use them */
     pid_t pid;
 
     start(1);
     servers[0].udp = ANSWER;
     ask(5000, keep, &result);
     engine_step(engine, clock_boot_ms(), -1);
+    memcpy(drawn, engine->ids, sizeof(drawn));
     pid = fork();
     if (pid == 0) {
         ask(5000, keep, &of_child);
         while (of_child.calls == 0 || result.calls == 0)
             step(clock_boot_ms() + 50);
+        if (memcmp(drawn, engine->ids, sizeof(drawn)) == 0)
+            _exit(2);
         engine_close(&engine);
         _exit(of_child.outcome != EXCHANGE_ANSWER ||
               result.outcome != EXCHANGE_ANSWER);
@@ -1791,6 +1873,7 @@ START_TEST(a_server_that_left_has_no_breaker)
     int before;
 
     start(2);
+    before = open_descriptors();
     l = list();
     l.n = 1;
     engine_set_servers(engine, &l);
@@ -1799,11 +1882,10 @@ START_TEST(a_server_that_left_has_no_breaker)
     ck_assert(becomes(0, BREAKER_SUSPECT));
     while (servers[0].n_probes == 0)
         step(UINT64_MAX);
-    before = open_descriptors();
     l.addr[0] = l.addr[1];
     engine_set_servers(engine, &l);
-    ck_assert_int_eq(open_descriptors(), before - 1); /* the probe's */
     run();
+    ck_assert_int_eq(open_descriptors(), before); /* the probe's is closed */
     ck_assert_int_eq(result.outcome, EXCHANGE_TIMEOUT);
     ck_assert_int_eq(state_at(0), BREAKER_CLOSED);
     ck_assert_uint_eq(servers[1].n_probes, 0);
@@ -1889,6 +1971,8 @@ int main(void)
     tcase_add_test(t, unreachable_at_once);
     tcase_add_test(t, no_servers);
     tcase_add_test(t, fresh_port_and_id_every_attempt);
+    tcase_add_test(t, fresh_port_and_id_every_query);
+    tcase_add_test(t, used_sockets_are_empty);
     tcase_add_test(t, new_servers_are_for_new_queries);
     tcase_add_test(t, names_that_cannot_be_asked);
     tcase_add_test(t, five_hundred_at_once);

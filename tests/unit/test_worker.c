@@ -567,12 +567,12 @@ static const char *join_asker(struct asker *a)
 
 static bool has_waiter(const char *name)
 {
-    const struct job *job;
+    const struct task *t;
     bool yes;
 
     pthread_mutex_lock(&worker->lock);
-    job = job_find(worker, name, false);
-    yes = job != NULL && job->waiters > 0;
+    t = tasks_find(worker, name, false);
+    yes = t != NULL && t->callers > 0;
     pthread_mutex_unlock(&worker->lock);
     return yes;
 }
@@ -913,7 +913,7 @@ START_TEST(test_servers)
     struct dns_servers two = minidns_servers(&dns), none = {0};
     char text[64];
 
-    dns_server_text(&two.addr[0], text);
+    dns_server_text((struct sockaddr *)&two.addr[0], text);
     ck_assert_uint_eq(worker_servers(worker, s, 3), 1);
     ck_assert_str_eq(s[0].address, text);
     ck_assert_int_eq(s[0].state, BREAKER_CLOSED);
