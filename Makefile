@@ -41,7 +41,7 @@ LTO_CFLAGS = $(if $(LTO),$(LTO) -ffat-lto-objects)
 SANITIZE = $(filter -fsanitize=%,$(CFLAGS)) $(filter --coverage,$(CFLAGS))
 ALL_LDFLAGS = -pthread -Wl,-z,relro,-z,now -fno-lto $(SANITIZE) $(LDFLAGS)
 
-LIBS     := -lresolv $(shell $(PKG_CONFIG) --libs lmdb libidn2 2>/dev/null || echo -llmdb -lidn2)
+LIBS     := -lresolv $(shell $(PKG_CONFIG) --libs lmdb 2>/dev/null || echo -llmdb)
 CLI_LIBS := -lldap -llber -lpsl
 
 # Data plane, in order of dependency (architecture.md); then the control plane.
@@ -49,7 +49,7 @@ CORE    := handle route cache overrides table store dns conf model util
 CORE_O  := $(patsubst src/%.c,$(B)/obj/%.o,\
 	$(wildcard $(addprefix src/,$(addsuffix /*.c,$(CORE)))))
 CLI_O   := $(patsubst src/%.c,$(B)/obj/%.o,\
-	$(wildcard src/source/*.c src/cli/*.c))
+	$(wildcard src/ldap/*.c src/source/*.c src/cli/*.c))
 PLUGINS := $(patsubst plugins/%,$(B)/plugins/%-mxhop.so,\
 	$(patsubst %/,%,$(dir $(wildcard plugins/*/*.map))))
 
@@ -110,7 +110,7 @@ $(foreach p,$(patsubst $(B)/plugins/%-mxhop.so,%,$(PLUGINS)),\
 
 # One Check program a module: tests/unit/test_NAME.c. All link the whole core;
 # with UNIT_DIRS="dns model util" only those directories.
-UNIT_DIRS ?= $(CORE) source
+UNIT_DIRS ?= $(CORE) ldap source
 UNIT   := $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
 UNIT_O := $(patsubst src/%.c,$(B)/obj/%.o,\
 	$(wildcard $(addprefix src/,$(addsuffix /*.c,$(UNIT_DIRS)))))
@@ -201,7 +201,7 @@ C_FILES := $(wildcard src/*/*.[ch] include/mxhop/*.h \
 	plugins/*/*.[ch] tests/*/*.[ch] docs/man/*.c)
 SH_FILES := .ci/run tests/integration/run tests/support/deps.sh \
 	tests/support/ground tests/support/run-unit tests/support/run-fuzz tests/support/includes \
-	tests/support/coverage tests/support/schema2ldif $(wildcard contrib/demo/demo) \
+	tests/support/coverage tests/support/census tests/support/schema2ldif $(wildcard contrib/demo/demo) \
 	$(filter-out %.c %.h,$(wildcard tests/bench/*))
 
 .PHONY: lint format format-check includes man-lint coverage
@@ -225,6 +225,12 @@ format:
 
 format-check:
 	clang-format --dry-run -Werror $(C_FILES)
+
+# How much code there is: information only.
+CENSUS ?=
+.PHONY: census
+census:
+	LIBS="$(LIBS)" tests/support/census $(CENSUS)
 
 # ---- documents ------------------------------------------------------------
 
@@ -297,6 +303,12 @@ POSTFIX_META  ?= $(or $(shell postconf -h meta_directory 2>/dev/null),/etc/postf
 libdir := $(PREFIX)/lib
 mandir := $(PREFIX)/share/man
 
+# What a running process may load at any moment is written under another name
+# and renamed: install(1) itself leaves nothing, then half a file in its place.
+# MODE FILE DIRECTORY
+whole = install -m $(1) $(2) $(DESTDIR)$(3)/.$(notdir $(2)).new && \
+	mv -f $(DESTDIR)$(3)/.$(notdir $(2)).new $(DESTDIR)$(3)/$(notdir $(2))
+
 .PHONY: install dist clean
 install: all man
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(libdir)/mxhop \
@@ -307,16 +319,19 @@ install: all man
 	    $(DESTDIR)$(POSTFIX_META)/dynamicmaps.cf.d \
 	    $(DESTDIR)$(libdir)/tmpfiles.d $(DESTDIR)$(libdir)/sysusers.d \
 	    $(DESTDIR)$(libdir)/systemd/system $(DESTDIR)$(PREFIX)/share/mxhop/ldap
-	install -m 0755 $(B)/bin/mxhop $(DESTDIR)$(PREFIX)/bin/
-	install -m 0644 $(B)/lib/libmxhop.so.$(SOVERSION) $(DESTDIR)$(libdir)/
+	$(call whole,0755,$(B)/bin/mxhop,$(PREFIX)/bin)
+	$(call whole,0644,$(B)/lib/libmxhop.so.$(SOVERSION),$(libdir))
 	ln -sf libmxhop.so.$(SOVERSION) $(DESTDIR)$(libdir)/libmxhop.so
 	install -m 0644 include/mxhop/*.h $(DESTDIR)$(PREFIX)/include/mxhop/
-	install -m 0644 $(B)/plugins/exim-mxhop.so $(DESTDIR)$(libdir)/mxhop/
-	install -m 0644 $(B)/plugins/postfix-mxhop.so $(DESTDIR)$(POSTFIX_SHLIB)/
+	$(call whole,0644,$(B)/plugins/exim-mxhop.so,$(libdir)/mxhop)
+	$(call whole,0644,$(B)/plugins/postfix-mxhop.so,$(POSTFIX_SHLIB))
 	@# Every program of Postfix reads this, ordinary users' too: whatever
-	@# the umask, and never half of it.
+	@# the umask, and never half of it. All files of the directory count, so
+	@# the other name is outside.
 	printf 'mxhop\tpostfix-mxhop.so\tdict_mxhop_open\n' >$(B)/dynamicmaps
 	install -m 0644 $(B)/dynamicmaps \
+	    $(DESTDIR)$(POSTFIX_META)/.dynamicmaps.mxhop.new
+	mv -f $(DESTDIR)$(POSTFIX_META)/.dynamicmaps.mxhop.new \
 	    $(DESTDIR)$(POSTFIX_META)/dynamicmaps.cf.d/mxhop
 	install -m 0644 contrib/tmpfiles.d/mxhop.conf \
 	    $(DESTDIR)$(libdir)/tmpfiles.d/

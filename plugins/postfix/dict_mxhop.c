@@ -39,7 +39,7 @@ struct dict_mxhop {
     struct mxhop *mx;
     struct postfix_host *host;
     bool failing;     /* the last lookup failed, and that was logged */
-    bool looked;      /* look_again() is done */
+    bool looked;      /* dict_look_again() is done */
     struct stat seen; /* stat_fd as it was when the table was opened */
     time_t asked;     /* when the library was asked whether it is outdated */
 };
@@ -54,12 +54,12 @@ struct dict_mxhop {
  * restart the daemon at its next look (trivial-rewrite: at start, then every
  * 10 s).
  */
-static void force_restart(struct postfix_dict *dict)
+static void dict_force_restart(struct postfix_dict *dict)
 {
     dict->mtime--;
 }
 
-static bool same_change(const struct stat *a, const struct stat *b)
+static bool dict_same_change(const struct stat *a, const struct stat *b)
 {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino &&
            a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
@@ -67,7 +67,7 @@ static bool same_change(const struct stat *a, const struct stat *b)
 }
 
 /* Takes fd over; -1 is allowed. False if there is nothing to watch. */
-static bool watch(struct postfix_dict *dict, int fd, struct stat *st_r)
+static bool dict_watch(struct postfix_dict *dict, int fd, struct stat *st_r)
 {
     if (fd < 0)
         return false;
@@ -81,7 +81,7 @@ static bool watch(struct postfix_dict *dict, int fd, struct stat *st_r)
 }
 
 /* No change can hide any more. A time to come is no reason to wait for it. */
-static bool at_rest(const struct postfix_dict *dict)
+static bool dict_at_rest(const struct postfix_dict *dict)
 {
     time_t now = time(NULL);
 
@@ -90,19 +90,19 @@ static bool at_rest(const struct postfix_dict *dict)
 
 /* Once, when a further change would show in the seconds: was there one that
    did not? */
-static void look_again(struct dict_mxhop *d)
+static void dict_look_again(struct dict_mxhop *d)
 {
     struct stat st;
 
-    if (d->looked || !at_rest(&d->dict))
+    if (d->looked || !dict_at_rest(&d->dict))
         return;
     d->looked = true;
-    if (fstat(d->dict.stat_fd, &st) == 0 && !same_change(&st, &d->seen))
-        force_restart(&d->dict);
+    if (fstat(d->dict.stat_fd, &st) == 0 && !dict_same_change(&st, &d->seen))
+        dict_force_restart(&d->dict);
 }
 
 /* Postfix watches one file; the library knows of more. */
-static void ask_library(struct dict_mxhop *d)
+static void dict_ask_library(struct dict_mxhop *d)
 {
     time_t now = time(NULL);
 
@@ -110,12 +110,12 @@ static void ask_library(struct dict_mxhop *d)
         return;
     d->asked = now;
     if (mxhop_outdated(d->mx))
-        force_restart(&d->dict);
+        dict_force_restart(&d->dict);
 }
 
 /* The file, or the nearest directory in which it, or a part of its path, will
    appear. To be looked at with fstat(2) only. */
-static int open_to_watch(const char *path)
+static int dict_open_to_watch(const char *path)
 {
     char *copy = strdup(path), *part = copy;
     int fd = -1;
@@ -130,7 +130,7 @@ static int open_to_watch(const char *path)
 
 /* ---- methods ---- */
 
-static void note_failure(struct dict_mxhop *d, const char *reason)
+static void dict_note_failure(struct dict_mxhop *d, const char *reason)
 {
     if (reason != NULL && !d->failing)
         msg_warn("%s:%s: %s", d->dict.type, d->dict.name, reason);
@@ -145,10 +145,10 @@ static const char *dict_mxhop_lookup(struct postfix_dict *dict, const char *key)
     const char *text;
 
     dict->error = DICT_ERR_NONE;
-    look_again(d);
-    ask_library(d);
+    dict_look_again(d);
+    dict_ask_library(d);
     status = mxhop_text(d->mx, key, MXHOP_FORMAT_POSTFIX, &text, &err);
-    note_failure(d, status != MXHOP_OK ? err.text : NULL);
+    dict_note_failure(d, status != MXHOP_OK ? err.text : NULL);
     return text;
 }
 
@@ -166,7 +166,7 @@ static void dict_mxhop_close(struct postfix_dict *dict)
 /* ---- open ---- */
 
 /* Root's file is trusted; otherwise say whose it is. */
-static void set_owner(struct postfix_dict *dict, const struct stat *config)
+static void dict_set_owner(struct postfix_dict *dict, const struct stat *config)
 {
     dict->owner.uid = config->st_uid;
     dict->owner.status =
@@ -174,25 +174,26 @@ static void set_owner(struct postfix_dict *dict, const struct stat *config)
 }
 
 /* `config` is the file as it was before the library read it. */
-static void set_watch(struct dict_mxhop *d, const struct stat *config)
+static void dict_set_watch(struct dict_mxhop *d, const struct stat *config)
 {
     int fd = mxhop_watch_fd(d->mx);
 
     /* A descriptor of our own: the library may replace its one. */
-    d->looked = !watch(&d->dict, fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1,
-                       &d->seen);
+    d->looked =
+        !dict_watch(&d->dict, fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1,
+                    &d->seen);
     if (d->looked)
         return;
     /* A directory while the table is missing: it may be made this second. */
-    if (S_ISREG(d->seen.st_mode) ? !same_change(&d->seen, config)
-                                 : !at_rest(&d->dict))
-        force_restart(&d->dict);
+    if (S_ISREG(d->seen.st_mode) ? !dict_same_change(&d->seen, config)
+                                 : !dict_at_rest(&d->dict))
+        dict_force_restart(&d->dict);
 }
 
-static struct postfix_dict *make_table(const char *name, int dict_flags,
-                                       struct mxhop *mx,
-                                       struct postfix_host *host,
-                                       const struct stat *config)
+static struct postfix_dict *dict_make_table(const char *name, int dict_flags,
+                                            struct mxhop *mx,
+                                            struct postfix_host *host,
+                                            const struct stat *config)
 {
     struct postfix_dict *dict =
         dict_alloc(TABLE_TYPE, name, (ssize_t)sizeof(struct dict_mxhop));
@@ -201,26 +202,26 @@ static struct postfix_dict *make_table(const char *name, int dict_flags,
     dict->flags = dict_flags | DICT_FLAG_FIXED;
     dict->lookup = dict_mxhop_lookup;
     dict->close = dict_mxhop_close;
-    set_owner(dict, config);
+    dict_set_owner(dict, config);
     d->mx = mx;
     d->host = host;
     d->failing = false;
     d->asked = 0;
-    set_watch(d, config);
+    dict_set_watch(d, config);
     return dict;
 }
 
 /* Its lookups are not ours, so while the file is warm it restarts at once. */
-static struct postfix_dict *stand_in(const char *name, int open_flags,
-                                     int dict_flags, const char *reason)
+static struct postfix_dict *dict_stand_in(const char *name, int open_flags,
+                                          int dict_flags, const char *reason)
 {
     struct postfix_dict *dict =
         dict_surrogate(TABLE_TYPE, name, open_flags, dict_flags, "%s:%s: %s",
                        TABLE_TYPE, name, reason);
     struct stat st;
 
-    if (watch(dict, open_to_watch(name), &st) && !at_rest(dict))
-        force_restart(dict);
+    if (dict_watch(dict, dict_open_to_watch(name), &st) && !dict_at_rest(dict))
+        dict_force_restart(dict);
     return dict;
 }
 
@@ -237,16 +238,16 @@ struct postfix_dict *dict_mxhop_open(const char *name, int open_flags,
     struct stat config = {0};
 
     if (open_flags != O_RDONLY)
-        return stand_in(name, open_flags, dict_flags,
-                        "this table can only be read");
+        return dict_stand_in(name, open_flags, dict_flags,
+                             "this table can only be read");
     if (stat(name, &config) != 0)
-        return stand_in(name, open_flags, dict_flags, strerror(errno));
+        return dict_stand_in(name, open_flags, dict_flags, strerror(errno));
     host = host_create(name, &api);
     if (host == NULL)
-        return stand_in(name, open_flags, dict_flags, err.text);
+        return dict_stand_in(name, open_flags, dict_flags, err.text);
     if (mxhop_open(&mx, name, &api, &err) != MXHOP_OK) {
         host_free(host);
-        return stand_in(name, open_flags, dict_flags, err.text);
+        return dict_stand_in(name, open_flags, dict_flags, err.text);
     }
-    return make_table(name, dict_flags, mx, host, &config);
+    return dict_make_table(name, dict_flags, mx, host, &config);
 }

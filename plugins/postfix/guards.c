@@ -35,20 +35,20 @@ struct search {
     bool found;
 };
 
-static bool is_set(const char *value, const char *name)
+static bool guards_is_set(const char *value, const char *name)
 {
     (void)name;
     return *value != '\0';
 }
 
-static bool is_yes(const char *value, const char *name)
+static bool guards_is_yes(const char *value, const char *name)
 {
     (void)name;
     return strcasecmp(value, "yes") == 0;
 }
 
 /* Levels that are settled by domain, or that verify a name. */
-static bool is_level_by_domain(const char *value, const char *name)
+static bool guards_is_level_by_domain(const char *value, const char *name)
 {
     static const char *const levels[] = {"dane", "dane-only", "verify",
                                          "secure", "fingerprint"};
@@ -62,13 +62,13 @@ static bool is_level_by_domain(const char *value, const char *name)
     return false;
 }
 
-static bool is_not_smtp(const char *value, const char *name)
+static bool guards_is_not_smtp(const char *value, const char *name)
 {
     (void)name;
     return strcmp(value, "smtp") != 0 && strcmp(value, "smtp:") != 0;
 }
 
-static bool is_ours(const char *table, const char *name)
+static bool guards_is_ours(const char *table, const char *name)
 {
     static const char prefix[] = TABLE_TYPE ":";
 
@@ -78,18 +78,18 @@ static bool is_ours(const char *table, const char *name)
 }
 
 /* Postfix asks every table for the domain before it asks any for .parent. */
-static bool has_other_tables(const char *value, const char *name)
+static bool guards_has_other_tables(const char *value, const char *name)
 {
     char *copy = strdup(value), *cursor = copy, *word;
     bool other = copy == NULL;
 
     while (!other && (word = word_next(&cursor, WORDS_IN_LIST)) != NULL)
-        other = !is_ours(word, name);
+        other = !guards_is_ours(word, name);
     free(copy);
     return other;
 }
 
-static bool has_parent_style(const char *value, const char *name)
+static bool guards_has_parent_style(const char *value, const char *name)
 {
     (void)value;
     (void)name;
@@ -99,21 +99,22 @@ static bool has_parent_style(const char *value, const char *name)
 #define REWRITE "trivial-rewrite"
 
 static const struct guard guards[] = {
-    {"smtp_tls_policy_maps", is_set, ""},
-    {"smtp_tls_per_site", is_set, ""},
-    {"smtp_enforce_tls", is_yes, ""},
-    {"smtp_tls_security_level", is_level_by_domain, ""},
-    {"relayhost", is_set, REWRITE},
-    {"sender_dependent_relayhost_maps", is_set, REWRITE},
-    {"sender_dependent_default_transport_maps", is_set, REWRITE},
-    {"default_transport", is_not_smtp, REWRITE},
-    {"transport_maps", has_other_tables, REWRITE},
-    {"parent_domain_matches_subdomains", has_parent_style, NULL},
+    {"smtp_tls_policy_maps", guards_is_set, ""},
+    {"smtp_tls_per_site", guards_is_set, ""},
+    {"smtp_enforce_tls", guards_is_yes, ""},
+    {"smtp_tls_security_level", guards_is_level_by_domain, ""},
+    {"relayhost", guards_is_set, REWRITE},
+    {"sender_dependent_relayhost_maps", guards_is_set, REWRITE},
+    {"sender_dependent_default_transport_maps", guards_is_set, REWRITE},
+    {"default_transport", guards_is_not_smtp, REWRITE},
+    {"transport_maps", guards_has_other_tables, REWRITE},
+    {"parent_domain_matches_subdomains", guards_has_parent_style, NULL},
 };
 
-static bool found(struct search *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
+static bool guards_found(struct search *s, const char *fmt, ...)
+    PRINTF_LIKE(2, 3);
 
-static bool found(struct search *s, const char *fmt, ...)
+static bool guards_found(struct search *s, const char *fmt, ...)
 {
     va_list ap;
 
@@ -124,7 +125,7 @@ static bool found(struct search *s, const char *fmt, ...)
     return true;
 }
 
-static bool in_main_cf(struct search *s)
+static bool guards_in_main_cf(struct search *s)
 {
     const struct guard *g, *end = guards + sizeof(guards) / sizeof(guards[0]);
     const char *value;
@@ -132,43 +133,45 @@ static bool in_main_cf(struct search *s)
     for (g = guards; g < end; g++) {
         value = mail_conf_lookup_eval(g->param);
         if (value != NULL && g->holds(value, s->name))
-            return found(s, "%s = %s", g->param, value);
+            return guards_found(s, "%s = %s", g->param, value);
     }
     return false;
 }
 
-static bool counts_for(const struct guard *g, const char *command)
+static bool guards_counts_for(const struct guard *g, const char *command)
 {
     return g->command != NULL &&
            (*g->command == '\0' || strcmp(g->command, command) == 0);
 }
 
-static bool judge_option(void *ctx, const char *service, const char *command,
-                         const char *name, const char *value)
+static bool guards_judge_option(void *ctx, const char *service,
+                                const char *command, const char *name,
+                                const char *value)
 {
     const struct guard *g, *end = guards + sizeof(guards) / sizeof(guards[0]);
     struct search *s = ctx;
 
     for (g = guards; g < end; g++) {
-        if (strcmp(g->param, name) != 0 || !counts_for(g, command))
+        if (strcmp(g->param, name) != 0 || !guards_counts_for(g, command))
             continue;
         value = mail_conf_eval(value);
         if (g->holds(value, s->name))
-            return !found(s, "master.cf: %s: -o %s=%s", service, name, value);
+            return !guards_found(s, "master.cf: %s: -o %s=%s", service, name,
+                                 value);
     }
     return true;
 }
 
-static bool in_master_cf(struct search *s)
+static bool guards_in_master_cf(struct search *s)
 {
     const char *dir = mail_conf_lookup_eval("config_directory");
     char path[4096];
     int error;
 
     snprintf(path, sizeof(path), "%s/master.cf", dir != NULL ? dir : "");
-    error = master_options(path, judge_option, s);
+    error = master_options(path, guards_judge_option, s);
     if (error != 0)
-        return found(s, "cannot read %s: %s", path, strerror(error));
+        return guards_found(s, "cannot read %s: %s", path, strerror(error));
     return s->found;
 }
 
@@ -176,5 +179,5 @@ bool guard_reason(const char *name, char *text, size_t size)
 {
     struct search s = {.name = name, .text = text, .size = size};
 
-    return in_main_cf(&s) || in_master_cf(&s);
+    return guards_in_main_cf(&s) || guards_in_master_cf(&s);
 }

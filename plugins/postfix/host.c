@@ -46,7 +46,7 @@ struct postfix_host {
 
 /* A parameter's value, or that of `other` where Postfix's default is $other
    and this program has not read the parameter. */
-static const char *value_or(const char *param, const char *other)
+static const char *host_value_or(const char *param, const char *other)
 {
     const char *value = mail_conf_lookup_eval(param);
 
@@ -55,15 +55,15 @@ static const char *value_or(const char *param, const char *other)
     return value != NULL ? value : "";
 }
 
-static const char *virtual_alias_domains(void)
+static const char *host_virtual_alias_domains(void)
 {
     const char *value = mail_conf_lookup_eval("virtual_alias_domains");
 
     return value != NULL ? value
-                         : value_or("virtual_alias_maps", "virtual_maps");
+                         : host_value_or("virtual_alias_maps", "virtual_maps");
 }
 
-static bool is_bare(const char *transport, const char *name)
+static bool host_is_bare(const char *transport, const char *name)
 {
     size_t len = strlen(name);
 
@@ -71,20 +71,20 @@ static bool is_bare(const char *transport, const char *name)
            (transport[len] == '\0' || strcmp(transport + len, ":") == 0);
 }
 
-static const char *relay_domains(void)
+static const char *host_relay_domains(void)
 {
     const char *transport = mail_conf_lookup_eval("relay_transport");
 
-    if (transport == NULL || is_bare(transport, "relay") ||
-        is_bare(transport, "smtp"))
+    if (transport == NULL || host_is_bare(transport, "relay") ||
+        host_is_bare(transport, "smtp"))
         return "";
-    return value_or("relay_domains", NULL);
+    return host_value_or("relay_domains", NULL);
 }
 
 /* ---- local domains ---- */
 
 /* Whether `word` names a table of our type, alone or inside another. */
-static bool names_us(const char *word)
+static bool host_names_us(const char *word)
 {
     const char *at = word;
 
@@ -99,7 +99,7 @@ static bool names_us(const char *word)
 /* proxymap(8) would wait for itself, and commands are also used while Postfix
    is down. Neither is jailed, so they can open a proxied table themselves. Only
    daemons have a process_name. */
-static bool skips_proxy(void)
+static bool host_skips_proxy(void)
 {
     const char *daemon_name = mail_conf_lookup_eval("process_name");
 
@@ -107,7 +107,7 @@ static bool skips_proxy(void)
 }
 
 /* `!` and `proxy:` at the beginning of a word, without the `proxy:`. */
-static void put_unproxied(FILE *out, const char *word)
+static void host_put_unproxied(FILE *out, const char *word)
 {
     size_t bangs = strspn(word, "!");
 
@@ -120,20 +120,20 @@ static void put_unproxied(FILE *out, const char *word)
  * may have `relay_domains = $transport_maps`), nor proxy: where it is in the
  * way.
  */
-static char *safe_patterns(const char *name, const char *param,
-                           const char *value)
+static char *host_safe_patterns(const char *name, const char *param,
+                                const char *value)
 {
-    bool direct = skips_proxy();
+    bool direct = host_skips_proxy();
     char *copy = strdup(value), *cursor = copy, *word, *text = NULL;
     size_t len;
     FILE *out = copy != NULL ? open_memstream(&text, &len) : NULL;
 
     while (out != NULL && (word = word_next(&cursor, WORDS_IN_LIST)) != NULL) {
-        if (names_us(word))
+        if (host_names_us(word))
             msg_warn("%s:%s: %s in %s is not asked which domains are local",
                      TABLE_TYPE, name, word, param);
         else if (direct)
-            put_unproxied(out, word);
+            host_put_unproxied(out, word);
         else
             fprintf(out, "%s ", word);
     }
@@ -146,7 +146,7 @@ static char *safe_patterns(const char *name, const char *param,
 
 /* The words of a list of nothing but ASCII names, each with a NUL behind it;
    NULL if there is more in it (or no memory). */
-static char *only_names(const char *patterns)
+static char *host_only_names(const char *patterns)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
                                 "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -168,21 +168,21 @@ static char *only_names(const char *patterns)
     return names;
 }
 
-static bool open_list(struct postfix_host *host, int i, const char *param,
-                      const char *value, int flags, match_function *match)
+static bool host_open_list(struct postfix_host *host, int i, const char *param,
+                           const char *value, int flags, match_function *match)
 {
     int surrogates = dict_allow_surrogate;
     char *copy = strdup(value), *patterns;
 
     if (copy == NULL)
         return false;
-    patterns = safe_patterns(host->name, param, copy);
+    patterns = host_safe_patterns(host->name, param, copy);
     free(copy);
     if (patterns == NULL)
         return false;
     if (match == match_string ||
         patterns[strspn(patterns, WORDS_IN_LIST)] == '\0')
-        host->lists[i].names = only_names(patterns);
+        host->lists[i].names = host_only_names(patterns);
     if (host->lists[i].names == NULL) {
         /* A missing table is not the end of postmap(1): we pass, and say so. */
         dict_allow_surrogate = 1;
@@ -193,24 +193,25 @@ static bool open_list(struct postfix_host *host, int i, const char *param,
     return true;
 }
 
-static bool open_lists(struct postfix_host *host)
+static bool host_open_lists(struct postfix_host *host)
 {
-    return open_list(host, MYDESTINATION, "mydestination",
-                     value_or("mydestination", NULL), MATCH_FLAG_RETURN,
-                     match_string) &&
-           open_list(host, VIRTUAL_ALIAS, "virtual_alias_domains",
-                     virtual_alias_domains(), MATCH_FLAG_RETURN,
-                     match_string) &&
-           open_list(host, VIRTUAL_MAILBOX, "virtual_mailbox_domains",
-                     value_or("virtual_mailbox_domains",
-                              "virtual_mailbox_maps"),
-                     MATCH_FLAG_RETURN, match_string) &&
-           open_list(host, RELAY, "relay_domains", relay_domains(),
-                     MATCH_FLAG_RETURN | match_parent_style("relay_domains"),
-                     match_hostname);
+    return host_open_list(host, MYDESTINATION, "mydestination",
+                          host_value_or("mydestination", NULL),
+                          MATCH_FLAG_RETURN, match_string) &&
+           host_open_list(host, VIRTUAL_ALIAS, "virtual_alias_domains",
+                          host_virtual_alias_domains(), MATCH_FLAG_RETURN,
+                          match_string) &&
+           host_open_list(host, VIRTUAL_MAILBOX, "virtual_mailbox_domains",
+                          host_value_or("virtual_mailbox_domains",
+                                        "virtual_mailbox_maps"),
+                          MATCH_FLAG_RETURN, match_string) &&
+           host_open_list(host, RELAY, "relay_domains", host_relay_domains(),
+                          MATCH_FLAG_RETURN |
+                              match_parent_style("relay_domains"),
+                          match_hostname);
 }
 
-static bool is_among(const char *names, const char *domain, size_t len)
+static bool host_is_among(const char *names, const char *domain, size_t len)
 {
     for (size_t n; (n = strlen(names)) > 0; names += n + 1)
         if (n == len && strcasecmp(names, domain) == 0)
@@ -218,7 +219,8 @@ static bool is_among(const char *names, const char *domain, size_t len)
     return false;
 }
 
-static enum mxhop_local in_lists(struct postfix_host *host, const char *domain)
+static enum mxhop_local host_in_lists(struct postfix_host *host,
+                                      const char *domain)
 {
     size_t len = strlen(domain);
     int i;
@@ -226,7 +228,7 @@ static enum mxhop_local in_lists(struct postfix_host *host, const char *domain)
     for (i = 0; i < N_LISTS; i++) {
         const struct local_list *l = &host->lists[i];
 
-        if (l->names != NULL ? is_among(l->names, domain, len)
+        if (l->names != NULL ? host_is_among(l->names, domain, len)
                              : match_list_match(l->list, domain) != 0)
             return MXHOP_LOCAL_YES;
         if (l->list != NULL && l->list->error != 0)
@@ -236,21 +238,21 @@ static enum mxhop_local in_lists(struct postfix_host *host, const char *domain)
 }
 
 /* A list may hold the Unicode form, which Postfix does not convert. */
-static enum mxhop_local is_local(void *ctx, const char *domain)
+static enum mxhop_local host_is_local(void *ctx, const char *domain)
 {
-    enum mxhop_local answer = in_lists(ctx, domain);
+    enum mxhop_local answer = host_in_lists(ctx, domain);
     const char *unicode;
 
     if (answer != MXHOP_LOCAL_NO || strstr(domain, "xn--") == NULL ||
         midna_domain_to_utf8 == NULL)
         return answer;
     unicode = midna_domain_to_utf8(domain);
-    return unicode != NULL ? in_lists(ctx, unicode) : answer;
+    return unicode != NULL ? host_in_lists(ctx, unicode) : answer;
 }
 
 /* ---- who we are ---- */
 
-static void put_addresses(FILE *out, const struct postfix_addresses *a)
+static void host_put_addresses(FILE *out, const struct postfix_addresses *a)
 {
     char text[INET6_ADDRSTRLEN];
     int i;
@@ -267,7 +269,7 @@ static void put_addresses(FILE *out, const struct postfix_addresses *a)
     }
 }
 
-static char *own_addresses(void)
+static char *host_own_addresses(void)
 {
     char *text = NULL;
     size_t len;
@@ -275,15 +277,15 @@ static char *own_addresses(void)
 
     if (out == NULL)
         return NULL;
-    put_addresses(out, own_inet_addr_list());
-    put_addresses(out, proxy_inet_addr_list());
+    host_put_addresses(out, own_inet_addr_list());
+    host_put_addresses(out, proxy_inet_addr_list());
     if (fclose(out) == 0)
         return text;
     free(text);
     return NULL;
 }
 
-static const char *address_families(void)
+static const char *host_address_families(void)
 {
     if (inet_proto_table == NULL)
         return NULL;
@@ -299,7 +301,8 @@ static const char *address_families(void)
 
 /* ---- */
 
-static void log_line(void *ctx, enum mxhop_log_level level, const char *line)
+static void host_log_line(void *ctx, enum mxhop_log_level level,
+                          const char *line)
 {
     const struct postfix_host *host = ctx;
 
@@ -317,12 +320,12 @@ struct postfix_host *host_create(const char *name, struct mxhop_host *api_r)
     if (host == NULL)
         return NULL;
     host->name = strdup(name);
-    host->own_name = strdup(value_or("myhostname", NULL));
-    host->mail_owner = strdup(value_or("mail_owner", NULL));
-    host->own_addresses = own_addresses();
+    host->own_name = strdup(host_value_or("myhostname", NULL));
+    host->mail_owner = strdup(host_value_or("mail_owner", NULL));
+    host->own_addresses = host_own_addresses();
     if (host->name == NULL || host->own_name == NULL ||
         host->mail_owner == NULL || host->own_addresses == NULL ||
-        !open_lists(host)) {
+        !host_open_lists(host)) {
         host_free(host);
         return NULL;
     }
@@ -330,12 +333,12 @@ struct postfix_host *host_create(const char *name, struct mxhop_host *api_r)
     *api_r = (struct mxhop_host){
         .flags = MXHOP_WORKER,
         .ctx = host,
-        .log = log_line,
-        .is_local = is_local,
+        .log = host_log_line,
+        .is_local = host_is_local,
         .visible_reason = guarded ? host->reason : NULL,
         .own_names = host->own_name,
         .own_addresses = host->own_addresses,
-        .address_families = address_families(),
+        .address_families = host_address_families(),
         .cache_owner = host->mail_owner,
     };
     return host;

@@ -27,28 +27,28 @@ struct reader {
     bool have_next;
 };
 
-static bool is_comment(const char *line)
+static bool master_is_comment(const char *line)
 {
     line += strspn(line, WORDS_IN_LINE);
     return *line == '\0' || *line == '#';
 }
 
-static bool read_ahead(struct reader *r)
+static bool master_read_ahead(struct reader *r)
 {
     while (!r->have_next && getline(&r->next, &r->next_size, r->file) >= 0)
-        r->have_next = !is_comment(r->next);
+        r->have_next = !master_is_comment(r->next);
     return r->have_next;
 }
 
 /* The next logical line, the caller's to free; NULL at the end or on error,
    then errno says which. */
-static char *read_logical(struct reader *r)
+static char *master_read_logical(struct reader *r)
 {
     char *line = NULL, *longer;
     size_t len = 0, more;
 
     errno = 0;
-    while (read_ahead(r)) {
+    while (master_read_ahead(r)) {
         if (line != NULL && !isblank((unsigned char)r->next[0]))
             break;
         more = strlen(r->next);
@@ -66,7 +66,7 @@ static char *read_logical(struct reader *r)
 }
 
 /* Without outer blanks. */
-static char *trim(char *text)
+static char *master_trim(char *text)
 {
     size_t len;
 
@@ -79,26 +79,26 @@ static char *trim(char *text)
 }
 
 /* Without outer braces, which protect blanks. */
-static char *unbrace(char *word)
+static char *master_unbrace(char *word)
 {
     size_t len = strlen(word);
 
     if (word[0] != '{' || len < 2 || word[len - 1] != '}')
         return word;
     word[len - 1] = '\0';
-    return trim(word + 1);
+    return master_trim(word + 1);
 }
 
 /* The option that begins at `word`, with the next word if it is apart. */
-static char *option_text(char *word, char **cursor)
+static char *master_option_text(char *word, char **cursor)
 {
     if (strncmp(word, "-o", 2) != 0)
         return NULL;
     word = word[2] != '\0' ? word + 2 : word_next(cursor, WORDS_IN_LINE);
-    return word != NULL ? unbrace(word) : NULL;
+    return word != NULL ? master_unbrace(word) : NULL;
 }
 
-static bool line_options(char *line, master_option *fn, void *ctx)
+static bool master_line_options(char *line, master_option *fn, void *ctx)
 {
     char *field[COMMAND_FIELD + 1], *cursor = line, *word, *text, *equals;
     size_t i;
@@ -109,13 +109,13 @@ static bool line_options(char *line, master_option *fn, void *ctx)
             return true;
     }
     while ((word = word_next(&cursor, WORDS_IN_LINE)) != NULL) {
-        text = option_text(unbrace(word), &cursor);
+        text = master_option_text(master_unbrace(word), &cursor);
         equals = text != NULL ? strchr(text, '=') : NULL;
         if (equals == NULL)
             continue;
         *equals = '\0';
-        if (!fn(ctx, field[0], field[COMMAND_FIELD], trim(text),
-                trim(equals + 1)))
+        if (!fn(ctx, field[0], field[COMMAND_FIELD], master_trim(text),
+                master_trim(equals + 1)))
             return false;
     }
     return true;
@@ -130,8 +130,8 @@ int master_options(const char *path, master_option *fn, void *ctx)
 
     if (r.file == NULL)
         return errno;
-    while (more && (line = read_logical(&r)) != NULL) {
-        more = line_options(line, fn, ctx);
+    while (more && (line = master_read_logical(&r)) != NULL) {
+        more = master_line_options(line, fn, ctx);
         free(line);
     }
     if (more)

@@ -13,7 +13,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-static const char *state_word(enum cache_verdict verdict)
+static const char *cache_show_state_word(enum cache_verdict verdict)
 {
     static const char *const words[] = {
         [CACHE_MISS] = "missing",
@@ -25,14 +25,14 @@ static const char *state_word(enum cache_verdict verdict)
     return words[verdict];
 }
 
-static long long left_s(const struct cache_entry_state *st)
+static long long cache_show_left_s(const struct cache_entry_state *st)
 {
     if (st->verdict == CACHE_STALE)
         return -(long long)st->stale_s;
     return st->ttl_s;
 }
 
-static void add_bool(const char *name, bool value, struct buf *out)
+static void cache_show_add_bool(const char *name, bool value, struct buf *out)
 {
     buf_printf(out, ",\"%s\":%s", name, value ? "true" : "false");
 }
@@ -45,8 +45,8 @@ struct host_facts {
     enum addr_state sum;
 };
 
-static void get_host(const struct probe_cache *c, const char *host,
-                     struct host_facts *f)
+static void cache_show_get_host(const struct probe_cache *c, const char *host,
+                                struct host_facts *f)
 {
     *f = (struct host_facts){.sum = ADDR_UNKNOWN};
     f->st =
@@ -55,8 +55,9 @@ static void get_host(const struct probe_cache *c, const char *host,
 }
 
 /* Each between quote marks, with `between` between them. */
-static void add_addresses(const struct hostaddrs *a, const char *mark,
-                          const char *between, struct buf *out)
+static void cache_show_add_addresses(const struct hostaddrs *a,
+                                     const char *mark, const char *between,
+                                     struct buf *out)
 {
     char text[INET6_ADDRSTRLEN];
     const char *sep = "";
@@ -76,8 +77,8 @@ static void add_addresses(const struct hostaddrs *a, const char *mark,
 
 /* ---- JSON ---- */
 
-static void json_hosts(const struct probe_cache *c, const struct mxset *set,
-                       struct buf *out)
+static void cache_show_json_hosts(const struct probe_cache *c,
+                                  const struct mxset *set, struct buf *out)
 {
     struct host_facts f;
 
@@ -87,10 +88,11 @@ static void json_hosts(const struct probe_cache *c, const struct mxset *set,
         json_string(set->mx[i].host, out);
         buf_printf(out, ",\"preference\":%u", (unsigned)set->mx[i].preference);
         if (c != NULL) {
-            get_host(c, set->mx[i].host, &f);
+            cache_show_get_host(c, set->mx[i].host, &f);
             buf_printf(out, ",\"state\":\"%s\",\"ttl\":%lld,\"addresses\":[",
-                       state_word(f.st.verdict), left_s(&f.st));
-            add_addresses(&f.addrs, "\"", ",", out);
+                       cache_show_state_word(f.st.verdict),
+                       cache_show_left_s(&f.st));
+            cache_show_add_addresses(&f.addrs, "\"", ",", out);
             buf_putc(out, ']');
         }
         buf_putc(out, '}');
@@ -98,25 +100,26 @@ static void json_hosts(const struct probe_cache *c, const struct mxset *set,
     buf_putc(out, ']');
 }
 
-static void json_domain(const struct probe_cache *c, const char *domain,
-                        const struct cache_entry_state *st,
-                        const struct mxset *set, struct buf *out)
+static void cache_show_json_domain(const struct probe_cache *c,
+                                   const char *domain,
+                                   const struct cache_entry_state *st,
+                                   const struct mxset *set, struct buf *out)
 {
     buf_puts(out, "{\"domain\":");
     json_string(domain, out);
-    buf_printf(out, ",\"state\":\"%s\"", state_word(st->verdict));
+    buf_printf(out, ",\"state\":\"%s\"", cache_show_state_word(st->verdict));
     if (st->verdict != CACHE_MISS) {
-        buf_printf(out, ",\"ttl\":%lld,\"outcome\":\"%s\"", left_s(st),
-                   cli_outcome_word(cli_outcome(set)));
-        add_bool("secure", set->secure, out);
+        buf_printf(out, ",\"ttl\":%lld,\"outcome\":\"%s\"",
+                   cache_show_left_s(st), cli_outcomes[cli_outcome(set)].word);
+        cache_show_add_bool("secure", set->secure, out);
     }
     if (c != NULL && st->verdict != CACHE_MISS) {
-        add_bool("refresh_due", st->refresh_due, out);
-        add_bool("failed_before", st->failed_before, out);
-        add_bool("once", st->once, out);
+        cache_show_add_bool("refresh_due", st->refresh_due, out);
+        cache_show_add_bool("failed_before", st->failed_before, out);
+        cache_show_add_bool("once", st->once, out);
     }
     if (st->verdict != CACHE_MISS)
-        json_hosts(c, set, out);
+        cache_show_json_hosts(c, set, out);
     buf_putc(out, '}');
 }
 
@@ -126,12 +129,12 @@ void show_line(const char *domain, const struct cache_entry_state *st,
                const struct mxset *set, bool json, struct buf *out)
 {
     if (json) {
-        json_domain(NULL, domain, st, set, out);
+        cache_show_json_domain(NULL, domain, st, set, out);
         return;
     }
     cli_add_printable(out, domain, strlen(domain));
-    buf_printf(out, "\t%s\t%lld\t%s\t", state_word(st->verdict), left_s(st),
-               cli_outcome_text(cli_outcome(set)));
+    buf_printf(out, "\t%s\t%lld\t%s\t", cache_show_state_word(st->verdict),
+               cache_show_left_s(st), cli_outcomes[cli_outcome(set)].text);
     for (size_t i = 0; i < set->n_mx; i++) {
         buf_printf(out, "%s%u ", i > 0 ? ", " : "",
                    (unsigned)set->mx[i].preference);
@@ -139,9 +142,10 @@ void show_line(const char *domain, const struct cache_entry_state *st,
     }
 }
 
-static void add_state(const struct cache_entry_state *st, struct buf *out)
+static void cache_show_add_state(const struct cache_entry_state *st,
+                                 struct buf *out)
 {
-    buf_puts(out, state_word(st->verdict));
+    buf_puts(out, cache_show_state_word(st->verdict));
     if (st->verdict == CACHE_FRESH)
         buf_printf(out, " for %u s", st->ttl_s);
     if (st->verdict == CACHE_STALE)
@@ -150,12 +154,12 @@ static void add_state(const struct cache_entry_state *st, struct buf *out)
         buf_printf(out, ", next attempt in %u s", st->ttl_s);
 }
 
-static void text_host(const struct probe_cache *c, const struct mx *host,
-                      struct buf *out)
+static void cache_show_text_host(const struct probe_cache *c,
+                                 const struct mx *host, struct buf *out)
 {
     struct host_facts f;
 
-    get_host(c, host->host, &f);
+    cache_show_get_host(c, host->host, &f);
     buf_printf(out, "\n%5u  ", (unsigned)host->preference);
     cli_add_printable(out, host->host, strlen(host->host));
     buf_puts(out, "  ");
@@ -167,15 +171,15 @@ static void text_host(const struct probe_cache *c, const struct mx *host,
         buf_puts(out, "no address");
     if (f.sum == ADDR_FAILED)
         buf_puts(out, "address lookup failed");
-    add_addresses(&f.addrs, "", ", ", out);
+    cache_show_add_addresses(&f.addrs, "", ", ", out);
     buf_puts(out, " (");
-    add_state(&f.st, out);
+    cache_show_add_state(&f.st, out);
     buf_putc(out, ')');
 }
 
-static void text_all(const struct probe_cache *c, const char *domain,
-                     const struct cache_entry_state *st,
-                     const struct mxset *set, struct buf *out)
+static void cache_show_text_all(const struct probe_cache *c, const char *domain,
+                                const struct cache_entry_state *st,
+                                const struct mxset *set, struct buf *out)
 {
     cli_add_printable(out, domain, strlen(domain));
     buf_puts(out, ": ");
@@ -183,8 +187,8 @@ static void text_all(const struct probe_cache *c, const char *domain,
         buf_puts(out, "not in the cache");
         return;
     }
-    add_state(st, out);
-    buf_printf(out, ": %s", cli_outcome_text(cli_outcome(set)));
+    cache_show_add_state(st, out);
+    buf_printf(out, ": %s", cli_outcomes[cli_outcome(set)].text);
     if (set->failure != NULL) {
         buf_puts(out, ": ");
         cli_add_printable(out, set->failure, strlen(set->failure));
@@ -194,7 +198,7 @@ static void text_all(const struct probe_cache *c, const char *domain,
     buf_puts(out, st->failed_before ? ", last attempt failed" : "");
     buf_puts(out, st->once ? ", asked for once" : "");
     for (size_t i = 0; i < set->n_mx; i++)
-        text_host(c, &set->mx[i], out);
+        cache_show_text_host(c, &set->mx[i], out);
 }
 
 void show_all(const struct probe_cache *c, const char *domain,
@@ -202,7 +206,7 @@ void show_all(const struct probe_cache *c, const char *domain,
               bool json, struct buf *out)
 {
     if (json)
-        json_domain(c, domain, st, set, out);
+        cache_show_json_domain(c, domain, st, set, out);
     else
-        text_all(c, domain, st, set, out);
+        cache_show_text_all(c, domain, st, set, out);
 }

@@ -19,7 +19,7 @@ struct number {
     uint64_t value;
 };
 
-static void add_owner(const char *dir, struct buf *out)
+static void cache_stats_add_owner(const char *dir, struct buf *out)
 {
     const struct passwd *pw;
     struct stat st;
@@ -35,22 +35,22 @@ static void add_owner(const char *dir, struct buf *out)
         buf_printf(out, "%lu", (unsigned long)st.st_uid);
 }
 
-static void add_text(const char *dir, const struct number *numbers, size_t n,
-                     struct buf *out)
+static void cache_stats_add_text(const char *dir, const struct number *numbers,
+                                 size_t n, struct buf *out)
 {
     buf_printf(out, "%-13s %s\n%-13s ", "directory", dir, "owner");
-    add_owner(dir, out);
+    cache_stats_add_owner(dir, out);
     for (size_t i = 0; i < n; i++)
         buf_printf(out, "\n%-13s %llu", numbers[i].text,
                    (unsigned long long)numbers[i].value);
 }
 
-static void add_json(const char *dir, const struct number *numbers, size_t n,
-                     struct buf *out)
+static void cache_stats_add_json(const char *dir, const struct number *numbers,
+                                 size_t n, struct buf *out)
 {
     struct buf owner = {0};
 
-    add_owner(dir, &owner);
+    cache_stats_add_owner(dir, &owner);
     buf_puts(out, "{\"directory\":");
     json_string(dir, out);
     buf_puts(out, ",\"owner\":");
@@ -68,12 +68,13 @@ struct servers {
     bool json;
 };
 
-static unsigned long long ago_s(const struct servers *s, uint64_t at_ms)
+static unsigned long long cache_stats_ago_s(const struct servers *s,
+                                            uint64_t at_ms)
 {
     return at_ms < s->now_ms ? (s->now_ms - at_ms) / 1000 : 0;
 }
 
-static bool add_server(void *ctx, const struct cache_server *server)
+static bool cache_stats_add_server(void *ctx, const struct cache_server *server)
 {
     struct servers *s = ctx;
     const char *state = probe_server_state(server);
@@ -86,16 +87,18 @@ static bool add_server(void *ctx, const struct cache_server *server)
         buf_printf(&s->line,
                    ",\"state\":\"%s\",\"since\":%llu,\"opened\":%u,"
                    "\"pid\":%u,\"reported\":%llu}",
-                   state, ago_s(s, server->since_ms), server->opened,
-                   server->pid, ago_s(s, server->reported_ms));
+                   state, cache_stats_ago_s(s, server->since_ms),
+                   server->opened, server->pid,
+                   cache_stats_ago_s(s, server->reported_ms));
     } else {
         buf_puts(&s->line, "name server   ");
         cli_add_printable(&s->line, address, strlen(address));
         buf_printf(&s->line,
                    "  %s for %llu s, opened %u times"
                    "  (process %u, %llu s ago)",
-                   state, ago_s(s, server->since_ms), server->opened,
-                   server->pid, ago_s(s, server->reported_ms));
+                   state, cache_stats_ago_s(s, server->since_ms),
+                   server->opened, server->pid,
+                   cache_stats_ago_s(s, server->reported_ms));
     }
     return cli_put_line(&s->line);
 }
@@ -120,10 +123,10 @@ int show_stats(const struct probe_cache *c, bool json)
         {"routes", "routes", st.entries[KV_ROUTE]},
         {"hosts", "hosts", st.entries[KV_HOST]},
     };
-    (json ? add_json : add_text)(
+    (json ? cache_stats_add_json : cache_stats_add_text)(
         c->dir, numbers, sizeof(numbers) / sizeof(numbers[0]), &servers.line);
     (void)cli_put_line(&servers.line);
-    cache_list_servers(c->view, add_server, &servers);
+    cache_list_servers(c->view, cache_stats_add_server, &servers);
     buf_free(&servers.line);
     return 0;
 }

@@ -3,15 +3,16 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
+#include <limits.h>
 #include <mxhop/mxhop.h>
 #include "conf/conf.h"
 #include "model/mxset.h"
 #include "handle/probe.h"
 #include "source/compile.h"
-#include "source/ldap_settings.h"
+#include "ldap/ldap_settings.h"
 #include "util/buf.h"
 
-/* Exit statuses, DESIGN 8; the rest from <sysexits.h>. */
+/* Exit statuses, mxhop(1); the rest from <sysexits.h>. */
 enum {
     EXIT_ANSWERED = 0,
     EXIT_PASS = 1,
@@ -44,27 +45,31 @@ int cli_usage(const char *command, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 /* The same about the option that getopt_long(3) stopped at. */
 int cli_bad_option(const char *command, const char *option);
+/* Complain that there is none, and return EX_OSERR. */
+int cli_no_memory(void);
 /* Complain with err->text and return the exit status that fits its code. */
 int cli_fail(const struct mxhop_error *err);
 int cli_status(enum mxhop_disposition disposition);
 
 /* Open a handle that logs to standard error; NULL after a complaint, with
- *status_r the exit status. */
+ *status_r the exit status. The configuration is read here. */
 struct mxhop *cli_open(const char *config, int *status_r);
-/* The same, logging warnings only. */
-struct mxhop *cli_open_quietly(const char *config, int *status_r);
 /* The same as the user whose the shared cache is, where we are root and there
    is one: the process is that user from then on. */
 struct mxhop *cli_open_as_owner(const char *config, int *status_r);
-/* identity.c: the change alone; an exit status. */
-int cli_become_owner(const char *config);
+/* The same with a configuration that was read from there, as whoever we are,
+   logging warnings only. *conf is the handle's then. */
+struct mxhop *cli_open_quietly(struct conf *conf, const char *config,
+                               int *status_r);
+/* identity.c: become that user; an exit status. */
+int cli_become_owner(const struct conf *conf, const char *config);
 /* The same for the owner of the directory that the override table is in. */
 int cli_become_table_owner(const struct conf *conf);
 /* The group of the MTA's processes, which use the table's lock file; or -1. */
 gid_t cli_reader_gid(const struct conf *conf);
 /* Of LOGIN_NAME_MAX + 1 octets: that user, where it is not the one that we are
    and there is one. Else false. */
-bool cli_cache_owner(const char *config, char *name_r);
+bool cli_cache_owner(const struct conf *conf, const char *config, char *name_r);
 
 /* text or json; false after a complaint. */
 bool cli_read_format(const char *command, const char *text, bool *json_r);
@@ -87,13 +92,19 @@ enum cli_outcome {
     OUTCOMES
 };
 enum cli_outcome cli_outcome(const struct mxset *set);
-const char *cli_outcome_text(enum cli_outcome outcome); /* for people */
-const char *cli_outcome_word(enum cli_outcome outcome); /* for JSON */
+extern const struct cli_outcome_words {
+    const char *text, *word; /* for people, for JSON */
+} cli_outcomes[OUTCOMES];
 
 /* Append text of others: what is not printable ASCII as '?'. */
 void cli_add_printable(struct buf *out, const char *text, size_t len);
 /* Print it with a newline, empty it. false: no memory, or nobody reads. */
 bool cli_put_line(struct buf *line);
+
+/* A file of LDIF as a source of overrides; what is longer than a path can be is
+   cut, and no file. */
+#define CLI_LDIF_MAX (PATH_MAX + 8)
+void cli_ldif(const char *file, char source_r[CLI_LDIF_MAX]);
 
 /* source.c: where the overrides come from, checked; false after a complaint.
    Whatever it returned, cli_source_free(). */
@@ -108,10 +119,7 @@ void cli_source_free(struct cli_source *s);
 struct compile_options cli_compile_options(const struct conf *conf,
                                            const struct cli_source *source);
 /* A finding as one line on standard error: file, line, DN, text. ctx: struct
-   source. */
+   source; NULL where the finding has no line. */
 void cli_report(void *ctx, const struct finding *f);
-/* The same about an override, wherever it stands. */
-void cli_report_override(const struct override *o, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
 
 #endif

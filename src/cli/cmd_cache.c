@@ -25,9 +25,9 @@ struct listing {
     bool json;
 };
 
-static bool list_one(void *ctx, const char *domain,
-                     const struct cache_entry_state *state,
-                     const struct mxset *set)
+static bool cmd_cache_list_one(void *ctx, const char *domain,
+                               const struct cache_entry_state *state,
+                               const struct mxset *set)
 {
     struct listing *l = ctx;
 
@@ -35,11 +35,11 @@ static bool list_one(void *ctx, const char *domain,
     return cli_put_line(&l->line);
 }
 
-static int list(const struct probe_cache *c, bool json)
+static int cmd_cache_list(const struct probe_cache *c, bool json)
 {
     struct listing l = {.json = json};
 
-    cache_list(c->view, clock_boot_ms(), list_one, &l);
+    cache_list(c->view, clock_boot_ms(), cmd_cache_list_one, &l);
     buf_free(&l.line);
     return 0;
 }
@@ -47,7 +47,7 @@ static int list(const struct probe_cache *c, bool json)
 /* ---- get ---- */
 
 /* false after a complaint. */
-static bool parse_domain(const char *text, struct key *key_r)
+static bool cmd_cache_parse_domain(const char *text, struct key *key_r)
 {
     key_parse(text, key_r);
     if (key_r->kind != KEY_NONE)
@@ -56,14 +56,15 @@ static bool parse_domain(const char *text, struct key *key_r)
     return false;
 }
 
-static int get_one(const struct probe_cache *c, const char *text, bool json)
+static int cmd_cache_get_one(const struct probe_cache *c, const char *text,
+                             bool json)
 {
     struct cache_entry_state st;
     struct mxset set = {0};
     struct buf out = {0};
     struct key key;
 
-    if (!parse_domain(text, &key))
+    if (!cmd_cache_parse_domain(text, &key))
         return EXIT_MISSING;
     st = cache_get_domain(c->view, key.domain, clock_boot_ms(), &set);
     show_all(c, key.domain, &st, &set, json, &out);
@@ -73,12 +74,13 @@ static int get_one(const struct probe_cache *c, const char *text, bool json)
     return st.verdict == CACHE_MISS ? EXIT_MISSING : 0;
 }
 
-static int get(const struct probe_cache *c, bool json, int n, char **domains)
+static int cmd_cache_get(const struct probe_cache *c, bool json, int n,
+                         char **domains)
 {
     int status = 0;
 
     for (int i = 0; i < n; i++)
-        if (get_one(c, domains[i], json) != 0)
+        if (cmd_cache_get_one(c, domains[i], json) != 0)
             status = EXIT_MISSING;
     return status;
 }
@@ -87,7 +89,8 @@ static int get(const struct probe_cache *c, bool json, int n, char **domains)
 
 /* domain NULL: everything. Another process that writes is soon done; one that
    was stopped is not. */
-static bool forget(struct cache *cache, const char *domain, bool *found_r)
+static bool cmd_cache_forget(struct cache *cache, const char *domain,
+                             bool *found_r)
 {
     const struct timespec pause = {.tv_nsec = FLUSH_RETRY_MS * 1000000L};
     uint64_t until_ms = clock_boot_ms() + FLUSH_MS;
@@ -104,14 +107,14 @@ static bool forget(struct cache *cache, const char *domain, bool *found_r)
     return true;
 }
 
-static int flush_all(struct cache *cache)
+static int cmd_cache_flush_all(struct cache *cache)
 {
     bool found;
 
-    return forget(cache, NULL, &found) ? 0 : EXIT_DEFER;
+    return cmd_cache_forget(cache, NULL, &found) ? 0 : EXIT_DEFER;
 }
 
-static int flush(struct cache *cache, int n, char **domains)
+static int cmd_cache_flush(struct cache *cache, int n, char **domains)
 {
     int status = EXIT_MISSING;
 
@@ -119,9 +122,9 @@ static int flush(struct cache *cache, int n, char **domains)
         struct key key;
         bool found;
 
-        if (!parse_domain(domains[i], &key))
+        if (!cmd_cache_parse_domain(domains[i], &key))
             continue;
-        if (!forget(cache, key.domain, &found))
+        if (!cmd_cache_forget(cache, key.domain, &found))
             return EXIT_DEFER;
         if (found)
             status = 0;
@@ -145,8 +148,8 @@ static const struct {
     [CACHE_FLUSH] = {"flush", "flush", false, false, true},
 };
 
-static int run(enum action action, const char *config, bool json, int n,
-               char **domains)
+static int cmd_cache_run(enum action action, const char *config, bool json,
+                         int n, char **domains)
 {
     struct probe_cache c;
     int status;
@@ -158,17 +161,18 @@ static int run(enum action action, const char *config, bool json, int n,
     if (action == CACHE_STATS)
         status = show_stats(&c, json);
     else if (action == CACHE_LIST)
-        status = list(&c, json);
+        status = cmd_cache_list(&c, json);
     else if (action == CACHE_GET)
-        status = get(&c, json, n, domains);
+        status = cmd_cache_get(&c, json, n, domains);
     else
-        status = n > 0 ? flush(c.cache, n, domains) : flush_all(c.cache);
+        status = n > 0 ? cmd_cache_flush(c.cache, n, domains)
+                       : cmd_cache_flush_all(c.cache);
     mxhop_close(&mx);
     return status;
 }
 
-static int run_action(enum action action, const char *config, int argc,
-                      char **argv)
+static int cmd_cache_run_action(enum action action, const char *config,
+                                int argc, char **argv)
 {
     static const struct option options[] = {
         {"format", required_argument, NULL, 'f'},
@@ -189,13 +193,14 @@ static int run_action(enum action action, const char *config, int argc,
         return cli_usage("cache", "cache %s takes no arguments", argv[0]);
     if (optind >= argc && actions[action].needs_domain)
         return cli_usage("cache", "cache %s needs a domain", argv[0]);
-    return run(action, config, json, argc - optind, argv + optind);
+    return cmd_cache_run(action, config, json, argc - optind, argv + optind);
 }
 
 int cmd_cache(const char *config, int argc, char **argv)
 {
     for (int i = 0; argc > 1 && i < CACHE_ACTIONS; i++)
         if (strcmp(argv[1], actions[i].name) == 0)
-            return run_action((enum action)i, config, argc - 1, argv + 1);
+            return cmd_cache_run_action((enum action)i, config, argc - 1,
+                                        argv + 1);
     return cli_usage("cache", "cache needs stats, list, get or flush");
 }

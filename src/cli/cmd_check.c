@@ -18,21 +18,21 @@
 #include <stdio.h>
 #include <string.h>
 
-static int print_params(const struct conf *conf)
+static int check_print_params(const struct conf *conf)
 {
     struct buf out = {0};
+    int status = 0;
 
     if (conf != NULL)
         conf_print(conf, &out);
     else
         conf_print_defaults(&out);
-    if (out.failed) {
-        buf_free(&out);
-        return 71;
-    }
-    fputs(out.data, stdout);
+    if (out.failed)
+        status = cli_no_memory();
+    else
+        fputs(out.data, stdout);
     buf_free(&out);
-    return 0;
+    return status;
 }
 
 /* A name that is misspelt matches nothing, and so does what may not be seen. */
@@ -80,7 +80,7 @@ static int check_overrides(struct mxhop *mx, const struct cli_source *source)
 static int check_source(struct mxhop *mx)
 {
     const struct conf *conf = probe_conf(mx);
-    int status = print_params(conf);
+    int status = check_print_params(conf);
     struct cli_source source;
 
     if (status != 0 || conf->overrides[0] == '\0')
@@ -97,32 +97,12 @@ static int check_source(struct mxhop *mx)
 
 static int check_file(struct mxhop *mx, const char *file)
 {
-    struct buf text = {0};
-    int status = 71;
+    struct cli_source source = {0};
+    char text[CLI_LDIF_MAX];
 
-    buf_printf(&text, "ldif:%s", file);
-    if (!text.failed) {
-        const struct cli_source source = {.source = {.text = text.data}};
-
-        status = check_overrides(mx, &source);
-    } else {
-        cli_complain("out of memory");
-    }
-    buf_free(&text);
-    return status;
-}
-
-/* file NULL: all that is configured. */
-static int check(const char *config, const char *file)
-{
-    int status;
-    struct mxhop *mx = cli_open(config, &status);
-
-    if (mx == NULL)
-        return status;
-    status = file != NULL ? check_file(mx, file) : check_source(mx);
-    mxhop_close(&mx);
-    return status;
+    cli_ldif(file, text);
+    source.source.text = text;
+    return check_overrides(mx, &source);
 }
 
 int cmd_check(const char *config, int argc, char **argv)
@@ -131,8 +111,9 @@ int cmd_check(const char *config, int argc, char **argv)
         {"defaults", no_argument, NULL, 'd'},
         {0},
     };
+    struct mxhop *mx;
     bool defaults = false;
-    int opt;
+    int opt, status;
 
     while ((opt = getopt_long(argc, argv, "+", options, NULL)) != -1) {
         if (opt != 'd')
@@ -142,5 +123,12 @@ int cmd_check(const char *config, int argc, char **argv)
     if (argc - optind > (defaults ? 0 : 1))
         return cli_usage("check", "check takes one file at most, and none with "
                                   "--defaults");
-    return defaults ? print_params(NULL) : check(config, argv[optind]);
+    if (defaults)
+        return check_print_params(NULL);
+    mx = cli_open(config, &status);
+    if (mx == NULL)
+        return status;
+    status = optind < argc ? check_file(mx, argv[optind]) : check_source(mx);
+    mxhop_close(&mx);
+    return status;
 }

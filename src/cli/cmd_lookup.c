@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 
 static const struct {
     const char *name;
@@ -28,23 +29,8 @@ static const struct {
 
 #define N_FORMATS (sizeof(formats) / sizeof(formats[0]))
 
-static size_t find_format(const char *name)
-{
-    size_t i = 0;
-
-    while (i < N_FORMATS && strcmp(name, formats[i].name) != 0)
-        i++;
-    return i;
-}
-
-/* Gravity is the numeric order of the exit statuses. */
-static int worse(int a, int b)
-{
-    return a > b ? a : b;
-}
-
-static int print_one(struct mxhop *mx, const char *key, size_t format,
-                     bool several)
+static int cmd_lookup_print_one(struct mxhop *mx, const char *key,
+                                size_t format, bool several)
 {
     struct mxhop_route *route;
     struct mxhop_error err;
@@ -66,12 +52,21 @@ static int print_one(struct mxhop *mx, const char *key, size_t format,
     return status;
 }
 
-static int print_stdin(struct mxhop *mx, size_t format)
+/* *worst becomes the gravest: gravity is the order of the exit statuses. */
+static void cmd_lookup_print(struct mxhop *mx, const char *key, size_t format,
+                             bool several, int *worst)
+{
+    int status = cmd_lookup_print_one(mx, key, format, several);
+
+    if (status > *worst)
+        *worst = status;
+}
+
+static void cmd_lookup_print_stdin(struct mxhop *mx, size_t format, int *worst)
 {
     char *line = NULL;
     size_t size = 0;
     ssize_t n;
-    int status = EXIT_ANSWERED;
 
     while ((n = getline(&line, &size, stdin)) > 0) {
         if (line[n - 1] == '\n')
@@ -79,25 +74,13 @@ static int print_stdin(struct mxhop *mx, size_t format)
         if (n > 0 && line[n - 1] == '\r') /* a file from elsewhere */
             line[n - 1] = '\0';
         if (line[0] != '\0')
-            status = worse(status, print_one(mx, line, format, true));
+            cmd_lookup_print(mx, line, format, true, worst);
     }
     if (ferror(stdin)) {
         cli_complain("standard input: %s", strerror(errno));
-        status = worse(status, 74);
+        *worst = *worst > EX_IOERR ? *worst : EX_IOERR;
     }
     free(line);
-    return status;
-}
-
-static int print_all(struct mxhop *mx, size_t format, int n, char **keys)
-{
-    int status = EXIT_ANSWERED;
-
-    for (int i = 0; i < n; i++)
-        status = worse(status, strcmp(keys[i], "-") == 0
-                                   ? print_stdin(mx, format)
-                                   : print_one(mx, keys[i], format, n > 1));
-    return status;
 }
 
 int cmd_lookup(const char *config, int argc, char **argv)
@@ -113,7 +96,9 @@ int cmd_lookup(const char *config, int argc, char **argv)
     while ((opt = getopt_long(argc, argv, "+", options, NULL)) != -1) {
         if (opt != 'f')
             return cli_bad_option("lookup", argv[optind - 1]);
-        format = find_format(optarg);
+        format = 0;
+        while (format < N_FORMATS && strcmp(optarg, formats[format].name) != 0)
+            format++;
         if (format == N_FORMATS)
             return cli_usage("lookup",
                              "unknown format \"%s\"; expected text, json, "
@@ -126,7 +111,13 @@ int cmd_lookup(const char *config, int argc, char **argv)
     mx = cli_open_as_owner(config, &status);
     if (mx == NULL)
         return status;
-    status = print_all(mx, format, argc - optind, argv + optind);
+    status = EXIT_ANSWERED;
+    for (int i = optind; i < argc; i++) {
+        if (strcmp(argv[i], "-") == 0)
+            cmd_lookup_print_stdin(mx, format, &status);
+        else
+            cmd_lookup_print(mx, argv[i], format, argc - optind > 1, &status);
+    }
     mxhop_close(&mx);
     return status;
 }

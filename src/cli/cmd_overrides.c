@@ -6,7 +6,7 @@
 
 #include "cli/ovset.h"
 #include "model/key.h"
-#include "source/attributes.h"
+#include "ldap/attributes.h"
 #include "util/clock.h"
 #include "util/str.h"
 
@@ -22,8 +22,9 @@ enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_LDIF };
 /* ---- list, export ---- */
 
 /* What an entry would be found under: a key as people write it. NULL: none. */
-static const char *normal_key(const char *text, char out[1 + NAME_MAX_TEXT + 1],
-                              struct key *key)
+static const char *overrides_normal_key(const char *text,
+                                        char out[1 + NAME_MAX_TEXT + 1],
+                                        struct key *key)
 {
     if (strcmp(text, "*") == 0)
         return text;
@@ -37,7 +38,7 @@ static const char *normal_key(const char *text, char out[1 + NAME_MAX_TEXT + 1],
     return key->kind == KEY_RECIPIENT ? key->recipient : key->domain;
 }
 
-static bool in_list(const struct strlist *l, const char *text)
+static bool overrides_in_list(const struct strlist *l, const char *text)
 {
     for (size_t i = 0; i < l->n; i++)
         if (strcmp(l->v[i], text) == 0)
@@ -45,7 +46,8 @@ static bool in_list(const struct strlist *l, const char *text)
     return false;
 }
 
-static bool print_one(const struct override *o, enum format format, bool state)
+static bool overrides_print_one(const struct override *o, enum format format,
+                                bool state)
 {
     struct buf out = {0};
     bool printed;
@@ -64,21 +66,22 @@ static bool print_one(const struct override *o, enum format format, bool state)
     return printed;
 }
 
-static int print_all(const struct ovset *set, enum format format, bool state)
+static int overrides_print_all(const struct ovset *set, enum format format,
+                               bool state)
 {
     for (size_t i = 0; i < set->n; i++)
-        if (!print_one(&set->v[i], format, state))
+        if (!overrides_print_one(&set->v[i], format, state))
             return 74;
     return 0;
 }
 
-static int print_key(const struct ovset *set, const char *text,
-                     enum format format)
+static int overrides_print_key(const struct ovset *set, const char *text,
+                               enum format format)
 {
     char name[1 + NAME_MAX_TEXT + 1];
     int status = EXIT_MISSING;
     struct key key;
-    const char *wanted = normal_key(text, name, &key);
+    const char *wanted = overrides_normal_key(text, name, &key);
 
     if (wanted == NULL) {
         cli_complain("%s: expected a key such as example.com, .example.com, "
@@ -87,10 +90,10 @@ static int print_key(const struct ovset *set, const char *text,
         return EXIT_MISSING;
     }
     for (size_t i = 0; i < set->n; i++) {
-        if (!in_list(&set->v[i].keys, wanted) &&
-            !in_list(&set->v[i].exchanges, wanted))
+        if (!overrides_in_list(&set->v[i].keys, wanted) &&
+            !overrides_in_list(&set->v[i].exchanges, wanted))
             continue;
-        if (!print_one(&set->v[i], format, true))
+        if (!overrides_print_one(&set->v[i], format, true))
             return 74;
         status = 0;
     }
@@ -99,7 +102,8 @@ static int print_key(const struct ovset *set, const char *text,
     return status;
 }
 
-static int list(const struct conf *conf, enum format format, int n, char **keys)
+static int overrides_list(const struct conf *conf, enum format format, int n,
+                          char **keys)
 {
     struct ovset set;
     int worst = ovset_read_table(&set, conf);
@@ -107,9 +111,9 @@ static int list(const struct conf *conf, enum format format, int n, char **keys)
     if (worst != 0)
         return worst;
     if (n == 0)
-        worst = print_all(&set, format, true);
+        worst = overrides_print_all(&set, format, true);
     for (int i = 0; i < n; i++) {
-        int status = print_key(&set, keys[i], format);
+        int status = overrides_print_key(&set, keys[i], format);
 
         if (status > worst)
             worst = status;
@@ -118,8 +122,8 @@ static int list(const struct conf *conf, enum format format, int n, char **keys)
     return worst;
 }
 
-static int export(const struct conf *conf, enum format format, int n,
-                  char **arguments)
+static int overrides_export(const struct conf *conf, enum format format, int n,
+                            char **arguments)
 {
     struct ovset set;
     int status = ovset_read_table(&set, conf);
@@ -127,17 +131,17 @@ static int export(const struct conf *conf, enum format format, int n,
     (void)n;
     (void)arguments;
     if (status == 0)
-        status = print_all(&set, format, false);
+        status = overrides_print_all(&set, format, false);
     ovset_free(&set);
     return status;
 }
 
 /* ---- diff ---- */
 
-static int diff(const struct conf *conf, enum format format, int n,
-                char **files)
+static int overrides_diff(const struct conf *conf, enum format format, int n,
+                          char **files)
 {
-    struct buf source = {0};
+    char source[CLI_LDIF_MAX];
     struct ovset table, file;
     int status = ovset_read_table(&table, conf);
 
@@ -145,18 +149,11 @@ static int diff(const struct conf *conf, enum format format, int n,
     (void)n;
     if (status != 0)
         return status;
-    buf_printf(&source, "ldif:%s", files[0]);
-    if (source.failed) {
-        cli_complain("out of memory");
-        status = 71;
-    } else {
-        status = ovset_read_file(&file, source.data);
-    }
-    if (status == 0) {
+    cli_ldif(files[0], source);
+    status = ovset_read_file(&file, source);
+    if (status == 0)
         status = override_diff(&table, &file);
-        ovset_free(&file);
-    }
-    buf_free(&source);
+    ovset_free(&file);
     ovset_free(&table);
     return status;
 }
@@ -171,13 +168,15 @@ static const struct action {
     enum format format;
     const char *formats, *usage;
 } actions[] = {
-    {"list", list, 0, INT32_MAX, FORMAT_TEXT, "text json", "any keys"},
-    {"export", export, 0, 0, FORMAT_LDIF, "ldif json", "no arguments"},
-    {"diff", diff, 1, 1, FORMAT_TEXT, "", "one file"},
+    {"list", overrides_list, 0, INT32_MAX, FORMAT_TEXT, "text json",
+     "any keys"},
+    {"export", overrides_export, 0, 0, FORMAT_LDIF, "ldif json",
+     "no arguments"},
+    {"diff", overrides_diff, 1, 1, FORMAT_TEXT, "", "one file"},
 };
 
-static bool read_format(const struct action *a, const char *text,
-                        enum format *format_r)
+static bool overrides_read_format(const struct action *a, const char *text,
+                                  enum format *format_r)
 {
     static const char *const names[] = {
         [FORMAT_TEXT] = "text", [FORMAT_JSON] = "json", [FORMAT_LDIF] = "ldif"};
@@ -192,8 +191,8 @@ static bool read_format(const struct action *a, const char *text,
     return false;
 }
 
-static int run_action(const struct action *a, const char *config, int argc,
-                      char **argv)
+static int overrides_run_action(const struct action *a, const char *config,
+                                int argc, char **argv)
 {
     static const struct option options[] = {
         {"format", required_argument, NULL, 'f'},
@@ -210,7 +209,7 @@ static int run_action(const struct action *a, const char *config, int argc,
         if (a->formats[0] == '\0')
             return cli_usage("overrides", "overrides %s has no --format",
                              argv[0]);
-        if (!read_format(a, optarg, &format))
+        if (!overrides_read_format(a, optarg, &format))
             return EXIT_USAGE;
     }
     if (argc - optind < a->min || argc - optind > a->max)
@@ -228,6 +227,7 @@ int cmd_overrides(const char *config, int argc, char **argv)
     for (size_t i = 0; argc > 1 && i < sizeof(actions) / sizeof(actions[0]);
          i++)
         if (strcmp(argv[1], actions[i].name) == 0)
-            return run_action(&actions[i], config, argc - 1, argv + 1);
+            return overrides_run_action(&actions[i], config, argc - 1,
+                                        argv + 1);
     return cli_usage("overrides", "overrides needs list, export or diff");
 }

@@ -19,54 +19,54 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* The table is written: what comes now informs only. That the DNS cache is the
-   mail system's, and not of the user who refreshes, is as it should be. */
-static void report_hosts(const char *config, const struct compile_result *r)
-{
-    unsigned findings = 0;
-    struct ovset set = {.v = r->read, .n = r->n_read};
-    int status;
-    struct mxhop *mx = r->n_read > 0 ? cli_open_quietly(config, &status) : NULL;
-
-    if (mx == NULL)
-        return;
-    cli_check_hosts(mx, &set, &findings);
-    mxhop_close(&mx);
-}
-
-static int refresh_once(const struct conf *conf,
-                        const struct cli_source *source, bool force,
-                        const char *config)
+static int refresh_once(struct conf *conf, const struct cli_source *source,
+                        bool force, const char *config)
 {
     struct compile_options options = cli_compile_options(conf, source);
     struct compile_result result;
+    struct mxhop *mx = NULL;
     struct mxhop_error err;
-    enum mxhop_status status;
+    struct ovset set;
+    unsigned findings = 0;
+    int status = 0;
 
     options.force = force;
-    status = compile_overrides(&options, &result, &err);
-    if (status == MXHOP_OK) {
-        printf("%s: %u entries%s, version %llu, %u skipped\n",
-               conf->override_table, result.entries,
-               result.change.changed ? "" : " (unchanged)",
-               (unsigned long long)result.change.version, result.skipped);
-        report_hosts(config, &result);
+    if (compile_overrides(&options, &result, &err) != MXHOP_OK) {
+        status = cli_fail(&err);
+        goto out;
     }
+    printf("%s: %u entries%s, version %llu, %u skipped\n", conf->override_table,
+           result.entries, result.change.changed ? "" : " (unchanged)",
+           (unsigned long long)result.change.version, result.skipped);
+    /* The table is written: what comes now informs only, and has no use for it.
+       That the DNS cache is the mail system's, and not of the user who
+       refreshes, is as it should be. */
+    if (result.n_read > 0) {
+        int ignored;
+
+        conf->overrides[0] = '\0';
+        mx = cli_open_quietly(conf, config, &ignored);
+    }
+    set = (struct ovset){.v = result.read, .n = result.n_read};
+    if (mx != NULL)
+        cli_check_hosts(mx, &set, &findings);
+    mxhop_close(&mx);
+out:
     compile_free(&result);
-    return status == MXHOP_OK ? 0 : cli_fail(&err);
+    return status;
 }
 
 /* ---- --follow ---- */
 
 /* A commit is whole or not at all, so there is nothing to tidy up, and no wait
    for a server that does not answer. */
-static void end_now(int signal)
+static void refresh_end_now(int signal)
 {
     (void)signal;
     _exit(0);
 }
 
-static void say_state(void *ctx, bool well, const char *text)
+static void refresh_say_state(void *ctx, bool well, const char *text)
 {
     const struct conf *conf = ctx;
 
@@ -80,7 +80,7 @@ static void say_state(void *ctx, bool well, const char *text)
 }
 
 /* sd_notify(3): a datagram to the service manager, where there is one. */
-static void say_ready(void *ctx)
+static void refresh_say_ready(void *ctx)
 {
     static const char ready[] = "READY=1";
     const char *path = getenv("NOTIFY_SOCKET");
@@ -103,17 +103,18 @@ static void say_ready(void *ctx)
     close(fd);
 }
 
-static int follow(const struct conf *conf, const struct cli_source *source)
+static int refresh_follow(const struct conf *conf,
+                          const struct cli_source *source)
 {
     const struct compile_options compile = cli_compile_options(conf, source);
     const struct follow_options options = {
         .compile = &compile,
         .refresh_ms = conf->override_refresh_s * 1000,
-        .state = say_state,
-        .ready = say_ready,
+        .state = refresh_say_state,
+        .ready = refresh_say_ready,
         .ctx = (void *)conf,
     };
-    const struct sigaction end = {.sa_handler = end_now};
+    const struct sigaction end = {.sa_handler = refresh_end_now};
 
     if (strcmp(conf->overrides, "ldap") != 0) {
         cli_complain("refresh --follow: only a directory can be followed; run "
@@ -126,8 +127,7 @@ static int follow(const struct conf *conf, const struct cli_source *source)
     follow_directory(&options);
 }
 
-static int refresh(const struct conf *conf, bool force, bool stay,
-                   const char *config)
+static int refresh(struct conf *conf, bool force, bool stay, const char *config)
 {
     struct cli_source source;
     int status;
@@ -142,7 +142,7 @@ static int refresh(const struct conf *conf, bool force, bool stay,
         return status;
     status = EXIT_CONFIG;
     if (cli_source(conf, &source))
-        status = stay ? follow(conf, &source)
+        status = stay ? refresh_follow(conf, &source)
                       : refresh_once(conf, &source, force, config);
     cli_source_free(&source);
     return status;

@@ -33,20 +33,12 @@ struct survey {
 
 /* ---- counting ---- */
 
-/* A host that is itself a public suffix, or no name at all, counts as it
-   is. */
-static const char *suffix_of(const char *host)
-{
-    const char *suffix = psl_registrable_domain(psl_builtin(), host);
-
-    return suffix != NULL ? suffix : host;
-}
-
-/* The first line of a site has the best host; the first by name of equals. */
-static bool count_suffix(struct survey *s, const char *site)
+/* The first line of a site has the best host; the first by name of equals. A
+   host that is itself a public suffix, or no name at all, counts as it is. */
+static bool survey_count_suffix(struct survey *s, const char *site)
 {
     struct buf host = {0};
-    const char *name;
+    const char *name, *suffix = NULL;
     unsigned preference;
     size_t len;
     bool ok;
@@ -54,12 +46,15 @@ static bool count_suffix(struct survey *s, const char *site)
     if (site_next(site, &preference, &name, &len) == NULL)
         return true;
     buf_add(&host, name, len);
-    ok = !host.failed && tally_add(&s->suffixes, suffix_of(host.data));
+    if (!host.failed)
+        suffix = psl_registrable_domain(psl_builtin(), host.data);
+    ok = !host.failed &&
+         tally_add(&s->suffixes, suffix != NULL ? suffix : host.data);
     buf_free(&host);
     return ok;
 }
 
-static void count(void *ctx, const struct bulk_answer *answer)
+static void survey_count(void *ctx, const struct bulk_answer *answer)
 {
     struct survey *s = ctx;
 
@@ -69,13 +64,13 @@ static void count(void *ctx, const struct bulk_answer *answer)
     buf_reset(&s->text);
     site_text(answer->set, &s->text);
     if (s->text.failed || !tally_add(&s->sites, s->text.data) ||
-        !count_suffix(s, s->text.data))
+        !survey_count_suffix(s, s->text.data))
         s->failed = true;
 }
 
 /* ---- printing ---- */
 
-static void add_site(const char *site, bool json, struct buf *out)
+static void survey_add_site(const char *site, bool json, struct buf *out)
 {
     const char *host, *sep = "";
     unsigned preference;
@@ -98,54 +93,42 @@ static void add_site(const char *site, bool json, struct buf *out)
     }
 }
 
-static void json_row(struct survey *s, const struct tally_entry *e, bool site)
+static bool survey_print_table(struct survey *s, struct tally *t, bool site)
 {
-    if (site) {
-        buf_puts(&s->text, "{\"site\":[");
-        add_site(e->text, true, &s->text);
-        buf_putc(&s->text, ']');
-    } else {
-        buf_puts(&s->text, "{\"suffix\":");
-        json_string(e->text, &s->text);
-    }
-    buf_printf(&s->text, ",\"domains\":%llu}", (unsigned long long)e->count);
-}
-
-/* hosted: of how many domains the percentages are. */
-static void text_row(struct survey *s, const struct tally_entry *e, bool site,
-                     uint64_t hosted)
-{
-    buf_printf(&s->text, "%10llu %5.1f %%  ", (unsigned long long)e->count,
-               100.0 * (double)e->count / (double)hosted);
-    if (site)
-        add_site(e->text, false, &s->text);
-    else
-        cli_add_printable(&s->text, e->text, strlen(e->text));
-}
-
-static bool print_table(struct survey *s, struct tally *t, bool site)
-{
-    uint64_t hosted =
+    uint64_t hosted = /* of which the percentages are */
         s->outcomes[OUTCOME_HOSTS] + s->outcomes[OUTCOME_IMPLICIT];
     size_t n = s->limit == 0 || t->n < s->limit ? t->n : s->limit;
+    struct buf *out = &s->text;
 
     tally_sort(t);
     if (!s->json)
         printf("%s%zu %s", site ? "\n" : "", t->n,
                site ? "sites\n" : "providers\n");
     for (size_t i = 0; i < n; i++) {
+        const struct tally_entry *e = t->slots[i];
+
         if (s->json)
-            json_row(s, t->slots[i], site);
+            buf_puts(out, site ? "{\"site\":[" : "{\"suffix\":");
         else
-            text_row(s, t->slots[i], site, hosted);
-        if (!cli_put_line(&s->text))
+            buf_printf(out, "%10llu %5.1f %%  ", (unsigned long long)e->count,
+                       100.0 * (double)e->count / (double)hosted);
+        if (site)
+            survey_add_site(e->text, s->json, out);
+        else if (s->json)
+            json_string(e->text, out);
+        else
+            cli_add_printable(out, e->text, strlen(e->text));
+        if (s->json)
+            buf_printf(out, "%s,\"domains\":%llu}", site ? "]" : "",
+                       (unsigned long long)e->count);
+        if (!cli_put_line(out))
             return false;
     }
     return true;
 }
 
-static void print_total(const struct survey *s, const char *text,
-                        const char *word, uint64_t n)
+static void survey_print_total(const struct survey *s, const char *text,
+                               const char *word, uint64_t n)
 {
     if (s->json)
         printf("{\"outcome\":\"%s\",\"domains\":%llu}\n", word,
@@ -154,65 +137,50 @@ static void print_total(const struct survey *s, const char *text,
         printf("%10llu  %s\n", (unsigned long long)n, text);
 }
 
-static void print_totals(const struct survey *s, const struct many *m)
+static int survey_print(struct survey *s, const struct many *m)
 {
+    if (s->failed)
+        return cli_no_memory();
+    buf_reset(&s->text);
+    if (!survey_print_table(s, &s->suffixes, false) ||
+        !survey_print_table(s, &s->sites, true))
+        return s->text.failed ? EX_OSERR : 0;
     if (!s->json)
         printf("\n%llu domains%s\n", (unsigned long long)m->done,
                m->signal != 0 ? ", interrupted" : "");
     for (int i = 0; i < OUTCOMES; i++)
-        print_total(s, cli_outcome_text((enum cli_outcome)i),
-                    cli_outcome_word((enum cli_outcome)i), s->outcomes[i]);
-    print_total(s, "not a domain", "not-a-domain", m->refused);
-}
-
-static int print_survey(struct survey *s, const struct many *m)
-{
-    bool failed = s->failed;
-
-    buf_reset(&s->text);
-    if (!failed && print_table(s, &s->suffixes, false) &&
-        print_table(s, &s->sites, true))
-        print_totals(s, m);
-    if (failed)
-        cli_complain("out of memory");
-    return failed || s->text.failed ? EX_OSERR : 0;
+        survey_print_total(s, cli_outcomes[i].text, cli_outcomes[i].word,
+                           s->outcomes[i]);
+    survey_print_total(s, "not a domain", "not-a-domain", m->refused);
+    return 0;
 }
 
 /* ---- the command ---- */
 
-static int survey(const char *config, const char *file, unsigned jobs,
-                  struct survey *s)
+static int survey_run(const char *config, const char *file, unsigned jobs,
+                      struct survey *s)
 {
-    struct many m = {.ctx = s, .answered = count, .jobs = jobs};
+    struct many m = {.ctx = s, .answered = survey_count, .jobs = jobs};
     int status = many_open(&m, file), printed;
     struct mxhop *mx;
+    uint64_t seed;
 
     if (status != 0)
         return status;
+    if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+        seed = 0;
+    s->sites = s->suffixes = TALLY_INIT(seed);
     mx = cli_open_as_owner(config, &status);
     if (mx != NULL) {
         status = many_run(&m, mx);
         mxhop_close(&mx);
-        printed = print_survey(s, &m);
+        printed = survey_print(s, &m);
         status = status != 0 ? status : printed;
     }
-    return many_end(&m, status);
-}
-
-static int with_tables(const char *config, const char *file, unsigned jobs,
-                       struct survey *s)
-{
-    uint64_t seed;
-    int status;
-
-    if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
-        seed = 0;
-    s->sites = s->suffixes = TALLY_INIT(seed);
-    status = survey(config, file, jobs, s);
     tally_free(&s->sites);
     tally_free(&s->suffixes);
     buf_free(&s->text);
-    return status;
+    return many_end(&m, status);
 }
 
 int cmd_survey(const char *config, int argc, char **argv)
@@ -245,5 +213,5 @@ int cmd_survey(const char *config, int argc, char **argv)
     if (optind != argc - 1)
         return cli_usage("survey", "survey needs a file, or - for domains "
                                    "from standard input");
-    return with_tables(config, argv[optind], jobs, &s);
+    return survey_run(config, argv[optind], jobs, &s);
 }

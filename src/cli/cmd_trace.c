@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static int print_trace(struct mxhop *mx, const char *key)
+static int trace_print(struct mxhop *mx, const char *key)
 {
     struct mxhop_route *route;
     struct mxhop_error err;
@@ -33,7 +33,7 @@ int cmd_trace(const char *config, int argc, char **argv)
     mx = cli_open_as_owner(config, &status);
     if (mx == NULL)
         return status;
-    status = print_trace(mx, argv[1]);
+    status = trace_print(mx, argv[1]);
     mxhop_close(&mx);
     return status;
 }

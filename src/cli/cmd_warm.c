@@ -17,7 +17,7 @@ struct warming {
     uint64_t cached;
 };
 
-static void count(void *ctx, const struct bulk_answer *answer)
+static void warm_count(void *ctx, const struct bulk_answer *answer)
 {
     struct warming *w = ctx;
 
@@ -27,29 +27,29 @@ static void count(void *ctx, const struct bulk_answer *answer)
         w->outcomes[cli_outcome(answer->set)]++;
 }
 
-static void print_count(const char *what, uint64_t n)
+static void warm_print_count(const char *what, uint64_t n)
 {
     printf("%-15s %10llu\n", what, (unsigned long long)n);
 }
 
-static void print_summary(const struct warming *w, const struct many *m)
+static void warm_print_summary(const struct warming *w, const struct many *m)
 {
     uint64_t per_s = m->took_ms > 0 ? m->done * 1000 / m->took_ms : m->done;
 
     for (int i = 0; i < OUTCOMES; i++)
-        print_count(cli_outcome_text((enum cli_outcome)i), w->outcomes[i]);
-    print_count("not a domain", m->refused);
-    print_count("already cached", w->cached);
+        warm_print_count(cli_outcomes[i].text, w->outcomes[i]);
+    warm_print_count("not a domain", m->refused);
+    warm_print_count("already cached", w->cached);
     printf("%llu domains in %llu.%llu s, %llu/s%s\n",
            (unsigned long long)m->done, (unsigned long long)(m->took_ms / 1000),
            (unsigned long long)(m->took_ms % 1000 / 100),
            (unsigned long long)per_s, m->signal != 0 ? ", interrupted" : "");
 }
 
-static int warm(const char *config, const char *file, unsigned jobs)
+static int warm_run(const char *config, const char *file, unsigned jobs)
 {
     struct warming w = {.cached = 0};
-    struct many m = {.ctx = &w, .answered = count, .jobs = jobs};
+    struct many m = {.ctx = &w, .answered = warm_count, .jobs = jobs};
     int status = many_open(&m, file);
     struct probe_cache cache;
     struct mxhop *mx;
@@ -60,7 +60,7 @@ static int warm(const char *config, const char *file, unsigned jobs)
     if (mx != NULL) {
         status = many_run(&m, mx);
         mxhop_close(&mx);
-        print_summary(&w, &m);
+        warm_print_summary(&w, &m);
     }
     return many_end(&m, status);
 }
@@ -83,5 +83,5 @@ int cmd_warm(const char *config, int argc, char **argv)
     if (optind != argc - 1)
         return cli_usage("warm", "warm needs a file, or - for domains from "
                                  "standard input");
-    return warm(config, argv[optind], jobs);
+    return warm_run(config, argv[optind], jobs);
 }

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-static void complain(const char *fmt, va_list ap)
+static void cli_vcomplain(const char *fmt, va_list ap)
 {
     fflush(stdout);
     fputs("mxhop: ", stderr);
@@ -28,7 +28,7 @@ void cli_complain(const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    complain(fmt, ap);
+    cli_vcomplain(fmt, ap);
     va_end(ap);
 }
 
@@ -37,7 +37,7 @@ int cli_usage(const char *command, const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    complain(fmt, ap);
+    cli_vcomplain(fmt, ap);
     va_end(ap);
     fprintf(stderr, "mxhop: see mxhop --help for the arguments of %s\n",
             command);
@@ -48,6 +48,12 @@ int cli_bad_option(const char *command, const char *option)
 {
     return cli_usage(command, "%s: no such option, or its argument is missing",
                      option);
+}
+
+int cli_no_memory(void)
+{
+    cli_complain("out of memory");
+    return EX_OSERR;
 }
 
 int cli_fail(const struct mxhop_error *err)
@@ -76,48 +82,69 @@ int cli_status(enum mxhop_disposition disposition)
     return statuses[disposition];
 }
 
-static void log_line(void *ctx, enum mxhop_log_level level, const char *line)
+static void cli_log_line(void *ctx, enum mxhop_log_level level,
+                         const char *line)
 {
     (void)ctx;
     cli_complain("%s%s", level == MXHOP_LOG_WARN ? "warning: " : "", line);
 }
 
-static void log_warning(void *ctx, enum mxhop_log_level level, const char *line)
+static void cli_log_warning(void *ctx, enum mxhop_log_level level,
+                            const char *line)
 {
     if (level == MXHOP_LOG_WARN)
-        log_line(ctx, level, line);
+        cli_log_line(ctx, level, line);
 }
 
-static struct mxhop *
-open_with(void (*log)(void *ctx, enum mxhop_log_level level, const char *line),
-          const char *config, int *status_r)
+static struct mxhop *cli_open_with(struct conf *conf, const char *config,
+                                   void (*log)(void *ctx,
+                                               enum mxhop_log_level level,
+                                               const char *line),
+                                   int *status_r)
 {
     struct mxhop_host host = {.log = log, .flags = MXHOP_THIS_MACHINE};
     char owner[LOGIN_NAME_MAX + 1];
     struct mxhop_error err;
     struct mxhop *mx;
 
-    if (cli_cache_owner(config, owner))
+    if (cli_cache_owner(conf, config, owner))
         host.cache_owner = owner;
-    if (mxhop_open(&mx, config, &host, &err) != MXHOP_OK)
+    if (probe_open(&mx, conf, config, &host, &err) != MXHOP_OK)
         *status_r = cli_fail(&err); /* mx is NULL then */
+    return mx;
+}
+
+static struct mxhop *cli_load(const char *config, bool as_owner, int *status_r)
+{
+    struct mxhop *mx = NULL;
+    struct mxhop_error err;
+    struct conf conf;
+
+    if (conf_load(&conf, config, NULL, &err) != MXHOP_OK) {
+        *status_r = cli_fail(&err);
+        return NULL;
+    }
+    *status_r = as_owner ? cli_become_owner(&conf, config) : 0;
+    if (*status_r == 0)
+        mx = cli_open_with(&conf, config, cli_log_line, status_r);
+    conf_free(&conf);
     return mx;
 }
 
 struct mxhop *cli_open(const char *config, int *status_r)
 {
-    return open_with(log_line, config, status_r);
-}
-
-struct mxhop *cli_open_quietly(const char *config, int *status_r)
-{
-    return open_with(log_warning, config, status_r);
+    return cli_load(config, false, status_r);
 }
 
 struct mxhop *cli_open_as_owner(const char *config, int *status_r)
 {
-    *status_r = cli_become_owner(config);
-    return *status_r == 0 ? cli_open(config, status_r) : NULL;
+    return cli_load(config, true, status_r);
+}
+
+struct mxhop *cli_open_quietly(struct conf *conf, const char *config,
+                               int *status_r)
+{
+    return cli_open_with(conf, config, cli_log_warning, status_r);
 }
 
 struct mxhop *cli_open_cache(const char *config, const char *purpose,
@@ -200,16 +227,4 @@ void cli_report(void *ctx, const struct finding *f)
     cli_add_printable(&line, f->text, strlen(f->text));
     cli_complain("%s", line.failed ? "out of memory" : line.data);
     buf_free(&line);
-}
-
-void cli_report_override(const struct override *o, const char *fmt, ...)
-{
-    char text[600];
-    const struct finding f = {.dn = o->dn, .text = text};
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof(text), fmt, ap);
-    va_end(ap);
-    cli_report(NULL, &f);
 }

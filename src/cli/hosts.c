@@ -21,7 +21,7 @@ struct asking {
     bool stopped;
 };
 
-static void ask_hops(struct asking *a, const struct override *o)
+static void hosts_ask_hops(struct asking *a, const struct override *o)
 {
     for (size_t i = 0; i < o->n_hops && !a->stopped; i++) {
         enum addr_state state;
@@ -32,9 +32,9 @@ static void ask_hops(struct asking *a, const struct override *o)
         a->stopped = state == ADDR_FAILED || clock_boot_ms() > a->until_ms;
         if (state != ADDR_NONE)
             continue;
-        cli_report_override(o,
-                            "mxhopHop: %s has no address; is the name right?",
-                            o->hops[i].host);
+        finding_report(cli_report, NULL, o->dn, 0,
+                       "mxhopHop: %s has no address; is the name right?",
+                       o->hops[i].host);
         a->findings++;
     }
 }
@@ -46,7 +46,7 @@ void cli_check_hosts(struct mxhop *mx, const struct ovset *set,
 
     for (size_t i = 0; i < set->n; i++)
         if (set->v[i].enabled)
-            ask_hops(&a, &set->v[i]);
+            hosts_ask_hops(&a, &set->v[i]);
     if (a.stopped)
         cli_complain("DNS does not answer in time: not every host of an "
                      "override was checked for an address");

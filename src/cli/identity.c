@@ -2,9 +2,9 @@
  * identity - become the user whose cache or table it is
  *
  * A process that stays root does not use a cache that belongs to another user
- * (DESIGN 6), and an administrator calls this command as root. So commands
- * that use the shared cache give root up, for good, before they open it. What
- * only root may read is read before, or the process stays root: an
+ * (docs/design.md 2.5), and an administrator calls this command as root. So
+ * commands that use the shared cache give root up, for good, before they open
+ * it. What only root may read is read before, or the process stays root: an
  * answer without cache is better than none.
  *
  * A command that stays root to the end (it reads overrides, which nobody else
@@ -39,7 +39,7 @@ struct identity {
     gid_t gid;
 };
 
-static bool take_user(const struct passwd *pw, struct identity *who)
+static bool identity_take_user(const struct passwd *pw, struct identity *who)
 {
     size_t n = pw != NULL ? strlen(pw->pw_name) : 0;
 
@@ -52,24 +52,24 @@ static bool take_user(const struct passwd *pw, struct identity *who)
 }
 
 /* Whose the cache is, or should be. false: root's, or nobody knows. */
-static bool find_owner(const struct conf *conf, const char *dir,
-                       struct identity *who)
+static bool identity_find_owner(const struct conf *conf, const char *dir,
+                                struct identity *who)
 {
     struct stat st;
     bool found;
 
     if (conf->cache_owner[0] != '\0')
-        found = take_user(getpwnam(conf->cache_owner), who);
+        found = identity_take_user(getpwnam(conf->cache_owner), who);
     else if (lstat(dir, &st) == 0 && st.st_uid != 0)
-        found = take_user(getpwuid(st.st_uid), who);
+        found = identity_take_user(getpwuid(st.st_uid), who);
     else
-        found = take_user(getpwnam("postfix"), who);
+        found = identity_take_user(getpwnam("postfix"), who);
     return found && who->uid != 0;
 }
 
 /* What is wrong is said when the cache is opened. */
-static bool make_directory(const struct conf *conf, const char *dir,
-                           const struct identity *who)
+static bool identity_make_directory(const struct conf *conf, const char *dir,
+                                    const struct identity *who)
 {
     struct kv_lmdb_options options = {
         .dir = dir,
@@ -91,7 +91,7 @@ static bool make_directory(const struct conf *conf, const char *dir,
     return true;
 }
 
-static bool can_read(const char *path)
+static bool identity_can_read(const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
@@ -102,8 +102,8 @@ static bool can_read(const char *path)
 
 /* Be that user for a moment: NULL, or why it is no good. *back_r: whether the
    process is root again. */
-static const char *try_identity(const struct identity *who, const char *config,
-                                bool *back_r)
+static const char *identity_try_identity(const struct identity *who,
+                                         const char *config, bool *back_r)
 {
     gid_t groups[NGROUPS_MAX];
     int n = getgroups(NGROUPS_MAX, groups);
@@ -114,7 +114,7 @@ static const char *try_identity(const struct identity *who, const char *config,
         return strerror(errno);
     if (setegid(who->gid) != 0 || seteuid(who->uid) != 0)
         why = strerror(errno);
-    else if (!can_read(config))
+    else if (!identity_can_read(config))
         why = "that user cannot read the configuration";
     *back_r = seteuid(0) == 0 && setegid(getgid()) == 0 &&
               setgroups((size_t)n, groups) == 0;
@@ -122,7 +122,7 @@ static const char *try_identity(const struct identity *who, const char *config,
 }
 
 /* The groups are set already. */
-static bool become(const struct identity *who)
+static bool identity_become(const struct identity *who)
 {
     uid_t r, e, s;
 
@@ -137,10 +137,10 @@ static bool become(const struct identity *who)
     return true;
 }
 
-static int switch_to(const struct identity *who, const char *config)
+static int identity_switch_to(const struct identity *who, const char *config)
 {
     bool back;
-    const char *why = try_identity(who, config, &back);
+    const char *why = identity_try_identity(who, config, &back);
 
     if (why != NULL && back) {
         cli_complain("warning: cannot become user %s, whose the cache is: %s; "
@@ -148,13 +148,13 @@ static int switch_to(const struct identity *who, const char *config)
                      who->name, why);
         return 0;
     }
-    if (back && initgroups(who->name, who->gid) == 0 && become(who))
+    if (back && initgroups(who->name, who->gid) == 0 && identity_become(who))
         return 0;
     cli_complain("cannot become user %s: %s", who->name, strerror(errno));
     return EX_OSERR;
 }
 
-static bool can_make(const char *dir)
+static bool identity_can_make(const char *dir)
 {
     char parent[PATH_MAX];
 
@@ -164,51 +164,39 @@ static bool can_make(const char *dir)
 
 /* A directory of one's own is nobody else's, and one that one can make neither.
  */
-static bool is_of_another(const char *dir)
+static bool identity_is_of_another(const char *dir)
 {
     struct stat st;
 
     if (geteuid() == 0)
         return true;
     if (lstat(dir, &st) != 0)
-        return errno == ENOENT && !can_make(dir);
+        return errno == ENOENT && !identity_can_make(dir);
     return st.st_uid != 0 && st.st_uid != geteuid();
 }
 
-bool cli_cache_owner(const char *config, char *name_r)
+bool cli_cache_owner(const struct conf *conf, const char *config, char *name_r)
 {
     struct identity who;
-    struct mxhop_error err;
     char dir[PATH_MAX];
-    struct conf conf;
-    bool found;
 
-    if (conf_load(&conf, config, NULL, &err) != MXHOP_OK)
+    if (!conf_cache_dir(conf, config, dir, sizeof(dir)) ||
+        !identity_is_of_another(dir) || !identity_find_owner(conf, dir, &who))
         return false;
-    found = conf_cache_dir(&conf, config, dir, sizeof(dir)) &&
-            is_of_another(dir) && find_owner(&conf, dir, &who);
-    conf_free(&conf);
-    if (found)
-        memcpy(name_r, who.name, sizeof(who.name));
-    return found;
+    memcpy(name_r, who.name, sizeof(who.name));
+    return true;
 }
 
-int cli_become_owner(const char *config)
+int cli_become_owner(const struct conf *conf, const char *config)
 {
     struct identity who;
-    struct mxhop_error err;
     char dir[PATH_MAX];
-    struct conf conf;
-    bool change;
 
-    if (geteuid() != 0)
+    if (geteuid() != 0 || !conf_cache_dir(conf, config, dir, sizeof(dir)) ||
+        !identity_find_owner(conf, dir, &who) ||
+        !identity_make_directory(conf, dir, &who))
         return 0;
-    if (conf_load(&conf, config, NULL, &err) != MXHOP_OK)
-        return cli_fail(&err);
-    change = conf_cache_dir(&conf, config, dir, sizeof(dir)) &&
-             find_owner(&conf, dir, &who) && make_directory(&conf, dir, &who);
-    conf_free(&conf);
-    return change ? switch_to(&who, config) : 0;
+    return identity_switch_to(&who, config);
 }
 
 /* What cannot be found out is left for the refresh to report. */
@@ -221,11 +209,12 @@ int cli_become_table_owner(const struct conf *conf)
 
     if (geteuid() != 0 || !env_file_dir(dir, conf->override_table) ||
         stat(dir, &st) != 0 || st.st_uid == 0 ||
-        !take_user(getpwuid(st.st_uid), &who))
+        !identity_take_user(getpwuid(st.st_uid), &who))
         return 0;
     groups[0] = who.gid;
     groups[1] = cli_reader_gid(conf); /* to give it the lock file */
-    if (setgroups(groups[1] != (gid_t)-1 ? 2 : 1, groups) == 0 && become(&who))
+    if (setgroups(groups[1] != (gid_t)-1 ? 2 : 1, groups) == 0 &&
+        identity_become(&who))
         return 0;
     cli_complain("cannot become user %s, whose %s is: %s", who.name, dir,
                  strerror(errno));

@@ -10,6 +10,7 @@
 
 #include "cli/lines.h"
 #include "cli/cli.h"
+#include "util/str.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +21,7 @@
 
 #define LINE_MAX_TEXT (LINES_BUFFER / 2)
 
-static bool refuse(const char *name, int error)
+static bool lines_refuse(const char *name, int error)
 {
     cli_complain("%s: %s", name, strerror(error));
     return false;
@@ -34,10 +35,10 @@ bool lines_open(struct lines *l, const char *name)
     *l = (struct lines){.name = is_stdin ? "standard input" : name};
     l->fd = is_stdin ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC);
     if (l->fd < 0)
-        return refuse(name, errno);
+        return lines_refuse(name, errno);
     if (fstat(l->fd, &st) != 0 || S_ISDIR(st.st_mode)) {
         lines_close(l);
-        return refuse(l->name, EISDIR);
+        return lines_refuse(l->name, EISDIR);
     }
     l->regular = !is_stdin && S_ISREG(st.st_mode);
     return true;
@@ -51,7 +52,7 @@ void lines_close(struct lines *l)
 }
 
 /* BULK_KEY: there is more in the buffer, or the end was reached. */
-static enum bulk_input read_more(struct lines *l)
+static enum bulk_input lines_read_more(struct lines *l)
 {
     struct pollfd p = {.fd = l->fd, .events = POLLIN};
     ssize_t n;
@@ -72,46 +73,34 @@ static enum bulk_input read_more(struct lines *l)
     return BULK_KEY;
 }
 
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r';
-}
-
-/* The line of n octets at `text`, as a string without white space around it.
-   The octet behind it is free to be overwritten. */
-static char *trim(char *text, size_t n)
-{
-    char *nul = memchr(text, '\0', n);
-
-    if (nul != NULL)
-        *nul = '?'; /* one is enough to make it no domain */
-    while (n > 0 && is_space(text[n - 1]))
-        n--;
-    text[n] = '\0';
-    return text + strspn(text, " \t\r");
-}
-
 /* A whole line from the buffer, or what is left at the end; NULL: none. Of
-   what is too long the first piece counts, and the rest comes out empty. */
-static char *cut_line(struct lines *l)
+   what is too long the first piece counts, and the rest comes out empty. The
+   octet behind a line is free to be overwritten. */
+static char *lines_cut_line(struct lines *l)
 {
     char *text = l->data + l->at;
     const char *end = memchr(text, '\n', l->len);
     size_t n = end != NULL ? (size_t)(end - text) : l->len;
-    bool rest = l->cut;
+    char *nul;
 
     if (end == NULL && (!l->ended || n == 0) && n < LINE_MAX_TEXT)
         return NULL;
     l->at += n + (end != NULL);
     l->len -= n + (end != NULL);
+    if (l->cut)
+        n = 0;
     l->cut = end == NULL;
-    return trim(text, rest ? 0 : n);
+    nul = memchr(text, '\0', n);
+    if (nul != NULL)
+        *nul = '?'; /* one is enough to make it no domain */
+    text[n] = '\0';
+    return str_trim(text);
 }
 
 enum bulk_input lines_next(struct lines *l, const char **line_r)
 {
     for (;;) {
-        const char *line = cut_line(l);
+        const char *line = lines_cut_line(l);
 
         if (line != NULL && *line != '\0' && *line != '#') {
             *line_r = line;
@@ -121,7 +110,7 @@ enum bulk_input lines_next(struct lines *l, const char **line_r)
             continue;
         if (l->ended)
             return BULK_END;
-        if (read_more(l) == BULK_LATER)
+        if (lines_read_more(l) == BULK_LATER)
             return BULK_LATER;
     }
 }

@@ -38,7 +38,7 @@ static const struct command commands[] = {
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
-static void print_usage(FILE *out)
+static void main_print_usage(FILE *out)
 {
     fputs("usage: mxhop [-c FILE] COMMAND [OPTION...] [ARGUMENT...]\n", out);
     for (size_t i = 0; i < N_COMMANDS; i++)
@@ -49,15 +49,7 @@ static void print_usage(FILE *out)
           out);
 }
 
-static const struct command *find_command(const char *name)
-{
-    for (size_t i = 0; i < N_COMMANDS; i++)
-        if (strcmp(name, commands[i].name) == 0)
-            return &commands[i];
-    return NULL;
-}
-
-static int finish(int status)
+static int main_finish(int status)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))
         return status;
@@ -74,29 +66,30 @@ int main(int argc, char **argv)
         {0},
     };
     const char *config = MXHOP_DEFAULT_CONFIG;
-    const struct command *command;
+    size_t i = 0;
     int opt;
 
     while ((opt = getopt_long(argc, argv, "+c:h", options, NULL)) != -1) {
         if (opt == 'c') {
             config = optarg;
         } else if (opt == 'h') {
-            print_usage(stdout);
-            return finish(0);
+            main_print_usage(stdout);
+            return main_finish(0);
         } else if (opt == 'V') {
             puts("mxhop " MXHOP_VERSION);
-            return finish(0);
+            return main_finish(0);
         } else {
-            print_usage(stderr);
+            main_print_usage(stderr);
             return EXIT_USAGE;
         }
     }
     if (optind >= argc) {
-        print_usage(stderr);
+        main_print_usage(stderr);
         return EXIT_USAGE;
     }
-    command = find_command(argv[optind]);
-    if (command == NULL) {
+    while (i < N_COMMANDS && strcmp(argv[optind], commands[i].name) != 0)
+        i++;
+    if (i == N_COMMANDS) {
         cli_complain("unknown command \"%s\"; mxhop --help lists them",
                      argv[optind]);
         return EXIT_USAGE;
@@ -105,5 +98,5 @@ int main(int argc, char **argv)
     argv += optind;
     optind = 0; /* a fresh scan, for the subcommand's own options */
     opterr = 0; /* getopt would name the subcommand as the program */
-    return finish(command->run(config, argc, argv));
+    return main_finish(commands[i].run(config, argc, argv));
 }

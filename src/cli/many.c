@@ -23,15 +23,15 @@
 /* A signal handler has nowhere else to put it. */
 static volatile sig_atomic_t caught;
 
-static void catch_signal(int number)
+static void many_catch_signal(int number)
 {
     caught = number;
 }
 
 /* What is ignored stays so: a job in the background of a shell. */
-static void watch_signal(int number)
+static void many_watch_signal(int number)
 {
-    struct sigaction catch = {.sa_handler = catch_signal,
+    struct sigaction catch = {.sa_handler = many_catch_signal,
                               .sa_flags = (int)SA_RESETHAND};
     struct sigaction old;
 
@@ -39,21 +39,16 @@ static void watch_signal(int number)
         sigaction(number, &catch, NULL);
 }
 
-/* A query has a socket of its own, and the usual soft limit is for programs
-   that use select(2). */
-static void raise_descriptors(void)
+int many_open(struct many *m, const char *file)
 {
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-int many_open(struct many *m, const char *file)
-{
-    raise_descriptors();
+    /* A query has a socket of its own, and the usual soft limit is for programs
+       that use select(2). */
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
     if (!lines_open(&m->lines, file))
         return EX_NOINPUT;
     m->progress = isatty(STDERR_FILENO) == 1;
@@ -64,55 +59,43 @@ int many_open(struct many *m, const char *file)
 
 /* ---- what a person sees meanwhile ---- */
 
-static uint64_t rate(const struct many *m)
-{
-    uint64_t ms = clock_boot_ms() - m->start_ms;
-
-    return ms > 0 ? m->done * 1000 / ms : 0;
-}
-
-static void draw(const struct many *m)
+static void many_draw(const struct many *m)
 {
     uint64_t done = m->done < m->total ? m->done : m->total;
+    uint64_t ms = clock_boot_ms() - m->start_ms;
+    unsigned long long per_s = ms > 0 ? m->done * 1000 / ms : 0;
     int filled;
 
     if (!m->progress)
         return;
     if (m->total == 0) {
         fprintf(stderr, "\r%llu domains  %llu/s\033[K",
-                (unsigned long long)m->done, (unsigned long long)rate(m));
+                (unsigned long long)m->done, per_s);
         return;
     }
     filled = (int)(done * BAR_WIDTH / m->total);
     fprintf(stderr, "\r[%.*s%*s] %3llu %%  %llu of %llu domains  %llu/s\033[K",
             filled, "##############################", BAR_WIDTH - filled, "",
             (unsigned long long)(done * 100 / m->total),
-            (unsigned long long)m->done, (unsigned long long)m->total,
-            (unsigned long long)rate(m));
-}
-
-static void wipe(const struct many *m)
-{
-    if (m->progress)
-        fputs("\r\033[K", stderr);
+            (unsigned long long)m->done, (unsigned long long)m->total, per_s);
 }
 
 /* ---- the run ---- */
 
-static enum bulk_input next_key(void *ctx, const char **key_r)
+static enum bulk_input many_next_key(void *ctx, const char **key_r)
 {
     struct many *m = ctx;
 
     return lines_next(&m->lines, key_r);
 }
 
-static bool tick(void *ctx)
+static bool many_tick(void *ctx)
 {
-    draw(ctx);
+    many_draw(ctx);
     return caught == 0;
 }
 
-static void refused(void *ctx, const char *key, const char *why)
+static void many_refused(void *ctx, const char *key, const char *why)
 {
     struct many *m = ctx;
 
@@ -122,7 +105,7 @@ static void refused(void *ctx, const char *key, const char *why)
     m->refused++;
 }
 
-static void answered(void *ctx, const struct bulk_answer *answer)
+static void many_answered(void *ctx, const struct bulk_answer *answer)
 {
     struct many *m = ctx;
 
@@ -130,30 +113,15 @@ static void answered(void *ctx, const struct bulk_answer *answer)
     m->answered(m->ctx, answer);
 }
 
-static int complain(const struct many *m, enum mxhop_status status,
-                    const struct mxhop_error *err, uint64_t unwritten)
-{
-    if (unwritten > 0)
-        cli_complain("warning: the cache could not be written %llu times, and "
-                     "not all answers are in it",
-                     (unsigned long long)unwritten);
-    if (status != MXHOP_OK)
-        return cli_fail(err);
-    if (m->lines.error == 0)
-        return 0;
-    cli_complain("%s: %s", m->lines.name, strerror(m->lines.error));
-    return EX_IOERR;
-}
-
 int many_run(struct many *m, struct mxhop *mx)
 {
     const struct bulk b = {
         .ctx = m,
-        .next = next_key,
+        .next = many_next_key,
         .input_fd = m->lines.fd,
-        .refused = refused,
-        .answered = answered,
-        .tick = tick,
+        .refused = many_refused,
+        .answered = many_answered,
+        .tick = many_tick,
         .jobs = m->jobs,
         .timeout_ms = probe_conf(mx)->dns_timeout_ms,
     };
@@ -161,14 +129,24 @@ int many_run(struct many *m, struct mxhop *mx)
     enum mxhop_status status;
     uint64_t unwritten;
 
-    watch_signal(SIGINT);
-    watch_signal(SIGTERM);
+    many_watch_signal(SIGINT);
+    many_watch_signal(SIGTERM);
     m->start_ms = clock_boot_ms();
     status = bulk_run(mx, &b, &unwritten, &err);
     m->took_ms = clock_boot_ms() - m->start_ms;
     m->signal = caught;
-    wipe(m);
-    return complain(m, status, &err, unwritten);
+    if (m->progress)
+        fputs("\r\033[K", stderr);
+    if (unwritten > 0)
+        cli_complain("warning: the cache could not be written %llu times, and "
+                     "not all answers are in it",
+                     (unsigned long long)unwritten);
+    if (status != MXHOP_OK)
+        return cli_fail(&err);
+    if (m->lines.error == 0)
+        return 0;
+    cli_complain("%s: %s", m->lines.name, strerror(m->lines.error));
+    return EX_IOERR;
 }
 
 int many_end(struct many *m, int status)

@@ -10,9 +10,7 @@
 
 #include <stdio.h>
 
-static const struct {
-    const char *text, *word;
-} outcomes[] = {
+const struct cli_outcome_words cli_outcomes[OUTCOMES] = {
     [OUTCOME_HOSTS] = {"hosts", "hosts"},
     [OUTCOME_IMPLICIT] = {"implicit MX", "implicit"},
     [OUTCOME_NULL] = {"null MX", "null"},
@@ -35,16 +33,6 @@ enum cli_outcome cli_outcome(const struct mxset *set)
     return OUTCOME_FAILURE;
 }
 
-const char *cli_outcome_text(enum cli_outcome outcome)
-{
-    return outcomes[outcome].text;
-}
-
-const char *cli_outcome_word(enum cli_outcome outcome)
-{
-    return outcomes[outcome].word;
-}
-
 void cli_add_printable(struct buf *out, const char *text, size_t len)
 {
     size_t at = out->len;
@@ -56,12 +44,10 @@ void cli_add_printable(struct buf *out, const char *text, size_t len)
 
 bool cli_put_line(struct buf *line)
 {
-    bool ok = !line->failed;
+    bool ok = !line->failed && puts(line->data) >= 0;
 
-    if (ok)
-        ok = puts(line->data) >= 0;
-    else
-        cli_complain("out of memory");
+    if (line->failed)
+        cli_no_memory();
     buf_reset(line);
     return ok;
 }

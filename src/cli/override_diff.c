@@ -8,13 +8,13 @@
  */
 
 #include "cli/ovset.h"
-#include "source/attributes.h"
+#include "ldap/attributes.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static bool add_attribute(void *ctx, const char *name, const char *value)
+static bool diff_add_attribute(void *ctx, const char *name, const char *value)
 {
     struct strlist *lines = ctx;
     struct buf line = {0};
@@ -26,23 +26,23 @@ static bool add_attribute(void *ctx, const char *name, const char *value)
     return added;
 }
 
-static int by_text(const void *a, const void *b)
+static int diff_by_text(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 /* NULL stands for an entry that is not there: no lines. */
-static bool list_lines(const struct override *o, struct strlist *lines)
+static bool diff_list_lines(const struct override *o, struct strlist *lines)
 {
     if (o == NULL)
         return true;
-    if (!attributes_each(o, add_attribute, lines))
+    if (!attributes_each(o, diff_add_attribute, lines))
         return false;
-    qsort(lines->v, lines->n, sizeof(*lines->v), by_text);
+    qsort(lines->v, lines->n, sizeof(*lines->v), diff_by_text);
     return true;
 }
 
-static void add_line(struct buf *out, const char *sign, const char *text)
+static void diff_add_line(struct buf *out, const char *sign, const char *text)
 {
     buf_puts(out, sign);
     cli_add_printable(out, text, strlen(text));
@@ -50,8 +50,8 @@ static void add_line(struct buf *out, const char *sign, const char *text)
 }
 
 /* Both sorted; false: they are the same. */
-static bool add_lines(const struct strlist *from, const struct strlist *to,
-                      struct buf *out)
+static bool diff_add_lines(const struct strlist *from, const struct strlist *to,
+                           struct buf *out)
 {
     size_t i = 0, k = 0;
     bool differ = false;
@@ -62,9 +62,9 @@ static bool add_lines(const struct strlist *from, const struct strlist *to,
                                  : strcmp(from->v[i], to->v[k]);
 
         if (order < 0)
-            add_line(out, "    - ", from->v[i]);
+            diff_add_line(out, "    - ", from->v[i]);
         if (order > 0)
-            add_line(out, "    + ", to->v[k]);
+            diff_add_line(out, "    + ", to->v[k]);
         differ = differ || order != 0;
         i += order <= 0;
         k += order >= 0;
@@ -73,7 +73,7 @@ static bool add_lines(const struct strlist *from, const struct strlist *to,
 }
 
 /* One of the two may be NULL. An exit status. */
-static int compare(const struct override *from, const struct override *to)
+static int diff_compare(const struct override *from, const struct override *to)
 {
     const struct override *named = from != NULL ? from : to;
     const char *sign = from == NULL ? "+ " : to == NULL ? "- " : "! ";
@@ -84,16 +84,14 @@ static int compare(const struct override *from, const struct override *to)
     buf_puts(&out, sign);
     buf_puts_printable(&out, named->dn);
     buf_putc(&out, '\n');
-    if (!list_lines(from, &old) || !list_lines(to, &new))
+    if (!diff_list_lines(from, &old) || !diff_list_lines(to, &new))
         out.failed = true;
-    else if (add_lines(&old, &new, &out))
+    else if (diff_add_lines(&old, &new, &out))
         status = 1;
-    if (out.failed) {
-        cli_complain("out of memory");
-        status = 71;
-    } else if (status == 1) {
+    if (out.failed)
+        status = cli_no_memory();
+    else if (status == 1)
         fputs(out.data, stdout);
-    }
     buf_free(&out);
     strlist_free(&old);
     strlist_free(&new);
@@ -109,8 +107,8 @@ int override_diff(const struct ovset *from, const struct ovset *to)
         int order = i == from->n ? 1
                     : k == to->n ? -1
                                  : strcmp(from->v[i].dn, to->v[k].dn);
-        int status = compare(order <= 0 ? &from->v[i] : NULL,
-                             order >= 0 ? &to->v[k] : NULL);
+        int status = diff_compare(order <= 0 ? &from->v[i] : NULL,
+                                  order >= 0 ? &to->v[k] : NULL);
 
         if (status > worst)
             worst = status;

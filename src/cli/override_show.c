@@ -7,12 +7,12 @@
  */
 
 #include "cli/ovset.h"
-#include "source/gentime.h"
+#include "ldap/gentime.h"
 #include "util/json.h"
 
 #include <string.h>
 
-static const char *state_word(const struct override *o, int64_t now_s)
+static const char *show_state_word(const struct override *o, int64_t now_s)
 {
     if (!o->enabled)
         return "disabled";
@@ -23,8 +23,8 @@ static const char *state_word(const struct override *o, int64_t now_s)
 
 /* ---- text ---- */
 
-static void add_words(struct buf *out, const struct strlist *l,
-                      const char *prefix, const char **sep)
+static void show_add_words(struct buf *out, const struct strlist *l,
+                           const char *prefix, const char **sep)
 {
     for (size_t i = 0; i < l->n; i++) {
         buf_printf(out, "%s%s", *sep, prefix);
@@ -41,8 +41,8 @@ void override_show_text(const struct override *o, int64_t now_s,
 
     buf_puts_printable(out, o->dn);
     buf_putc(out, '\t');
-    add_words(out, &o->keys, "", &sep);
-    add_words(out, &o->exchanges, "mx=", &sep);
+    show_add_words(out, &o->keys, "", &sep);
+    show_add_words(out, &o->exchanges, "mx=", &sep);
     buf_printf(out, "\t%s\t", override_mode_name(o->mode));
     for (size_t i = 0; i < o->n_hops; i++) {
         hop_format(&o->hops[i], hop);
@@ -50,13 +50,13 @@ void override_show_text(const struct override *o, int64_t now_s,
     }
     if (o->n_hops == 0)
         buf_putc(out, '-');
-    buf_printf(out, "\t%s", state_word(o, now_s));
+    buf_printf(out, "\t%s", show_state_word(o, now_s));
 }
 
 /* ---- JSON ---- */
 
-static void json_list(const char *name, const struct strlist *l,
-                      struct buf *out)
+static void show_json_list(const char *name, const struct strlist *l,
+                           struct buf *out)
 {
     buf_printf(out, ",\"%s\":[", name);
     for (size_t i = 0; i < l->n; i++) {
@@ -67,7 +67,7 @@ static void json_list(const char *name, const struct strlist *l,
     buf_putc(out, ']');
 }
 
-static void json_hops(const struct override *o, struct buf *out)
+static void show_json_hops(const struct override *o, struct buf *out)
 {
     char hop[HOP_TEXT_MAX];
 
@@ -81,7 +81,7 @@ static void json_hops(const struct override *o, struct buf *out)
     buf_putc(out, ']');
 }
 
-static void json_text(const char *name, const char *text, struct buf *out)
+static void show_json_text(const char *name, const char *text, struct buf *out)
 {
     buf_printf(out, ",\"%s\":", name);
     if (text != NULL)
@@ -90,35 +90,31 @@ static void json_text(const char *name, const char *text, struct buf *out)
         buf_puts(out, "null");
 }
 
-static void json_time(const char *name, int64_t time_s, struct buf *out)
+static void show_json_time(const char *name, int64_t time_s, struct buf *out)
 {
     char text[GENTIME_MAX];
 
     gentime_format(time_s, text);
-    json_text(name, time_s != 0 ? text : NULL, out);
+    show_json_text(name, time_s != 0 ? text : NULL, out);
 }
 
 void override_show_json(const struct override *o, bool state, int64_t now_s,
                         struct buf *out)
 {
-    static const char *const groups[] = {[OVERRIDE_GROUP_UNSET] = NULL,
-                                         [OVERRIDE_GROUP_SITE] = "site",
-                                         [OVERRIDE_GROUP_DOMAIN] = "domain"};
-
     buf_puts(out, "{\"dn\":");
     json_string(o->dn, out);
-    json_list("keys", &o->keys, out);
-    json_list("exchanges", &o->exchanges, out);
-    json_text("mode", override_mode_name(o->mode), out);
-    json_hops(o, out);
-    json_list("excludes", &o->excludes, out);
-    json_text("transport", o->transport, out);
-    json_text("group", groups[o->group], out);
-    json_text("reason", o->reason, out);
+    show_json_list("keys", &o->keys, out);
+    show_json_list("exchanges", &o->exchanges, out);
+    show_json_text("mode", override_mode_name(o->mode), out);
+    show_json_hops(o, out);
+    show_json_list("excludes", &o->excludes, out);
+    show_json_text("transport", o->transport, out);
+    show_json_text("group", override_group_name(o), out);
+    show_json_text("reason", o->reason, out);
     buf_printf(out, ",\"enabled\":%s", o->enabled ? "true" : "false");
-    json_time("not_before", o->not_before_s, out);
-    json_time("not_after", o->not_after_s, out);
+    show_json_time("not_before", o->not_before_s, out);
+    show_json_time("not_after", o->not_after_s, out);
     if (state)
-        json_text("state", state_word(o, now_s), out);
+        show_json_text("state", show_state_word(o, now_s), out);
     buf_putc(out, '}');
 }

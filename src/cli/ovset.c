@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool take(void *ctx, struct override *o)
+static bool ovset_take(void *ctx, struct override *o)
 {
     struct ovset *set = ctx;
 
@@ -29,28 +29,29 @@ static bool take(void *ctx, struct override *o)
     return true;
 }
 
-static int by_dn(const void *a, const void *b)
+static int ovset_by_dn(const void *a, const void *b)
 {
     const struct override *x = a, *y = b;
 
     return strcmp(x->dn, y->dn);
 }
 
-static void sort(struct ovset *set)
+static void ovset_sort(struct ovset *set)
 {
     if (set->n > 0)
-        qsort(set->v, set->n, sizeof(*set->v), by_dn);
+        qsort(set->v, set->n, sizeof(*set->v), ovset_by_dn);
 }
 
-static int no_memory(struct ovset *set)
+static int ovset_no_memory(struct ovset *set)
 {
     ovset_free(set);
     cli_complain("out of memory");
     return 71;
 }
 
-static enum mxhop_status walk(struct ovset *set, struct ovtable *t,
-                              uint32_t *entries_r, struct mxhop_error *err)
+static enum mxhop_status ovset_walk(struct ovset *set, struct ovtable *t,
+                                    uint32_t *entries_r,
+                                    struct mxhop_error *err)
 {
     struct ovtable_snap *s;
     struct ovtable_info info;
@@ -61,7 +62,7 @@ static enum mxhop_status walk(struct ovset *set, struct ovtable *t,
     status = ovtable_info(s, &info, err);
     *entries_r = info.entries;
     if (status == MXHOP_OK)
-        status = ovtable_walk(s, take, set, err);
+        status = ovtable_walk(s, ovset_take, set, err);
     ovtable_end(&s);
     return status;
 }
@@ -76,15 +77,15 @@ int ovset_read_table(struct ovset *set_r, const struct conf *conf)
     *set_r = (struct ovset){0};
     if (ovtable_open(&t, conf->override_table, &err) != MXHOP_OK)
         return cli_fail(&err);
-    status = walk(set_r, t, &entries, &err);
+    status = ovset_walk(set_r, t, &entries, &err);
     ovtable_close(&t);
     if (status != MXHOP_OK) {
         ovset_free(set_r);
         return cli_fail(&err);
     }
     if (set_r->n != entries)
-        return no_memory(set_r);
-    sort(set_r);
+        return ovset_no_memory(set_r);
+    ovset_sort(set_r);
     return 0;
 }
 
@@ -105,7 +106,7 @@ int ovset_read_file(struct ovset *set_r, const char *source)
         ovset_free(set_r);
         return cli_fail(&err);
     }
-    sort(set_r);
+    ovset_sort(set_r);
     return 0;
 }
 

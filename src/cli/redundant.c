@@ -11,6 +11,7 @@
 #include "cli/ovset.h"
 #include "source/inspect.h"
 #include "util/clock.h"
+#include "util/vec.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +32,7 @@ struct comparing {
     bool stopped;
 };
 
-static int by_domain(const void *a, const void *b)
+static int redundant_by_domain(const void *a, const void *b)
 {
     const struct candidate *x = a, *y = b;
     int d = strcmp(x->domain, y->domain);
@@ -39,33 +40,28 @@ static int by_domain(const void *a, const void *b)
     return d != 0 ? d : strcmp(x->o->dn, y->o->dn);
 }
 
-static bool is_domain(const char *key)
+/* false: out of memory. */
+static bool redundant_collect(const struct ovset *set, struct comparing *c)
 {
-    return key[0] != '.' && key[0] != '*' && strchr(key, '@') == NULL;
-}
-
-/* v NULL: only count. */
-static size_t collect(const struct ovset *set, struct candidate *v)
-{
-    size_t n = 0;
+    size_t cap = 0;
 
     for (size_t i = 0; i < set->n; i++) {
         const struct override *o = &set->v[i];
 
-        if (!inspect_may_equal(o))
-            continue;
-        for (size_t k = 0; k < o->keys.n; k++) {
-            if (!is_domain(o->keys.v[k]))
-                continue;
-            if (v != NULL)
-                v[n] = (struct candidate){o->keys.v[k], o};
-            n++;
+        for (size_t k = 0; inspect_may_equal(o) && k < o->keys.n; k++) {
+            const char *key = o->keys.v[k];
+
+            if (key[0] == '.' || key[0] == '*' || strchr(key, '@') != NULL)
+                continue; /* no domain */
+            if (!vec_room(&c->v, c->n, &cap, sizeof(*c->v)))
+                return false;
+            c->v[c->n++] = (struct candidate){key, o};
         }
     }
-    return n;
+    return true;
 }
 
-static enum bulk_input next(void *ctx, const char **key_r)
+static enum bulk_input redundant_next(void *ctx, const char **key_r)
 {
     struct comparing *c = ctx;
 
@@ -79,7 +75,7 @@ static enum bulk_input next(void *ctx, const char **key_r)
 }
 
 /* Where a domain's candidates begin. */
-static size_t find(const struct comparing *c, const char *domain)
+static size_t redundant_find(const struct comparing *c, const char *domain)
 {
     size_t low = 0, high = c->n;
 
@@ -94,30 +90,30 @@ static size_t find(const struct comparing *c, const char *domain)
     return low;
 }
 
-static void answered(void *ctx, const struct bulk_answer *answer)
+static void redundant_answered(void *ctx, const struct bulk_answer *answer)
 {
     struct comparing *c = ctx;
 
-    for (size_t i = find(c, answer->domain);
+    for (size_t i = redundant_find(c, answer->domain);
          i < c->n && strcmp(c->v[i].domain, answer->domain) == 0; i++) {
         if (!inspect_equals(c->v[i].o, answer->set))
             continue;
-        cli_report_override(c->v[i].o,
-                            "mxhopHop: says for %s what its MX records say; "
-                            "the entry can go",
-                            answer->domain);
+        finding_report(cli_report, NULL, c->v[i].o->dn, 0,
+                       "mxhopHop: says for %s what its MX records say; "
+                       "the entry can go",
+                       answer->domain);
         c->findings++;
     }
 }
 
 /* Keys of overrides are in normal form: none is. */
-static void refused(void *ctx, const char *key, const char *why)
+static void redundant_refused(void *ctx, const char *key, const char *why)
 {
     (void)ctx;
     cli_complain("%s: %s", key, why);
 }
 
-static bool tick(void *ctx)
+static bool redundant_tick(void *ctx)
 {
     struct comparing *c = ctx;
 
@@ -125,14 +121,14 @@ static bool tick(void *ctx)
     return !c->stopped;
 }
 
-static void compare(struct mxhop *mx, struct comparing *c)
+static void redundant_compare(struct mxhop *mx, struct comparing *c)
 {
     const struct bulk bulk = {.ctx = c,
-                              .next = next,
+                              .next = redundant_next,
                               .input_fd = -1,
-                              .refused = refused,
-                              .answered = answered,
-                              .tick = tick,
+                              .refused = redundant_refused,
+                              .answered = redundant_answered,
+                              .tick = redundant_tick,
                               .jobs = REDUNDANT_JOBS,
                               .timeout_ms = REDUNDANT_TIME_MS / 2};
     struct mxhop_error err;
@@ -148,19 +144,14 @@ static void compare(struct mxhop *mx, struct comparing *c)
 void cli_check_redundant(struct mxhop *mx, const struct ovset *set,
                          unsigned *findings)
 {
-    struct comparing c = {.n = collect(set, NULL),
-                          .until_ms = clock_boot_ms() + REDUNDANT_TIME_MS};
+    struct comparing c = {.until_ms = clock_boot_ms() + REDUNDANT_TIME_MS};
 
-    if (c.n == 0)
-        return;
-    c.v = calloc(c.n, sizeof(*c.v));
-    if (c.v == NULL) {
-        cli_complain("out of memory");
-        return;
+    if (!redundant_collect(set, &c)) {
+        cli_no_memory();
+    } else if (c.n > 0) {
+        qsort(c.v, c.n, sizeof(*c.v), redundant_by_domain);
+        redundant_compare(mx, &c);
+        *findings += c.findings;
     }
-    collect(set, c.v);
-    qsort(c.v, c.n, sizeof(*c.v), by_domain);
-    compare(mx, &c);
-    *findings += c.findings;
     free(c.v);
 }

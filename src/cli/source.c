@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "util/err.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +20,7 @@ static const enum dir_bind binds[] = {
     [LDAP_BIND_SASL] = DIR_BIND_EXTERNAL,
 };
 
-static bool copy_texts(const struct conf *c, struct ldap_settings *s)
+static bool source_copy_texts(const struct conf *c, struct ldap_settings *s)
 {
     const struct {
         char **to;
@@ -46,8 +47,9 @@ static bool copy_texts(const struct conf *c, struct ldap_settings *s)
     return true;
 }
 
-static enum mxhop_status fill(const struct conf *c, struct ldap_settings *s,
-                              struct mxhop_error *err)
+static enum mxhop_status source_fill(const struct conf *c,
+                                     struct ldap_settings *s,
+                                     struct mxhop_error *err)
 {
     enum mxhop_status status = MXHOP_OK;
 
@@ -57,11 +59,16 @@ static enum mxhop_status fill(const struct conf *c, struct ldap_settings *s,
     s->tls_require_cert = c->ldap_tls_require_cert != 0;
     s->timeout_ms = c->ldap_timeout_s * 1000;
     s->network_timeout_ms = c->ldap_network_timeout_s * 1000;
-    if (!copy_texts(c, s))
+    if (!source_copy_texts(c, s))
         return err_nomem(err);
     if (c->ldap_config[0] != '\0')
         status = ldap_postfix_read(s, c->ldap_config, err);
     return status == MXHOP_OK ? ldap_settings_complete(s, err) : status;
+}
+
+void cli_ldif(const char *file, char source_r[CLI_LDIF_MAX])
+{
+    snprintf(source_r, CLI_LDIF_MAX, "ldif:%s", file);
 }
 
 bool cli_source(const struct conf *conf, struct cli_source *s_r)
@@ -70,7 +77,7 @@ bool cli_source(const struct conf *conf, struct cli_source *s_r)
 
     *s_r = (struct cli_source){.source = {conf->overrides, &s_r->ldap}};
     if (strcmp(conf->overrides, "ldap") != 0 ||
-        fill(conf, &s_r->ldap, &err) == MXHOP_OK)
+        source_fill(conf, &s_r->ldap, &err) == MXHOP_OK)
         return true;
     cli_fail(&err);
     return false;

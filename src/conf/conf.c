@@ -12,13 +12,12 @@
 
 #include "conf/params.h"
 #include "util/err.h"
+#include "util/file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define READ_MAX ((1u << 20) + 1) /* one more than conf_parse() takes */
@@ -31,55 +30,11 @@ void conf_free(struct conf *c)
     *c = (struct conf){0};
 }
 
-static enum mxhop_status fail(const char *path, const char *what,
-                              struct mxhop_error *err)
+static enum mxhop_status conf_fail(const char *path, const char *what,
+                                   struct mxhop_error *err)
 {
     return err_set(err, MXHOP_ERR_CONFIG,
                    "%.200s: %s: %m; expected a readable file", path, what);
-}
-
-static enum mxhop_status open_regular(const char *path, int *fd_r,
-                                      struct mxhop_error *err)
-{
-    struct stat st;
-    enum mxhop_status status = MXHOP_OK;
-    int fd;
-
-    /* O_NONBLOCK: a FIFO without a writer would hold us up. */
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd < 0)
-        return fail(path, "cannot be opened", err);
-    if (fstat(fd, &st) < 0)
-        status = fail(path, "cannot be examined", err);
-    else if (!S_ISREG(st.st_mode))
-        status = err_set(err, MXHOP_ERR_CONFIG,
-                         "%.200s: not a regular file; expected one", path);
-    if (status != MXHOP_OK)
-        close(fd);
-    else
-        *fd_r = fd;
-    return status;
-}
-
-static enum mxhop_status read_all(int fd, const char *path, struct buf *text,
-                                  struct mxhop_error *err)
-{
-    char chunk[8192];
-    ssize_t n;
-
-    while (text->len < READ_MAX) {
-        n = read(fd, chunk, sizeof(chunk));
-        if (n == 0)
-            break;
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return fail(path, "cannot be read", err);
-        buf_add(text, chunk, (size_t)n);
-        if (text->failed)
-            return err_nomem(err);
-    }
-    return MXHOP_OK;
 }
 
 bool conf_cache_dir(const struct conf *c, const char *path, char *out,
@@ -103,21 +58,29 @@ bool conf_cache_dir(const struct conf *c, const char *path, char *out,
 enum mxhop_status conf_load(struct conf *c_r, const char *path, int *fd_r,
                             struct mxhop_error *err)
 {
-    struct buf text = {0};
     enum mxhop_status st;
-    int fd = -1;
+    char *text = NULL;
+    struct stat about;
+    ssize_t n;
+    int fd;
 
     *c_r = (struct conf){0};
     if (fd_r != NULL)
         *fd_r = -1;
-    st = open_regular(path, &fd, err);
-    if (st != MXHOP_OK)
-        return st;
-    st = read_all(fd, path, &text, err);
-    if (st == MXHOP_OK)
-        st =
-            conf_parse(c_r, path, text.len > 0 ? text.data : "", text.len, err);
-    buf_free(&text);
+    fd = file_open(path, &about);
+    if (fd < 0)
+        return errno != 0
+                   ? conf_fail(path, "cannot be opened", err)
+                   : err_set(err, MXHOP_ERR_CONFIG,
+                             "%.200s: not a regular file; expected one", path);
+    text = malloc(READ_MAX);
+    if (text == NULL)
+        st = err_nomem(err);
+    else if ((n = file_read(fd, text, READ_MAX)) < 0)
+        st = conf_fail(path, "cannot be read", err);
+    else
+        st = conf_parse(c_r, path, text, (size_t)n, err);
+    free(text);
     if (st == MXHOP_OK && fd_r != NULL)
         *fd_r = fd;
     else

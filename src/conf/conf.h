@@ -37,7 +37,7 @@ struct conf {
     char *override_table;
     uint32_t override_shrink_limit_percent;
     uint32_t override_refresh_s;
-    /* the directory; source/ldap_settings.h tells what it means together */
+    /* the directory; ldap/ldap_settings.h tells what they mean together */
     char *ldap_server_host;
     char *ldap_search_base;
     int ldap_scope; /* enum ldap_scope */

@@ -60,86 +60,86 @@ const struct param params[] = {
             "IP addresses, each with an optional port, as in\n"
             ".Ql 127.0.0.1:5353 [::1]:53 .\n"
             "They must be resolvers that answer for any domain.\n"
-            "Empty: those of\n"
+            "If empty, those of\n"
             ".Xr resolv.conf 5 ."},
     {AS("dns_timeout", dns_timeout_ms),
      NUMBER(PARAM_TIME_MS, "10s", SECONDS, 5 * MINUTES), .unit = "s",
      .doc = "How long to go on asking name servers about one name before the\n"
             "lookup counts as failed.\n"
             "Nobody waits this long inside Postfix:\n"
-            "there the answer, when it comes, fills the cache."},
+            "when the answer comes, it fills the cache."},
     {AT(address_families), TEXT(text_read_families, ""),
      .doc = "The kinds of address that mail can be sent to:\n"
             ".Cm ipv4 , ipv6\n"
             "or both.\n"
-            "A host that has none of them is left out of every list.\n"
-            "Empty: inside Postfix what\n"
-            ".Va inet_protocols\n"
-            "says, elsewhere both."},
+            "A host that has neither is left out of every list.\n"
+            "If empty, inside Postfix the value of\n"
+            ".Va inet_protocols ,\n"
+            "elsewhere both."},
     {AS("lookup_budget", lookup_budget_ms),
      NUMBER(PARAM_TIME_MS, "", 1, MINUTES), .unit = "ms",
-     .doc = "How long one lookup may wait for name servers.\n"
-            "What is not known by then is answered as\n"
-            ".Va on_cold\n"
-            "says.\n"
-            "Postfix can do nothing else while it waits, hence keep it short\n"
-            "there.\n"
-            "A number without a unit is in milliseconds.\n"
-            "Empty: 200ms inside Postfix, 2s in Exim and in the command."},
+     .doc =
+         "How long one lookup may wait for name servers.\n"
+         "If the answer is not known by then,\n"
+         ".Va on_cold\n"
+         "decides.\n"
+         "Postfix does nothing else while it waits, so keep this short there.\n"
+         "A number without a unit is in milliseconds.\n"
+         "If empty, 200ms inside Postfix, 2s in Exim and in the command."},
     {AS("wait_share", wait_share_percent), NUMBER(PARAM_PERCENT, "10%", 0, 100),
-     .doc = "The share of any ten seconds that lookups inside Postfix may\n"
-            "spend waiting, all together.\n"
+     .doc = "The share of any ten seconds that all lookups inside Postfix\n"
+            "together may spend waiting.\n"
             "When it is used up, domains that are not in the cache get\n"
             ".Va on_cold\n"
             "at once, so that a flood of unknown domains does not hold up\n"
             "other mail."},
     {AT(cache), TEXT(text_read_cache, ""),
-     .doc = "Where DNS answers are kept:\n"
-            "the absolute path of a directory that all processes of the mail\n"
-            "system share.\n"
-            "It belongs to\n"
-            ".Va cache_owner ,\n"
-            "and nobody else may write to it.\n"
-            "It should be on a tmpfs: what is in it is good until the next\n"
-            "boot only.\n"
-            ".Cm memory :\n"
-            "in each process, for as long as it lives;\n"
-            ".Cm none :\n"
-            "nowhere, each lookup asks again.\n"
-            "Empty:\n"
-            ".Pa /run/mxhop/NAME ,\n"
-            "where\n"
-            ".Ar NAME\n"
-            "is that of the configuration file, without directory and\n"
-            ".Ql .cf .\n"
-            "Where the directory cannot be used the log says why, and the\n"
-            "cache is as with\n"
-            ".Cm memory ."},
+     .doc =
+         "Where DNS answers are kept:\n"
+         "the absolute path of a directory that all processes of the mail\n"
+         "system share.\n"
+         "It belongs to\n"
+         ".Va cache_owner ,\n"
+         "and nobody else may write to it.\n"
+         "It should be on a tmpfs: the cache is valid until the next boot\n"
+         "only.\n"
+         ".Cm memory :\n"
+         "in each process, for as long as it lives;\n"
+         ".Cm none :\n"
+         "nowhere, each lookup asks again.\n"
+         "If empty,\n"
+         ".Pa /run/mxhop/NAME ,\n"
+         "where\n"
+         ".Ar NAME\n"
+         "is that of the configuration file, without directory and\n"
+         ".Ql .cf .\n"
+         "If the directory cannot be used, the log says why, and the cache is\n"
+         "as with\n"
+         ".Cm memory ."},
     {AS("cache_size", cache_size_bytes),
      NUMBER(PARAM_SIZE, "64M", MIB, 65536 * MIB),
-     .doc = "How much the cache may hold.\n"
-            "When four fifths of that are in use, entries are given up:\n"
-            "negative answers first, then domains that were asked for only\n"
-            "once, then what was not refreshed for longest.\n"
-            "Its file can grow to twice the size.\n"
-            "All processes that share a cache should say the same.\n"
-            "A number without a unit is in bytes; K, M and G (or KiB, MiB\n"
-            "and GiB) are powers of 1024."},
+     .doc =
+         "How large the cache may become.\n"
+         "It starts small, grows as needed, and never takes more than half of\n"
+         "its file system.\n"
+         "When it is full, entries make room for new ones: expired ones "
+         "first,\n"
+         "then negative answers, then domains that were asked for only once,\n"
+         "then the oldest.\n"
+         "A number without a unit is in bytes; K, M and G (or KiB, MiB\n"
+         "and GiB) are powers of 1024."},
     {AT(cache_owner), TEXT(text_read_label, ""),
-     .doc = "The user as whom the MTA looks tables up.\n"
-            "The shared cache is this user's.\n"
-            ".Ql mxhop refresh\n"
-            "gives the lock file of the override table to the group of this\n"
-            "user, so that lookups can take part in locking.\n"
-            "Empty: inside Postfix what\n"
-            ".Va mail_owner\n"
-            "says; inside Exim\n"
-            ".Cm root ;\n"
-            "in\n"
+     .doc = "The user that the MTA runs lookups as.\n"
+            "The shared cache belongs to this user.\n"
+            "If empty, inside Postfix the value of\n"
+            ".Va mail_owner ,\n"
+            "inside Exim\n"
+            ".Cm root ,\n"
+            "and in\n"
             ".Xr mxhop 1\n"
             "the owner of the cache, else\n"
             ".Cm postfix ,\n"
-            "where there is such a user."},
+            "if there is such a user."},
     {AS("ttl_min", ttl_min_s), NUMBER(PARAM_TIME_S, "30s", 0, DAYS),
      .unit = "s",
      .doc = "A DNS answer is kept for at least this time, even if its own\n"
@@ -154,14 +154,14 @@ const struct param params[] = {
      NUMBER(PARAM_TIME_S, "15m", SECONDS, DAYS), .unit = "s",
      .doc = "The same limit for negative answers: no such domain, no such\n"
             "record.\n"
-            "They say themselves how long they hold (RFC 2308)."},
+            "Their own time to live is in the zone (RFC 2308)."},
     {AS("stale_max", stale_max_s), NUMBER(PARAM_TIME_S, "3d", 0, 30 * DAYS),
      .unit = "s",
-     .doc = "For how long after its time to live an answer may still be used\n"
+     .doc = "How long after its time to live an answer may still be used\n"
             "while name servers fail (RFC 8767).\n"
-            "Only one that names mail hosts: nothing is rejected for what DNS\n"
-            "said once.\n"
             "Mail keeps its routes through a DNS outage of that length.\n"
+            "Only answers that name mail hosts are used: nothing is rejected\n"
+            "because of an old answer.\n"
             "0: never."},
     {AS("prefetch", prefetch_percent), NUMBER(PARAM_PERCENT, "10%", 0, 50),
      .doc = "When an answer is asked for and less than this share of its time\n"
@@ -177,76 +177,78 @@ const struct param params[] = {
             ".Cm ldap\n"
             "for a directory, see\n"
             ".Xr mxhop_ldap 5 .\n"
-            "Lookups read neither, only the table made from it.\n"
-            "Empty: there are no overrides."},
+            "Lookups read neither, only the table that is compiled from it.\n"
+            "If empty, there are no overrides, and lookups do not read the "
+            "table."},
     {AT(override_table), TEXT(text_read_path, "/var/lib/mxhop/overrides"),
      .doc = "The table that\n"
             ".Cm mxhop refresh\n"
             "writes and lookups read, an absolute path.\n"
             "Its directory must exist.\n"
-            "The table is opened before the mail system goes into a chroot\n"
-            "jail, and need not be inside."},
+            "The file with this name is in force, wherever it came from.\n"
+            "It need not be inside a chroot jail of the mail system."},
     {AS("override_shrink_limit", override_shrink_limit_percent),
      NUMBER(PARAM_PERCENT, "50%", 0, 100),
      .doc = "A refresh that would remove more than this share of the\n"
-            "overrides that there were within the last day is held back, and\n"
+            "overrides of the last day is held back, and\n"
             "the old ones stay in force, unless it is run with\n"
             ".Fl -force .\n"
             "An empty or truncated source should not unroute mail.\n"
             "100%: no limit."},
     {AS("override_refresh", override_refresh_s),
      NUMBER(PARAM_TIME_S, "1m", SECONDS, DAYS), .unit = "s",
-     .doc = "For\n"
-            ".Ql mxhop refresh --follow :\n"
-            "how often to ask a directory that cannot report changes by "
-            "itself, and how\n"
-            "often to see whether a quiet connection still works."},
+     .doc =
+         "For\n"
+         ".Ql mxhop refresh --follow :\n"
+         "how often to ask a directory that cannot report changes by itself,\n"
+         "and how often to check that a quiet connection still works."},
     {AT(ldap_server_host), TEXT(text_read_line, ""),
      .doc =
-         "The servers of the directory, with spaces or commas between, tried\n"
+         "The servers of the directory, separated by spaces or commas, tried\n"
          "in this order:\n"
          ".Ql ldap://host:port ,\n"
          ".Ql ldaps://host:port\n"
          "or\n"
          ".Ql ldapi://path\n"
          "with each / in the path written %2F.\n"
-         "A host name alone is taken for\n"
+         "A host name alone means\n"
          ".Ql ldap:// ."},
     {AT(ldap_search_base), TEXT(text_read_line, ""),
-     .doc = "The entry below which overrides are."},
+     .doc = "The entry below which the overrides are."},
     {AT(ldap_scope), CHOICE(scopes, "sub"),
-     .doc = "How deep:\n"
+     .doc = "How deep to search:\n"
             ".Cm sub\n"
-            "all below\n"
+            "all entries below\n"
             ".Va ldap_search_base ,\n"
             ".Cm one\n"
-            "right below,\n"
+            "those right below it,\n"
             ".Cm base\n"
-            "itself only."},
+            "the entry itself only."},
     {AT(ldap_filter), TEXT(text_read_line, ""),
      .doc =
-         "Which entries to read, all of them at once; there is no %s in it.\n"
-         "Empty:\n"
+         "Selects the entries to read, all of them at once, so there is no %s\n"
+         "in it.\n"
+         "If empty,\n"
          ".Ql (objectClass=mxhopOverride) ,\n"
-         "or those that have\n"
+         "or, if they are set, all entries that have\n"
          ".Va ldap_key_attribute\n"
          "and\n"
          ".Va ldap_result_attribute ."},
     {AT(ldap_key_attribute), TEXT(text_read_attribute, ""),
      .doc = "For a directory with a schema of its own:\n"
-            "the attribute that says for which recipients or domains an entry "
-            "is,\n"
+            "the attribute with the recipient or domain of an entry,\n"
             ".Ql user@example.com , example.com , .example.com .\n"
-            "Empty: the schema is that of\n"
+            "If empty, the schema is that of\n"
             ".Xr mxhop_table 5 ."},
     {AT(ldap_result_attribute), TEXT(text_read_attribute, ""),
-     .doc = "And the one that says where their mail goes, in the syntax of\n"
+     .doc = "For a directory with a schema of its own:\n"
+            "the attribute with the next hop, in the syntax of\n"
             ".Xr transport 5 ,\n"
-            "or as a host name.\n"
+            "or a host name.\n"
             "See\n"
             ".Xr mxhop_ldap 5 ."},
     {AT(ldap_bind), CHOICE(binds, "none"),
-     .doc = "How to prove to the server who we are:\n"
+     .doc = "How to authenticate to the server:\n"
             ".Cm none ,\n"
             ".Cm simple\n"
             "with\n"
@@ -256,64 +258,62 @@ const struct param params[] = {
             "with\n"
             ".Va ldap_sasl_mechs ."},
     {AT(ldap_bind_dn), TEXT(text_read_line, ""),
-     .doc = "Who we are, for\n"
+     .doc = "The name to bind as, for\n"
             ".Cm simple ."},
     {AT(ldap_bind_pw_file), TEXT(text_read_secret_file, ""),
-     .doc = "The file with the password on its first line.\n"
-            "It must be readable for whoever runs\n"
-            ".Ql mxhop refresh ,\n"
-            "the user\n"
-            ".Ql mxhop\n"
-            "where the services do, and not for others."},
+     .doc = "A file with the password on its first line.\n"
+            "The user that runs\n"
+            ".Ql mxhop refresh\n"
+            "must be able to read it, and others must not.\n"
+            "With the shipped services this is the user\n"
+            ".Ql mxhop ."},
     {AT(ldap_sasl_mechs), TEXT(text_read_label, "EXTERNAL"),
      .doc = "The SASL mechanism.\n"
+            "The only one is\n"
             ".Cm EXTERNAL :\n"
-            "the server knows us by the user id at an\n"
+            "the server knows the user id at an\n"
             ".Ql ldapi:\n"
-            "socket, or by\n"
-            ".Va ldap_tls_cert .\n"
-            "There is no other."},
+            "socket, or\n"
+            ".Va ldap_tls_cert ."},
     {AT(ldap_start_tls), CHOICE(no_yes, "no"),
      .doc = "Begin TLS on connections to\n"
             ".Ql ldap:\n"
             "servers before anything else is sent."},
     {AT(ldap_tls_ca_cert_file), TEXT(text_read_file, ""),
-     .doc = "The certificates of the authorities that are trusted, in PEM.\n"
-            "Empty, and\n"
+     .doc = "The certificates of the trusted authorities, in PEM.\n"
+            "If this and\n"
             ".Va ldap_tls_ca_cert_dir\n"
-            "too:\n"
+            "are empty,\n"
             ".Pa /etc/ssl/certs/ca-certificates.crt ."},
     {AT(ldap_tls_ca_cert_dir), TEXT(text_read_file, ""),
      .doc = "A directory of such certificates."},
     {AT(ldap_tls_cert), TEXT(text_read_file, ""),
-     .doc = "Our own certificate, for\n"
+     .doc = "The client certificate, for\n"
             ".Cm EXTERNAL ."},
     {AT(ldap_tls_key), TEXT(text_read_file, ""), .doc = "Its private key."},
     {AT(ldap_tls_require_cert), CHOICE(no_yes, "yes"),
-     .doc = "Refuse a server whose certificate is not good or is for another "
+     .doc = "Refuse a server whose certificate is not valid or is for another\n"
             "name.\n"
             ".Cm no :\n"
-            "whoever is in between can route the mail."},
+            "anyone between here and the server can reroute the mail."},
     {AT(ldap_tls_cipher_suite), TEXT(text_read_printable, ""),
-     .doc = "The ciphers that may be used, in the words of libldap's TLS "
+     .doc = "The ciphers that may be used, in the syntax of libldap's TLS "
             "library.\n"
             "On Debian these are priority strings of GnuTLS."},
     {AS("ldap_timeout", ldap_timeout_s),
      NUMBER(PARAM_TIME_S, "1m", SECONDS, DAYS), .unit = "s",
-     .doc = "How long reading the directory at one server may take, from the "
-            "connection to\n"
-            "the last entry."},
+     .doc = "How long reading the directory at one server may take, from the\n"
+            "connection to the last entry."},
     {AS("ldap_network_timeout", ldap_network_timeout_s),
      NUMBER(PARAM_TIME_S, "5s", SECONDS, HOURS), .unit = "s",
-     .doc = "How long a server may take for a connection, for TLS, for who we "
-            "are, or\n"
-            "for a sign of life."},
+     .doc = "How long a server may take to accept a connection, begin TLS or\n"
+            "authenticate, or stay silent."},
     {AT(ldap_config), TEXT(text_read_file, ""),
      .doc = "A file for an\n"
             ".Xr ldap_table 5\n"
             "of Postfix, to be used as it is:\n"
-            "servers, base, credentials, TLS and attributes come from there.\n"
-            "Parameters above that hold text and are not empty count more.\n"
+            "servers, base, credentials, TLS and attributes are read from it.\n"
+            "Text parameters above that are not empty take precedence.\n"
             "See\n"
             ".Xr mxhop_ldap 5 ."},
     {AT(on_null_mx), CHOICE(reject_pass, "reject"),
@@ -327,8 +327,9 @@ const struct param params[] = {
             ".Cm reject :\n"
             "with status 5.1.2."},
     {AT(on_dns_failure), CHOICE(pass_defer, "pass"),
-     .doc = "Name servers fail or refuse to answer about the domain, and no\n"
-            "older answer is left.\n"
+     .doc = "Name servers fail or refuse to answer about the domain, and there "
+            "is\n"
+            "no older answer.\n"
             "A failure never counts as\n"
             ".Dq has no MX ."},
     {AT(on_cold), CHOICE(pass_defer, "pass"),
@@ -353,16 +354,16 @@ const struct param params[] = {
             ".Va overrides\n"
             "is set, but\n"
             ".Va override_table\n"
-            "is missing or cannot be read.\n"
+            "is missing, damaged or cannot be read.\n"
             ".Cm defer\n"
-            "keeps mail in the queue that an override would have sent\n"
+            "keeps mail in the queue, because an override might send it\n"
             "elsewhere."},
     {AT(bogus_networks), TEXT(text_read_networks, ""),
-     .doc = "Addresses and networks that no mail host of a stranger can\n"
-            "have, such as\n"
+     .doc = "Addresses and networks that cannot belong to a mail host of a\n"
+            "stranger, such as\n"
             ".Ql 127.0.0.0/8 0.0.0.0/8 ::1 .\n"
-            "A mail host with such addresses only is left out.\n"
-            "Empty: any address will do."},
+            "A mail host that has only such addresses is left out.\n"
+            "If empty, any address is accepted."},
     {AT(local_domains), TEXT(text_read_patterns, ""),
      .doc = "Domains that this system delivers itself, for which the answer\n"
             "is always\n"
@@ -370,12 +371,12 @@ const struct param params[] = {
             "names, or\n"
             ".Ql .example.com\n"
             "for all names below one.\n"
-            "Empty: inside Postfix the domains of\n"
+            "If empty, inside Postfix the domains of\n"
             ".Va mydestination , virtual_alias_domains , "
             "virtual_mailbox_domains\n"
-            "and, where\n"
+            "and, unless\n"
             ".Va relay_transport\n"
-            "is not a bare\n"
+            "is a bare\n"
             ".Cm relay\n"
             "or\n"
             ".Cm smtp ,\n"
@@ -383,18 +384,18 @@ const struct param params[] = {
             "elsewhere none."},
     {AT(own_names), TEXT(text_read_names, ""),
      .doc = "The host names of this system.\n"
-            "A domain's mail host of such a name is left out, with all that\n"
-            "the DNS prefers no more than it, because mail would loop\n"
+            "If a domain's MX records name it, this host is left out, and all\n"
+            "hosts that are not more preferred, because mail would loop\n"
             "(RFC 5321 section 5.1).\n"
-            "Empty: inside Postfix what\n"
-            ".Va myhostname\n"
-            "says, in\n"
+            "If empty, inside Postfix the value of\n"
+            ".Va myhostname ,\n"
+            "in\n"
             ".Xr mxhop 1\n"
             "the name of the machine."},
     {AT(own_addresses), TEXT(text_read_networks, ""),
-     .doc = "The IP addresses of this system, to the same end, with those\n"
-            "of address translators in front of it.\n"
-            "Empty: inside Postfix those of\n"
+     .doc = "The IP addresses of this system, for the same purpose, including\n"
+            "those of address translators in front of it.\n"
+            "If empty, inside Postfix those of\n"
             ".Va inet_interfaces\n"
             "and\n"
             ".Va proxy_interfaces ,\n"
@@ -416,13 +417,14 @@ const struct param params[] = {
             ".Cm override ,\n"
             "and the log says why."},
     {AT(group), CHOICE(groups, "site"),
-     .doc = "Which domains share a queue.\n"
-            ".Cm site :\n"
-            "those with the same list of hosts, and with it connections and\n"
-            "concurrency limits;\n"
-            ".Cm domain :\n"
-            "each has its own.\n"
-            "An override can say otherwise."},
+     .doc =
+         "Which domains share a queue.\n"
+         ".Cm site :\n"
+         "domains with the same list of hosts share a queue, connections and\n"
+         "concurrency limits;\n"
+         ".Cm domain :\n"
+         "each has its own.\n"
+         "An override can say otherwise."},
     {AT(single_domain_sites),
      TEXT(text_read_patterns, ".google.com .googlemail.com"),
      .doc = "Mail hosts, or\n"
@@ -436,7 +438,7 @@ const struct param params[] = {
             ".Xr master 5\n"
             "for Postfix.\n"
             "An override can say otherwise.\n"
-            "Empty: the one that the mail system would use anyway."},
+            "If empty, the transport that the mail system would use anyway."},
     {AT(max_hops), NUMBER(PARAM_INTEGER, "3", 1, 100),
      .doc = "How many hosts a list has at most.\n"
             "Of those that the DNS names, the best 31 are looked at.\n"
@@ -445,14 +447,14 @@ const struct param params[] = {
             "count anew for each of them."},
     {AS("rotate_interval", rotate_interval_s),
      NUMBER(PARAM_TIME_S, "10m", 10 * SECONDS, 7 * DAYS), .unit = "s",
-     .doc = "How often the order of equally preferred hosts turns.\n"
-            "Between two turns a list stays the same, because each order is\n"
+     .doc = "How often the order of equally preferred hosts changes.\n"
+            "Between two changes a list stays the same, because each order is\n"
             "a queue of its own."},
     {AT(seed), TEXT(text_read_printable, ""),
      .doc = "Any text.\n"
             "Systems with the same seed order equally preferred hosts in the\n"
             "same way, others differently, which spreads the load.\n"
-            "Empty: the name of the machine."},
+            "If empty, the name of the machine."},
 };
 
 const size_t n_params = sizeof(params) / sizeof(params[0]);

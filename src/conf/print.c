@@ -29,7 +29,7 @@ void conf_print_defaults(struct buf *out)
 
 /* The default as arguments of a macro: no word may be taken for a macro, a
    leading dot not for punctuation. */
-static void print_default(const struct param *p, struct buf *out)
+static void conf_print_default(const struct param *p, struct buf *out)
 {
     bool start = true;
 
@@ -52,7 +52,7 @@ void conf_print_mdoc(struct buf *out)
         const struct param *p = &params[i];
 
         buf_printf(out, ".It Cm %s Pq default : ", p->name);
-        print_default(p, out);
+        conf_print_default(p, out);
         buf_printf(out, "\n%s\n", p->doc);
         if (p->type == PARAM_TEXT)
             continue;

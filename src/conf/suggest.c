@@ -15,7 +15,7 @@
 
 #define LENGTH_MAX 63
 
-static size_t min3(size_t a, size_t b, size_t c)
+static size_t suggest_min(size_t a, size_t b, size_t c)
 {
     size_t ab = a < b ? a : b;
 
@@ -23,7 +23,7 @@ static size_t min3(size_t a, size_t b, size_t c)
 }
 
 /* row[j]: the distance of a's first i characters from b's first j. */
-static size_t distance(const char *a, const char *b)
+static size_t suggest_distance(const char *a, const char *b)
 {
     size_t row[LENGTH_MAX + 1], n = strlen(b);
 
@@ -37,13 +37,13 @@ static size_t distance(const char *a, const char *b)
             size_t replaced = diagonal + (a[i] != b[j]);
 
             diagonal = row[j + 1];
-            row[j + 1] = min3(row[j] + 1, row[j + 1] + 1, replaced);
+            row[j + 1] = suggest_min(row[j] + 1, row[j + 1] + 1, replaced);
         }
     }
     return row[n];
 }
 
-static bool lacks_words(const char *name, const char *whole)
+static bool suggest_lacks_words(const char *name, const char *whole)
 {
     size_t n = strlen(name), all = strlen(whole);
 
@@ -61,9 +61,9 @@ const char *suggest_name(const char *name)
         return NULL;
     limit = limit / 3 + 2; /* from here on not near any more */
     for (size_t i = 0; i < n_params; i++) {
-        size_t d = lacks_words(name, params[i].name)
+        size_t d = suggest_lacks_words(name, params[i].name)
                        ? 1
-                       : distance(name, params[i].name);
+                       : suggest_distance(name, params[i].name);
 
         if (d < limit) {
             limit = d;

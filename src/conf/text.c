@@ -26,15 +26,16 @@
 /* Returns NULL, or what was expected; adds the word to out. */
 typedef const char *read_word(char *word, struct buf *out);
 
-static enum mxhop_status bad(struct mxhop_error *err, const char *word,
-                             size_t len, const char *expected)
+static enum mxhop_status text_bad(struct mxhop_error *err, const char *word,
+                                  size_t len, const char *expected)
 {
     return err_set(err, MXHOP_ERR_CONFIG, "\"%.*s\"; expected %s",
                    len < 80 ? (int)len : 80, word, expected);
 }
 
-static enum mxhop_status read_list(const char *text, struct buf *out,
-                                   struct mxhop_error *err, read_word *read)
+static enum mxhop_status text_read_list(const char *text, struct buf *out,
+                                        struct mxhop_error *err,
+                                        read_word *read)
 {
     const char *pos = text, *item, *expected;
     char word[WORD_MAX + 1];
@@ -42,14 +43,14 @@ static enum mxhop_status read_list(const char *text, struct buf *out,
 
     while ((item = str_next_word(&pos, &len)) != NULL) {
         if (len > WORD_MAX)
-            return bad(err, item, len, "shorter words");
+            return text_bad(err, item, len, "shorter words");
         memcpy(word, item, len);
         word[len] = '\0';
         if (out->len > 0)
             buf_putc(out, ' ');
         expected = read(word, out);
         if (expected != NULL)
-            return bad(err, item, len, expected);
+            return text_bad(err, item, len, expected);
     }
     return MXHOP_OK;
 }
@@ -59,7 +60,7 @@ enum mxhop_status text_read_printable(const char *text, struct buf *out,
 {
     for (const char *s = text; *s != '\0'; s++)
         if (*s < ' ' || *s > '~')
-            return bad(err, text, strlen(text), "printable ASCII text");
+            return text_bad(err, text, strlen(text), "printable ASCII text");
     buf_puts(out, text);
     return MXHOP_OK;
 }
@@ -70,7 +71,8 @@ enum mxhop_status text_read_line(const char *text, struct buf *out,
 {
     for (const char *s = text; *s != '\0'; s++)
         if ((unsigned char)*s < ' ' || *s == 0x7f)
-            return bad(err, text, strlen(text), "text without control bytes");
+            return text_bad(err, text, strlen(text),
+                            "text without control bytes");
     buf_puts(out, text);
     return MXHOP_OK;
 }
@@ -82,8 +84,8 @@ enum mxhop_status text_read_attribute(const char *text, struct buf *out,
                                   "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.;";
 
     if (text[strspn(text, allowed)] != '\0' || strlen(text) > 100)
-        return bad(err, text, strlen(text),
-                   "the name of one LDAP attribute, or nothing");
+        return text_bad(err, text, strlen(text),
+                        "the name of one LDAP attribute, or nothing");
     buf_puts(out, text);
     return MXHOP_OK;
 }
@@ -96,13 +98,14 @@ enum mxhop_status text_read_label(const char *text, struct buf *out,
                                   "0123456789-_.";
 
     if (text[strspn(text, allowed)] != '\0' || strlen(text) > 100)
-        return bad(err, text, strlen(text),
-                   "a name of letters, digits, '-', '_' and '.', or nothing");
+        return text_bad(
+            err, text, strlen(text),
+            "a name of letters, digits, '-', '_' and '.', or nothing");
     buf_puts(out, text);
     return MXHOP_OK;
 }
 
-static bool is_path(const char *text)
+static bool text_is_path(const char *text)
 {
     size_t n = strlen(text);
 
@@ -117,8 +120,9 @@ static bool is_path(const char *text)
 enum mxhop_status text_read_path(const char *text, struct buf *out,
                                  struct mxhop_error *err)
 {
-    if (!is_path(text))
-        return bad(err, text, strlen(text), "the absolute path name of a file");
+    if (!text_is_path(text))
+        return text_bad(err, text, strlen(text),
+                        "the absolute path name of a file");
     buf_puts(out, text);
     return MXHOP_OK;
 }
@@ -126,9 +130,9 @@ enum mxhop_status text_read_path(const char *text, struct buf *out,
 enum mxhop_status text_read_file(const char *text, struct buf *out,
                                  struct mxhop_error *err)
 {
-    if (*text != '\0' && !is_path(text))
-        return bad(err, text, strlen(text),
-                   "the absolute path name of a file, or nothing");
+    if (*text != '\0' && !text_is_path(text))
+        return text_bad(err, text, strlen(text),
+                        "the absolute path name of a file, or nothing");
     buf_puts(out, text);
     return MXHOP_OK;
 }
@@ -138,7 +142,7 @@ enum mxhop_status text_read_file(const char *text, struct buf *out,
 enum mxhop_status text_read_secret_file(const char *text, struct buf *out,
                                         struct mxhop_error *err)
 {
-    if (*text != '\0' && !is_path(text))
+    if (*text != '\0' && !text_is_path(text))
         return err_set(err, MXHOP_ERR_CONFIG,
                        "no path; expected the absolute path name of a file "
                        "that holds the secret, or nothing");
@@ -150,10 +154,11 @@ enum mxhop_status text_read_cache(const char *text, struct buf *out,
                                   struct mxhop_error *err)
 {
     if (*text != '\0' && strcmp(text, "memory") != 0 &&
-        strcmp(text, "none") != 0 && !is_path(text))
-        return bad(err, text, strlen(text),
-                   "the absolute path name of a directory, memory, none, or "
-                   "nothing");
+        strcmp(text, "none") != 0 && !text_is_path(text))
+        return text_bad(
+            err, text, strlen(text),
+            "the absolute path name of a directory, memory, none, or "
+            "nothing");
     buf_puts(out, text);
     return MXHOP_OK;
 }
@@ -162,15 +167,15 @@ enum mxhop_status text_read_overrides(const char *text, struct buf *out,
                                       struct mxhop_error *err)
 {
     if (*text != '\0' && strcmp(text, "ldap") != 0 &&
-        (strncmp(text, "ldif:", 5) != 0 || !is_path(text + 5)))
-        return bad(err, text, strlen(text),
-                   "ldap (the server is ldap_server_host), "
-                   "ldif:/absolute/path, or nothing for no overrides");
+        (strncmp(text, "ldif:", 5) != 0 || !text_is_path(text + 5)))
+        return text_bad(err, text, strlen(text),
+                        "ldap (the server is ldap_server_host), "
+                        "ldif:/absolute/path, or nothing for no overrides");
     buf_puts(out, text);
     return MXHOP_OK;
 }
 
-static const char *read_family(char *word, struct buf *out)
+static const char *text_read_family(char *word, struct buf *out)
 {
     str_lower(word);
     if (strcmp(word, "ipv4") != 0 && strcmp(word, "ipv6") != 0)
@@ -182,10 +187,10 @@ static const char *read_family(char *word, struct buf *out)
 enum mxhop_status text_read_families(const char *text, struct buf *out,
                                      struct mxhop_error *err)
 {
-    return read_list(text, out, err, read_family);
+    return text_read_list(text, out, err, text_read_family);
 }
 
-static bool is_port(const char *s)
+static bool text_is_port(const char *s)
 {
     uint64_t n;
 
@@ -193,7 +198,7 @@ static bool is_port(const char *s)
            n <= 65535;
 }
 
-static bool is_address(int family, const char *s)
+static bool text_is_address(int family, const char *s)
 {
     struct in6_addr addr; /* the larger of the two */
 
@@ -201,41 +206,43 @@ static bool is_address(int family, const char *s)
 }
 
 /* Cuts word to pieces. */
-static bool is_server(char *word)
+static bool text_is_server(char *word)
 {
     char *end;
 
     if (*word == '[') {
         end = strchr(word, ']');
         if (end == NULL ||
-            (end[1] != '\0' && (end[1] != ':' || !is_port(end + 2))))
+            (end[1] != '\0' && (end[1] != ':' || !text_is_port(end + 2))))
             return false;
         *end = '\0';
-        return is_address(AF_INET6, word + 1) || is_address(AF_INET, word + 1);
+        return text_is_address(AF_INET6, word + 1) ||
+               text_is_address(AF_INET, word + 1);
     }
-    if (is_address(AF_INET6, word))
+    if (text_is_address(AF_INET6, word))
         return true;
     end = strchr(word, ':');
     if (end != NULL) {
         *end = '\0';
-        if (!is_port(end + 1))
+        if (!text_is_port(end + 1))
             return false;
     }
-    return is_address(AF_INET, word);
+    return text_is_address(AF_INET, word);
 }
 
-static const char *read_server(char *word, struct buf *out)
+static const char *text_read_server(char *word, struct buf *out)
 {
     buf_puts(out, word);
-    return is_server(word) ? NULL
-                           : "an IP address of a name server, as 192.0.2.1, "
-                             "192.0.2.1:53, 2001:db8::1 or [2001:db8::1]:53";
+    return text_is_server(word)
+               ? NULL
+               : "an IP address of a name server, as 192.0.2.1, "
+                 "192.0.2.1:53, 2001:db8::1 or [2001:db8::1]:53";
 }
 
 enum mxhop_status text_read_servers(const char *text, struct buf *out,
                                     struct mxhop_error *err)
 {
-    enum mxhop_status st = read_list(text, out, err, read_server);
+    enum mxhop_status st = text_read_list(text, out, err, text_read_server);
     size_t n = 1;
 
     for (size_t i = 0; st == MXHOP_OK && i < out->len; i++)
@@ -246,7 +253,7 @@ enum mxhop_status text_read_servers(const char *text, struct buf *out,
     return st;
 }
 
-static const char *copy_word(char *word, struct buf *out)
+static const char *text_copy_word(char *word, struct buf *out)
 {
     buf_puts(out, word);
     return NULL;
@@ -267,10 +274,10 @@ enum mxhop_status text_read_networks(const char *text, struct buf *out,
                        "\"%.*s\"; expected addresses or networks: %s",
                        len < 80 ? (int)len : 80, word, wrong);
     networks_free(&networks);
-    return read_list(text, out, err, copy_word);
+    return text_read_list(text, out, err, text_copy_word);
 }
 
-static const char *read_name(char *word, struct buf *out)
+static const char *text_read_name(char *word, struct buf *out)
 {
     char name[NAME_MAX_TEXT + 1];
     const char *wrong = name_normalise(word, name);
@@ -281,13 +288,13 @@ static const char *read_name(char *word, struct buf *out)
     return NULL;
 }
 
-static const char *read_pattern(char *word, struct buf *out)
+static const char *text_read_pattern(char *word, struct buf *out)
 {
     bool suffix = *word == '.';
 
     if (suffix)
         buf_putc(out, '.');
-    return read_name(word + suffix, out) == NULL
+    return text_read_name(word + suffix, out) == NULL
                ? NULL
                : "a domain name, or .domain for everything below it";
 }
@@ -295,11 +302,11 @@ static const char *read_pattern(char *word, struct buf *out)
 enum mxhop_status text_read_names(const char *text, struct buf *out,
                                   struct mxhop_error *err)
 {
-    return read_list(text, out, err, read_name);
+    return text_read_list(text, out, err, text_read_name);
 }
 
 enum mxhop_status text_read_patterns(const char *text, struct buf *out,
                                      struct mxhop_error *err)
 {
-    return read_list(text, out, err, read_pattern);
+    return text_read_list(text, out, err, text_read_pattern);
 }

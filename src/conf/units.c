@@ -43,7 +43,8 @@ static const struct unit more_sizes[] = {
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 /* Read digits; *rest_r is what follows them. */
-static bool read_digits(const char *text, uint64_t *n_r, const char **rest_r)
+static bool units_read_digits(const char *text, uint64_t *n_r,
+                              const char **rest_r)
 {
     uint64_t n = 0;
     const char *s = text;
@@ -57,8 +58,8 @@ static bool read_digits(const char *text, uint64_t *n_r, const char **rest_r)
     return s != text;
 }
 
-static bool scale(uint64_t n, const char *name, const struct unit *units,
-                  size_t n_units, uint64_t *out)
+static bool units_scale(uint64_t n, const char *name, const struct unit *units,
+                        size_t n_units, uint64_t *out)
 {
     for (size_t i = 0; i < n_units; i++)
         if (str_ieq(name, units[i].name))
@@ -71,8 +72,9 @@ bool units_read_time(const char *text, const char *unit, uint64_t *ms_r)
     const char *rest;
     uint64_t n;
 
-    return read_digits(text, &n, &rest) &&
-           scale(n, *rest != '\0' ? rest : unit, times, COUNT(times), ms_r);
+    return units_read_digits(text, &n, &rest) &&
+           units_scale(n, *rest != '\0' ? rest : unit, times, COUNT(times),
+                       ms_r);
 }
 
 bool units_read_size(const char *text, uint64_t *bytes_r)
@@ -80,21 +82,21 @@ bool units_read_size(const char *text, uint64_t *bytes_r)
     const char *rest;
     uint64_t n;
 
-    return read_digits(text, &n, &rest) &&
-           (scale(n, rest, sizes, COUNT(sizes), bytes_r) ||
-            scale(n, rest, more_sizes, COUNT(more_sizes), bytes_r));
+    return units_read_digits(text, &n, &rest) &&
+           (units_scale(n, rest, sizes, COUNT(sizes), bytes_r) ||
+            units_scale(n, rest, more_sizes, COUNT(more_sizes), bytes_r));
 }
 
 bool units_read_number(const char *text, const char *suffix, uint64_t *n_r)
 {
     const char *rest;
 
-    return read_digits(text, n_r, &rest) &&
+    return units_read_digits(text, n_r, &rest) &&
            (*rest == '\0' || strcmp(rest, suffix) == 0);
 }
 
-static void print(uint64_t n, const struct unit *units, size_t n_units,
-                  struct buf *out)
+static void units_print(uint64_t n, const struct unit *units, size_t n_units,
+                        struct buf *out)
 {
     size_t i = 0;
 
@@ -108,10 +110,10 @@ void units_print_time(uint64_t ms, struct buf *out)
     if (ms == 0)
         buf_puts(out, "0s");
     else
-        print(ms, times, COUNT(times), out);
+        units_print(ms, times, COUNT(times), out);
 }
 
 void units_print_size(uint64_t bytes, struct buf *out)
 {
-    print(bytes, sizes, COUNT(sizes), out);
+    units_print(bytes, sizes, COUNT(sizes), out);
 }

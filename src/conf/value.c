@@ -15,17 +15,18 @@
 
 #define SHOWN 80 /* octets of a bad value that an error repeats */
 
-static void *member(const struct param *p, struct conf *c)
+static void *value_member(const struct param *p, struct conf *c)
 {
     return (char *)c + p->offset;
 }
 
 char **param_text(const struct param *p, struct conf *c)
 {
-    return member(p, c);
+    return value_member(p, c);
 }
 
-static void print_number(const struct param *p, uint64_t n, struct buf *out)
+static void value_print_number(const struct param *p, uint64_t n,
+                               struct buf *out)
 {
     switch (p->type) {
     case PARAM_TIME_S:
@@ -43,7 +44,7 @@ static void print_number(const struct param *p, uint64_t n, struct buf *out)
     }
 }
 
-static void print_words(const struct param *p, struct buf *out)
+static void value_print_words(const struct param *p, struct buf *out)
 {
     buf_puts(out, "one of ");
     for (const struct param_word *w = p->words; w->word != NULL; w++)
@@ -61,17 +62,18 @@ void param_print_range(const struct param *p, struct buf *out)
     if (p->type == PARAM_TEXT)
         return;
     if (p->type == PARAM_CHOICE) {
-        print_words(p, out);
+        value_print_words(p, out);
         return;
     }
     buf_printf(out, "%s from ", nouns[p->type]);
-    print_number(p, p->min, out);
+    value_print_number(p, p->min, out);
     buf_puts(out, " to ");
-    print_number(p, p->max, out);
+    value_print_number(p, p->max, out);
 }
 
-static enum mxhop_status unexpected(const struct param *p, const char *text,
-                                    struct mxhop_error *err)
+static enum mxhop_status value_unexpected(const struct param *p,
+                                          const char *text,
+                                          struct mxhop_error *err)
 {
     struct buf range = {0};
     enum mxhop_status st;
@@ -86,7 +88,8 @@ static enum mxhop_status unexpected(const struct param *p, const char *text,
     return st;
 }
 
-static bool read_number(const struct param *p, const char *text, uint64_t *n)
+static bool value_read_number(const struct param *p, const char *text,
+                              uint64_t *n)
 {
     switch (p->type) {
     case PARAM_TIME_S:
@@ -102,40 +105,44 @@ static bool read_number(const struct param *p, const char *text, uint64_t *n)
     }
 }
 
-static void store_number(const struct param *p, struct conf *c, uint64_t n)
+static void value_store_number(const struct param *p, struct conf *c,
+                               uint64_t n)
 {
     if (p->type == PARAM_SIZE)
-        *(uint64_t *)member(p, c) = n;
+        *(uint64_t *)value_member(p, c) = n;
     else
-        *(uint32_t *)member(p, c) =
+        *(uint32_t *)value_member(p, c) =
             (uint32_t)(p->type == PARAM_TIME_S ? n / 1000 : n);
 }
 
-static enum mxhop_status set_number(const struct param *p, struct conf *c,
-                                    const char *text, struct mxhop_error *err)
+static enum mxhop_status value_set_number(const struct param *p, struct conf *c,
+                                          const char *text,
+                                          struct mxhop_error *err)
 {
     uint64_t n = 0;
 
     if (*text != '\0' || *p->value != '\0')
-        if (!read_number(p, text, &n) || n < p->min || n > p->max)
-            return unexpected(p, text, err);
-    store_number(p, c, n);
+        if (!value_read_number(p, text, &n) || n < p->min || n > p->max)
+            return value_unexpected(p, text, err);
+    value_store_number(p, c, n);
     return MXHOP_OK;
 }
 
-static enum mxhop_status set_choice(const struct param *p, struct conf *c,
-                                    const char *text, struct mxhop_error *err)
+static enum mxhop_status value_set_choice(const struct param *p, struct conf *c,
+                                          const char *text,
+                                          struct mxhop_error *err)
 {
     for (const struct param_word *w = p->words; w->word != NULL; w++)
         if (strcmp(text, w->word) == 0) {
-            *(int *)member(p, c) = w->value;
+            *(int *)value_member(p, c) = w->value;
             return MXHOP_OK;
         }
-    return unexpected(p, text, err);
+    return value_unexpected(p, text, err);
 }
 
-static enum mxhop_status set_text(const struct param *p, struct conf *c,
-                                  const char *text, struct mxhop_error *err)
+static enum mxhop_status value_set_text(const struct param *p, struct conf *c,
+                                        const char *text,
+                                        struct mxhop_error *err)
 {
     struct buf out = {0};
     enum mxhop_status st = p->read(text, &out, err);
@@ -157,13 +164,13 @@ enum mxhop_status param_set(const struct param *p, struct conf *c,
                             const char *text, struct mxhop_error *err)
 {
     if (p->type == PARAM_TEXT)
-        return set_text(p, c, text, err);
+        return value_set_text(p, c, text, err);
     if (p->type == PARAM_CHOICE)
-        return set_choice(p, c, text, err);
-    return set_number(p, c, text, err);
+        return value_set_choice(p, c, text, err);
+    return value_set_number(p, c, text, err);
 }
 
-static uint64_t load_number(const struct param *p, const void *at)
+static uint64_t value_load_number(const struct param *p, const void *at)
 {
     if (p->type == PARAM_SIZE)
         return *(const uint64_t *)at;
@@ -185,7 +192,7 @@ void param_print(const struct param *p, const struct conf *c, struct buf *out)
                 buf_puts(out, w->word);
         return;
     }
-    n = load_number(p, at);
+    n = value_load_number(p, at);
     if (n >= p->min || *p->value != '\0')
-        print_number(p, n, out);
+        value_print_number(p, n, out);
 }

@@ -1,5 +1,5 @@
 /*
- * The circuit breaker of a name server (DESIGN 6): while it is open nobody
+ * The circuit breaker of a name server: while it is open nobody
  * waits for that server.
  *
  * A resolver stays silent for minutes about a domain whose servers are silent,

@@ -2,8 +2,8 @@
  * exchange - the exchange with name servers
  *
  * Many queries in flight, one thread, one epoll instance, no blocking but in
- * engine_step(). What glibc's res_nsend() cannot promise (DESIGN 5) holds
- * here: one deadline in milliseconds for all of a query, TCP and failover
+ * engine_step(). What glibc's res_nsend() cannot promise (docs/design.md 5)
+ * holds here: one deadline in milliseconds for all of a query, TCP and failover
  * included; sources, ids and questions are checked; a flood of forged replies
  * ends nothing. Which attempts are made when is told in exchange_query.c,
  * sockets are in exchange_socket.c and exchange_tcp.c, timers in

@@ -2,7 +2,7 @@
  * ration - the ration of waiting
  *
  * Inside Postfix the calling thread may wait for DNS only for a share of any
- * ten seconds (DESIGN 6). The waits of the last ten seconds are kept in slots
+ * ten seconds. The waits of the last ten seconds are kept in slots
  * of one second. There is one slot more than the span has seconds, so that
  * the sum covers at least ten seconds wherever in a second `now` falls: the
  * error is always on the side of waiting less.

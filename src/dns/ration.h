@@ -1,4 +1,5 @@
-/* The ration of waiting: at most a share of any ten seconds (DESIGN 6). */
+/* The ration of waiting: at most a share of any ten seconds
+   (docs/design.md 6.1). */
 
 #ifndef DNS_RATION_H
 #define DNS_RATION_H

@@ -13,7 +13,7 @@
 #define WIRE_TYPE_MX    15
 #define WIRE_TYPE_AAAA  28
 
-#define WIRE_CNAME_MAX  16   /* links followed, DESIGN 5 */
+#define WIRE_CNAME_MAX  16   /* links followed */
 #define WIRE_NAME_TEXT  1025 /* NS_MAXDNAME: 255 octets, all escaped, NUL */
 #define WIRE_MX_MAX     1024 /* MX records taken from one reply */
 

@@ -1,8 +1,8 @@
 /*
  * resolve_mx - the MX question of a task, by RFC 5321 5.1 and RFC 7505
  *
- * Turns replies into the outcome of an MX set (the table of DESIGN 5), tells
- * the owner, and hands the task on to the addresses. Whatever is not a plain
+ * Turns replies into the outcome of an MX set (docs/design.md 5), tells the
+ * owner, and hands the task on to the addresses. Whatever is not a plain
  * answer is MX_FAILURE with a text for people, never "no MX": mail to a domain
  * whose servers are ill must wait, not go to its web server. Where no name
  * server is to be reached the owner is told nothing.

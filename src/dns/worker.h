@@ -1,6 +1,6 @@
 /*
  * One thread that runs the resolver for a process whose own thread must not
- * wait (DESIGN 6). Owns a resolver and an engine.
+ * wait (docs/design.md 6.2). Owns a resolver and an engine.
  */
 
 #ifndef DNS_WORKER_H

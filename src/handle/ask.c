@@ -52,10 +52,11 @@ static void hear_out(struct lookup *l)
 static bool ask_here(struct lookup *l, const struct ask *q, struct mxset *set_r)
 {
     struct waiting w = {.set = set_r};
-    struct resolver *r = l->mx->resolver;
+    struct resolver *r;
 
-    if (r == NULL || time_left_ms(l) == 0)
+    if (handle_resolver(l->mx, NULL) != MXHOP_OK || time_left_ms(l) == 0)
         return false;
+    r = l->mx->resolver;
     hear_out(l);
     if (resolver_start_domain(r, q->name, q->known, l->deadline_ms, take_result,
                               &w) != MXHOP_OK)

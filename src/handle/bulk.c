@@ -205,12 +205,16 @@ enum mxhop_status bulk_run(struct mxhop *mx, const struct bulk *b,
                            uint64_t *unwritten_r, struct mxhop_error *err)
 {
     struct run r = {.mx = mx, .b = b};
+    enum mxhop_status status;
 
     *unwritten_r = 0;
-    if (mx->resolver == NULL || b->jobs < 1 || b->jobs > BULK_JOBS_MAX)
-        return err_set(err, MXHOP_ERR_ARGUMENT,
-                       "bulk: no resolver, or jobs not 1 to %d", BULK_JOBS_MAX);
+    if (b->jobs < 1 || b->jobs > BULK_JOBS_MAX)
+        return err_set(err, MXHOP_ERR_ARGUMENT, "bulk: jobs not 1 to %d",
+                       BULK_JOBS_MAX);
     handle_check_cache(mx);
+    status = handle_resolver(mx, err);
+    if (status != MXHOP_OK)
+        return status;
     r.jobs = calloc(b->jobs, sizeof(*r.jobs));
     if (r.jobs == NULL)
         return err_nomem(err);

@@ -43,8 +43,7 @@ struct bulk {
 /*
  * Runs until next() says that it is over and all are answered. Cached answers
  * are not asked for again; what is learnt is written to the cache in batches.
- * *unwritten_r: how many batches could not be. A run that was stopped, or ran
- * out of memory, leaves a handle that asks no more DNS.
+ * *unwritten_r: how many batches could not be.
  */
 enum mxhop_status bulk_run(struct mxhop *mx, const struct bulk *b,
                            uint64_t *unwritten_r, struct mxhop_error *err);

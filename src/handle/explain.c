@@ -227,8 +227,10 @@ static void explain_server(const struct lookup *l, struct engine_server *s,
 static void explain_servers(const struct lookup *l, struct buf *out)
 {
     struct engine_server s[DNS_SERVERS_MAX];
-    size_t n = servers_here(l->mx, s);
+    size_t n;
 
+    (void)handle_resolver(l->mx, NULL); /* there were none: the list is empty */
+    n = servers_here(l->mx, s);
     for (size_t i = 0; i < n; i++)
         explain_server(l, &s[i], out);
 }

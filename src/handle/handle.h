@@ -21,14 +21,15 @@ struct mxhop {
     struct conf conf;
     struct rules rules; /* points into conf and the host_* copies */
     struct mxhop_host host;
-    char *host_names, *host_reason, *host_cache_owner;
+    char *host_names, *host_addresses, *host_reason, *host_cache_owner;
+    bool addresses_due; /* own addresses are this machine's, not yet read */
     struct log log;
     enum answer_mode answer; /* with auto resolved */
     uint32_t budget_ms;
     int config_fd, table_dir_fd;
     struct stat config_seen; /* when it was read */
 
-    /* DNS: exactly one of worker and resolver is there, or none. */
+    /* DNS: a worker, or a resolver once one is needed (handle_resolver()). */
     struct cache *cache;            /* NULL: cache = none */
     struct cache_view *view;        /* of the thread that calls the library */
     struct cache_view *worker_view; /* of the worker's thread, or NULL */
@@ -39,7 +40,7 @@ struct mxhop {
     bool unwritten_said;
     struct cache_policy policy;
     uint64_t touched_ms; /* the first touch since they were written last; 0 */
-    uint64_t rules_hash; /* of all that routes are made from */
+    uint64_t rules_hash; /* of all that routes are made from; 0: not yet */
     struct buf text;     /* the last answer of mxhop_text() */
     struct worker *worker;
     struct engine *engine;
@@ -96,15 +97,17 @@ struct lookup {
 
 /* ---- machine.c: what this machine is called, and its addresses ---- */
 
-struct machine {
-    char name[HOST_NAME_MAX + 1];
-    struct buf addresses;
-};
+/* "" where the host does not have MXHOP_THIS_MACHINE. */
+void machine_name(const struct mxhop_host *host,
+                  char name_r[HOST_NAME_MAX + 1]);
+/* Before own addresses count: read them if they are this machine's. */
+void machine_addresses(struct mxhop *mx);
 
-/* Where the host has MXHOP_THIS_MACHINE, complete it; it then points into *m_r,
-   which is to be freed in any case. */
-void machine_describe(struct machine *m_r, struct mxhop_host *host);
-void machine_free(struct machine *m);
+/* ---- mxhop.c ---- */
+
+/* Without worker: have mx->engine and mx->resolver, opened for the first name
+   that the cache does not know. Not before handle_check_cache(). */
+enum mxhop_status handle_resolver(struct mxhop *mx, struct mxhop_error *err);
 
 /* ---- cachefile.c: which cache a handle has ---- */
 
@@ -149,7 +152,7 @@ struct ask {
     const char *name;
     const struct mxset *known; /* NULL: the MX set is asked for */
     unsigned flags;            /* of worker_domain() */
-    bool wait;                 /* as DESIGN 6 rations it */
+    bool wait;                 /* as the ration allows */
 };
 
 /* false: not known (now); *set_r is then empty. */
@@ -162,7 +165,7 @@ void ask_reload_servers(struct mxhop *mx);
 
 /* ---- facts.c: what the cache and DNS say ---- */
 
-/* Fill l->set, cold, cache_state, entry. Waits as DESIGN 6 rations it. */
+/* Fill l->set, cold, cache_state, entry. Waits as the ration allows. */
 void facts_domain(struct lookup *l);
 /* Fill l->facts for the hops of l->override. Hosts are never waited for.
    false: out of memory. */

@@ -1,5 +1,5 @@
 /*
- * lookup - the pipeline: from a key to a decision (DESIGN 4)
+ * lookup - the pipeline: from a key to a decision (docs/design.md 4)
  *
  * One struct lookup holds everything that was found out on the way, so that
  * the route and the trace tell the same story. The steps return early as soon
@@ -229,6 +229,8 @@ static bool conclude(struct lookup *l)
         .now_s = l->now_s,
     };
 
+    if (l->set.n_mx > 0 || l->override.n_hops > 0)
+        machine_addresses(l->mx);
     if (!decide(&in, &l->decision))
         return false;
     l->ttl_s = route_ttl_s(l);

@@ -5,6 +5,9 @@
  * then those of the system it runs on, as Postfix has it with `inet_interfaces
  * = all'. What cannot be found out is left empty: the check whether a mail host
  * is ourselves then finds less, and nothing else suffers.
+ *
+ * The addresses are read for the first decision about hosts: what passes or is
+ * refused needs none.
  */
 
 #include "handle/handle.h"
@@ -14,7 +17,7 @@
 #include <netinet/in.h>
 #include <unistd.h>
 
-static const void *address_of(const struct sockaddr *sa)
+static const void *machine_address(const struct sockaddr *sa)
 {
     if (sa == NULL)
         return NULL;
@@ -25,37 +28,37 @@ static const void *address_of(const struct sockaddr *sa)
     return NULL;
 }
 
-static void add_addresses(struct buf *out)
+void machine_name(const struct mxhop_host *host, char name_r[HOST_NAME_MAX + 1])
 {
-    struct ifaddrs *list, *i;
-    char text[INET6_ADDRSTRLEN];
+    name_r[0] = name_r[HOST_NAME_MAX] = '\0';
+    if ((host->flags & MXHOP_THIS_MACHINE) != 0 &&
+        gethostname(name_r, HOST_NAME_MAX) != 0)
+        name_r[0] = '\0';
+}
 
+void machine_addresses(struct mxhop *mx)
+{
+    struct buf all = {0};
+    struct ifaddrs *list, *i;
+    const char *bad;
+    size_t bad_len;
+
+    if (!mx->addresses_due)
+        return;
+    mx->addresses_due = false;
     if (getifaddrs(&list) != 0)
         return;
     for (i = list; i != NULL; i = i->ifa_next) {
-        const void *address = address_of(i->ifa_addr);
+        const void *address = machine_address(i->ifa_addr);
+        char text[INET6_ADDRSTRLEN];
 
         if (address != NULL && inet_ntop(i->ifa_addr->sa_family, address, text,
                                          sizeof(text)) != NULL)
-            buf_printf(out, "%s ", text);
+            buf_printf(&all, "%s ", text);
     }
     freeifaddrs(list);
-}
-
-void machine_describe(struct machine *m_r, struct mxhop_host *host)
-{
-    *m_r = (struct machine){.name = ""};
-    if ((host->flags & MXHOP_THIS_MACHINE) == 0)
-        return;
-    if (gethostname(m_r->name, sizeof(m_r->name) - 1) == 0 &&
-        host->own_names == NULL)
-        host->own_names = m_r->name;
-    add_addresses(&m_r->addresses);
-    if (host->own_addresses == NULL)
-        host->own_addresses = m_r->addresses.data;
-}
-
-void machine_free(struct machine *m)
-{
-    buf_free(&m->addresses);
+    mx->host_addresses = buf_detach(&all);
+    if (mx->host_addresses != NULL)
+        (void)networks_parse(mx->host_addresses, &mx->rules.own_addresses, &bad,
+                             &bad_len);
 }

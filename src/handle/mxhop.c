@@ -4,12 +4,14 @@
  * A handle joins what the siblings below know: configuration, override table,
  * cache, and DNS, run by a worker thread (MXHOP_WORKER) or by the caller.
  * Everything that a jail hides is opened or read in mxhop_open(): the
- * configuration, the list of name servers, the override table. Only a broken
+ * configuration, the override table, and for a worker the list of name servers
+ * and libidn2, which others read when a question needs them. Only a broken
  * configuration is an error there; what else is missing is logged, and each
  * lookup says what it means.
  */
 
 #include "handle/handle.h"
+#include "handle/probe.h"
 #include "route/render.h"
 #include "util/clock.h"
 #include "util/err.h"
@@ -119,6 +121,7 @@ static enum mxhop_status take_host(struct mxhop *mx,
 {
     if (!copy_text(&mx->host_names, host->own_names) ||
         !copy_text(&mx->host_reason, host->visible_reason) ||
+        !copy_text(&mx->host_addresses, host->own_addresses) ||
         !copy_text(&mx->host_cache_owner, host->cache_owner))
         return err_nomem(err);
     mx->host = *host;
@@ -167,7 +170,26 @@ static enum mxhop_status open_dns(struct mxhop *mx, struct mxhop_error *err)
     if (status != MXHOP_OK)
         return status;
     engine_watch_servers(mx->engine, servers_report, mx);
-    return resolver_open(&mx->resolver, mx->engine, &w.owner, w.families, err);
+    status =
+        resolver_open(&mx->resolver, mx->engine, &w.owner, w.families, err);
+    if (status != MXHOP_OK)
+        engine_close(&mx->engine);
+    return status;
+}
+
+/* Most processes of Exim find in the cache what they ask for, and end. */
+enum mxhop_status handle_resolver(struct mxhop *mx, struct mxhop_error *err)
+{
+    enum mxhop_status status;
+
+    if (mx->resolver != NULL)
+        return MXHOP_OK;
+    if ((mx->host.flags & MXHOP_WORKER) != 0)
+        return err_set(err, MXHOP_ERR_ARGUMENT, "a worker has the resolver");
+    status = open_dns(mx, err);
+    if (status == MXHOP_OK)
+        servers_assume(mx);
+    return status;
 }
 
 /* The table's file, by the descriptor of its directory: jailed or not. */
@@ -198,13 +220,19 @@ static void open_table(struct mxhop *mx)
         handle_table_state(mx, true);
 }
 
-static enum mxhop_status open_parts(struct mxhop *mx, const char *config,
+/* conf: what was read already, and is ours now; NULL: read it. */
+static enum mxhop_status open_parts(struct mxhop *mx, struct conf *conf,
+                                    const char *config,
                                     const struct mxhop_host *host,
                                     struct mxhop_error *err)
 {
     enum mxhop_status status = take_host(mx, host, err);
 
-    if (status == MXHOP_OK)
+    if (conf != NULL) {
+        mx->conf = *conf;
+        *conf = (struct conf){0};
+    }
+    if (status == MXHOP_OK && conf == NULL)
         status = conf_load(&mx->conf, config, &mx->config_fd, err);
     if (status == MXHOP_OK && fstat(mx->config_fd, &mx->config_seen) != 0)
         mx->config_seen = (struct stat){0};
@@ -212,30 +240,38 @@ static enum mxhop_status open_parts(struct mxhop *mx, const char *config,
         status = make_rules(mx, host, err);
     if (status == MXHOP_OK)
         status = handle_open_cache(mx, config, err);
-    if (status == MXHOP_OK)
+    if (status == MXHOP_OK && (host->flags & MXHOP_WORKER) != 0)
         status = open_dns(mx, err);
     return status;
 }
 
-/* What follows from the parts. The host's strings are still there. */
+/* What follows from the parts. */
 static void settle(struct mxhop *mx)
 {
+    const char *no_idn = NULL;
+
+    if ((mx->host.flags & MXHOP_WORKER) != 0)
+        no_idn = name_load_idn(); /* a jail has no libraries */
+    if (no_idn != NULL)
+        log_warn(&mx->log, "%s: keys that are not ASCII pass", no_idn);
     mx->budget_ms = mx->conf.lookup_budget_ms;
     if (mx->budget_ms == 0)
         mx->budget_ms = mx->worker != NULL ? BUDGET_WORKER_MS : BUDGET_OWN_MS;
     ration_init(&mx->ration, mx->conf.wait_share_percent);
     resolve_answer(mx);
-    mx->rules_hash = text_rules_hash(mx);
+    mx->addresses_due = (mx->host.flags & MXHOP_THIS_MACHINE) != 0 &&
+                        mx->conf.own_addresses[0] == '\0' &&
+                        mx->host_addresses == NULL;
     open_table(mx);
 }
 
-enum mxhop_status mxhop_open(struct mxhop **mx_r, const char *config,
-                             const struct mxhop_host *host,
+enum mxhop_status probe_open(struct mxhop **mx_r, struct conf *conf,
+                             const char *config, const struct mxhop_host *host,
                              struct mxhop_error *err)
 {
     struct mxhop_host whole = host != NULL ? *host : (struct mxhop_host){0};
     struct mxhop *mx = calloc(1, sizeof(*mx));
-    struct machine machine;
+    char name[HOST_NAME_MAX + 1];
     enum mxhop_status status;
 
     *mx_r = NULL;
@@ -243,15 +279,23 @@ enum mxhop_status mxhop_open(struct mxhop **mx_r, const char *config,
         return err_nomem(err);
     mx->config_fd = mx->table_dir_fd = -1;
     mx->log = (struct log){forward_log, mx};
-    machine_describe(&machine, &whole);
-    status = open_parts(mx, config, &whole, err);
+    machine_name(&whole, name);
+    if (whole.own_names == NULL && name[0] != '\0')
+        whole.own_names = name;
+    status = open_parts(mx, conf, config, &whole, err);
     if (status == MXHOP_OK)
         settle(mx);
     else
         mxhop_close(&mx);
-    machine_free(&machine);
     *mx_r = mx;
     return status;
+}
+
+enum mxhop_status mxhop_open(struct mxhop **mx_r, const char *config,
+                             const struct mxhop_host *host,
+                             struct mxhop_error *err)
+{
+    return probe_open(mx_r, NULL, config, host, err);
 }
 
 void mxhop_close(struct mxhop **mx)
@@ -272,6 +316,7 @@ void mxhop_close(struct mxhop **mx)
     free(m->host_names);
     free(m->host_reason);
     free(m->host_cache_owner);
+    free(m->host_addresses);
     buf_free(&m->text);
     if (m->config_fd >= 0)
         close(m->config_fd);

@@ -33,7 +33,7 @@ enum addr_state probe_host(struct mxhop *mx, const char *host)
     struct probe p = {.done = false};
 
     handle_check_cache(mx);
-    if (mx->resolver == NULL || !mxset_add(&alone, host, 0))
+    if (handle_resolver(mx, NULL) != MXHOP_OK || !mxset_add(&alone, host, 0))
         return ADDR_UNKNOWN;
     if (resolver_start_domain(mx->resolver, host, &alone, deadline_ms, probed,
                               &p) != MXHOP_OK)

@@ -8,6 +8,13 @@
 #include "model/mxset.h"
 #include "cache/cache.h"
 
+/* mxhop_open() with a configuration that was read from `config` already: *conf
+   is the handle's from now on, and empty, whatever comes of it. NULL: as
+   mxhop_open(). */
+enum mxhop_status probe_open(struct mxhop **mx_r, struct conf *conf,
+                             const char *config, const struct mxhop_host *host,
+                             struct mxhop_error *err);
+
 /* Whether `host` has an address, asked now; blocks at most lookup_budget. */
 enum addr_state probe_host(struct mxhop *mx, const char *host);
 

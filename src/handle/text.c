@@ -34,7 +34,7 @@ uint64_t text_rules_hash(const struct mxhop *mx)
     conf_print(&mx->conf, &all);
     add_text(&all, MXHOP_VERSION);
     add_text(&all, mx->host_names);
-    add_text(&all, mx->host.own_addresses);
+    add_text(&all, mx->host_addresses);
     buf_add(&all, &mx->rules.seed, sizeof(mx->rules.seed));
     buf_add(&all, &mx->rules.families, sizeof(mx->rules.families));
     buf_add(&all, &mx->answer, sizeof(mx->answer));
@@ -225,6 +225,10 @@ enum mxhop_status mxhop_text(struct mxhop *mx, const char *key,
         return err_set(err, MXHOP_ERR_ARGUMENT, "unknown format %d",
                        (int)format);
     handle_check_cache(mx);
+    if (mx->rules_hash == 0) { /* not for those who never ask here */
+        machine_addresses(mx);
+        mx->rules_hash = text_rules_hash(mx);
+    }
     key_parse(key, &parsed);
     if (short_way(mx, &parsed, format, text_r, &by))
         return MXHOP_OK;

@@ -30,7 +30,7 @@ static const char bare_address[] =
 static const char bad_port[] = "the port is a number from 1 to 65535";
 
 /* Decimal digits only, no sign, at most 65535. n octets at s. */
-static bool parse_u16(const char *s, size_t n, uint16_t *value_r)
+static bool hop_parse_u16(const char *s, size_t n, uint16_t *value_r)
 {
     unsigned value = 0;
 
@@ -45,15 +45,15 @@ static bool parse_u16(const char *s, size_t n, uint16_t *value_r)
     return value <= UINT16_MAX;
 }
 
-static const char *parse_port(const char *s, size_t n, struct hopspec *hop)
+static const char *hop_parse_port(const char *s, size_t n, struct hopspec *hop)
 {
-    if (!parse_u16(s, n, &hop->port) || hop->port == 0)
+    if (!hop_parse_u16(s, n, &hop->port) || hop->port == 0)
         return bad_port;
     return NULL;
 }
 
 /* Whether text is an address of the family, and then its one spelling. */
-static bool parse_address(int family, const char *text, char *out)
+static bool hop_parse_address(int family, const char *text, char *out)
 {
     struct in6_addr addr; /* the larger of the two */
 
@@ -61,23 +61,24 @@ static bool parse_address(int family, const char *text, char *out)
            inet_ntop(family, &addr, out, NAME_MAX_TEXT + 1) != NULL;
 }
 
-static const char *parse_literal(const char *host, struct hopspec *hop)
+static const char *hop_parse_literal(const char *host, struct hopspec *hop)
 {
     bool tagged = strncasecmp(host, "ipv6:", 5) == 0;
 
     hop->kind = HOP_ADDRESS;
-    if (parse_address(AF_INET6, tagged ? host + 5 : host, hop->host))
+    if (hop_parse_address(AF_INET6, tagged ? host + 5 : host, hop->host))
         return NULL;
     if (tagged || strchr(host, ':') != NULL)
         return "not an IPv6 address: expected [IPv6:2001:db8::1]";
-    if (parse_address(AF_INET, host, hop->host))
+    if (hop_parse_address(AF_INET, host, hop->host))
         return NULL;
     hop->kind = HOP_HOST;
     return name_normalise(host, hop->host);
 }
 
 /* n octets that begin with `[`. */
-static const char *parse_bracketed(const char *s, size_t n, struct hopspec *hop)
+static const char *hop_parse_bracketed(const char *s, size_t n,
+                                       struct hopspec *hop)
 {
     const char *end = memchr(s, ']', n);
     char host[HOST_INPUT_MAX + 1];
@@ -94,15 +95,15 @@ static const char *parse_bracketed(const char *s, size_t n, struct hopspec *hop)
     memcpy(host, s + 1, len);
     host[len] = '\0';
     if (rest > 0) {
-        const char *wrong = parse_port(end + 2, rest - 1, hop);
+        const char *wrong = hop_parse_port(end + 2, rest - 1, hop);
 
         if (wrong != NULL)
             return wrong;
     }
-    return parse_literal(host, hop);
+    return hop_parse_literal(host, hop);
 }
 
-static const char *parse_bare(const char *s, size_t n, struct hopspec *hop)
+static const char *hop_parse_bare(const char *s, size_t n, struct hopspec *hop)
 {
     char host[HOST_INPUT_MAX + 1];
     char *colon;
@@ -113,65 +114,58 @@ static const char *parse_bare(const char *s, size_t n, struct hopspec *hop)
     host[n] = '\0';
     hop->kind = HOP_MX;
     if (strncasecmp(host, "ipv6:", 5) == 0 ||
-        parse_address(AF_INET6, host, hop->host))
+        hop_parse_address(AF_INET6, host, hop->host))
         return bare_address;
     colon = strchr(host, ':');
     if (colon != NULL) {
-        const char *wrong = parse_port(colon + 1, strlen(colon + 1), hop);
+        const char *wrong = hop_parse_port(colon + 1, strlen(colon + 1), hop);
 
         if (wrong != NULL)
             return wrong;
         *colon = '\0';
     }
-    if (parse_address(AF_INET, host, hop->host))
+    if (hop_parse_address(AF_INET, host, hop->host))
         return bare_address;
     return name_normalise(host, hop->host);
 }
 
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t';
-}
+static const char hop_blanks[] = " \t";
 
 /* Split off the preference: text up to the first white space, if any. */
-static const char *parse_preference(const char **pos, size_t *n,
-                                    struct hopspec *hop)
+static const char *hop_parse_preference(const char **pos, size_t *n,
+                                        struct hopspec *hop)
 {
     const char *s = *pos;
-    size_t word = 0;
+    size_t word = strcspn(s, hop_blanks);
 
-    while (word < *n && !is_space(s[word]))
-        word++;
-    if (word == *n)
+    if (word >= *n)
         return NULL;
-    if (!parse_u16(s, word, &hop->preference))
+    if (!hop_parse_u16(s, word, &hop->preference))
         return "the preference is a number from 0 to 65535, the host follows "
                "it and contains no white space";
     hop->has_preference = true;
-    while (word < *n && is_space(s[word]))
-        word++;
+    word += strspn(s + word, hop_blanks);
     *pos = s + word;
     *n -= word;
     return NULL;
 }
 
-static const char *parse(const char *text, struct hopspec *hop)
+static const char *hop_parse_all(const char *text, struct hopspec *hop)
 {
     const char *wrong;
     size_t n;
 
-    while (is_space(*text))
-        text++;
+    text += strspn(text, hop_blanks);
     n = strlen(text);
-    while (n > 0 && is_space(text[n - 1]))
+    while (n > 0 && strchr(hop_blanks, text[n - 1]) != NULL)
         n--;
-    wrong = parse_preference(&text, &n, hop);
+    wrong = hop_parse_preference(&text, &n, hop);
     if (wrong != NULL)
         return wrong;
     if (n == 0)
         return "empty hop: expected [preference ]host[:port]";
-    return *text == '[' ? parse_bracketed(text, n, hop)
-                        : parse_bare(text, n, hop);
+    return *text == '[' ? hop_parse_bracketed(text, n, hop)
+                        : hop_parse_bare(text, n, hop);
 }
 
 const char *hop_parse(const char *text, struct hopspec *hop_r)
@@ -179,7 +173,7 @@ const char *hop_parse(const char *text, struct hopspec *hop_r)
     const char *wrong;
 
     *hop_r = (struct hopspec){0};
-    wrong = parse(text, hop_r);
+    wrong = hop_parse_all(text, hop_r);
     if (wrong != NULL)
         *hop_r = (struct hopspec){0};
     return wrong;

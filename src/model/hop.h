@@ -23,9 +23,9 @@ struct hopspec {
 };
 
 /*
- * Parse one hop (DESIGN 7, host as in transport(5)). Returns NULL, or a
- * static text that says what is wrong and what was expected. Service names
- * as ports are refused: their meaning differs between machines.
+ * Parse one hop (host as in transport(5)). Returns NULL, or a static text that
+ * says what is wrong and what was expected. Service names as ports are refused:
+ * their meaning differs between machines.
  */
 const char *hop_parse(const char *text, struct hopspec *hop_r);
 

@@ -16,19 +16,27 @@
  *
  * Everything is the caller's memory; the texts are static. libidn2 allocates
  * for names that are not ASCII, and that is given back before the return.
+ *
+ * libidn2 is loaded for the first such name, not linked: most processes that
+ * ask never see one (Exim starts a process for every delivery), and the library
+ * and its tables cost them more than the answer. Once loaded it stays.
  */
 
 #include "model/key.h"
 
+#include <dlfcn.h>
 #include <idn2.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <string.h>
+
+#define IDN_LIBRARY "libidn2.so.0"
 
 /* Octets of UTF-8 that may become a name: four for each of the name's. */
 #define IDN_INPUT_MAX (4 * NAME_MAX_TEXT)
 #define LABEL_MAX     63
 
-static char lower(char c)
+static char name_lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
@@ -52,7 +60,7 @@ static const char name_char[256] = {
 };
 
 /* The last label is digits only: inet_aton(3) and friends may take it. */
-static bool ends_in_number(const char *name)
+static bool name_ends_in_number(const char *name)
 {
     const char *dot = strrchr(name, '.');
     const char *last = dot != NULL ? dot + 1 : name;
@@ -61,7 +69,7 @@ static bool ends_in_number(const char *name)
 }
 
 /* n octets of ASCII, without the trailing dot. */
-static const char *normalise_ascii(const char *in, size_t n, char *out)
+static const char *name_normalise_ascii(const char *in, size_t n, char *out)
 {
     size_t label = 0;
 
@@ -84,35 +92,67 @@ static const char *normalise_ascii(const char *in, size_t n, char *out)
     out[n] = '\0';
     if (label == 0)
         return "empty label in domain name";
-    return ends_in_number(out) ? "domain name that looks like an IPv4 address"
-                               : NULL;
+    return name_ends_in_number(out)
+               ? "domain name that looks like an IPv4 address"
+               : NULL;
 }
 
-static const char *normalise(const char *in, char *out)
+static const char *key_normalise(const char *in, char *out)
 {
     size_t n = strnlen(in, NAME_MAX_TEXT + 2);
 
     if (n > 0 && in[n - 1] == '.' && in[n] == '\0')
         n--;
-    return normalise_ascii(in, n, out);
+    return name_normalise_ascii(in, n, out);
 }
 
-static const char *normalise_idn(const char *in, char *out)
+/* Of the library, or NULL; written once. */
+static __typeof__(idn2_lookup_u8) *key_idn_lookup;
+static __typeof__(idn2_free) *key_idn_free;
+
+static void key_load_idn(void)
+{
+    void *library = dlopen(IDN_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    void *lookup, *release;
+
+    if (library == NULL)
+        return;
+    lookup = dlsym(library, "idn2_lookup_u8");
+    release = dlsym(library, "idn2_free");
+    if (lookup == NULL || release == NULL)
+        return;
+    memcpy(&key_idn_free, &release, sizeof(release));
+    memcpy(&key_idn_lookup, &lookup, sizeof(lookup));
+}
+
+const char *name_load_idn(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, key_load_idn);
+    return key_idn_lookup != NULL
+               ? NULL
+               : "internationalised domain name, and " IDN_LIBRARY
+                 " cannot be loaded";
+}
+
+static const char *name_normalise_idn(const char *in, char *out)
 {
     uint8_t *ascii = NULL;
-    const char *wrong;
-    int rc;
+    const char *wrong = name_load_idn();
 
-    rc = idn2_lookup_u8((const uint8_t *)in, &ascii, IDN2_NONTRANSITIONAL);
-    if (rc != IDN2_OK)
+    if (wrong != NULL)
+        return wrong;
+    if (key_idn_lookup((const uint8_t *)in, &ascii, IDN2_NONTRANSITIONAL) !=
+        IDN2_OK)
         return "not a valid internationalised domain name in UTF-8";
-    wrong = normalise((const char *)ascii, out);
-    idn2_free(ascii);
+    wrong = key_normalise((const char *)ascii, out);
+    key_idn_free(ascii);
     return wrong;
 }
 
 /* Nearly all names, in one pass; false: look at it more closely. */
-static bool normalise_plain(const char *in, char *out)
+static bool name_normalise_plain(const char *in, char *out)
 {
     bool letters = false; /* in this label: anything but digits */
     size_t label = 0, i;
@@ -136,20 +176,20 @@ const char *name_normalise(const char *in, char *out)
     bool ascii = true;
     size_t n = 0;
 
-    if (normalise_plain(in, out))
+    if (name_normalise_plain(in, out))
         return NULL;
     out[0] = '\0';
     for (; n <= IDN_INPUT_MAX && in[n] != '\0'; n++)
         ascii = ascii && (in[n] & 0x80) == 0;
     if (n > IDN_INPUT_MAX)
         return "domain name longer than 253 octets";
-    wrong = ascii ? normalise(in, out) : normalise_idn(in, out);
+    wrong = ascii ? key_normalise(in, out) : name_normalise_idn(in, out);
     if (wrong != NULL)
         out[0] = '\0'; /* part of a name may be there */
     return wrong;
 }
 
-static const char *local_part(const char *in, size_t n, char *out)
+static const char *key_local_part(const char *in, size_t n, char *out)
 {
     if (n == 0)
         return "empty local part";
@@ -158,15 +198,16 @@ static const char *local_part(const char *in, size_t n, char *out)
     for (size_t i = 0; i < n; i++) {
         if ((unsigned char)in[i] < ' ' || in[i] == 0x7f)
             return "control character in local part";
-        out[i] = lower(in[i]);
+        out[i] = name_lower(in[i]);
     }
     return NULL;
 }
 
-static const char *recipient(const char *in, const char *at, struct key *key)
+static const char *key_recipient(const char *in, const char *at,
+                                 struct key *key)
 {
     size_t n = (size_t)(at - in);
-    const char *why = local_part(in, n, key->recipient);
+    const char *why = key_local_part(in, n, key->recipient);
 
     if (why != NULL)
         return why;
@@ -176,7 +217,7 @@ static const char *recipient(const char *in, const char *at, struct key *key)
     return NULL;
 }
 
-static const char *classify(const char *in, struct key *key)
+static const char *key_classify(const char *in, struct key *key)
 {
     const char *at = strrchr(in, '@');
     const char *domain = at != NULL ? at + 1 : in;
@@ -194,7 +235,7 @@ static const char *classify(const char *in, struct key *key)
     if (why != NULL)
         return why;
     key->kind = KEY_DOMAIN;
-    return at != NULL ? recipient(in, at, key) : NULL;
+    return at != NULL ? key_recipient(in, at, key) : NULL;
 }
 
 void key_parse(const char *in, struct key *key_r)
@@ -202,7 +243,7 @@ void key_parse(const char *in, struct key *key_r)
     key_r->kind = KEY_NONE;
     key_r->domain[0] = '\0';
     key_r->recipient[0] = '\0';
-    key_r->why = classify(in, key_r);
+    key_r->why = key_classify(in, key_r);
     if (key_r->why == NULL)
         return;
     key_r->kind = KEY_NONE;

@@ -43,6 +43,13 @@ static inline const char *key_text(const struct key *key)
 const char *name_normalise(const char *in, char *out);
 
 /*
+ * Load libidn2, which name_normalise() does for the first name that is not
+ * ASCII. A process that goes into a jail calls this before. Returns NULL, or a
+ * static text: such names are then malformed, with this text.
+ */
+const char *name_load_idn(void);
+
+/*
  * Classify and normalise what the MTA asked (DESIGN 4.1). Never fails: what
  * is not a domain or user@domain is KEY_NONE: empty, `*`, `.parent`, address
  * literals `[...]`, addresses, anything malformed, any length. The local part

@@ -36,7 +36,7 @@ void mxset_free(struct mxset *s)
 }
 
 /* An appended element with a copy of host, all else zero; NULL: memory. */
-static struct mx *append(struct mxset *s, const char *host)
+static struct mx *mxset_append(struct mxset *s, const char *host)
 {
     struct mx *mx = realloc(s->mx, (s->n_mx + 1) * sizeof(*mx));
     char *copy;
@@ -54,7 +54,7 @@ static struct mx *append(struct mxset *s, const char *host)
 
 bool mxset_add(struct mxset *s, const char *host, uint16_t preference)
 {
-    struct mx *mx = append(s, host);
+    struct mx *mx = mxset_append(s, host);
 
     if (mx == NULL)
         return false;
@@ -62,7 +62,7 @@ bool mxset_add(struct mxset *s, const char *host, uint16_t preference)
     return true;
 }
 
-static bool copy_members(struct mxset *to, const struct mxset *from)
+static bool mxset_copy_members(struct mxset *to, const struct mxset *from)
 {
     if (from->failure != NULL) {
         to->failure = strdup(from->failure);
@@ -91,13 +91,13 @@ bool mxset_copy(struct mxset *to_r, const struct mxset *from)
     to_r->failure = NULL;
     to_r->mx = NULL;
     to_r->n_mx = 0;
-    if (copy_members(to_r, from))
+    if (mxset_copy_members(to_r, from))
         return true;
     mxset_free(to_r);
     return false;
 }
 
-static void reverse(struct mx *v, size_t n)
+static void mxset_reverse(struct mx *v, size_t n)
 {
     for (size_t i = 0; i < n / 2; i++) {
         struct mx t = v[i];
@@ -108,8 +108,8 @@ static void reverse(struct mx *v, size_t n)
 }
 
 /* How many at the front of the sorted v are below preference, or not above. */
-static size_t rank(const struct mx *v, size_t n, uint16_t preference,
-                   bool or_equal)
+static size_t mxset_rank(const struct mx *v, size_t n, uint16_t preference,
+                         bool or_equal)
 {
     size_t low = 0;
 
@@ -127,7 +127,7 @@ static size_t rank(const struct mx *v, size_t n, uint16_t preference,
 
 /* Merge the sorted v[0..mid) and v[mid..n) in place: cut the longer in half,
    find where the other divides, exchange the inner parts, merge both sides. */
-static void merge(struct mx *v, size_t mid, size_t n)
+static void mxset_merge(struct mx *v, size_t mid, size_t n)
 {
     size_t a, b;
 
@@ -135,16 +135,16 @@ static void merge(struct mx *v, size_t mid, size_t n)
         return;
     if (mid >= n - mid) {
         a = mid / 2;
-        b = mid + rank(v + mid, n - mid, v[a].preference, false);
+        b = mid + mxset_rank(v + mid, n - mid, v[a].preference, false);
     } else {
         b = mid + (n - mid + 1) / 2;
-        a = rank(v, mid, v[b - 1].preference, true);
+        a = mxset_rank(v, mid, v[b - 1].preference, true);
     }
-    reverse(v + a, mid - a);
-    reverse(v + mid, b - mid);
-    reverse(v + a, b - a);
-    merge(v, a, a + b - mid);
-    merge(v + a + b - mid, mid - a, n - (a + b - mid));
+    mxset_reverse(v + a, mid - a);
+    mxset_reverse(v + mid, b - mid);
+    mxset_reverse(v + a, b - a);
+    mxset_merge(v, a, a + b - mid);
+    mxset_merge(v + a + b - mid, mid - a, n - (a + b - mid));
 }
 
 void mxset_sort(struct mxset *s)
@@ -153,6 +153,6 @@ void mxset_sort(struct mxset *s)
         for (size_t i = 0; i + width < s->n_mx; i += 2 * width) {
             size_t left = s->n_mx - i;
 
-            merge(s->mx + i, width, left < 2 * width ? left : 2 * width);
+            mxset_merge(s->mx + i, width, left < 2 * width ? left : 2 * width);
         }
 }

@@ -20,7 +20,7 @@
 
 #define WORD_MAX 63 /* an address, brackets and a length */
 
-static bool same_bits(const void *a, const void *b, unsigned bits)
+static bool networks_same_bits(const void *a, const void *b, unsigned bits)
 {
     const uint8_t *x = a, *y = b;
     unsigned octets = bits / 8;
@@ -31,7 +31,8 @@ static bool same_bits(const void *a, const void *b, unsigned bits)
            ((x[octets] ^ y[octets]) & (0xffu << (8 - bits % 8)) & 0xffu) == 0;
 }
 
-static bool clear_beyond(const void *addr, unsigned bits, unsigned width)
+static bool networks_clear_beyond(const void *addr, unsigned bits,
+                                  unsigned width)
 {
     uint8_t cleared[sizeof(struct in6_addr)] = {0};
 
@@ -43,7 +44,7 @@ static bool clear_beyond(const void *addr, unsigned bits, unsigned width)
 }
 
 /* Decimal digits only; more than 128 for anything else. */
-static unsigned parse_bits(const char *s)
+static unsigned networks_parse_bits(const char *s)
 {
     unsigned value = 0;
     size_t n = strlen(s);
@@ -56,7 +57,7 @@ static unsigned parse_bits(const char *s)
 }
 
 /* Take the brackets off; NULL: there is only one of them, or text after. */
-static char *unbracket(char *addr)
+static char *networks_unbracket(char *addr)
 {
     size_t n = strlen(addr);
 
@@ -68,7 +69,7 @@ static char *unbracket(char *addr)
     return addr + 1;
 }
 
-static const char *parse_network(char *word, struct network *net)
+static const char *networks_parse_one(char *word, struct network *net)
 {
     char *slash = strchr(word, '/');
     unsigned bits, width;
@@ -77,7 +78,7 @@ static const char *parse_network(char *word, struct network *net)
     *net = (struct network){0};
     if (slash != NULL)
         *slash++ = '\0';
-    addr = unbracket(word);
+    addr = networks_unbracket(word);
     if (addr == NULL)
         return "`[` without `]` around an address";
     net->is_v6 = inet_pton(AF_INET6, addr, &net->v6) == 1;
@@ -85,18 +86,19 @@ static const char *parse_network(char *word, struct network *net)
         return "not an IP address: expected 192.0.2.1, 192.0.2.0/24, "
                "2001:db8::1 or 2001:db8::/32";
     width = net->is_v6 ? 128 : 32;
-    bits = slash != NULL ? parse_bits(slash) : width;
+    bits = slash != NULL ? networks_parse_bits(slash) : width;
     if (bits > width)
         return net->is_v6 ? "the prefix length is a number from 0 to 128"
                           : "the prefix length is a number from 0 to 32";
     net->bits = (uint8_t)bits;
-    if (!clear_beyond(net->is_v6 ? (void *)&net->v6 : (void *)&net->v4, bits,
-                      width))
+    if (!networks_clear_beyond(net->is_v6 ? (void *)&net->v6 : (void *)&net->v4,
+                               bits, width))
         return "address bits beyond the prefix length are set";
     return NULL;
 }
 
-static const char *add(struct networks *n, const char *text, size_t len)
+static const char *networks_add(struct networks *n, const char *text,
+                                size_t len)
 {
     char word[WORD_MAX + 1];
     struct network net, *v;
@@ -106,7 +108,7 @@ static const char *add(struct networks *n, const char *text, size_t len)
         return "too long for an IP address";
     memcpy(word, text, len);
     word[len] = '\0';
-    wrong = parse_network(word, &net);
+    wrong = networks_parse_one(word, &net);
     if (wrong != NULL)
         return wrong;
     v = realloc(n->v, (n->n + 1) * sizeof(*v));
@@ -125,7 +127,7 @@ const char *networks_parse(const char *list, struct networks *n_r,
 
     *n_r = (struct networks){0};
     while ((word = str_next_word(&pos, &len)) != NULL) {
-        wrong = add(n_r, word, len);
+        wrong = networks_add(n_r, word, len);
         if (wrong != NULL) {
             networks_free(n_r);
             *bad_r = word;
@@ -145,7 +147,7 @@ void networks_free(struct networks *n)
 bool networks_has_v4(const struct networks *n, struct in_addr a)
 {
     for (size_t i = 0; i < n->n; i++)
-        if (!n->v[i].is_v6 && same_bits(&n->v[i].v4, &a, n->v[i].bits))
+        if (!n->v[i].is_v6 && networks_same_bits(&n->v[i].v4, &a, n->v[i].bits))
             return true;
     return false;
 }
@@ -155,7 +157,7 @@ bool networks_has_v6(const struct networks *n, struct in6_addr a)
     struct in_addr mapped;
 
     for (size_t i = 0; i < n->n; i++)
-        if (n->v[i].is_v6 && same_bits(&n->v[i].v6, &a, n->v[i].bits))
+        if (n->v[i].is_v6 && networks_same_bits(&n->v[i].v6, &a, n->v[i].bits))
             return true;
     if (!IN6_IS_ADDR_V4MAPPED(&a))
         return false;

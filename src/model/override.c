@@ -1,7 +1,7 @@
 /*
  * override - one administrator's entry, as plain values
  *
- * Filled by src/source from LDIF or LDAP and by src/store from the override
+ * Filled by src/ldap from LDIF or LDAP and by src/overrides from the override
  * table. An override owns everything it points to; lists hold no spare
  * elements, so that it does not matter who made them.
  */
@@ -51,6 +51,13 @@ void strlist_free(struct strlist *l)
 const char *override_mode_name(enum override_mode mode)
 {
     return (unsigned)mode < OVERRIDE_MODES ? modes[mode].name : "?";
+}
+
+const char *override_group_name(const struct override *o)
+{
+    return o->group == OVERRIDE_GROUP_SITE     ? "site"
+           : o->group == OVERRIDE_GROUP_DOMAIN ? "domain"
+                                               : NULL;
 }
 
 bool override_mode_parse(const char *text, enum override_mode *mode_r)

@@ -52,6 +52,8 @@ struct override {
 };
 
 const char *override_mode_name(enum override_mode mode);
+/* NULL where it is not set. */
+const char *override_group_name(const struct override *o);
 bool override_mode_parse(const char *text, enum override_mode *mode_r);
 /* Enabled and inside its window (both ends included) at wall time now_s. */
 bool override_active(const struct override *o, int64_t now_s);

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int compare(const void *a, const void *b)
+static int site_compare(const void *a, const void *b)
 {
     const struct mx *x = *(const struct mx *const *)a;
     const struct mx *y = *(const struct mx *const *)b;
@@ -35,9 +35,9 @@ void site_text(const struct mxset *set, struct buf *out)
     }
     for (size_t i = 0; i < set->n_mx; i++)
         sorted[i] = &set->mx[i];
-    qsort(sorted, set->n_mx, sizeof(struct mx *), compare);
+    qsort(sorted, set->n_mx, sizeof(struct mx *), site_compare);
     for (size_t i = 0; i < set->n_mx; i++)
-        if (i == 0 || compare(&sorted[i - 1], &sorted[i]) != 0)
+        if (i == 0 || site_compare(&sorted[i - 1], &sorted[i]) != 0)
             buf_printf(out, "%u %.*s\n", (unsigned)sorted[i]->preference,
                        (int)strcspn(sorted[i]->host, "\n"), sorted[i]->host);
     free(sorted);

@@ -37,7 +37,7 @@ static struct address address_v6(struct in6_addr v6)
     return a;
 }
 
-static bool parse_literal(const char *host, struct address *a_r)
+static bool address_parse_literal(const char *host, struct address *a_r)
 {
     struct in6_addr v6;
     struct in_addr v4;
@@ -52,45 +52,47 @@ static bool parse_literal(const char *host, struct address *a_r)
     return true;
 }
 
-static bool in_networks(const struct networks *n, const struct address *a)
+static bool address_in_networks(const struct networks *n,
+                                const struct address *a)
 {
     return a->is_v6 ? networks_has_v6(n, a->v6) : networks_has_v4(n, a->v4);
 }
 
-static bool is_loopback(const struct address *a)
+static bool address_is_loopback(const struct address *a)
 {
     if (a->is_v6)
         return IN6_IS_ADDR_LOOPBACK(&a->v6);
     return (ntohl(a->v4.s_addr) >> 24) == IN_LOOPBACKNET;
 }
 
-static bool is_bogus(const struct rules *r, const struct address *a)
+static bool address_is_bogus(const struct rules *r, const struct address *a)
 {
-    return in_networks(&r->bogus, a);
+    return address_in_networks(&r->bogus, a);
 }
 
-static bool is_own(const struct rules *r, const struct address *a)
+static bool address_is_own(const struct rules *r, const struct address *a)
 {
-    return in_networks(&r->own_addresses, a) &&
-           !(is_loopback(a) && is_bogus(r, a));
+    return address_in_networks(&r->own_addresses, a) &&
+           !(address_is_loopback(a) && address_is_bogus(r, a));
 }
 
-static size_t family_size(const struct hostaddrs *h, int family)
+static size_t address_family_size(const struct hostaddrs *h, int family)
 {
     if (h->state[family] != ADDR_SOME)
         return 0;
     return h->n[family] < ADDRS_MAX ? h->n[family] : ADDRS_MAX;
 }
 
-static size_t count_known(const struct hostaddrs *h, const struct rules *r,
-                          unsigned families, address_test *test, size_t *hits_r)
+static size_t address_count_known(const struct hostaddrs *h,
+                                  const struct rules *r, unsigned families,
+                                  address_test *test, size_t *hits_r)
 {
     size_t all = 0;
 
     for (int f = 0; f < FAMILIES; f++) {
         if (!(families & FAMILY_BIT(f)))
             continue;
-        for (size_t i = 0; i < family_size(h, f); i++, all++) {
+        for (size_t i = 0; i < address_family_size(h, f); i++, all++) {
             struct address a =
                 f == FAMILY_V4 ? address_v4(h->v4[i]) : address_v6(h->v6[i]);
 
@@ -102,17 +104,19 @@ static size_t count_known(const struct hostaddrs *h, const struct rules *r,
 
 /* How many known addresses in `families` a candidate has; *hits_r: of how
    many the test is true. */
-static size_t count(const struct candidate *c, const struct rules *r,
-                    unsigned families, address_test *test, size_t *hits_r)
+static size_t address_count(const struct candidate *c, const struct rules *r,
+                            unsigned families, address_test *test,
+                            size_t *hits_r)
 {
     struct address a;
 
     *hits_r = 0;
     if (!c->is_address)
         return c->addrs != NULL
-                   ? count_known(c->addrs, r, families, test, hits_r)
+                   ? address_count_known(c->addrs, r, families, test, hits_r)
                    : 0;
-    if (!parse_literal(c->host, &a) || !(families & FAMILY_BIT(a.family)))
+    if (!address_parse_literal(c->host, &a) ||
+        !(families & FAMILY_BIT(a.family)))
         return 0;
     *hits_r = test(r, &a);
     return 1;
@@ -123,13 +127,14 @@ bool address_any_own(const struct rules *r, const struct candidate *c)
     unsigned any = FAMILY_BIT(FAMILY_V4) | FAMILY_BIT(FAMILY_V6);
     size_t hits;
 
-    count(c, r, any, is_own, &hits);
+    address_count(c, r, any, address_is_own, &hits);
     return hits > 0;
 }
 
 bool address_all_bogus(const struct rules *r, const struct candidate *c)
 {
-    size_t hits, all = count(c, r, r->families, is_bogus, &hits);
+    size_t hits,
+        all = address_count(c, r, r->families, address_is_bogus, &hits);
 
     return all > 0 && hits == all;
 }
@@ -139,7 +144,7 @@ bool address_none(const struct rules *r, const struct candidate *c)
     struct address a;
 
     if (c->is_address)
-        return !parse_literal(c->host, &a) ||
+        return !address_parse_literal(c->host, &a) ||
                !(r->families & FAMILY_BIT(a.family));
     return c->addrs != NULL &&
            hostaddrs_state(c->addrs, r->families) == ADDR_NONE;

@@ -38,21 +38,23 @@
 
 typedef bool check_fn(const struct decide_input *in, const struct candidate *c);
 
-static bool bad_name(const struct decide_input *in, const struct candidate *c)
+static bool clean_bad_name(const struct decide_input *in,
+                           const struct candidate *c)
 {
     (void)in;
     return c->is_address ? !clean_is_address(c->host)
                          : !clean_is_hostname(c->host);
 }
 
-static bool address_as_name(const struct decide_input *in,
-                            const struct candidate *c)
+static bool clean_address_as_name(const struct decide_input *in,
+                                  const struct candidate *c)
 {
     (void)in;
     return !c->is_address && clean_looks_like_address(c->host);
 }
 
-static bool excluded(const struct decide_input *in, const struct candidate *c)
+static bool clean_excluded(const struct decide_input *in,
+                           const struct candidate *c)
 {
     if (in->override == NULL || (!c->is_dns && c->via == NULL))
         return false;
@@ -62,7 +64,7 @@ static bool excluded(const struct decide_input *in, const struct candidate *c)
     return false;
 }
 
-static bool self(const struct decide_input *in, const struct candidate *c)
+static bool clean_self(const struct decide_input *in, const struct candidate *c)
 {
     if (c->is_mx || (!c->is_dns && c->port != 0 && c->port != SMTP_PORT))
         return false;
@@ -71,12 +73,14 @@ static bool self(const struct decide_input *in, const struct candidate *c)
     return address_any_own(in->rules, c);
 }
 
-static bool no_address(const struct decide_input *in, const struct candidate *c)
+static bool clean_no_address(const struct decide_input *in,
+                             const struct candidate *c)
 {
     return address_none(in->rules, c);
 }
 
-static bool bogus(const struct decide_input *in, const struct candidate *c)
+static bool clean_bogus(const struct decide_input *in,
+                        const struct candidate *c)
 {
     return address_all_bogus(in->rules, c);
 }
@@ -85,12 +89,15 @@ static const struct {
     check_fn *fails;
     enum drop drop;
 } checks[] = {
-    {bad_name, DROP_BAD_NAME},     {address_as_name, DROP_LOOKS_LIKE_ADDRESS},
-    {excluded, DROP_EXCLUDED},     {self, DROP_SELF},
-    {no_address, DROP_NO_ADDRESS}, {bogus, DROP_BOGUS},
+    {clean_bad_name, DROP_BAD_NAME},
+    {clean_address_as_name, DROP_LOOKS_LIKE_ADDRESS},
+    {clean_excluded, DROP_EXCLUDED},
+    {clean_self, DROP_SELF},
+    {clean_no_address, DROP_NO_ADDRESS},
+    {clean_bogus, DROP_BOGUS},
 };
 
-static void check(const struct decide_input *in, struct candidate *c)
+static void clean_check(const struct decide_input *in, struct candidate *c)
 {
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
         if (c->drop != DROP_NO)
@@ -100,7 +107,7 @@ static void check(const struct decide_input *in, struct candidate *c)
     }
 }
 
-static void drop_behind_self(struct candidates *list)
+static void clean_drop_behind_self(struct candidates *list)
 {
     uint32_t best = UINT32_MAX;
 
@@ -120,7 +127,7 @@ static void drop_behind_self(struct candidates *list)
 
 /* ---- the same host more than once ------------------------------------ */
 
-static int by_host(const void *a, const void *b)
+static int clean_by_host(const void *a, const void *b)
 {
     const struct candidate *x = a, *y = b;
     int d = order_host_compare(x->host, y->host);
@@ -134,7 +141,8 @@ static int by_host(const void *a, const void *b)
     return d != 0 ? d : order_compare(x, y);
 }
 
-static bool same_host(const struct candidate *a, const struct candidate *b)
+static bool clean_same_host(const struct candidate *a,
+                            const struct candidate *b)
 {
     return a->is_mx == b->is_mx && order_host_compare(a->host, b->host) == 0;
 }
@@ -142,8 +150,8 @@ static bool same_host(const struct candidate *a, const struct candidate *b)
 /* What is known of a host in one place is known of it everywhere: only the
    first exchanges of a set are examined, and nobody waits for override hops.
    The list is sorted by host; [from, to) are the same. */
-static void share(struct candidates *list, size_t from, size_t to,
-                  unsigned families)
+static void clean_share(struct candidates *list, size_t from, size_t to,
+                        unsigned families)
 {
     const struct hostaddrs *known = NULL;
 
@@ -155,20 +163,20 @@ static void share(struct candidates *list, size_t from, size_t to,
             list->v[i].addrs = known;
 }
 
-static void share_addresses(struct candidates *list, unsigned families)
+static void clean_share_addresses(struct candidates *list, unsigned families)
 {
     size_t from = 0;
 
     for (size_t i = 1; i <= list->n; i++) {
-        if (i < list->n && same_host(&list->v[from], &list->v[i]))
+        if (i < list->n && clean_same_host(&list->v[from], &list->v[i]))
             continue;
-        share(list, from, i, families);
+        clean_share(list, from, i, families);
         from = i;
     }
 }
 
 /* The list is sorted by host: usable ones first, the best place first. */
-static void drop_duplicates(struct candidates *list)
+static void clean_drop_duplicates(struct candidates *list)
 {
     const struct candidate *first = NULL;
 
@@ -177,26 +185,27 @@ static void drop_duplicates(struct candidates *list)
 
         if (c->drop != DROP_NO)
             continue;
-        if (first != NULL && same_host(first, c) && first->port == c->port)
+        if (first != NULL && clean_same_host(first, c) &&
+            first->port == c->port)
             c->drop = DROP_DUPLICATE;
         else
             first = c;
     }
 }
 
-static void sort_by_host(struct candidates *list)
+static void clean_sort_by_host(struct candidates *list)
 {
     if (list->n > 1)
-        qsort(list->v, list->n, sizeof(*list->v), by_host);
+        qsort(list->v, list->n, sizeof(*list->v), clean_by_host);
 }
 
 void clean_candidates(const struct decide_input *in, struct candidates *list)
 {
-    sort_by_host(list);
-    share_addresses(list, in->rules->families);
+    clean_sort_by_host(list);
+    clean_share_addresses(list, in->rules->families);
     for (size_t i = 0; i < list->n; i++)
-        check(in, &list->v[i]);
-    drop_behind_self(list);
-    sort_by_host(list);
-    drop_duplicates(list);
+        clean_check(in, &list->v[i]);
+    clean_drop_behind_self(list);
+    clean_sort_by_host(list);
+    clean_drop_duplicates(list);
 }

@@ -47,7 +47,7 @@ bool candidate_same_group(const struct candidate *a, const struct candidate *b)
 
 /* The list is in order. Which hosts of a set beyond the first have an address
    is not known, and is not asked for. */
-static bool drop_unexamined(struct candidates *list)
+static bool decide_drop_unexamined(struct candidates *list)
 {
     size_t n = 0;
 
@@ -58,7 +58,7 @@ static bool drop_unexamined(struct candidates *list)
 }
 
 /* The list is in order, kept ones first. */
-static size_t limit(struct candidates *list, uint32_t max_hops)
+static size_t decide_limit(struct candidates *list, uint32_t max_hops)
 {
     size_t kept = 0;
 
@@ -75,8 +75,8 @@ static size_t limit(struct candidates *list, uint32_t max_hops)
    earlier ones were only down. Where addresses are being learnt, one that is
    not known yet does not end a list that has a known one; the next lookup, a
    moment later, has it in its place. */
-static size_t shed_tail(const struct decide_input *in, struct candidates *list,
-                        size_t kept)
+static size_t decide_shed_tail(const struct decide_input *in,
+                               struct candidates *list, size_t kept)
 {
     size_t end = kept;
 
@@ -92,7 +92,7 @@ static size_t shed_tail(const struct decide_input *in, struct candidates *list,
 
 /* Whether one of the best hosts is on a list of hosts that take one domain at
    a time. */
-static bool best_is_listed(const struct decision *d, const char *list)
+static bool decide_best_is_listed(const struct decision *d, const char *list)
 {
     for (size_t i = 0; i < d->n_kept; i++) {
         if (!candidate_same_group(&d->c[0], &d->c[i]))
@@ -103,16 +103,17 @@ static bool best_is_listed(const struct decision *d, const char *list)
     return false;
 }
 
-static bool by_domain(const struct decide_input *in, const struct decision *d)
+static bool decide_by_domain(const struct decide_input *in,
+                             const struct decision *d)
 {
     if (in->override != NULL && in->override->group != OVERRIDE_GROUP_UNSET)
         return in->override->group == OVERRIDE_GROUP_DOMAIN;
     return in->rules->group == GROUP_DOMAIN ||
-           best_is_listed(d, in->rules->single_domain_sites);
+           decide_best_is_listed(d, in->rules->single_domain_sites);
 }
 
 /* Every MX set that was asked for was authenticated. */
-static bool sets_secure(const struct decide_input *in)
+static bool decide_sets_secure(const struct decide_input *in)
 {
     if (in->cold || (in->set != NULL && !in->set->secure))
         return false;
@@ -123,7 +124,8 @@ static bool sets_secure(const struct decide_input *in)
 }
 
 /* Every DNS answer in the route was, and there was one. */
-static bool secure(const struct decide_input *in, const struct decision *d)
+static bool decide_secure(const struct decide_input *in,
+                          const struct decision *d)
 {
     size_t names = 0;
 
@@ -136,17 +138,17 @@ static bool secure(const struct decide_input *in, const struct decision *d)
             return false;
         names++;
     }
-    return names > 0 && sets_secure(in);
+    return names > 0 && decide_sets_secure(in);
 }
 
-static const char *transport(const struct decide_input *in)
+static const char *decide_transport(const struct decide_input *in)
 {
     if (in->override != NULL && in->override->transport != NULL)
         return in->override->transport;
     return in->rules->transport;
 }
 
-static const char *route_text(const struct decide_input *in)
+static const char *decide_route_text(const struct decide_input *in)
 {
     static const char *const texts[OVERRIDE_MODES] = {
         [OVERRIDE_REPLACE] = "the override replaces the MX set",
@@ -163,25 +165,25 @@ static const char *route_text(const struct decide_input *in)
 }
 
 /* The set was wanted and has no hosts. */
-static bool set_fails(const struct decide_input *in)
+static bool decide_set_fails(const struct decide_input *in)
 {
     if (in->override != NULL && override_is_final(in->override))
         return false;
     return in->set == NULL || in->set->outcome != MX_HOSTS;
 }
 
-static void describe(const struct decide_input *in, struct decision *d)
+static void decide_describe(const struct decide_input *in, struct decision *d)
 {
-    if (set_fails(in))
+    if (decide_set_fails(in))
         outcome_reason(d, "%s: the override's own hops alone",
                        outcome_set_text(in));
     else
-        outcome_reason(d, "%s", route_text(in));
+        outcome_reason(d, "%s", decide_route_text(in));
 }
 
-static void settle(const struct decide_input *in, struct decision *d)
+static void decide_settle(const struct decide_input *in, struct decision *d)
 {
-    if (d->n_kept == 0 && set_fails(in)) {
+    if (d->n_kept == 0 && decide_set_fails(in)) {
         outcome_of_set(in, d);
         return;
     }
@@ -190,9 +192,9 @@ static void settle(const struct decide_input *in, struct decision *d)
         return;
     }
     d->disposition = MXHOP_ROUTE;
-    d->by_domain = by_domain(in, d);
-    d->secure = secure(in, d);
-    describe(in, d);
+    d->by_domain = decide_by_domain(in, d);
+    d->secure = decide_secure(in, d);
+    decide_describe(in, d);
 }
 
 bool decide(const struct decide_input *in, struct decision *d_r)
@@ -201,7 +203,7 @@ bool decide(const struct decide_input *in, struct decision *d_r)
 
     *d_r = (struct decision){
         .status = "",
-        .transport = transport(in),
+        .transport = decide_transport(in),
         .slot_left_s = UINT32_MAX,
     };
     if (in->override != NULL && in->override->mode >= OVERRIDE_PASS) {
@@ -217,13 +219,13 @@ bool decide(const struct decide_input *in, struct decision *d_r)
         d_r->slot_left_s = order_slot(in, &list).left_s;
     clean_candidates(in, &list);
     order_candidates(in, &list);
-    if (drop_unexamined(&list))
+    if (decide_drop_unexamined(&list))
         order_candidates(in, &list);
-    d_r->n_kept = limit(&list, in->rules->max_hops);
-    d_r->n_kept = shed_tail(in, &list, d_r->n_kept);
+    d_r->n_kept = decide_limit(&list, in->rules->max_hops);
+    d_r->n_kept = decide_shed_tail(in, &list, d_r->n_kept);
     d_r->c = list.v;
     d_r->n = list.n;
-    settle(in, d_r);
+    decide_settle(in, d_r);
     return true;
 }
 

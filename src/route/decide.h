@@ -1,7 +1,7 @@
 /*
  * The decision about one key, from what is known: merge, clean, order, limit
- * (DESIGN 4.6 to 4.9). Pure: no I/O, no clock, the same input gives the same
- * decision in every process and on every machine with the same seed.
+ * (docs/design.md 4.6 to 4.9). Pure: no I/O, no clock, the same input gives the
+ * same decision in every process and on every machine with the same seed.
  */
 
 #ifndef ROUTE_DECIDE_H
@@ -95,7 +95,7 @@ const char *drop_text(enum drop drop);
 bool candidate_same_group(const struct candidate *a, const struct candidate *b);
 
 /*
- * Which exchanges of a set are worth examining (DESIGN 5): the first
+ * Which exchanges of a set are worth examining: the first
  * 2 x max_hops in the order of this time slot, and up to 20 more to finish a
  * tie, but EXAMINE_MAX at most. Fills index with positions in set->mx; returns
  * how many.

@@ -14,18 +14,18 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-static bool is_alnum(char c)
+static bool hostname_is_alnum(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
            (c >= '0' && c <= '9');
 }
 
-static bool is_label(const char *s, size_t n)
+static bool hostname_is_label(const char *s, size_t n)
 {
     if (n == 0 || n > 63 || s[0] == '-' || s[n - 1] == '-')
         return false;
     for (size_t i = 0; i < n; i++)
-        if (!is_alnum(s[i]) && s[i] != '-' && s[i] != '_')
+        if (!hostname_is_alnum(s[i]) && s[i] != '-' && s[i] != '_')
             return false;
     return true;
 }
@@ -37,9 +37,9 @@ bool clean_is_hostname(const char *host)
     if (strnlen(host, NAME_MAX_TEXT + 1) > NAME_MAX_TEXT)
         return false;
     for (; (dot = strchr(label, '.')) != NULL; label = dot + 1)
-        if (!is_label(label, (size_t)(dot - label)))
+        if (!hostname_is_label(label, (size_t)(dot - label)))
             return false;
-    return is_label(label, strlen(label));
+    return hostname_is_label(label, strlen(label));
 }
 
 bool clean_is_address(const char *host)

@@ -52,7 +52,7 @@ bool match_keys(const struct key *key, struct strlist *keys_r)
 }
 
 /* Longest first, then by the alphabet. */
-static int by_specificity(const void *a, const void *b)
+static int match_by_specificity(const void *a, const void *b)
 {
     const char *x = *(const char *const *)a, *y = *(const char *const *)b;
     size_t n = strlen(x), m = strlen(y);
@@ -62,7 +62,7 @@ static int by_specificity(const void *a, const void *b)
     return strcmp(x, y);
 }
 
-static size_t count_dots(const char *s)
+static size_t match_count_dots(const char *s)
 {
     size_t n = 0;
 
@@ -73,8 +73,8 @@ static size_t count_dots(const char *s)
 
 /* The hosts whose names count, into hosts; how many. *keys_r: how many keys
    they give together. */
-static size_t best_hosts(const struct mxset *set, const char **hosts,
-                         size_t *keys_r)
+static size_t match_best_hosts(const struct mxset *set, const char **hosts,
+                               size_t *keys_r)
 {
     size_t n = 0;
 
@@ -87,7 +87,7 @@ static size_t best_hosts(const struct mxset *set, const char **hosts,
         if (!clean_is_hostname(mx->host))
             continue;
         hosts[n++] = mx->host;
-        *keys_r += 1 + count_dots(mx->host);
+        *keys_r += 1 + match_count_dots(mx->host);
     }
     return n;
 }
@@ -95,7 +95,7 @@ static size_t best_hosts(const struct mxset *set, const char **hosts,
 bool match_exchanges(const struct mxset *set, struct strlist *keys_r)
 {
     const char *hosts[MATCH_HOSTS_MAX], **keys;
-    size_t n_keys, n_hosts = best_hosts(set, hosts, &n_keys), n = 0;
+    size_t n_keys, n_hosts = match_best_hosts(set, hosts, &n_keys), n = 0;
     bool ok = true;
 
     *keys_r = (struct strlist){0};
@@ -110,7 +110,7 @@ bool match_exchanges(const struct mxset *set, struct strlist *keys_r)
              p = strchr(p + 1, '.'))
             keys[n++] = p;
     }
-    qsort(keys, n, sizeof(*keys), by_specificity);
+    qsort(keys, n, sizeof(*keys), match_by_specificity);
     for (size_t i = 0; i < n && ok; i++)
         if (i == 0 || strcmp(keys[i], keys[i - 1]) != 0)
             ok = strlist_add(keys_r, keys[i]);

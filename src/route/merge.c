@@ -36,7 +36,7 @@ static const struct plan {
     [OVERRIDE_DEFER] = {TIER_NONE, false},
 };
 
-static bool add(struct candidates *list, const struct candidate *c)
+static bool merge_add(struct candidates *list, const struct candidate *c)
 {
     if (list->n == list->cap) {
         size_t cap = list->cap != 0 ? 2 * list->cap : 8;
@@ -51,7 +51,7 @@ static bool add(struct candidates *list, const struct candidate *c)
     return true;
 }
 
-static bool add_set(const struct mxset *set, struct candidates *list)
+static bool merge_add_set(const struct mxset *set, struct candidates *list)
 {
     for (size_t i = 0; i < set->n_mx; i++) {
         const struct mx *mx = &set->mx[i];
@@ -64,15 +64,16 @@ static bool add_set(const struct mxset *set, struct candidates *list)
             .addrs = &mx->addrs,
         };
 
-        if (!add(list, &c))
+        if (!merge_add(list, &c))
             return false;
     }
     return true;
 }
 
 /* Hosts of a spliced MX set; `hop` is the candidate that its name would be. */
-static bool add_spliced(const struct mxset *set, const struct candidate *hop,
-                        struct candidates *list)
+static bool merge_add_spliced(const struct mxset *set,
+                              const struct candidate *hop,
+                              struct candidates *list)
 {
     struct candidate c = *hop;
 
@@ -86,14 +87,14 @@ static bool add_spliced(const struct mxset *set, const struct candidate *hop,
             c.rank++;
         c.host = mx->host;
         c.addrs = &mx->addrs;
-        if (!add(list, &c))
+        if (!merge_add(list, &c))
             return false;
     }
     return true;
 }
 
-static bool add_name(const struct hop_facts *facts, struct candidate *c,
-                     struct candidates *list)
+static bool merge_add_name(const struct hop_facts *facts, struct candidate *c,
+                           struct candidates *list)
 {
     static const enum drop drops[] = {
         [MX_HOSTS] = DROP_NO,
@@ -104,15 +105,15 @@ static bool add_name(const struct hop_facts *facts, struct candidate *c,
 
     c->is_mx = true;
     if (facts == NULL || !facts->spliced)
-        return add(list, c);
+        return merge_add(list, c);
     if (facts->set.outcome == MX_HOSTS)
-        return add_spliced(&facts->set, c, list);
+        return merge_add_spliced(&facts->set, c, list);
     c->drop = drops[facts->set.outcome];
-    return add(list, c);
+    return merge_add(list, c);
 }
 
-static bool add_hops(const struct decide_input *in, uint8_t tier,
-                     struct candidates *list)
+static bool merge_add_hops(const struct decide_input *in, uint8_t tier,
+                           struct candidates *list)
 {
     const struct override *o = in->override;
 
@@ -131,7 +132,8 @@ static bool add_hops(const struct decide_input *in, uint8_t tier,
 
         if (hop->kind == HOP_HOST && facts != NULL)
             c.addrs = &facts->addrs;
-        if (hop->kind == HOP_MX ? !add_name(facts, &c, list) : !add(list, &c))
+        if (hop->kind == HOP_MX ? !merge_add_name(facts, &c, list)
+                                : !merge_add(list, &c))
             return false;
     }
     return true;
@@ -143,9 +145,9 @@ bool merge_candidates(const struct decide_input *in, struct candidates *list)
 
     if (in->override != NULL)
         plan = plans[in->override->mode];
-    if (plan.hop_tier != TIER_NONE && !add_hops(in, plan.hop_tier, list))
+    if (plan.hop_tier != TIER_NONE && !merge_add_hops(in, plan.hop_tier, list))
         return false;
     if (!plan.set || in->set == NULL || in->set->outcome != MX_HOSTS)
         return true;
-    return add_set(in->set, list);
+    return merge_add_set(in->set, list);
 }

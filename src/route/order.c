@@ -24,7 +24,7 @@
 #define EXAMINE_MAX_TIE 20 /* more, to finish a tie at the cut */
 
 /* Names that are longer than the buffer are dropped anyway. */
-static uint64_t host_hash(uint64_t seed, uint64_t salt, const char *host)
+static uint64_t order_host_hash(uint64_t seed, uint64_t salt, const char *host)
 {
     struct {
         uint8_t salt[8];
@@ -39,27 +39,27 @@ static uint64_t host_hash(uint64_t seed, uint64_t salt, const char *host)
 }
 
 /* A sum does not depend on the order of its terms. */
-static uint64_t set_spread(const struct rules *r, const struct mxset *set)
+static uint64_t order_set_spread(const struct rules *r, const struct mxset *set)
 {
     uint64_t sum = 0;
 
     for (size_t i = 0; i < set->n_mx; i++)
-        sum += host_hash(r->seed, 0, set->mx[i].host);
+        sum += order_host_hash(r->seed, 0, set->mx[i].host);
     return sum;
 }
 
-static uint64_t list_spread(const struct rules *r,
-                            const struct candidates *list)
+static uint64_t order_list_spread(const struct rules *r,
+                                  const struct candidates *list)
 {
     uint64_t sum = 0;
 
     for (size_t i = 0; i < list->n; i++)
-        sum += host_hash(r->seed, 0, list->v[i].host);
+        sum += order_host_hash(r->seed, 0, list->v[i].host);
     return sum;
 }
 
-static struct slot slot_at(const struct rules *r, uint64_t spread,
-                           int64_t now_s)
+static struct slot order_slot_at(const struct rules *r, uint64_t spread,
+                                 int64_t now_s)
 {
     uint32_t interval_s = r->rotate_interval_s;
     uint64_t t;
@@ -78,38 +78,38 @@ struct slot order_slot(const struct decide_input *in,
     uint64_t spread;
 
     if (set != NULL && set->outcome == MX_HOSTS && set->n_mx > 0)
-        spread = set_spread(in->rules, set);
+        spread = order_set_spread(in->rules, set);
     else
-        spread = list_spread(in->rules, list);
-    return slot_at(in->rules, spread, in->now_s);
+        spread = order_list_spread(in->rules, list);
+    return order_slot_at(in->rules, spread, in->now_s);
 }
 
 uint32_t decide_slot_left_s(const struct rules *rules, const struct mxset *set,
                             int64_t now_s)
 {
-    return slot_at(rules, set_spread(rules, set), now_s).left_s;
+    return order_slot_at(rules, order_set_spread(rules, set), now_s).left_s;
 }
 
-static unsigned char fold(char c)
+static unsigned char order_fold(char c)
 {
     return (unsigned char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
 }
 
 int order_host_compare(const char *a, const char *b)
 {
-    while (*a != '\0' && fold(*a) == fold(*b)) {
+    while (*a != '\0' && order_fold(*a) == order_fold(*b)) {
         a++;
         b++;
     }
-    return fold(*a) - fold(*b);
+    return order_fold(*a) - order_fold(*b);
 }
 
-static int compare_u64(uint64_t a, uint64_t b)
+static int order_compare_u64(uint64_t a, uint64_t b)
 {
     return (a > b) - (a < b);
 }
 
-static int compare_via(const char *a, const char *b)
+static int order_compare_via(const char *a, const char *b)
 {
     if (a == NULL || b == NULL)
         return (a != NULL) - (b != NULL);
@@ -125,7 +125,7 @@ int order_compare(const struct candidate *a, const struct candidate *b)
     if (d == 0)
         d = a->rank - b->rank;
     if (d == 0)
-        d = compare_u64(a->tie, b->tie);
+        d = order_compare_u64(a->tie, b->tie);
     if (d == 0)
         d = order_host_compare(a->host, b->host);
     if (d == 0)
@@ -136,10 +136,10 @@ int order_compare(const struct candidate *a, const struct candidate *b)
         d = b->is_dns - a->is_dns;
     if (d == 0)
         d = strcmp(a->host, b->host);
-    return d != 0 ? d : compare_via(a->via, b->via);
+    return d != 0 ? d : order_compare_via(a->via, b->via);
 }
 
-static int by_place(const void *a, const void *b)
+static int order_by_place(const void *a, const void *b)
 {
     const struct candidate *x = a, *y = b;
     int d = (x->drop != DROP_NO) - (y->drop != DROP_NO);
@@ -153,9 +153,9 @@ void order_candidates(const struct decide_input *in, struct candidates *list)
 
     for (size_t i = 0; i < list->n; i++)
         list->v[i].tie =
-            host_hash(in->rules->seed, slot.number, list->v[i].host);
+            order_host_hash(in->rules->seed, slot.number, list->v[i].host);
     if (list->n > 1)
-        qsort(list->v, list->n, sizeof(*list->v), by_place);
+        qsort(list->v, list->n, sizeof(*list->v), order_by_place);
 }
 
 /* ---- which exchanges to examine -------------------------------------- */
@@ -166,23 +166,25 @@ struct pick {
     uint16_t preference, index;
 };
 
-static int by_turn(const void *a, const void *b)
+static int order_by_turn(const void *a, const void *b)
 {
     const struct pick *x = a, *y = b;
     int d = x->preference - y->preference;
 
     if (d == 0)
-        d = compare_u64(x->tie, y->tie);
+        d = order_compare_u64(x->tie, y->tie);
     if (d == 0)
         d = order_host_compare(x->host, y->host);
     return d != 0 ? d : x->index - y->index;
 }
 
 /* Names that cannot be used are not worth a query. */
-static size_t fill_picks(const struct rules *rules, const struct mxset *set,
-                         int64_t now_s, struct pick *picks)
+static size_t order_fill_picks(const struct rules *rules,
+                               const struct mxset *set, int64_t now_s,
+                               struct pick *picks)
 {
-    struct slot slot = slot_at(rules, set_spread(rules, set), now_s);
+    struct slot slot =
+        order_slot_at(rules, order_set_spread(rules, set), now_s);
     size_t n = 0;
 
     for (size_t i = 0; i < set->n_mx && i <= UINT16_MAX; i++) {
@@ -191,7 +193,7 @@ static size_t fill_picks(const struct rules *rules, const struct mxset *set,
         if (!clean_is_hostname(mx->host) || clean_looks_like_address(mx->host))
             continue;
         picks[n++] = (struct pick){
-            .tie = host_hash(rules->seed, slot.number, mx->host),
+            .tie = order_host_hash(rules->seed, slot.number, mx->host),
             .host = mx->host,
             .preference = mx->preference,
             .index = (uint16_t)i,
@@ -211,8 +213,8 @@ size_t decide_pick(const struct rules *rules, const struct mxset *set,
     picks = calloc(set->n_mx, sizeof(*picks));
     if (picks == NULL)
         return 0;
-    n = fill_picks(rules, set, now_s, picks);
-    qsort(picks, n, sizeof(*picks), by_turn);
+    n = order_fill_picks(rules, set, now_s, picks);
+    qsort(picks, n, sizeof(*picks), order_by_turn);
     for (k = 0; k < n && k < cap && k < EXAMINE_MAX; k++) {
         if (k >= first + EXAMINE_MAX_TIE ||
             (k >= first && picks[k].preference != picks[first - 1].preference))

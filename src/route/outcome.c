@@ -1,10 +1,10 @@
 /*
  * outcome - what to say where there is no host to try
  *
- * The table of DESIGN 5 in code: each situation has a parameter that chooses
- * pass, defer or reject, and a status code (RFC 3463) and a text for each. A
- * situation that may mend itself has no code for reject, and is deferred
- * whatever the choice: a fault of DNS must never bounce mail.
+ * The table of docs/design.md 5 in code: each situation has a parameter that
+ * chooses pass, defer or reject, and a status code (RFC 3463) and a text for
+ * each. A situation that may mend itself has no code for reject, and is
+ * deferred whatever the choice: a fault of DNS must never bounce mail.
  *
  * The reason of reject and defer goes to the sender; that of pass is for the
  * administrator and says the same.
@@ -27,8 +27,8 @@ void outcome_reason(struct decision *d, const char *fmt, ...)
     str_printable(d->reason);
 }
 
-static void choose(enum choice choice, const char *defer, const char *reject,
-                   struct decision *d)
+static void outcome_choose(enum choice choice, const char *defer,
+                           const char *reject, struct decision *d)
 {
     if (choice == CHOICE_PASS) {
         d->disposition = MXHOP_PASS;
@@ -47,10 +47,10 @@ void outcome_of_override(const struct decide_input *in, struct decision *d_r)
     const char *text = "The override says so";
 
     if (o->mode == OVERRIDE_REJECT) {
-        choose(CHOICE_REJECT, "4.3.5", "5.7.1", d_r);
+        outcome_choose(CHOICE_REJECT, "4.3.5", "5.7.1", d_r);
         text = "Mail to this domain is not accepted here";
     } else if (o->mode == OVERRIDE_DEFER) {
-        choose(CHOICE_DEFER, "4.3.5", NULL, d_r);
+        outcome_choose(CHOICE_DEFER, "4.3.5", NULL, d_r);
         text = "Mail to this domain is held for now";
     }
     if (o->reason != NULL && o->reason[0] != '\0')
@@ -71,11 +71,11 @@ const char *outcome_set_text(const struct decide_input *in)
                            : "MX records not known yet";
 }
 
-static void failure(const struct decide_input *in, struct decision *d)
+static void outcome_failure(const struct decide_input *in, struct decision *d)
 {
     const char *why = in->set->failure;
 
-    choose(in->rules->on_dns_failure, "4.3.5", NULL, d);
+    outcome_choose(in->rules->on_dns_failure, "4.3.5", NULL, d);
     if (why != NULL && why[0] != '\0')
         outcome_reason(d, "DNS lookup for domain %s failed: %s", in->domain,
                        why);
@@ -88,31 +88,31 @@ void outcome_of_set(const struct decide_input *in, struct decision *d_r)
     const struct rules *r = in->rules;
 
     if (in->set == NULL) {
-        choose(r->on_cold, "4.3.5", NULL, d_r);
+        outcome_choose(r->on_cold, "4.3.5", NULL, d_r);
         outcome_reason(d_r, "MX records of domain %s not known yet",
                        in->domain);
         return;
     }
     switch (in->set->outcome) {
     case MX_NULL:
-        choose(r->on_null_mx, "4.3.5", "5.1.10", d_r);
+        outcome_choose(r->on_null_mx, "4.3.5", "5.1.10", d_r);
         outcome_reason(d_r, "Domain %s does not accept mail (null MX)",
                        in->domain);
         return;
     case MX_NXDOMAIN:
-        choose(r->on_nxdomain, "4.3.5", "5.1.2", d_r);
+        outcome_choose(r->on_nxdomain, "4.3.5", "5.1.2", d_r);
         outcome_reason(d_r, "Domain %s does not exist", in->domain);
         return;
     case MX_HOSTS:
     case MX_FAILURE:
-        failure(in, d_r);
+        outcome_failure(in, d_r);
         return;
     }
 }
 
 /* ---- candidates, but none left ---------------------------------------- */
 
-static size_t count(const struct decision *d, enum drop drop)
+static size_t outcome_count(const struct decision *d, enum drop drop)
 {
     size_t n = 0;
 
@@ -122,25 +122,25 @@ static size_t count(const struct decision *d, enum drop drop)
 }
 
 /* Hosts without an address have none outside of bogus_networks either. */
-static bool all_bogus(const struct decision *d)
+static bool outcome_all_bogus(const struct decision *d)
 {
-    size_t bogus = count(d, DROP_BOGUS);
+    size_t bogus = outcome_count(d, DROP_BOGUS);
 
-    return bogus > 0 && bogus + count(d, DROP_NO_ADDRESS) == d->n;
+    return bogus > 0 && bogus + outcome_count(d, DROP_NO_ADDRESS) == d->n;
 }
 
 void outcome_of_no_host(const struct decide_input *in, struct decision *d_r)
 {
     const struct rules *r = in->rules;
 
-    if (all_bogus(d_r)) {
-        choose(r->on_bogus, "4.4.4", "5.4.4", d_r);
+    if (outcome_all_bogus(d_r)) {
+        outcome_choose(r->on_bogus, "4.4.4", "5.4.4", d_r);
         outcome_reason(d_r, "Mail hosts of domain %s have no usable address",
                        in->domain);
         return;
     }
-    choose(r->on_no_host, "4.4.4", "5.4.4", d_r);
-    if (count(d_r, DROP_SELF) > 0)
+    outcome_choose(r->on_no_host, "4.4.4", "5.4.4", d_r);
+    if (outcome_count(d_r, DROP_SELF) > 0)
         outcome_reason(d_r,
                        "No usable mail host for domain %s: this system itself "
                        "is the best one",

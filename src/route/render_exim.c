@@ -30,20 +30,20 @@
 
 #include "route/guard.h"
 
-static bool skip(const struct mxhop_hop *hop, bool skip_unresolved)
+static bool render_exim_skip(const struct mxhop_hop *hop, bool skip_unresolved)
 {
     return !guard_hop(hop) || (skip_unresolved && hop->unresolved);
 }
 
-static bool any_resolved(const struct mxhop_route *r)
+static bool render_exim_any_resolved(const struct mxhop_route *r)
 {
     for (size_t i = 0; i < r->n_hops; i++)
-        if (!skip(&r->hops[i], true))
+        if (!render_exim_skip(&r->hops[i], true))
             return true;
     return false;
 }
 
-static void add_hop(const struct mxhop_hop *hop, struct buf *out)
+static void render_exim_add_hop(const struct mxhop_hop *hop, struct buf *out)
 {
     const char *mx = hop->is_mx ? "/MX" : "";
 
@@ -61,15 +61,15 @@ bool render_exim(const struct mxhop_route *r, struct buf *out)
 
     if (r->disposition != MXHOP_ROUTE)
         return false;
-    skip_unresolved = any_resolved(r);
+    skip_unresolved = render_exim_any_resolved(r);
     for (size_t i = 0; i < r->n_hops; i++) {
         const struct mxhop_hop *hop = &r->hops[i];
 
         new_group |= hop->starts_group;
-        if (skip(hop, skip_unresolved))
+        if (render_exim_skip(hop, skip_unresolved))
             continue;
         buf_puts(out, !any ? "<;" : new_group ? ";+;" : ";");
-        add_hop(hop, out);
+        render_exim_add_hop(hop, out);
         any = true;
         new_group = false;
     }
@@ -77,8 +77,8 @@ bool render_exim(const struct mxhop_route *r, struct buf *out)
 }
 
 /* One line of printable ASCII in which nothing is left to expand. */
-static void add_text(const char *action, const char *status, const char *text,
-                     struct buf *out)
+static void render_exim_add_text(const char *action, const char *status,
+                                 const char *text, struct buf *out)
 {
     buf_printf(out, "%s %s ", action, status);
     for (size_t i = 0; i < GUARD_TEXT_MAX && text[i] != '\0'; i++) {
@@ -96,10 +96,12 @@ bool render_exim_fate(const struct mxhop_route *r, struct buf *out)
     case MXHOP_ROUTE:
         return false;
     case MXHOP_REJECT:
-        add_text(":fail: 550", guard_status(r->status, '5'), r->reason, out);
+        render_exim_add_text(":fail: 550", guard_status(r->status, '5'),
+                             r->reason, out);
         return true;
     case MXHOP_DEFER:
-        add_text(":defer: 451", guard_status(r->status, '4'), r->reason, out);
+        render_exim_add_text(":defer: 451", guard_status(r->status, '4'),
+                             r->reason, out);
         return true;
     }
     return false;

@@ -8,7 +8,8 @@
 #include "route/render.h"
 #include "util/json.h"
 
-static void add_member(const char *name, const char *text, struct buf *out)
+static void render_json_add_member(const char *name, const char *text,
+                                   struct buf *out)
 {
     buf_printf(out, "\"%s\":", name);
     if (text != NULL)
@@ -18,10 +19,10 @@ static void add_member(const char *name, const char *text, struct buf *out)
     buf_putc(out, ',');
 }
 
-static void add_hop(const struct mxhop_hop *hop, struct buf *out)
+static void render_json_add_hop(const struct mxhop_hop *hop, struct buf *out)
 {
     buf_putc(out, '{');
-    add_member("host", hop->host, out);
+    render_json_add_member("host", hop->host, out);
     if (hop->port != 0)
         buf_printf(out, "\"port\":%u,", (unsigned)hop->port);
     else
@@ -34,21 +35,22 @@ static void add_hop(const struct mxhop_hop *hop, struct buf *out)
 bool render_json(const struct mxhop_route *r, struct buf *out)
 {
     buf_putc(out, '{');
-    add_member("key", r->key, out);
-    add_member("domain", r->domain, out);
-    add_member("disposition", render_disposition(r->disposition), out);
-    add_member("transport", r->transport, out);
+    render_json_add_member("key", r->key, out);
+    render_json_add_member("domain", r->domain, out);
+    render_json_add_member("disposition", render_disposition(r->disposition),
+                           out);
+    render_json_add_member("transport", r->transport, out);
     buf_puts(out, "\"hops\":[");
     for (size_t i = 0; i < r->n_hops; i++) {
         if (i > 0)
             buf_putc(out, ',');
-        add_hop(&r->hops[i], out);
+        render_json_add_hop(&r->hops[i], out);
     }
     buf_puts(out, "],");
-    add_member("reason", r->reason, out);
-    add_member("override", r->override, out);
+    render_json_add_member("reason", r->reason, out);
+    render_json_add_member("override", r->override, out);
     buf_printf(out, "\"secure\":%s,", r->secure ? "true" : "false");
-    add_member("cache", render_cache_state(r->cache), out);
+    render_json_add_member("cache", render_cache_state(r->cache), out);
     buf_printf(out, "\"ttl\":%u}", (unsigned)r->ttl_s);
     return true;
 }

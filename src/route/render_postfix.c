@@ -22,7 +22,7 @@
 
 #define MARK_BITS 48
 
-static void add_hop(const struct mxhop_hop *hop, struct buf *out)
+static void render_postfix_add_hop(const struct mxhop_hop *hop, struct buf *out)
 {
     if (hop->is_mx)
         buf_puts(out, hop->host);
@@ -44,7 +44,8 @@ void render_mark(enum mxhop_format format, const char *domain, struct buf *out)
     buf_putc(out, ',');
 }
 
-static bool add_list(const struct mxhop_route *r, struct buf *out)
+static bool render_postfix_add_list(const struct mxhop_route *r,
+                                    struct buf *out)
 {
     size_t written = 0;
 
@@ -55,7 +56,7 @@ static bool add_list(const struct mxhop_route *r, struct buf *out)
             buf_printf(out, "%s:", r->transport);
         else
             buf_puts(out, ", ");
-        add_hop(&r->hops[i], out);
+        render_postfix_add_hop(&r->hops[i], out);
     }
     if (written > 0 && r->by_domain)
         render_mark(MXHOP_FORMAT_POSTFIX, r->domain, out);
@@ -63,8 +64,8 @@ static bool add_list(const struct mxhop_route *r, struct buf *out)
 }
 
 /* One line of printable ASCII, whatever the text is. */
-static void add_text(const char *service, const char *status, const char *text,
-                     struct buf *out)
+static void render_postfix_add_text(const char *service, const char *status,
+                                    const char *text, struct buf *out)
 {
     buf_printf(out, "%s:%s ", service, status);
     for (size_t i = 0; i < GUARD_TEXT_MAX && text[i] != '\0'; i++)
@@ -77,12 +78,14 @@ bool render_postfix(const struct mxhop_route *r, struct buf *out)
     case MXHOP_PASS:
         return false;
     case MXHOP_ROUTE:
-        return guard_transport(r->transport) && add_list(r, out);
+        return guard_transport(r->transport) && render_postfix_add_list(r, out);
     case MXHOP_REJECT:
-        add_text("error", guard_status(r->status, '5'), r->reason, out);
+        render_postfix_add_text("error", guard_status(r->status, '5'),
+                                r->reason, out);
         return true;
     case MXHOP_DEFER:
-        add_text("retry", guard_status(r->status, '4'), r->reason, out);
+        render_postfix_add_text("retry", guard_status(r->status, '4'),
+                                r->reason, out);
         return true;
     }
     return false;

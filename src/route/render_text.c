@@ -21,15 +21,16 @@
 #define PLACE_MAX    300 /* host, brackets, port */
 #define PLACE_COLUMN 40  /* a longer place does not widen the column */
 
-static void add_printable(const char *text, size_t n, struct buf *out)
+static void render_text_add_printable(const char *text, size_t n,
+                                      struct buf *out)
 {
     for (size_t i = 0; i < n; i++)
         buf_putc(out, text[i] < ' ' || text[i] > '~' ? '?' : text[i]);
 }
 
 /* Append words from column `at`, in lines indented by `indent`. */
-static void add_wrapped(const char *text, size_t at, size_t indent,
-                        struct buf *out)
+static void render_text_add_wrapped(const char *text, size_t at, size_t indent,
+                                    struct buf *out)
 {
     bool first = true;
 
@@ -43,28 +44,28 @@ static void add_wrapped(const char *text, size_t at, size_t indent,
             buf_putc(out, ' ');
             at++;
         }
-        add_printable(text, n, out);
+        render_text_add_printable(text, n, out);
         at += n;
         text += n;
         first = false;
     }
 }
 
-static void add_head(const struct mxhop_route *r, struct buf *out)
+static void render_text_add_head(const struct mxhop_route *r, struct buf *out)
 {
     size_t start = out->len;
 
-    add_printable(r->key, strlen(r->key), out);
+    render_text_add_printable(r->key, strlen(r->key), out);
     buf_printf(out, ": %s", render_disposition(r->disposition));
     if (r->status[0] != '\0')
         buf_printf(out, " %s", r->status);
     if (r->reason[0] == '\0')
         return;
     buf_puts(out, ": ");
-    add_wrapped(r->reason, out->len - start, 4, out);
+    render_text_add_wrapped(r->reason, out->len - start, 4, out);
 }
 
-static size_t format_place(const struct mxhop_hop *hop, char *place)
+static size_t render_text_format_place(const struct mxhop_hop *hop, char *place)
 {
     char port[8] = "";
     int n;
@@ -78,50 +79,52 @@ static size_t format_place(const struct mxhop_hop *hop, char *place)
     return (size_t)n;
 }
 
-static size_t place_width(const struct mxhop_route *r)
+static size_t render_text_place_width(const struct mxhop_route *r)
 {
     char place[PLACE_MAX];
     size_t width = 0, n;
 
     for (size_t i = 0; i < r->n_hops; i++) {
-        n = format_place(&r->hops[i], place);
+        n = render_text_format_place(&r->hops[i], place);
         if (n > width && n <= PLACE_COLUMN)
             width = n;
     }
     return width;
 }
 
-static void add_hop(const struct mxhop_hop *hop, size_t width, struct buf *out)
+static void render_text_add_hop(const struct mxhop_hop *hop, size_t width,
+                                struct buf *out)
 {
     char place[PLACE_MAX];
-    size_t n = format_place(hop, place), start;
+    size_t n = render_text_format_place(hop, place), start;
 
     buf_putc(out, '\n');
     start = out->len;
     buf_printf(out, "%5u  ", (unsigned)hop->preference);
-    add_printable(place, n, out);
+    render_text_add_printable(place, n, out);
     if (n < width)
         buf_printf(out, "%*s", (int)(width - n), "");
     buf_puts(out, "  ");
-    add_wrapped(hop->source, out->len - start, 9, out);
+    render_text_add_wrapped(hop->source, out->len - start, 9, out);
 }
 
-static void add_line(const char *name, const char *text, struct buf *out)
+static void render_text_add_line(const char *name, const char *text,
+                                 struct buf *out)
 {
     buf_printf(out, "\n  %s: ", name);
-    add_wrapped(text, strlen(name) + 4, 4, out);
+    render_text_add_wrapped(text, strlen(name) + 4, 4, out);
 }
 
 bool render_text(const struct mxhop_route *r, struct buf *out)
 {
-    size_t width = place_width(r);
+    size_t width = render_text_place_width(r);
 
-    add_head(r, out);
+    render_text_add_head(r, out);
     for (size_t i = 0; i < r->n_hops; i++)
-        add_hop(&r->hops[i], width, out);
+        render_text_add_hop(&r->hops[i], width, out);
     if (r->transport[0] != '\0')
-        add_line("transport", r->transport, out);
+        render_text_add_line("transport", r->transport, out);
     if (r->override != NULL)
-        add_line("override", r->override, out);
+        render_text_add_line("override", r->override, out);
     return true;
 }

@@ -4,11 +4,17 @@
 #define SOURCE_COMPILE_H
 
 #include <sys/types.h>
-#include "source/source.h"
+#include "ldap/entry.h"
 #include "overrides/ovtable.h"
 
-struct stage;
 struct ldap_reading;
+struct ldap_settings;
+struct stage;
+
+struct source {
+    const char *text; /* the parameter overrides: "ldif:/path" or "ldap" */
+    const struct ldap_settings *ldap; /* needed for "ldap" */
+};
 
 struct compile_options {
     const struct source *source;
@@ -18,7 +24,7 @@ struct compile_options {
     bool force;   /* ignore shrink_percent; read a directory from scratch */
     bool dry_run; /* validate only: the table is not touched */
     int64_t now_s;
-    void (*report)(void *ctx, const struct finding *f); /* may be NULL */
+    finding_fn *report; /* may be NULL */
     void *ctx;
 };
 

@@ -9,7 +9,6 @@
 #include "source/findings.h"
 #include "util/hash.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define ROOM 65536 /* octets */
@@ -32,34 +31,22 @@ void findings_forget(struct findings *k)
     *k = (struct findings){.told = k->told};
 }
 
-static void tell_each(const struct findings *k, const char *about,
-                      void (*report)(void *ctx, const struct finding *f),
-                      void *ctx)
+void findings_tell(struct findings *k, const char *about, finding_fn *report,
+                   void *ctx)
 {
-    struct finding one;
-    char text[80];
+    bool news = k->hash != k->told && !k->first.failed;
 
-    for (size_t at = 0; at < k->first.len;) {
-        one = (struct finding){.dn = k->first.data + at};
+    for (size_t at = 0; news && at < k->first.len;) {
+        struct finding one = {.dn = k->first.data + at};
+
         one.text = one.dn + strlen(one.dn) + 1;
         at += strlen(one.dn) + 1 + strlen(one.text) + 1;
         report(ctx, &one);
     }
-    if (k->more == 0)
-        return;
-    snprintf(text, sizeof(text), "%u more findings; `mxhop check' lists all",
-             k->more);
-    one = (struct finding){.dn = about, .text = text};
-    report(ctx, &one);
-}
-
-void findings_tell(struct findings *k, const char *about,
-                   void (*report)(void *ctx, const struct finding *f),
-                   void *ctx)
-{
-    if (k->hash != k->told && !k->first.failed) {
-        tell_each(k, about, report, ctx);
+    if (news && k->more > 0)
+        finding_report(report, ctx, about, 0,
+                       "%u more findings; `mxhop check' lists all", k->more);
+    if (news)
         k->told = k->hash;
-    }
     findings_forget(k);
 }

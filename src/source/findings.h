@@ -4,7 +4,7 @@
 #define SOURCE_FINDINGS_H
 
 #include <stdint.h>
-#include "source/source.h"
+#include "ldap/entry.h"
 #include "util/buf.h"
 
 /* Zero-initialise. */
@@ -20,8 +20,7 @@ void findings_keep(void *ctx, const struct finding *found);
 void findings_forget(struct findings *k);
 /* Report them, unless they are those of last time, and forget them. `about` is
    named where there are too many. */
-void findings_tell(struct findings *k, const char *about,
-                   void (*report)(void *ctx, const struct finding *f),
+void findings_tell(struct findings *k, const char *about, finding_fn *report,
                    void *ctx);
 
 #endif

@@ -19,9 +19,8 @@
 
 #include "source/follow.h"
 #include "source/findings.h"
-#include "source/ldap_paged.h"
-#include "source/ldap_read.h"
-#include "source/ldap_sync.h"
+#include "ldap/ldap_read.h"
+#include "ldap/ldap_sync.h"
 #include "util/clock.h"
 #include "util/err.h"
 
@@ -59,7 +58,7 @@ struct follower {
     struct findings found; /* in what is staged */
 };
 
-static void tell_well(struct follower *f, const char *uri)
+static void follow_tell_well(struct follower *f, const char *uri)
 {
     f->wait_ms = PAUSE_MIN_MS;
     if (f->well && strncmp(f->uri, uri, sizeof(f->uri) - 1) == 0)
@@ -71,7 +70,7 @@ static void tell_well(struct follower *f, const char *uri)
 
 /* Not each attempt; but where a server that was away is back and wants another
    password, that must be said too. */
-static void tell_fault(struct follower *f, const struct mxhop_error *why)
+static void follow_tell_fault(struct follower *f, const struct mxhop_error *why)
 {
     bool passes = why->code == MXHOP_ERR_IO || why->code == MXHOP_ERR_TIMEOUT;
 
@@ -82,21 +81,21 @@ static void tell_fault(struct follower *f, const struct mxhop_error *why)
     f->well = false;
 }
 
-static void end_attempt(struct follower *f)
+static void follow_end_attempt(struct follower *f)
 {
     if (!f->ready)
         f->o->ready(f->o->ctx);
     f->ready = true;
 }
 
-static void pause_ms(uint64_t ms)
+static void follow_pause_ms(uint64_t ms)
 {
     struct timespec t = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
 
     nanosleep(&t, NULL);
 }
 
-static void forget(struct follower *f)
+static void follow_forget(struct follower *f)
 {
     stage_clear(&f->stage);
     findings_forget(&f->found);
@@ -104,8 +103,9 @@ static void forget(struct follower *f)
 
 /* Commit what was staged. What was found wrong with it may be the reason why
    that is not possible. */
-static enum mxhop_status apply(struct follower *f, const struct ldap_reading *r,
-                               struct mxhop_error *err)
+static enum mxhop_status follow_apply(struct follower *f,
+                                      const struct ldap_reading *r,
+                                      struct mxhop_error *err)
 {
     const struct compile_options *o = f->o->compile;
     struct compile_options now = *o;
@@ -122,14 +122,15 @@ static enum mxhop_status apply(struct follower *f, const struct ldap_reading *r,
 
 /* ---- a server that tells ---- */
 
-static enum mxhop_status commit(struct follower *f, struct mxhop_error *err)
+static enum mxhop_status follow_commit(struct follower *f,
+                                       struct mxhop_error *err)
 {
     struct ldap_reading r = {.complete = f->sync.complete,
                              .since = &f->at,
                              .cookie = f->sync.cookie};
     enum mxhop_status status;
 
-    status = apply(f, &r, err);
+    status = follow_apply(f, &r, err);
     if (status != MXHOP_OK)
         return status;
     f->at.fingerprint = ldap_settings_fingerprint(f->s);
@@ -141,21 +142,18 @@ static enum mxhop_status commit(struct follower *f, struct mxhop_error *err)
     if (f->probed_ms != 0)
         f->probed_ms =
             clock_boot_ms(); /* the disk's time is not the server's */
-    tell_well(f, f->conn->uri);
-    end_attempt(f);
+    follow_tell_well(f, f->conn->uri);
+    follow_end_attempt(f);
     return MXHOP_OK;
 }
 
-static uint64_t probe_interval_ms(const struct follower *f)
-{
-    return f->o->refresh_ms < PROBE_MS ? f->o->refresh_ms : PROBE_MS;
-}
-
 /* Until when to wait for a message before something is to be done. */
-static uint64_t next_ms(const struct follower *f)
+static uint64_t follow_next_ms(const struct follower *f)
 {
+    uint64_t quiet_ms =
+        f->o->refresh_ms < PROBE_MS ? f->o->refresh_ms : PROBE_MS;
     uint64_t at = f->probed_ms != 0 ? f->probed_ms + f->s->network_timeout_ms
-                                    : f->heard_ms + probe_interval_ms(f);
+                                    : f->heard_ms + quiet_ms;
     uint64_t settled;
 
     if (!f->first_done)
@@ -168,8 +166,8 @@ static uint64_t next_ms(const struct follower *f)
     return settled < at ? settled : at;
 }
 
-static enum mxhop_status take(struct follower *f, LDAPMessage *m,
-                              struct mxhop_error *err)
+static enum mxhop_status follow_take(struct follower *f, LDAPMessage *m,
+                                     struct mxhop_error *err)
 {
     enum mxhop_status status = MXHOP_OK;
     uint64_t now_ms = clock_boot_ms();
@@ -183,7 +181,7 @@ static enum mxhop_status take(struct follower *f, LDAPMessage *m,
     }
     ldap_msgfree(m);
     if (status == MXHOP_OK && f->sync.refreshed && !f->first_done)
-        return commit(f, err);
+        return follow_commit(f, err);
     if (f->sync.changed && f->changed_ms == 0)
         f->changed_ms = now_ms;
     return status;
@@ -191,7 +189,7 @@ static enum mxhop_status take(struct follower *f, LDAPMessage *m,
 
 /* Not where somebody removed the table, refreshed it or put an older one in its
    place, while there was nothing to commit that would have shown it. */
-static bool table_is_ours(const struct follower *f)
+static bool follow_table_is_ours(const struct follower *f)
 {
     struct ovtable_where where;
 
@@ -201,10 +199,10 @@ static bool table_is_ours(const struct follower *f)
            memcmp(where.cookie, f->at.cookie, where.cookie_len) == 0;
 }
 
-/* Nothing was heard until next_ms(). */
-static enum mxhop_status be_due(struct follower *f,
-                                const struct mxhop_error *silent,
-                                struct mxhop_error *err)
+/* Nothing was heard until follow_next_ms(). */
+static enum mxhop_status follow_be_due(struct follower *f,
+                                       const struct mxhop_error *silent,
+                                       struct mxhop_error *err)
 {
     uint64_t now_ms = clock_boot_ms();
 
@@ -214,15 +212,16 @@ static enum mxhop_status be_due(struct follower *f,
         return MXHOP_ERR_TIMEOUT;
     }
     if (f->changed_ms != 0)
-        return commit(f, err);
-    f->resume = !table_is_ours(f);
+        return follow_commit(f, err);
+    f->resume = !follow_table_is_ours(f);
     if (f->resume)
         return MXHOP_ERR_TABLE;
     f->probed_ms = now_ms;
-    return ldap_conn_probe(f->conn, &f->probe, err);
+    return ldap_conn_root(f->conn, LDAP_NO_ATTRS, &f->probe, err);
 }
 
-static enum mxhop_status listen_to(struct follower *f, struct mxhop_error *err)
+static enum mxhop_status follow_listen(struct follower *f,
+                                       struct mxhop_error *err)
 {
     enum mxhop_status status = MXHOP_OK;
 
@@ -230,45 +229,38 @@ static enum mxhop_status listen_to(struct follower *f, struct mxhop_error *err)
         struct mxhop_error silent;
         LDAPMessage *m;
 
-        status =
-            ldap_conn_next(f->conn, next_ms(f), "synchronize", &m, &silent);
+        status = ldap_conn_next(f->conn, follow_next_ms(f), &m, &silent);
         if (status == MXHOP_OK)
-            status = take(f, m, err);
+            status = follow_take(f, m, err);
         else if (status == MXHOP_ERR_TIMEOUT)
-            status = be_due(f, &silent, err);
+            status = follow_be_due(f, &silent, err);
         else
             *err = silent;
     }
     return status;
 }
 
-static enum mxhop_status begin_sync(struct follower *f, bool scratch,
-                                    struct mxhop_error *err)
-{
-    bool usable = ovtable_where(f->o->compile->table, &f->at, NULL) == 0 &&
-                  f->at.fingerprint == ldap_settings_fingerprint(f->s) &&
-                  f->at.entries > 0; /* as in ldap_read.c */
-
-    f->started_ms = f->heard_ms = clock_boot_ms();
-    f->changed_ms = f->probed_ms = 0;
-    f->first_done = false;
-    return ldap_sync_begin(&f->sync, f->conn, &f->stage,
-                           SYNC_REFRESH_AND_PERSIST, f->at.cookie,
-                           usable && !scratch ? f->at.cookie_len : 0, err);
-}
-
 /* Ends with an error in any case. */
-static enum mxhop_status run_sync(struct follower *f, struct mxhop_error *err)
+static enum mxhop_status follow_sync(struct follower *f,
+                                     struct mxhop_error *err)
 {
     enum mxhop_status status;
     bool scratch = false;
 
     do {
-        f->resume = false;
-        forget(f);
-        status = begin_sync(f, scratch, err);
+        bool usable =
+            ovtable_where(f->o->compile->table, &f->at, NULL) == MXHOP_OK &&
+            ldap_read_since(f->s, &f->at) && !scratch;
+
+        follow_forget(f);
+        f->resume = f->first_done = false;
+        f->started_ms = f->heard_ms = clock_boot_ms();
+        f->changed_ms = f->probed_ms = 0;
+        status = ldap_sync_begin(&f->sync, f->conn, &f->stage,
+                                 SYNC_REFRESH_AND_PERSIST, f->at.cookie,
+                                 usable ? f->at.cookie_len : 0, err);
         if (status == MXHOP_OK)
-            status = listen_to(f, err);
+            status = follow_listen(f, err);
         if (f->resume)
             ldap_conn_abandon(f->conn, f->sync.msgid);
         ldap_sync_end(&f->sync);
@@ -277,29 +269,13 @@ static enum mxhop_status run_sync(struct follower *f, struct mxhop_error *err)
     return status;
 }
 
-/* ---- a server that does not ---- */
-
-static enum mxhop_status read_whole(struct follower *f, struct mxhop_error *err)
-{
-    static const struct ldap_reading whole = {.complete = true};
-    enum mxhop_status status;
-
-    forget(f);
-    status = ldap_paged_read(f->conn, &f->stage,
-                             clock_boot_ms() + f->s->timeout_ms, err);
-    if (status == MXHOP_OK)
-        status = apply(f, &whole, err);
-    if (status == MXHOP_OK)
-        tell_well(f, f->conn->uri);
-    return status;
-}
-
 /* ---- for ever ---- */
 
-/* One that tells ends with an error; one that does not was read. */
+/* One that tells ends with an error; one that does not was read, whole. */
 static enum mxhop_status follow_server(void *ctx, const char *uri,
                                        struct mxhop_error *err)
 {
+    static const struct ldap_reading whole = {.complete = true};
     struct follower *f = ctx;
     enum mxhop_status status;
 
@@ -310,11 +286,19 @@ static enum mxhop_status follow_server(void *ctx, const char *uri,
     if (status != MXHOP_OK)
         return status;
     if (f->conn->has_sync)
-        status = run_sync(f, err);
-    if (!f->conn->has_sync || f->sync.unsupported)
-        status = read_whole(f, err);
+        status = follow_sync(f, err);
+    if (f->conn->has_sync && !f->sync.unsupported)
+        goto out;
+    follow_forget(f);
+    status = ldap_paged_read(f->conn, &f->stage,
+                             clock_boot_ms() + f->s->timeout_ms, err);
+    if (status == MXHOP_OK)
+        status = follow_apply(f, &whole, err);
+    if (status == MXHOP_OK)
+        follow_tell_well(f, f->conn->uri);
+out:
     ldap_conn_close(&f->conn);
-    forget(f);
+    follow_forget(f);
     return status;
 }
 
@@ -330,13 +314,13 @@ void follow_directory(const struct follow_options *options)
             ldap_each_server(f.s, follow_server, &f, &err);
 
         if (status != MXHOP_OK)
-            tell_fault(&f, &err);
-        end_attempt(&f);
+            follow_tell_fault(&f, &err);
+        follow_end_attempt(&f);
         if (status == MXHOP_OK) {
-            pause_ms(options->refresh_ms);
+            follow_pause_ms(options->refresh_ms);
             continue;
         }
-        pause_ms(f.wait_ms);
+        follow_pause_ms(f.wait_ms);
         f.wait_ms = f.wait_ms < PAUSE_MAX_MS / 2 ? f.wait_ms * 2 : PAUSE_MAX_MS;
     }
 }

@@ -7,9 +7,8 @@
  */
 
 #include "source/inspect.h"
+#include "util/vec.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,29 +18,16 @@ struct claim { /* an index key that an entry stands under */
     size_t at; /* its place in v, and behind v in others */
 };
 
-static const struct override *entry_at(const struct inspection *in, size_t at)
-{
-    return at < in->n ? &in->v[at] : &in->others[at - in->n];
-}
+struct claims { /* of one index, by key and DN */
+    struct claim *v;
+    size_t n;
+};
 
-__attribute__((format(printf, 3, 4))) static void
-report(struct inspection *in, size_t at, const char *fmt, ...)
-{
-    char text[600];
-    size_t line = in->lines != NULL && at < in->n ? in->lines[at] : 0;
-    struct finding f = {entry_at(in, at)->dn, line, text};
-    va_list ap;
+struct taken { /* of an entry */
+    size_t keys, by_others;
+};
 
-    in->findings++;
-    if (in->report == NULL)
-        return;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof(text), fmt, ap);
-    va_end(ap);
-    in->report(in->ctx, &f);
-}
-
-static int by_key_and_dn(const void *a, const void *b)
+static int claim_order(const void *a, const void *b)
 {
     const struct claim *x = a, *y = b;
     int order = strcmp(x->key, y->key);
@@ -55,51 +41,31 @@ static bool windows_overlap(const struct override *a, const struct override *b)
            (b->not_after_s == 0 || a->not_before_s <= b->not_after_s);
 }
 
-static bool covers(const struct override *a, const struct override *b)
+static bool window_covers(const struct override *a, const struct override *b)
 {
     return a->not_before_s <= b->not_before_s &&
            (a->not_after_s == 0 ||
             (b->not_after_s != 0 && a->not_after_s >= b->not_after_s));
 }
 
-/* ---- who stands under which key ---- */
-
-struct claims { /* of one index, by key and DN */
-    struct claim *v;
-    size_t n;
-};
-
-struct taken { /* of an entry */
-    size_t keys, by_others;
-};
-
-static size_t collect(const struct inspection *in, bool exchanges,
-                      struct claim *claims)
+static bool claims_make(const struct inspection *in, bool exchanges,
+                        struct claims *c)
 {
-    size_t n = 0;
+    size_t cap = 0;
 
     for (size_t i = 0; i < in->n + in->n_others; i++) {
-        const struct override *o = entry_at(in, i);
+        const struct override *o =
+            i < in->n ? &in->v[i] : &in->others[i - in->n];
         const struct strlist *keys = exchanges ? &o->exchanges : &o->keys;
 
         for (size_t k = 0; o->enabled && k < keys->n; k++) {
-            if (claims != NULL)
-                claims[n] = (struct claim){keys->v[k], o, i};
-            n++;
+            if (!vec_room(&c->v, c->n, &cap, sizeof(*c->v)))
+                return false;
+            c->v[c->n++] = (struct claim){keys->v[k], o, i};
         }
     }
-    return n;
-}
-
-static bool make_claims(const struct inspection *in, bool exchanges,
-                        struct claims *c)
-{
-    c->n = collect(in, exchanges, NULL);
-    c->v = calloc(c->n + 1, sizeof(*c->v));
-    if (c->v == NULL)
-        return false;
-    collect(in, exchanges, c->v);
-    qsort(c->v, c->n, sizeof(*c->v), by_key_and_dn);
+    if (c->n > 0)
+        qsort(c->v, c->n, sizeof(*c->v), claim_order);
     return true;
 }
 
@@ -107,7 +73,7 @@ static bool make_claims(const struct inspection *in, bool exchanges,
    its turn. Of the lower DNs only the next one and one that applies at all
    times are looked at: what several leave of a window together is rare, and
    comparing all with all is not for files that anybody may have written. */
-static void count_taken(const struct claims *c, struct taken *taken)
+static void claims_count_taken(const struct claims *c, struct taken *taken)
 {
     const struct override *always = NULL;
 
@@ -121,65 +87,63 @@ static void count_taken(const struct claims *c, struct taken *taken)
         if (last == NULL)
             always = NULL;
         taken[c->v[i].at].keys++;
-        if (always != NULL || (last != NULL && covers(last, o)))
+        if (always != NULL || (last != NULL && window_covers(last, o)))
             taken[c->v[i].at].by_others++;
         else if (o->not_before_s == 0 && o->not_after_s == 0)
             always = o;
     }
 }
 
-static void report_clashes(struct inspection *in, const char *attribute,
-                           const struct claims *c, const struct taken *taken)
+static size_t inspect_line(const struct inspection *in, size_t at)
+{
+    return in->lines != NULL && at < in->n ? in->lines[at] : 0;
+}
+
+static void claims_report(struct inspection *in, const char *attribute,
+                          const struct claims *c, const struct taken *taken)
 {
     for (size_t i = 1; i < c->n; i++) {
         const struct claim *a = &c->v[i - 1], *b = &c->v[i];
         const struct taken *t = &taken[b->at];
 
-        if (a->at >= in->n && b->at >= in->n)
+        if ((a->at >= in->n && b->at >= in->n) || a->o == b->o ||
+            strcmp(a->key, b->key) != 0 || !windows_overlap(a->o, b->o))
             continue;
-        if (strcmp(a->key, b->key) == 0 && a->o != b->o &&
-            windows_overlap(a->o, b->o))
-            report(in, b->at,
-                   "%s: %s is taken by %s, which wins as the lower DN%s",
-                   attribute, b->key, a->o->dn,
-                   t->by_others == t->keys
-                       ? "; all its keys are taken: the entry never applies"
-                       : "");
+        in->findings++;
+        finding_report(in->report, in->ctx, b->o->dn, inspect_line(in, b->at),
+                       "%s: %s is taken by %s, which wins as the lower DN%s",
+                       attribute, b->key, a->o->dn,
+                       t->by_others == t->keys
+                           ? "; all its keys are taken: the entry never applies"
+                           : "");
     }
 }
 
-static bool inspect_claims(struct inspection *in)
+bool inspect_set(struct inspection *in)
 {
     struct claims keys = {0}, exchanges = {0};
     struct taken *taken = calloc(in->n + in->n_others + 1, sizeof(*taken));
-    bool whole = taken != NULL && make_claims(in, false, &keys) &&
-                 make_claims(in, true, &exchanges);
+    bool whole = taken != NULL && claims_make(in, false, &keys) &&
+                 claims_make(in, true, &exchanges);
 
+    for (size_t i = 0; i < in->n; i++) {
+        if (in->v[i].not_after_s == 0 || in->v[i].not_after_s >= in->now_s)
+            continue;
+        in->findings++;
+        finding_report(in->report, in->ctx, in->v[i].dn, inspect_line(in, i),
+                       "mxhopNotAfter: the window is past, the entry no longer "
+                       "applies");
+    }
     if (whole) {
-        count_taken(&keys, taken);
-        count_taken(&exchanges, taken);
-        report_clashes(in, "mxhopKey", &keys, taken);
-        report_clashes(in, "mxhopExchange", &exchanges, taken);
+        claims_count_taken(&keys, taken);
+        claims_count_taken(&exchanges, taken);
+        claims_report(in, "mxhopKey", &keys, taken);
+        claims_report(in, "mxhopExchange", &exchanges, taken);
     }
     free(keys.v);
     free(exchanges.v);
     free(taken);
     return whole;
-}
-
-static void report_past(struct inspection *in)
-{
-    for (size_t i = 0; i < in->n; i++)
-        if (in->v[i].not_after_s != 0 && in->v[i].not_after_s < in->now_s)
-            report(in, i,
-                   "mxhopNotAfter: the window is past, the entry no longer "
-                   "applies");
-}
-
-bool inspect_set(struct inspection *in)
-{
-    report_past(in);
-    return inspect_claims(in);
 }
 
 /* ---- what DNS says already ---- */
@@ -189,7 +153,7 @@ struct choice {
     const char *host;
 };
 
-static int by_preference(const void *a, const void *b)
+static int choice_order(const void *a, const void *b)
 {
     const struct choice *x = a, *y = b;
 
@@ -199,10 +163,10 @@ static int by_preference(const void *a, const void *b)
 }
 
 /* Which host comes before which matters, not the numbers. */
-static bool same_order(struct choice *a, struct choice *b, size_t n)
+static bool choices_same_order(struct choice *a, struct choice *b, size_t n)
 {
-    qsort(a, n, sizeof(*a), by_preference);
-    qsort(b, n, sizeof(*b), by_preference);
+    qsort(a, n, sizeof(*a), choice_order);
+    qsort(b, n, sizeof(*b), choice_order);
     for (size_t i = 0; i < n; i++)
         if (strcmp(a[i].host, b[i].host) != 0 ||
             (i > 0 && (a[i].preference == a[i - 1].preference) !=
@@ -234,5 +198,5 @@ bool inspect_equals(const struct override *o, const struct mxset *set)
         a[i] = (struct choice){o->hops[i].preference, o->hops[i].host};
         b[i] = (struct choice){set->mx[i].preference, set->mx[i].host};
     }
-    return same_order(a, b, o->n_hops);
+    return choices_same_order(a, b, o->n_hops);
 }

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include "model/mxset.h"
 #include "model/override.h"
-#include "source/source.h"
+#include "ldap/entry.h"
 
 struct inspection {
     const struct override *v; /* what is reported on */
@@ -15,7 +15,7 @@ struct inspection {
     const struct override *others; /* of the same set, and not reported on, */
     size_t n_others;               /* but they may share a key with v */
     int64_t now_s;
-    void (*report)(void *ctx, const struct finding *f); /* may be NULL */
+    finding_fn *report; /* may be NULL */
     void *ctx;
     uint32_t findings; /* counted up */
 };

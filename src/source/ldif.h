@@ -3,7 +3,7 @@
 #ifndef SOURCE_LDIF_H
 #define SOURCE_LDIF_H
 
-#include "source/entry.h"
+#include "ldap/entry.h"
 
 #define LDIF_BYTES_MAX (256u * 1024 * 1024)
 

@@ -13,6 +13,7 @@
  */
 
 #include "source/neighbours.h"
+#include "util/vec.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -26,126 +27,97 @@ struct search {
     bool failed;
 };
 
-static int by_id(const void *a, const void *b)
+static int neighbours_by_id(const void *a, const void *b)
 {
     return memcmp(a, b, OVTABLE_ID_LEN); /* an upsert begins with its id */
 }
 
-static bool has_id(const void *v, size_t n, size_t size,
-                   const unsigned char *id)
+static bool neighbours_has_id(const void *v, size_t n, size_t size,
+                              const unsigned char *id)
 {
-    return n > 0 && bsearch(id, v, n, size, by_id) != NULL;
+    return n > 0 && bsearch(id, v, n, size, neighbours_by_id) != NULL;
 }
 
-static bool stays(const struct ovtable_delta *d, const unsigned char *id)
-{
-    return !has_id(d->upsert, d->n_upsert, sizeof(*d->upsert), id) &&
-           !has_id(d->remove, d->n_remove, sizeof(*d->remove), id) &&
-           (!d->complete ||
-            has_id(d->present, d->n_present, sizeof(*d->present), id));
-}
-
-static bool make_room(struct neighbours *n)
-{
-    size_t cap = n->cap != 0 ? n->cap * 2 : 16;
-    struct override *v;
-
-    if (n->n < n->cap)
-        return true;
-    v = realloc(n->v, cap * sizeof(*v));
-    if (v == NULL)
-        return false;
-    n->v = v;
-    n->cap = cap;
-    return true;
-}
-
-static bool take(void *ctx, const unsigned char *id, struct override *o)
+/* One that stays when the delta is applied is kept. */
+static bool neighbours_take(void *ctx, const unsigned char *id,
+                            struct override *o)
 {
     struct search *search = ctx;
+    const struct ovtable_delta *d = search->d;
+    struct neighbours *found = search->found;
 
     if (++search->looked_at > NEIGHBOURS_MAX)
         return false;
-    if (!stays(search->d, id))
+    if (neighbours_has_id(d->upsert, d->n_upsert, sizeof(*d->upsert), id) ||
+        neighbours_has_id(d->remove, d->n_remove, sizeof(*d->remove), id) ||
+        (d->complete &&
+         !neighbours_has_id(d->present, d->n_present, sizeof(*d->present), id)))
         return true;
-    search->failed = !make_room(search->found);
+    search->failed = !vec_room(&found->v, found->n, &found->cap, sizeof(*o));
     if (search->failed)
         return false;
-    search->found->v[search->found->n++] = *o;
+    found->v[found->n++] = *o;
     memset(o, 0, sizeof(*o));
     return true;
 }
 
-static void look_under(struct search *search, struct ovtable_snap *snap,
-                       enum ovtable_index by, const struct strlist *keys)
+static void neighbours_under(struct search *search, struct ovtable_snap *snap,
+                             enum ovtable_index by, const struct strlist *keys)
 {
     for (size_t i = 0; i < keys->n && !search->failed; i++)
-        if (ovtable_under(snap, by, keys->v[i], take, search, NULL) ==
-            MXHOP_ERR_MEMORY)
+        if (ovtable_under(snap, by, keys->v[i], neighbours_take, search,
+                          NULL) == MXHOP_ERR_MEMORY)
             search->failed = true;
 }
 
-static int by_dn(const void *a, const void *b)
+static int neighbours_by_dn(const void *a, const void *b)
 {
     const struct override *x = a, *y = b;
 
     return strcmp(x->dn, y->dn);
 }
 
-/* An entry that was found under several keys stays once. */
-static void sort_out(struct neighbours *found)
-{
-    size_t n = 0;
-
-    if (found->n == 0)
-        return;
-    qsort(found->v, found->n, sizeof(*found->v), by_dn);
-    for (size_t i = 1; i < found->n; i++) {
-        if (strcmp(found->v[n].dn, found->v[i].dn) == 0)
-            override_free(&found->v[i]);
-        else
-            found->v[++n] = found->v[i];
-    }
-    found->n = n + 1;
-}
-
-static enum mxhop_status search_table(struct ovtable *table,
-                                      const struct stage *s,
-                                      struct search *search)
-{
-    struct ovtable_snap *snap;
-    enum mxhop_status status = ovtable_begin(table, &snap, NULL);
-
-    if (status != MXHOP_OK)
-        return status;
-    for (size_t i = 0; i < s->n; i++) {
-        const struct override *o = &s->v[i];
-
-        if (!o->enabled)
-            continue;
-        look_under(search, snap, OVTABLE_BY_KEY, &o->keys);
-        look_under(search, snap, OVTABLE_BY_EXCHANGE, &o->exchanges);
-    }
-    ovtable_end(&snap);
-    sort_out(search->found);
-    return search->failed ? MXHOP_ERR_MEMORY : MXHOP_OK;
-}
-
 bool neighbours_find(const char *table, const struct stage *s,
                      const struct ovtable_delta *d, struct neighbours *n_r)
 {
     struct search search = {.d = d, .found = n_r};
+    struct ovtable_snap *snap;
     enum mxhop_status status;
     struct ovtable *t;
+    size_t n = 0;
 
     *n_r = (struct neighbours){0};
     if (s->n == 0 || (d->complete && d->n_present == 0))
         return true;
     status = ovtable_open(&t, table, NULL);
-    if (status == MXHOP_OK) {
-        status = search_table(t, s, &search);
-        ovtable_close(&t);
+    if (status != MXHOP_OK)
+        return status != MXHOP_ERR_MEMORY;
+    status = ovtable_begin(t, &snap, NULL);
+    if (status != MXHOP_OK)
+        goto out;
+    for (size_t i = 0; i < s->n; i++) {
+        if (!s->v[i].enabled)
+            continue;
+        neighbours_under(&search, snap, OVTABLE_BY_KEY, &s->v[i].keys);
+        neighbours_under(&search, snap, OVTABLE_BY_EXCHANGE,
+                         &s->v[i].exchanges);
     }
+    ovtable_end(&snap);
+    if (search.failed)
+        status = MXHOP_ERR_MEMORY;
+    if (n_r->n == 0)
+        goto out;
+    /* An entry that was found under several keys stays once. */
+    qsort(n_r->v, n_r->n, sizeof(*n_r->v), neighbours_by_dn);
+    for (size_t i = 1; i < n_r->n; i++) {
+        if (strcmp(n_r->v[n].dn, n_r->v[i].dn) == 0)
+            override_free(&n_r->v[i]);
+        else
+            n_r->v[++n] = n_r->v[i];
+    }
+    n_r->n = n + 1;
+out:
+    ovtable_close(&t);
     return status != MXHOP_ERR_MEMORY;
 }
 

@@ -3,7 +3,7 @@
 #ifndef SOURCE_NEIGHBOURS_H
 #define SOURCE_NEIGHBOURS_H
 
-#include "source/stage.h"
+#include "ldap/stage.h"
 
 struct neighbours {
     struct override *v; /* in order of DN */

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool reserve(struct buf *b, size_t more)
+static bool buf_reserve(struct buf *b, size_t more)
 {
     size_t cap = b->cap != 0 ? b->cap : 64;
     char *data;
@@ -40,7 +40,7 @@ static bool reserve(struct buf *b, size_t more)
 
 void buf_add(struct buf *b, const void *bytes, size_t n)
 {
-    if (!reserve(b, n))
+    if (!buf_reserve(b, n))
         return;
     if (n > 0)
         memcpy(b->data + b->len, bytes, n);
@@ -79,7 +79,7 @@ void buf_vprintf(struct buf *b, const char *fmt, va_list ap)
         b->failed = true;
         return;
     }
-    if (!reserve(b, (size_t)n))
+    if (!buf_reserve(b, (size_t)n))
         return;
     vsnprintf(b->data + b->len, (size_t)n + 1, fmt, ap);
     b->len += (size_t)n;

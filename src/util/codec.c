@@ -174,7 +174,7 @@ void dec_bytes(struct dec *d, void *out, size_t n)
 }
 
 /* The octets of a string, none of them NUL; NULL on failure. */
-static const unsigned char *take_str(struct dec *d, size_t *n_r)
+static const unsigned char *dec_take_str(struct dec *d, size_t *n_r)
 {
     const unsigned char *p;
 
@@ -190,7 +190,7 @@ static const unsigned char *take_str(struct dec *d, size_t *n_r)
 char *dec_str(struct dec *d)
 {
     size_t n;
-    const unsigned char *p = take_str(d, &n);
+    const unsigned char *p = dec_take_str(d, &n);
     char *s;
 
     if (p == NULL)
@@ -213,7 +213,7 @@ char *dec_opt_str(struct dec *d)
 void dec_str_into(struct dec *d, char *out, size_t cap)
 {
     size_t n;
-    const unsigned char *p = take_str(d, &n);
+    const unsigned char *p = dec_take_str(d, &n);
 
     out[0] = '\0';
     if (p == NULL)

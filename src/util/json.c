@@ -7,40 +7,9 @@
  */
 
 #include "util/json.h"
+#include "util/str.h"
 
-/* Decode one character of more than one octet; its length, 0 if it is not
-   well-formed UTF-8 (RFC 3629: shortest form, no surrogates). */
-static size_t decode(const char *text, uint32_t *code_r)
-{
-    static const struct {
-        unsigned char mask, lead;
-        uint32_t min, max;
-    } forms[] = {
-        {0xe0, 0xc0, 0x80, 0x7ff},
-        {0xf0, 0xe0, 0x800, 0xffff},
-        {0xf8, 0xf0, 0x10000, 0x10ffff},
-    };
-    const unsigned char *s = (const unsigned char *)text;
-    size_t n = 0;
-    uint32_t c;
-
-    while (n < 3 && (s[0] & forms[n].mask) != forms[n].lead)
-        n++;
-    if (n == 3)
-        return 0;
-    c = s[0] & (unsigned)(unsigned char)~forms[n].mask;
-    for (size_t i = 1; i <= n + 1; i++) {
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-        c = c << 6 | (s[i] & 0x3fu);
-    }
-    *code_r = c;
-    if (c < forms[n].min || c > forms[n].max || (c >= 0xd800 && c <= 0xdfff))
-        return 0;
-    return n + 2;
-}
-
-static void add_code(uint32_t c, struct buf *out)
+static void json_add_code(uint32_t c, struct buf *out)
 {
     if (c > 0xffff) {
         c -= 0x10000;
@@ -64,11 +33,9 @@ void json_string(const char *text, struct buf *out)
             buf_putc(out, *text);
         } else if (*text >= ' ' && *text <= '~') {
             buf_putc(out, *text);
-        } else if ((*text & 0x80) == 0) {
-            add_code((unsigned char)*text, out);
         } else {
-            n = decode(text, &code);
-            add_code(n > 0 ? code : 0xfffd, out);
+            n = str_utf8(text, &code);
+            json_add_code(n > 0 ? code : 0xfffd, out);
             n += n == 0;
         }
     }

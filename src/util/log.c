@@ -11,7 +11,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static void emit(const struct log *log, int level, const char *fmt, va_list ap)
+static void log_emit(const struct log *log, int level, const char *fmt,
+                     va_list ap)
 {
     char line[1000];
 
@@ -27,7 +28,7 @@ void log_warn(const struct log *log, const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    emit(log, 0, fmt, ap);
+    log_emit(log, 0, fmt, ap);
     va_end(ap);
 }
 
@@ -36,6 +37,6 @@ void log_info(const struct log *log, const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    emit(log, 1, fmt, ap);
+    log_emit(log, 1, fmt, ap);
     va_end(ap);
 }

@@ -7,10 +7,9 @@
 
 #include "util/str.h"
 
-#include <stdint.h>
 #include <string.h>
 
-static char lower(char c)
+static char str_low(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
@@ -18,13 +17,13 @@ static char lower(char c)
 void str_lower(char *s)
 {
     for (; *s != '\0'; s++)
-        *s = lower(*s);
+        *s = str_low(*s);
 }
 
-static bool ieq_n(const char *a, const char *b, size_t n)
+static bool str_ieq_n(const char *a, const char *b, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (lower(a[i]) != lower(b[i]))
+        if (str_low(a[i]) != str_low(b[i]))
             return false;
     return true;
 }
@@ -33,14 +32,32 @@ bool str_ieq(const char *a, const char *b)
 {
     size_t n = strlen(a);
 
-    return n == strlen(b) && ieq_n(a, b, n);
+    return n == strlen(b) && str_ieq_n(a, b, n);
 }
 
 bool str_iends(const char *s, const char *suffix)
 {
     size_t n = strlen(s), m = strlen(suffix);
 
-    return n >= m && ieq_n(s + n - m, suffix, m);
+    return n >= m && str_ieq_n(s + n - m, suffix, m);
+}
+
+bool str_is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+char *str_trim(char *s)
+{
+    size_t n;
+
+    while (str_is_space(*s))
+        s++;
+    n = strlen(s);
+    while (n > 0 && str_is_space(s[n - 1]))
+        n--;
+    s[n] = '\0';
+    return s;
 }
 
 const char *str_next_word(const char **pos, size_t *len_r)
@@ -59,7 +76,7 @@ bool str_in_list(const char *list, const char *word)
     const char *pos = list, *item;
 
     while ((item = str_next_word(&pos, &len)) != NULL)
-        if (len == want && ieq_n(item, word, len))
+        if (len == want && str_ieq_n(item, word, len))
             return true;
     return false;
 }
@@ -71,14 +88,13 @@ void str_printable(char *s)
             *s = '?';
 }
 
-static bool is_control(uint32_t c)
+static bool str_is_control(uint32_t c)
 {
     return c < ' ' || (c >= 0x7f && c < 0xa0) || (c >= 0x2028 && c <= 0x202e) ||
            (c >= 0x2066 && c <= 0x2069);
 }
 
-/* Octets of the character that begins at s, 0 if it must not be printed. */
-static size_t printable_len(const char *s)
+size_t str_utf8(const char *s, uint32_t *code_r)
 {
     static const struct {
         unsigned char mask, lead;
@@ -103,19 +119,21 @@ static size_t printable_len(const char *s)
             return 0;
         c = c << 6 | ((unsigned char)s[i] & 0x3fu);
     }
-    if (c < forms[more].least || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ||
-        is_control(c))
+    if (c < forms[more].least || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
         return 0;
+    *code_r = c;
     return more + 1;
 }
 
 void str_printable_utf8(char *s)
 {
     while (*s != '\0') {
-        size_t n = printable_len(s);
+        uint32_t code;
+        size_t n = str_utf8(s, &code);
 
-        if (n == 0)
-            *s = '?';
-        s += n > 0 ? n : 1;
+        if (n == 0 || str_is_control(code))
+            *s++ = '?';
+        else
+            s += n;
     }
 }

@@ -5,10 +5,15 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 void str_lower(char *s);                    /* A-Z in place */
 bool str_ieq(const char *a, const char *b); /* ASCII, ignoring case */
 bool str_iends(const char *s, const char *suffix);
+
+bool str_is_space(char c); /* ASCII; a line feed, too */
+/* Without white space around it; what is behind it is cut off in place. */
+char *str_trim(char *s);
 
 /*
  * The next word of a list whose words are separated by commas and white
@@ -27,5 +32,9 @@ void str_printable(char *s);
    what is malformed, and for controls of any kind (C0, C1, line and paragraph
    separators, changes of the direction of writing). */
 void str_printable_utf8(char *s);
+
+/* The character at s, in well-formed UTF-8 (RFC 3629: the shortest form, no
+   surrogates), and its octets; 0: there is none. */
+size_t str_utf8(const char *s, uint32_t *code_r);
 
 #endif

@@ -15,8 +15,8 @@
 #define CAP_FIRST 64
 
 /* Where an entry with this hash and text is, or would be. */
-static struct tally_entry **find(struct tally_entry **slots, size_t cap,
-                                 uint64_t hash, const char *text)
+static struct tally_entry **tally_find(struct tally_entry **slots, size_t cap,
+                                       uint64_t hash, const char *text)
 {
     size_t i = (size_t)hash & (cap - 1);
 
@@ -26,7 +26,7 @@ static struct tally_entry **find(struct tally_entry **slots, size_t cap,
     return &slots[i];
 }
 
-static bool grow(struct tally *t)
+static bool tally_grow(struct tally *t)
 {
     size_t cap = t->cap != 0 ? t->cap * 2 : CAP_FIRST;
     struct tally_entry **slots = calloc(cap, sizeof(struct tally_entry *));
@@ -35,7 +35,7 @@ static bool grow(struct tally *t)
         return false;
     for (size_t i = 0; i < t->cap; i++)
         if (t->slots[i] != NULL)
-            *find(slots, cap, t->slots[i]->hash, t->slots[i]->text) =
+            *tally_find(slots, cap, t->slots[i]->hash, t->slots[i]->text) =
                 t->slots[i];
     free(t->slots);
     t->slots = slots;
@@ -49,9 +49,9 @@ bool tally_add(struct tally *t, const char *text)
     uint64_t hash = hash_bytes(t->seed, text, size);
     struct tally_entry **slot, *e;
 
-    if (t->n >= t->cap / 4 * 3 && !grow(t))
+    if (t->n >= t->cap / 4 * 3 && !tally_grow(t))
         return false;
-    slot = find(t->slots, t->cap, hash, text);
+    slot = tally_find(t->slots, t->cap, hash, text);
     if (*slot == NULL) {
         e = calloc(1, sizeof(*e) + size);
         if (e == NULL)
@@ -65,7 +65,7 @@ bool tally_add(struct tally *t, const char *text)
     return true;
 }
 
-static int compare(const void *a, const void *b)
+static int tally_compare(const void *a, const void *b)
 {
     const struct tally_entry *x = *(struct tally_entry *const *)a;
     const struct tally_entry *y = *(struct tally_entry *const *)b;
@@ -85,7 +85,7 @@ void tally_sort(struct tally *t)
     for (size_t i = n; i < t->cap; i++)
         t->slots[i] = NULL;
     if (n > 0)
-        qsort(t->slots, n, sizeof(struct tally_entry *), compare);
+        qsort(t->slots, n, sizeof(struct tally_entry *), tally_compare);
 }
 
 void tally_free(struct tally *t)

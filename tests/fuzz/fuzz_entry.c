@@ -3,7 +3,7 @@
 
 #include <assert.h>
 #include <string.h>
-#include "source/entry.h"
+#include "ldap/entry.h"
 #include "source/ldif.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "source/sync_control.h"
+#include "ldap/sync_control.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -72,6 +72,11 @@ dlfunc() { # FUNCTION DOMAIN [CONFIG [RECIPIENT]]
 	exim_be "$call}"
 }
 
+# The host list of a domain; empty where the router declines or defers.
+list_of() { # DOMAIN
+	dlfunc mxhop_route "$1" | sed '/^Failed: /d'
+}
+
 # Exim's log since the case began.
 eximlog() { tail -c "+$((EXIM_LOG_FROM + 1))" "$EXIM_LOG"; }
 exim_log_has() { eximlog | grep -E -- "$1" >/dev/null; }

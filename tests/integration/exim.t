@@ -43,6 +43,7 @@ setup() {
 			hostile rcpt; do
 			echo "$d MX 10 mx1"
 		done
+		echo 'xn--bcher-kva MX 10 mx2'
 		seq -f 'c%.0f MX 10 mx1' 1 20
 		seq -f 'g%.0f MX 10 mx.google.com.' 1 5
 	} | zone test
@@ -111,10 +112,10 @@ case_every_outcome_by_bt() {
 	assert_match "$(exim_bt a@null.test)" \
 		'a@null.test is undeliverable: 550 5.1.10 Domain null.test does not accept mail \(null MX\)'
 	assert_match "$(exim_bt a@reject.test)" 'undeliverable: 550 5.7.1 Moved to example.net'
-	assert_match "$(exim_bt a@defer.test)" 'cannot be resolved at this time: 451 4.[0-9].[0-9] Moving until noon'
+	assert_match "$(exim_bt a@defer.test)" 'cannot be resolved at this time: .*451 4.[0-9].[0-9] Moving until noon'
 	for address in nx hostless loop; do
 		assert_match "$(exim_bt a@$address.test)" 'is undeliverable' "$address"
-		assert_eq "$(dlfunc mxhop_route $address.test)$(dlfunc mxhop_fate $address.test)" ''
+		assert_eq "$(list_of $address.test)$(dlfunc mxhop_fate $address.test)" ''
 	done
 	refute_match "$(exim_bt root@localhost)" mxhop
 	refute_match "$(exim_bt 'a@[192.0.2.1]')" mxhop
@@ -132,13 +133,58 @@ case_the_order_of_a_list() {
 	assert_no_panic
 }
 
+# What a function tells Exim: 0 the text, 2 defer with the text, 4 decline.
+case_results() {
+	plugin_host >"$SCRATCH/out" <<-'END'
+		mxhop_route replace.test
+		mxhop_route defer.test
+		mxhop_route reject.test
+		mxhop_fate reject.test
+		mxhop_route pass.test
+		mxhop_fate pass.test
+		mxhop_route null.test
+		mxhop_fate null.test
+		mxhop_fate defer.test
+		mxhop_fate ok.test
+	END
+	assert_eq "$(sed -E 's/^4 .*/4/' "$SCRATCH/out" | paste -sd '|')" \
+		'0 <;relay.test;+;mx3.test|2 451 4.3.5 Moving until noon|4|0 :fail: 550 5.7.1 Moved to example.net|4|0 |4|0 :fail: 550 5.1.10 Domain null.test does not accept mail (null MX)|0 :defer: 451 4.3.5 Moving until noon|0 '
+}
+
+# What mxhop_route declined, mxhop_fate is told the same about, once, whatever
+# has changed meanwhile: dnslookup stands behind it.
+case_an_answer_does_not_change_between_the_routers() {
+	sed 's/^mxhopMode: reject/mxhopMode: pass/' /etc/mxhop/overrides.ldif >/run/changed.ldif
+	plugin_host >"$SCRATCH/out" <<-'END'
+		mxhop_route reject.test
+		run sleep 1.1; cp /run/changed.ldif /etc/mxhop/overrides.ldif; mxhop refresh >&2
+		mxhop_fate reject.test
+		run sleep 1.1
+		mxhop_fate reject.test
+	END
+	assert_eq "$(sed -E 's/^4 .*/4/' "$SCRATCH/out" | paste -sd '|')" \
+		'4|0 :fail: 550 5.7.1 Moved to example.net|0 '
+}
+
+routers_of() { # ADDRESS
+	exim -d-all+route -bt "$1" 2>&1 | awk '
+		/^-+> .* router <-+$/ { names[++n] = $2 }
+		/ router skipped/ { n-- }
+		END { for (i = 1; i <= n; i++) printf "%s%s", names[i], i < n ? " " : "\n" }'
+}
+
+case_an_ordinary_delivery_passes_one_router() {
+	assert_eq "$(routers_of a@ok.test)" mxhop_route
+	assert_eq "$(routers_of a@pass.test)" 'mxhop_route mxhop_fate dnslookup'
+}
+
 case_arguments() {
 	assert_eq "$(dlfunc mxhop_route rcpt.test)" '<;mx1.test'
 	assert_eq "$(dlfunc mxhop_route rcpt.test '' vip@rcpt.test)" '<;relay.test'
 	assert_eq "$(dlfunc mxhop_route rcpt.test $CF 'other@rcpt.test')" '<;mx1.test'
 	assert_eq "$(dlfunc mxhop_route replace.test '' "$(printf 'x%.0s' {1..80})@replace.test")" \
 		'<;relay.test;+;mx3.test'
-	assert_eq "$(dlfunc mxhop_route '')" ''
+	assert_eq "$(list_of '')" ''
 	assert_match "$(exim_be "\${dlfunc{$EXIM_PLUGIN}{mxhop_route}}")" 'expected \{domain\}'
 	assert_match "$(dlfunc mxhop_route a b c d)" 'expected \{domain\}'
 	printf 'cache = none\noverrides =\n' >/etc/mxhop/other.cf
@@ -407,7 +453,7 @@ case_source_and_table_of_overrides_are_gone() {
 	assert_eq "$(sink_recipients 192.0.2.10)" u1@replace.test
 	mv /var/lib/mxhop/overrides /run/overrides
 	exim_send alice@mta.mxhop.test u2@replace.test u@c8.test
-	assert_exim_log '== u2@replace.test.*R=mxhop_fate defer.*451 4.3.5 Routing overrides are not available'
+	assert_exim_log '== u2@replace.test.*R=mxhop_route defer.*451 4.3.5 Routing overrides are not available'
 	refute_exim_log '[Ff]rozen'
 	mv /run/overrides /var/lib/mxhop/overrides
 	mv /run/overrides.ldif /etc/mxhop/overrides.ldif
@@ -465,6 +511,42 @@ case_change_of_user() {
 		mapped cache.mdb
 	END
 	assert_eq "$(paste -sd '|' "$SCRATCH/out")" '0 <;mx1.test|yes|0 <;mx1.test|no'
+}
+
+# libidn2 is for names that are not ASCII only, and what it does not do is said.
+case_libidn2_when_it_is_needed() {
+	local library
+	plugin_host >"$SCRATCH/out" <<-'END'
+		mxhop_route c11.test
+		mapped libidn2.so
+		mxhop_route bücher.test
+		mapped libidn2.so
+	END
+	assert_eq "$(paste -sd '|' "$SCRATCH/out")" '0 <;mx1.test|no|0 <;mx2.test|yes'
+	library=$(ldconfig -p | awk '$1 == "libidn2.so.0" { print $NF; exit }')
+	mount --bind /dev/null "$library"
+	plugin_host >"$SCRATCH/out" <<-'END'
+		mxhop_route c11.test
+		mxhop_route bücher.test
+		mxhop_fate bücher.test
+	END
+	umount "$library"
+	assert_eq "$(paste -sd '|' "$SCRATCH/out")" \
+		'0 <;mx1.test|4 internationalised domain name, and libidn2.so.0 cannot be loaded|0 '
+}
+
+# Exim starts a process for each delivery: name servers are for those which ask
+# the DNS, the interfaces for those which compare hosts with them.
+case_nothing_is_read_before_it_is_needed() {
+	printf 'mxhop_fate c11.test\n' | plugin_host >/dev/null # cached from now on
+	printf 'mxhop_route c11.test\n' |
+		plugin_host strace -f -o "$SCRATCH/calls" >"$SCRATCH/out"
+	assert_eq "$(<"$SCRATCH/out")" '0 <;mx1.test'
+	refute_match "$(<"$SCRATCH/calls")" 'resolv.conf|epoll'
+	printf 'mxhop_route reject.test\n' |
+		plugin_host strace -f -o "$SCRATCH/calls" >"$SCRATCH/out"
+	assert_match "$(<"$SCRATCH/out")" '^4 Moved'
+	refute_match "$(<"$SCRATCH/calls")" 'resolv.conf|epoll|NETLINK'
 }
 
 # The handle of before a fork is the parent's, and still good there.

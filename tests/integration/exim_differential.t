@@ -24,7 +24,7 @@ setup() {
 	use_exim
 	use_mxhop_for_exim </dev/null
 	exim_conf </dev/null
-	sed '/^mxhop_fate:/,/^# ---- what was there/d' /etc/exim4/exim4.conf \
+	sed '/^mxhop_verify:/,/^# ---- what was there/d' /etc/exim4/exim4.conf \
 		>/etc/exim4/native.conf
 	exim_keep
 }
@@ -134,7 +134,7 @@ list_groups() { # LIST
 # The same of mxhop: addresses from `exim -bt', groups from the list. Nothing
 # where its router declined.
 ours() { # DOMAIN
-	list_groups "$(dlfunc mxhop_route "$1")" >"$SCRATCH/groups"
+	list_groups "$(list_of "$1")" >"$SCRATCH/groups"
 	{ exim -bt "u@$1" 2>&1 || true; } | awk -v groups="$SCRATCH/groups" '
 		BEGIN { while ((getline <groups) > 0) group[$2] = $1 }
 		/router = mxhop_route/ { routed = 1 }

@@ -288,7 +288,7 @@ unit_value() { # UNIT NAME
 }
 
 # As systemd would run it, a command of UNIT (installed by make install): as its
-# user with its groups, without privileges, with a state directory of its own.
+# user, without privileges, with a state directory of its own.
 prepare_unit() { # UNIT
 	local user group dir
 	user=$(unit_value "$1" User) group=$(unit_value "$1" Group)
@@ -297,7 +297,7 @@ prepare_unit() { # UNIT
 	[[ $(stat -c %U "$dir") == "$user" ]] || chown -R "$user:$group" "$dir"
 	UNIT=(env -i "PATH=$PATH" bash -c 'umask $0; exec "$@"'
 		"$(unit_value "$1" UMask)" setpriv --reuid "$user" --regid "$group"
-		--groups "$group,$(unit_value "$1" SupplementaryGroups)"
+		--groups "$group"
 		--no-new-privs --bounding-set=-all --inh-caps=-all)
 }
 

@@ -103,6 +103,15 @@ assert_delivered() { # RECIPIENT HOST-REGEX
 	wait_for_log "to=<${1//+/\\+}>, .*relay=$2.*status=sent"
 }
 
+# Inside its jail trivial-rewrite can load no library.
+case_a_key_that_is_not_ascii_in_the_jail() {
+	overrides <<<'idn Key bücher.test; Mode reject; Reason Moved to books.test'
+	postfix_set 'smtputf8_autodetect_classes = verify'
+	send_mail alice@mta.mxhop.test user@bücher.test
+	wait_for_log 'to=<user@b.*>.*status=bounced.*Moved to books.test'
+	postfix_unset smtputf8_autodetect_classes
+}
+
 case_each_mode() {
 	overrides <<-'END'
 		replace  Key replace.test; Hop 20 [relay2.test]; Hop 10 [relay.test]:2525
@@ -348,7 +357,7 @@ case_misspelt_hop() {
 	refute_match "$OUTPUT" 'relay.test has no'
 }
 
-# DESIGN 4.7: not only check, but already refresh says so.
+# Not only check, but already refresh says so.
 case_misspelt_hop_is_reported_by_refresh() {
 	overrides <<<'typo Key typo.test; Mode append; Hop [realy.test]'
 	assert_match "$OUTPUT" 'cn=typo,ou=mxhop,dc=test: mxhopHop: realy.test has no address'

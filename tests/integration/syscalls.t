@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154
-# syscalls.t: a cached answer costs no system call (DESIGN 1.2): many lookups
-# through the plugin make as many as in a static cdb: table that is mapped once.
+# syscalls.t: a cached answer costs no system call (docs/design.md 1): many
+# lookups through the plugin make as many as in a static cdb: table that is mapped once.
 
 # shellcheck source=tests/bench/tables.sh
 . "$ROOT/tests/bench/tables.sh"

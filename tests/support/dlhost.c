@@ -11,6 +11,7 @@
  *                              with the same commands when it has ended
  *     user UID                 give root up for that user
  *     mapped FILE              print `yes' if a file of that name is mapped
+ *     run COMMAND              have the shell run the rest of the line
  */
 
 #include <dlfcn.h>
@@ -85,9 +86,15 @@ static void become(const char *uid)
 
 static void run(void *plugin, char *line)
 {
-    char *words[ARGS_MAX + 1], *word = strtok(line, " \n");
+    char *words[ARGS_MAX + 1], *word;
     int n = 0;
 
+    if (strncmp(line, "run ", 4) == 0) {
+        if (system(line + 4) != 0)
+            die(line);
+        return;
+    }
+    word = strtok(line, " \n");
     while (word != NULL && n < ARGS_MAX) {
         words[n++] = word;
         word = strtok(NULL, " \n");

@@ -3,8 +3,8 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
-#include "source/attributes.h"
-#include "source/gentime.h"
+#include "ldap/attributes.h"
+#include "ldap/gentime.h"
 #include "source/ldif.h"
 #include "overrides/codec.h"
 #include "support/failmalloc.h"

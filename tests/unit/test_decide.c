@@ -3,8 +3,7 @@
 #include "route_fixture.h"
 #include "support/failmalloc.h"
 
-/* ---- the table of DESIGN 5 ------------------------------------------------
- */
+/* ---- the table of docs/design.md 5 ---- */
 
 enum situation { NULL_MX, NO_DOMAIN, DNS_FAILURE, COLD, NO_HOST, ALL_BOGUS };
 

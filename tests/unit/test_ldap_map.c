@@ -3,7 +3,7 @@
 #include <check.h>
 #include <stdio.h>
 #include <string.h>
-#include "source/ldap_map.h"
+#include "ldap/ldap_map.h"
 
 static char key_name[] = "mail", result_name[] = "transport", empty[] = "";
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "source/ldap_settings.h"
+#include "ldap/ldap_settings.h"
 
 /* ---- filters ---- */
 
@@ -245,6 +245,22 @@ START_TEST(bind_as_the_table_does)
 }
 END_TEST
 
+/* LDAPS is ldaps: TLS begins at once, by our rules. */
+START_TEST(scheme_in_capitals)
+{
+    struct ldap_settings s = {.servers = strdup("LDAPS://Host LdapI://%2Fs b"),
+                              .base = strdup("dc=b")};
+    struct mxhop_error err = {0};
+
+    ck_assert_int_eq(ldap_settings_complete(&s, &err), MXHOP_OK);
+    ck_assert_str_eq(s.servers, "ldaps://Host ldapi://%2Fs ldap://b");
+    s.start_tls = true;
+    ck_assert_int_eq(ldap_settings_complete(&s, &err), MXHOP_ERR_CONFIG);
+    ck_assert_ptr_nonnull(strstr(err.text, "ldap_start_tls: yes with"));
+    ldap_settings_free(&s);
+}
+END_TEST
+
 static const struct {
     const char *key, *result, *says;
 } bad_attributes[] = {
@@ -318,6 +334,7 @@ int main(void)
     tcase_add_loop_test(t, table_refused, 0, N(bad));
     tcase_add_test(t, refused_only_where_it_is_used);
     tcase_add_loop_test(t, bind_as_the_table_does, 0, N(binds));
+    tcase_add_test(t, scheme_in_capitals);
     tcase_add_loop_test(t, attribute_that_is_none, 0, N(bad_attributes));
     tcase_add_test(t, password_in_the_file);
     suite_add_tcase(suite, t);

@@ -8,7 +8,7 @@
 #include <ldap.h>
 #include <stdio.h>
 #include <string.h>
-#include "source/ldap_read.h"
+#include "ldap/ldap_read.h"
 #include "support/failmalloc.h"
 #include "support/fakeldap.h"
 

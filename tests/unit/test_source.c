@@ -10,7 +10,7 @@
 #include <unistd.h>
 #include <sys/stat.h>
 #include "source/compile.h"
-#include "source/gentime.h"
+#include "ldap/gentime.h"
 #include "source/ldif.h"
 #include "support/failmalloc.h"
 

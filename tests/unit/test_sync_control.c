@@ -3,7 +3,7 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
-#include "source/sync_control.h"
+#include "ldap/sync_control.h"
 
 #define BV(text)                         \
     &(struct berval)                     \

@@ -3,7 +3,7 @@
 #include <check.h>
 #include <stdio.h>
 #include <string.h>
-#include "source/sync_cookie.h"
+#include "ldap/sync_cookie.h"
 
 #define A1 "20261125213841.000001Z#000000#001#000000"
 #define A2 "20261125213841.000002Z#000000#001#000000"

@@ -1,16 +1,22 @@
 /* src/util: buffers, strings, error text, hash. */
 
 #include <check.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "support/failmalloc.h"
 #include "util/buf.h"
 #include "util/clock.h"
 #include "util/err.h"
+#include "util/file.h"
 #include "util/hash.h"
 #include "util/log.h"
+#include "util/maincf.h"
 #include "util/str.h"
+#include "util/vec.h"
 
 START_TEST(test_buf_grows)
 {
@@ -200,6 +206,106 @@ START_TEST(test_clock)
 }
 END_TEST
 
+START_TEST(test_str_trim)
+{
+    char text[] = " \t a b\r\n", blank[] = " \v\f ";
+
+    ck_assert_str_eq(str_trim(text), "a b");
+    ck_assert_str_eq(str_trim(blank), "");
+    ck_assert(str_is_space('\n') && !str_is_space('\0') && !str_is_space('x'));
+}
+END_TEST
+
+START_TEST(test_vec_room)
+{
+    uint32_t *v = NULL;
+    size_t cap = 0;
+
+    for (uint32_t n = 0; n < 1000; n++) {
+        ck_assert(vec_room(&v, n, &cap, sizeof(*v)));
+        ck_assert_uint_lt(n, cap);
+        v[n] = n;
+    }
+    for (uint32_t n = 0; n < 1000; n++)
+        ck_assert_uint_eq(v[n], n);
+    cap = SIZE_MAX / 2; /* what cannot be had leaves all as it was */
+    ck_assert(!vec_room(&v, cap, &cap, sizeof(*v)));
+    ck_assert_uint_eq(cap, SIZE_MAX / 2);
+    ck_assert_uint_eq(v[999], 999);
+    free(v);
+}
+END_TEST
+
+/* What a text comes to: a line "NAME=VALUE;" each, the end as a number. */
+static const struct {
+    const char *text, *want;
+} maincf_texts[] = {
+    {"", "1"},
+    {"# only\n\n \t\n", "1"},
+    {"a = b", "1:a=b;1"},
+    {"a=b\n  c\n# x\n\n\td \ne =\n", "1:a=b c d;6:e=;1"},
+    {"\n\n = v\n", "3:4"},
+    {" \n= v\n", "2:=v;1"},
+    {"a = b\nc\n", "1:a=b;2:5"},
+    {"# x\n  # y\n z\n", "3:4"},
+};
+
+static void say_maincf(const char *text, size_t len, struct buf *out)
+{
+    struct maincf m = {.at = text, .end = text + len};
+    enum maincf_next next;
+
+    while ((next = maincf_next(&m)) == MAINCF_PARAMETER)
+        buf_printf(out, "%zu:%s=%s;", m.line, m.name, m.value);
+    if (next != MAINCF_END)
+        buf_printf(out, "%zu:", m.line);
+    buf_printf(out, "%d",
+               next == MAINCF_END        ? 1
+               : next == MAINCF_NUL      ? 3
+               : next == MAINCF_DANGLING ? 4
+                                         : 5);
+    maincf_free(&m);
+}
+
+START_TEST(test_maincf)
+{
+    const char *text = maincf_texts[_i].text;
+    struct buf out = {0};
+
+    say_maincf(text, strlen(text), &out);
+    ck_assert_str_eq(out.data, maincf_texts[_i].want);
+    buf_free(&out);
+    say_maincf("a = b\n#\0\nc = d", 15, &out);
+    ck_assert_str_eq(out.data, "2:3");
+    buf_free(&out);
+}
+END_TEST
+
+START_TEST(test_file)
+{
+    char path[] = "/tmp/test_utilXXXXXX", text[8];
+    struct stat st;
+    int fd = mkstemp(path);
+
+    ck_assert_int_eq(write(fd, "12345", 5), 5);
+    close(fd);
+    fd = file_open(path, &st);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(st.st_size, 5);
+    ck_assert_int_eq(file_read(fd, text, 3), 3);
+    ck_assert_int_eq(file_read(fd, text, sizeof(text)), 2);
+    close(fd);
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq(file_open(path, &st), -1);
+    ck_assert_int_eq(errno, ENOENT);
+    /* With nobody who would write: it must not wait. */
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    ck_assert_int_eq(file_open(path, &st), -1);
+    ck_assert_int_eq(errno, 0);
+    ck_assert_int_eq(unlink(path), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("util");
@@ -216,6 +322,11 @@ int main(void)
     tcase_add_loop_test(t, test_str_utf8, 0,
                         (int)(sizeof(utf8) / sizeof(utf8[0])));
     tcase_add_test(t, test_str_words);
+    tcase_add_test(t, test_str_trim);
+    tcase_add_test(t, test_vec_room);
+    tcase_add_loop_test(t, test_maincf, 0,
+                        sizeof(maincf_texts) / sizeof(maincf_texts[0]));
+    tcase_add_test(t, test_file);
     tcase_add_test(t, test_err);
     tcase_add_test(t, test_log);
     tcase_add_test(t, test_hash_is_stable);

@@ -1,0 +1,75 @@
+/* How to reach a directory and what to read there, checked and complete. */
+
+#ifndef LDAP_LDAP_SETTINGS_H
+#define LDAP_LDAP_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <mxhop/error.h>
+
+enum dir_scope { DIR_SUB, DIR_ONE, DIR_BASE };
+enum dir_bind { DIR_BIND_NONE, DIR_BIND_SIMPLE, DIR_BIND_EXTERNAL };
+
+/*
+ * Texts are owned by the struct and may be NULL, which means the same as "",
+ * before ldap_settings_complete(); afterwards none is. Names as in mxhop.cf(5).
+ */
+struct ldap_settings {
+    char *servers; /* as written; afterwards URIs, one space between them */
+    char *base;
+    enum dir_scope scope;
+    char *filter;
+    char *key_attribute, *result_attribute; /* both or none */
+    char *result_format;                    /* %s is the value; "" means "%s" */
+    char *domains; /* "": any; else recipients in these count only */
+    enum dir_bind bind;
+    char *bind_dn;
+    char *bind_pw; /* never in a message */
+    char *bind_pw_file;
+    char *sasl_mechs;
+    bool start_tls, tls_require_cert;
+    char *tls_ca_file, *tls_ca_dir, *tls_cert, *tls_key, *tls_ciphers;
+    uint32_t timeout_ms, network_timeout_ms;
+};
+
+/* Check what must hold together, put in what follows from something else, and
+   see that the password can be read. Errors (MXHOP_ERR_CONFIG) name the
+   parameter. */
+enum mxhop_status ldap_settings_complete(struct ldap_settings *s,
+                                         struct mxhop_error *err);
+/* Wipes what is secret. */
+void ldap_settings_free(struct ldap_settings *s);
+
+/* ldap_password.c: the first line of the file, to be wiped whatever is
+   returned. Errors name the parameter and the file. */
+#define LDAP_PASSWORD_SIZE 1026 /* with one octet too many, and a NUL */
+enum mxhop_status ldap_password_read(const char *path,
+                                     char text_r[LDAP_PASSWORD_SIZE],
+                                     struct mxhop_error *err);
+
+/* Of all that decides which entries the directory shows us and what they mean
+   to us: a cookie is good only for the same. */
+uint64_t ldap_settings_fingerprint(const struct ldap_settings *s);
+
+/*
+ * Take what the file of an ldap_table(5) says where *s has no text yet; other
+ * parameters always. Before ldap_settings_complete(). Errors (MXHOP_ERR_CONFIG)
+ * name file and line, and what to do where a mirror cannot do the same.
+ */
+enum mxhop_status ldap_postfix_read(struct ldap_settings *s, const char *path,
+                                    struct mxhop_error *err);
+/* The same over text; name is for errors. */
+enum mxhop_status ldap_postfix_parse(struct ldap_settings *s, const char *name,
+                                     const char *text, size_t len,
+                                     struct mxhop_error *err);
+
+/*
+ * From the filter for one key to that for all: (attr=%s) becomes (attr=*), and
+ * attr is what the keys are in. Both results are the caller's to free(3).
+ * *why_r: NULL, or why that is not possible (MXHOP_ERR_SYNTAX).
+ */
+enum mxhop_status ldap_filter_mirror(const char *query_filter, char **filter_r,
+                                     char **attribute_r, const char **why_r);
+
+#endif
