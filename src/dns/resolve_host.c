@@ -91,7 +91,8 @@ static void hosts_attach(struct host_waiter *w, bool may_ask)
          hostaddrs_state(&known, families) != ADDR_SOME)) {
         if (may_ask && lookup_join(w, host, families, &known))
             return;
-        known = hosts_all_families(r, ADDR_FAILED);
+        if (families == 0)
+            known = hosts_all_families(r, ADDR_FAILED);
     }
     hosts_deliver(w, &known);
 }
