@@ -235,18 +235,17 @@ mxhop_explain(struct mxhop *mx, const char *key, unsigned flags,
               struct mxhop_error *err);
 
 /*
- * A file whose change of modification time should make a long-lived host
- * reopen the handle: the configuration file, or, while the override table is
- * missing, the directory in which it will appear. The descriptor belongs to
- * the handle; -1 if there is none.
+ * The configuration file, whose change of modification time should make a
+ * long-lived host reopen the handle. The descriptor belongs to the handle.
  */
 MXHOP_API int mxhop_watch_fd(const struct mxhop *mx);
 
 /*
- * Whether a long-lived host should reopen the handle although that file has not
- * changed: another override table has taken the place of the one in use (or of
- * none), or the configuration file has changed while the directory is watched.
- * Also in a jail. Costs two system calls; every few seconds is enough.
+ * Whether a long-lived host should reopen the handle: the configuration file
+ * has changed, also where its modification time does not tell, or where its
+ * name was a symbolic link, that was. Also in a jail. Costs two system calls;
+ * every few seconds is enough. Another override table is noticed by the handle
+ * itself, within a second.
  */
 MXHOP_API int mxhop_outdated(const struct mxhop *mx);
 

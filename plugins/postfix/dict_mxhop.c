@@ -101,7 +101,7 @@ static void dict_look_again(struct dict_mxhop *d)
         dict_force_restart(&d->dict);
 }
 
-/* Postfix watches one file; the library knows of more. */
+/* Postfix sees the time of one file; the library knows of more. */
 static void dict_ask_library(struct dict_mxhop *d)
 {
     time_t now = time(NULL);
@@ -184,9 +184,7 @@ static void dict_set_watch(struct dict_mxhop *d, const struct stat *config)
                     &d->seen);
     if (d->looked)
         return;
-    /* A directory while the table is missing: it may be made this second. */
-    if (S_ISREG(d->seen.st_mode) ? !dict_same_change(&d->seen, config)
-                                 : !dict_at_rest(&d->dict))
+    if (!dict_same_change(&d->seen, config))
         dict_force_restart(&d->dict);
 }
 

@@ -65,8 +65,6 @@ struct mxhop *cli_open_quietly(struct conf *conf, const char *config,
 int cli_become_owner(const struct conf *conf, const char *config);
 /* The same for the owner of the directory that the override table is in. */
 int cli_become_table_owner(const struct conf *conf);
-/* The group of the MTA's processes, which use the table's lock file; or -1. */
-gid_t cli_reader_gid(const struct conf *conf);
 /* Of LOGIN_NAME_MAX + 1 octets: that user, where it is not the one that we are
    and there is one. Else false. */
 bool cli_cache_owner(const struct conf *conf, const char *config, char *name_r);

@@ -26,6 +26,7 @@ static int refresh_once(struct conf *conf, const struct cli_source *source,
     struct compile_result result;
     struct mxhop *mx = NULL;
     struct mxhop_error err;
+    char id[OVTABLE_ID_TEXT];
     struct ovset set;
     unsigned findings = 0;
     int status = 0;
@@ -35,9 +36,9 @@ static int refresh_once(struct conf *conf, const struct cli_source *source,
         status = cli_fail(&err);
         goto out;
     }
-    printf("%s: %u entries%s, version %llu, %u skipped\n", conf->override_table,
+    printf("%s: %u entries%s, id %s, %u skipped\n", conf->override_table,
            result.entries, result.change.changed ? "" : " (unchanged)",
-           (unsigned long long)result.change.version, result.skipped);
+           ovtable_id_text(result.change.id, id), result.skipped);
     /* The table is written: what comes now informs only, and has no use for it.
        That the DNS cache is the mail system's, and not of the user who
        refreshes, is as it should be. */

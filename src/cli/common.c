@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -193,21 +192,12 @@ bool cli_read_number(const char *command, const char *option, const char *text,
     return false;
 }
 
-gid_t cli_reader_gid(const struct conf *conf)
-{
-    const char *owner = conf->cache_owner;
-    const struct passwd *pw = getpwnam(owner[0] != '\0' ? owner : "postfix");
-
-    return pw != NULL ? pw->pw_gid : (gid_t)-1;
-}
-
 struct compile_options cli_compile_options(const struct conf *conf,
                                            const struct cli_source *source)
 {
     return (struct compile_options){
         .source = &source->source,
         .table = conf->override_table,
-        .reader_gid = cli_reader_gid(conf),
         .shrink_percent = conf->override_shrink_limit_percent,
         .now_s = clock_wall_s(),
         .report = cli_report,

@@ -21,6 +21,7 @@
 
 #include "cli/cli.h"
 #include "cache/cache_file.h"
+#include "overrides/ovtable.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -77,17 +78,6 @@ static bool identity_make_directory(const char *dir, const struct identity *who)
 
     cache_place_close(&place);
     return made;
-}
-
-static bool identity_directory_of(char dir_r[PATH_MAX], const char *path)
-{
-    char copy[PATH_MAX];
-
-    if (strlen(path) >= sizeof(copy))
-        return false;
-    strcpy(copy, path);
-    strcpy(dir_r, dirname(copy));
-    return true;
 }
 
 static bool identity_can_read(const char *path)
@@ -157,7 +147,7 @@ static bool identity_can_make(const char *dir)
 {
     char parent[PATH_MAX];
 
-    return identity_directory_of(parent, dir) &&
+    return ovtable_dir(parent, dir) &&
            faccessat(AT_FDCWD, parent, W_OK | X_OK, AT_EACCESS) == 0;
 }
 
@@ -201,19 +191,15 @@ int cli_become_owner(const struct conf *conf, const char *config)
 /* What cannot be found out is left for the refresh to report. */
 int cli_become_table_owner(const struct conf *conf)
 {
-    gid_t groups[2];
     struct identity who;
     char dir[PATH_MAX];
     struct stat st;
 
-    if (geteuid() != 0 || !identity_directory_of(dir, conf->override_table) ||
+    if (geteuid() != 0 || !ovtable_dir(dir, conf->override_table) ||
         stat(dir, &st) != 0 || st.st_uid == 0 ||
         !identity_take_user(getpwuid(st.st_uid), &who))
         return 0;
-    groups[0] = who.gid;
-    groups[1] = cli_reader_gid(conf); /* to give it the lock file */
-    if (setgroups(groups[1] != (gid_t)-1 ? 2 : 1, groups) == 0 &&
-        identity_become(&who))
+    if (setgroups(1, &who.gid) == 0 && identity_become(&who))
         return 0;
     cli_complain("cannot become user %s, whose %s is: %s", who.name, dir,
                  strerror(errno));

@@ -49,41 +49,24 @@ static int ovset_no_memory(struct ovset *set)
     return 71;
 }
 
-static enum mxhop_status ovset_walk(struct ovset *set, struct ovtable *t,
-                                    uint32_t *entries_r,
-                                    struct mxhop_error *err)
-{
-    struct ovtable_snap *s;
-    struct ovtable_info info;
-    enum mxhop_status status = ovtable_begin(t, &s, err);
-
-    if (status != MXHOP_OK)
-        return status;
-    status = ovtable_info(s, &info, err);
-    *entries_r = info.entries;
-    if (status == MXHOP_OK)
-        status = ovtable_walk(s, ovset_take, set, err);
-    ovtable_end(&s);
-    return status;
-}
-
 int ovset_read_table(struct ovset *set_r, const struct conf *conf)
 {
     struct mxhop_error err;
-    uint32_t entries = 0;
-    struct ovtable *t;
+    struct ovtable_info info;
     enum mxhop_status status;
+    struct ovtable *t;
 
     *set_r = (struct ovset){0};
     if (ovtable_open(&t, conf->override_table, &err) != MXHOP_OK)
         return cli_fail(&err);
-    status = ovset_walk(set_r, t, &entries, &err);
+    ovtable_info(t, &info);
+    status = ovtable_walk(t, ovset_take, set_r, &err);
     ovtable_close(&t);
     if (status != MXHOP_OK) {
         ovset_free(set_r);
         return cli_fail(&err);
     }
-    if (set_r->n != entries)
+    if (set_r->n != info.entries)
         return ovset_no_memory(set_r);
     ovset_sort(set_r);
     return 0;

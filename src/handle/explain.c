@@ -98,6 +98,7 @@ static void explain_local(const struct lookup *l, struct buf *out)
 static void explain_override(const struct lookup *l, struct buf *out)
 {
     const struct override *o = &l->override;
+    char id[OVTABLE_ID_TEXT];
 
     step(out, 3, "override");
     if (l->mx->conf.overrides[0] == '\0') {
@@ -109,8 +110,8 @@ static void explain_override(const struct lookup *l, struct buf *out)
         return;
     }
     if (o->dn == NULL) {
-        sentence(out, "none applies (%u entries, version %llu)",
-                 l->info.entries, (unsigned long long)l->info.version);
+        sentence(out, "none applies (%u entries, id %s)", l->info.entries,
+                 ovtable_id_text(l->info.id, id));
         return;
     }
     sentence(out, "mode %s, by %s %s", override_mode_name(o->mode),
@@ -119,8 +120,8 @@ static void explain_override(const struct lookup *l, struct buf *out)
     buf_puts_printable(out, o->dn);
     buf_putc(out, '\n');
     buf_puts(out, INDENT);
-    sentence(out, "in %s (version %llu)", l->mx->conf.override_table,
-             (unsigned long long)l->info.version);
+    sentence(out, "in %s (id %s)", l->mx->conf.override_table,
+             ovtable_id_text(l->info.id, id));
 }
 
 static void explain_addresses(const struct hostaddrs *a, unsigned families,

@@ -27,8 +27,9 @@ struct mxhop {
     struct log log;
     enum answer_mode answer; /* with auto resolved */
     uint32_t budget_ms;
-    int config_fd, table_dir_fd;
-    struct stat config_seen; /* when it was read */
+    int config_fd;
+    int config_link_fd; /* the symbolic link in its place, or -1 */
+    struct stat config_seen, config_link_seen; /* when it was read */
 
     /* DNS: a worker, or a resolver once one is needed (handle_resolver()). */
     struct cache *cache;            /* from the first lookup on; or NULL */
@@ -52,11 +53,12 @@ struct mxhop {
     uint64_t resolv_checked_ms;
 
     /* Overrides; unused where the parameter overrides is empty. */
-    struct ovtable *table;
-    struct stat table_seen; /* the file when the handle was opened, or zero */
-    uint64_t table_tried_ms;
-    bool table_bad;       /* said so in the log */
-    uint64_t bad_version; /* of the set with the damaged record; 0: none */
+    struct ovtable *table;  /* NULL: not opened yet, or it cannot be used */
+    int above_fd;           /* of a directory above the table's, O_PATH */
+    char *table_name;       /* the table's path from there */
+    struct stat table_seen; /* the file in use, or that cannot be; or zero */
+    uint64_t table_looked_ms, table_tried_ms;
+    bool table_bad; /* said so in the log */
     struct mxhop_error table_err;
 };
 
@@ -181,6 +183,21 @@ bool facts_addresses(const struct mxhop *mx, struct cache_view *view,
 void facts_used(struct mxhop *mx, const char *domain, bool refresh_due,
                 bool once);
 
+/* ---- table.c: the override table ---- */
+
+/* Before a jail is entered: note where it is. */
+enum mxhop_status table_place(struct mxhop *mx, struct mxhop_error *err);
+void table_leave(struct mxhop *mx);
+/* What lies under its name now; NULL with the reason in mx->table_err. One
+   system call a second, and one a call while it cannot be used. */
+struct ovtable *table_now(struct mxhop *mx);
+/* It gave a record that is damaged: whether that is because another file has
+   taken its place meanwhile, which is to be asked then. */
+bool table_is_another(struct mxhop *mx);
+/* Say in the log that it cannot be used, for mx->table_err, or that it can be
+   again: one line a change. */
+void table_say(struct mxhop *mx, bool bad);
+
 /* ---- lookup.c ---- */
 
 static inline uint32_t min_u32(uint32_t a, uint32_t b)
@@ -194,33 +211,29 @@ bool lookup_run(struct lookup *l, struct mxhop *mx, const char *key,
 void lookup_free(struct lookup *l);
 /* The route as the caller gets it (answer.c); NULL: out of memory. */
 struct mxhop_route *route_from_lookup(const struct lookup *l);
-/* The override table, opened if need be; NULL with *err. */
-struct ovtable *handle_table(struct mxhop *mx, struct mxhop_error *err);
 /* Whether local_domains, or else the host, says that the MTA delivers it. */
 enum mxhop_local lookup_is_local(const struct mxhop *mx, const char *domain);
-/* Say so in the log when the table became unusable (why is in mx->table_err)
-   or usable again: one line a change. */
-void handle_table_state(struct mxhop *mx, bool bad);
 /* With `answer = override` most domains need no DNS query. */
 bool lookup_only_overrides(const struct mxhop *mx, bool has_exchanges);
 
 /* ---- text.c: the hot path ---- */
-
-/* Of what finished answers in a format are made, besides rules that
-   text_rules_hash() knows: the set of overrides. */
-uint64_t text_made_of(const struct mxhop *mx, const struct ovtable_info *info,
-                      enum mxhop_format format);
-
-/* A hash of all that routes are made from besides MX set and overrides. */
-uint64_t text_rules_hash(const struct mxhop *mx);
-
-/* ---- keep.c: what a lookup leaves behind ---- */
 
 enum keep {
     KEEP_NOT,
     KEEP_BY_DOMAIN, /* no override stands under the key */
     KEEP_BY_KEY     /* some do, active or not */
 };
+
+/* Of what finished answers in a format are made, besides rules that
+   text_rules_hash() knows: the set of overrides, or where none stands under
+   the key, what of it may concern any domain. */
+uint64_t text_made_of(const struct mxhop *mx, const struct ovtable_info *info,
+                      enum mxhop_format format, enum keep by);
+
+/* A hash of all that routes are made from besides MX set and overrides. */
+uint64_t text_rules_hash(const struct mxhop *mx);
+
+/* ---- keep.c: what a lookup leaves behind ---- */
 
 /* Keep the text (NULL: the format has no words) if a later lookup may get it.
  */

@@ -75,7 +75,7 @@ void keep_text(const struct lookup *l, enum mxhop_format format, enum keep by,
     uint64_t now_ms = clock_boot_ms();
     struct cache_route r = {
         .now_ms = now_ms,
-        .made_of = text_made_of(mx, &l->info, format),
+        .made_of = text_made_of(mx, &l->info, format, by),
         .from_s = l->now_s,
         .until_s = l->edge_s,
         .text = text,

@@ -18,9 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How often a missing override table is looked for again. */
-#define TABLE_RETRY_MS 1000
-
 __attribute__((format(printf, 4, 5))) static bool
 settle(struct lookup *l, enum mxhop_disposition disposition, const char *status,
        const char *fmt, ...)
@@ -54,64 +51,10 @@ enum mxhop_local lookup_is_local(const struct mxhop *mx, const char *domain)
 
 /* ---- the override table ---- */
 
-void handle_table_state(struct mxhop *mx, bool bad)
-{
-    if (bad == mx->table_bad)
-        return;
-    mx->table_bad = bad;
-    if (bad)
-        log_warn(&mx->log, "%s; on_override_failure = %s", mx->table_err.text,
-                 mx->rules.on_override_failure == CHOICE_DEFER ? "defer"
-                                                               : "pass");
-    else
-        log_info(&mx->log, "override table %s is usable",
-                 mx->conf.override_table);
-}
-
-struct ovtable *handle_table(struct mxhop *mx, struct mxhop_error *err)
-{
-    uint64_t now_ms = clock_boot_ms();
-
-    if (mx->table != NULL)
-        return mx->table;
-    if (mx->table_tried_ms == 0 ||
-        now_ms >= mx->table_tried_ms + TABLE_RETRY_MS) {
-        mx->table_tried_ms = now_ms;
-        if (ovtable_open(&mx->table, mx->conf.override_table, &mx->table_err) ==
-            MXHOP_OK)
-            return mx->table;
-        mx->table = NULL;
-    }
-    *err = mx->table_err;
-    return NULL;
-}
-
-static struct ovtable_snap *open_snapshot(struct lookup *l)
-{
-    struct mxhop *mx = l->mx;
-    struct ovtable *table = handle_table(mx, &l->table_err);
-    struct ovtable_snap *snap = NULL;
-
-    if (table == NULL)
-        return NULL;
-    if (ovtable_begin(table, &snap, &l->table_err) != MXHOP_OK)
-        return NULL;
-    if (ovtable_info(snap, &l->info, &l->table_err) != MXHOP_OK) {
-        ovtable_end(&snap);
-        return NULL;
-    }
-    return snap;
-}
-
 static bool table_failed(struct lookup *l)
 {
-    struct mxhop *mx = l->mx;
-
     l->table = TABLE_BAD;
-    mx->table_err = l->table_err;
-    mx->bad_version = l->info.version; /* it is until another set is there */
-    handle_table_state(mx, true);
-    if (mx->rules.on_override_failure == CHOICE_DEFER)
+    if (l->mx->rules.on_override_failure == CHOICE_DEFER)
         return settle(l, MXHOP_DEFER, "4.3.5",
                       "Routing overrides are not available");
     return pass(l, "the override table is not usable, on_override_failure = "
@@ -119,12 +62,12 @@ static bool table_failed(struct lookup *l)
 }
 
 /* The first of `keys` under which an active override stands. */
-static enum mxhop_status find_first(struct lookup *l, struct ovtable_snap *snap,
+static enum mxhop_status find_first(struct lookup *l, struct ovtable *table,
                                     enum ovtable_index by,
                                     const struct strlist *keys)
 {
     for (size_t i = 0; i < keys->n; i++) {
-        enum mxhop_status status = ovtable_find(snap, by, keys->v[i], l->now_s,
+        enum mxhop_status status = ovtable_find(table, by, keys->v[i], l->now_s,
                                                 &l->override, &l->table_err);
 
         if (status != MXHOP_OK)
@@ -139,47 +82,46 @@ static enum mxhop_status find_first(struct lookup *l, struct ovtable_snap *snap,
 }
 
 /* Any entry under these keys may be the one to apply after its next edge. */
-static enum mxhop_status find_edge(struct lookup *l, struct ovtable_snap *snap,
+static enum mxhop_status find_edge(struct lookup *l, struct ovtable *table,
                                    enum ovtable_index by,
                                    const struct strlist *keys)
 {
     enum mxhop_status status = MXHOP_OK;
 
     for (size_t i = 0; i < keys->n && status == MXHOP_OK; i++)
-        status = ovtable_next_edge(snap, by, keys->v[i], l->now_s, &l->edge_s,
+        status = ovtable_next_edge(table, by, keys->v[i], l->now_s, &l->edge_s,
                                    &l->table_err);
     return status;
 }
 
-static enum mxhop_status find_among(struct lookup *l, struct ovtable_snap *snap,
+static enum mxhop_status find_among(struct lookup *l, struct ovtable *table,
                                     enum ovtable_index by,
                                     const struct strlist *keys)
 {
-    enum mxhop_status status = find_first(l, snap, by, keys);
+    enum mxhop_status status = find_first(l, table, by, keys);
 
-    return status == MXHOP_OK ? find_edge(l, snap, by, keys) : status;
+    return status == MXHOP_OK ? find_edge(l, table, by, keys) : status;
 }
 
-static enum mxhop_status find_by_key(struct lookup *l,
-                                     struct ovtable_snap *snap)
+static enum mxhop_status find_by_key(struct lookup *l, struct ovtable *table)
 {
     struct strlist keys = {0};
     enum mxhop_status status = MXHOP_ERR_MEMORY;
 
     if (match_keys(&l->key, &keys))
-        status = find_among(l, snap, OVTABLE_BY_KEY, &keys);
+        status = find_among(l, table, OVTABLE_BY_KEY, &keys);
     strlist_free(&keys);
     return status;
 }
 
 static enum mxhop_status find_by_exchange(struct lookup *l,
-                                          struct ovtable_snap *snap)
+                                          struct ovtable *table)
 {
     struct strlist keys = {0};
     enum mxhop_status status = MXHOP_ERR_MEMORY;
 
     if (match_exchanges(&l->set, &keys))
-        status = find_among(l, snap, OVTABLE_BY_EXCHANGE, &keys);
+        status = find_among(l, table, OVTABLE_BY_EXCHANGE, &keys);
     strlist_free(&keys);
     return status;
 }
@@ -239,11 +181,11 @@ static bool conclude(struct lookup *l)
 }
 
 /* Override by recipient or domain; may settle the lookup. */
-static bool key_override(struct lookup *l, struct ovtable_snap *snap,
+static bool key_override(struct lookup *l, struct ovtable *table,
                          enum mxhop_status *status_r, bool *settled_r)
 {
     *settled_r = true;
-    *status_r = find_by_key(l, snap);
+    *status_r = find_by_key(l, table);
     if (*status_r != MXHOP_OK)
         return false;
     if (l->override.dn != NULL && !facts_hops(l))
@@ -266,13 +208,13 @@ static bool only_overrides(struct lookup *l)
                   l->mx->host_reason != NULL ? l->mx->host_reason : "");
 }
 
-static bool route_domain(struct lookup *l, struct ovtable_snap *snap)
+static bool route_domain(struct lookup *l, struct ovtable *table)
 {
     enum mxhop_status status;
     bool settled;
 
-    if (snap != NULL) {
-        if (!key_override(l, snap, &status, &settled))
+    if (table != NULL) {
+        if (!key_override(l, table, &status, &settled))
             return status != MXHOP_OK && status != MXHOP_ERR_MEMORY &&
                    table_failed(l);
         if (settled)
@@ -285,9 +227,9 @@ static bool route_domain(struct lookup *l, struct ovtable_snap *snap)
                               l->table == TABLE_OK && l->info.has_exchanges))
         return only_overrides(l);
     facts_domain(l);
-    if (snap != NULL && l->override.dn == NULL && l->info.has_exchanges &&
+    if (table != NULL && l->override.dn == NULL && l->info.has_exchanges &&
         l->set.outcome == MX_HOSTS && !l->cold) {
-        status = find_by_exchange(l, snap);
+        status = find_by_exchange(l, table);
         if (status == MXHOP_ERR_MEMORY)
             return false;
         if (status != MXHOP_OK)
@@ -309,20 +251,18 @@ static bool route_domain(struct lookup *l, struct ovtable_snap *snap)
 
 static bool with_table(struct lookup *l)
 {
-    struct ovtable_snap *snap;
-    bool ok;
+    struct ovtable *table;
 
     if (l->mx->conf.overrides[0] == '\0')
         return route_domain(l, NULL);
-    snap = open_snapshot(l);
-    if (snap == NULL)
+    table = table_now(l->mx);
+    if (table == NULL) {
+        l->table_err = l->mx->table_err;
         return table_failed(l);
+    }
     l->table = TABLE_OK;
-    if (l->info.version != l->mx->bad_version)
-        handle_table_state(l->mx, false);
-    ok = route_domain(l, snap);
-    ovtable_end(&snap);
-    return ok;
+    ovtable_info(table, &l->info);
+    return route_domain(l, table);
 }
 
 static bool run(struct lookup *l)
@@ -349,13 +289,11 @@ static void parse_address(struct lookup *l, const char *address)
     l->fell_through = l->key.kind == KEY_DOMAIN;
 }
 
-bool lookup_run(struct lookup *l, struct mxhop *mx, const char *key,
-                unsigned flags)
+static bool lookup_once(struct lookup *l, struct mxhop *mx, const char *key,
+                        unsigned flags)
 {
     *l = (struct lookup){
         .mx = mx, .asked = key, .status = "", .edge_s = INT64_MAX};
-    handle_open_cache(mx);
-    learn_report(mx);
     l->now_s = clock_wall_s();
     l->deadline_ms = clock_boot_ms() + mx->budget_ms;
     key_parse(key, &l->key);
@@ -370,6 +308,25 @@ bool lookup_run(struct lookup *l, struct mxhop *mx, const char *key,
     l->key.kind = KEY_DOMAIN;
     l->fell_through = true;
     return run(l);
+}
+
+bool lookup_run(struct lookup *l, struct mxhop *mx, const char *key,
+                unsigned flags)
+{
+    bool ok;
+
+    handle_open_cache(mx);
+    learn_report(mx);
+    ok = lookup_once(l, mx, key, flags);
+    if (ok && l->table == TABLE_BAD && table_is_another(mx)) {
+        lookup_free(l);
+        ok = lookup_once(l, mx, key, flags);
+    }
+    if (ok && l->table == TABLE_BAD) {
+        mx->table_err = l->table_err;
+        table_say(mx, true);
+    }
+    return ok;
 }
 
 void lookup_free(struct lookup *l)

@@ -3,11 +3,12 @@
  *
  * A handle joins what the siblings below know: configuration, override table,
  * cache, and DNS, run by a worker thread (MXHOP_WORKER) or by the caller.
- * Everything that a jail hides is opened or read in mxhop_open(): the
- * configuration, the override table, and for a worker the list of name servers
- * and libidn2, which others read when a question needs them. Only a broken
- * configuration is an error there; what else is missing is logged, and each
- * lookup says what it means.
+ * Everything that a jail hides is read in mxhop_open(): the configuration, and
+ * for a worker the list of name servers and libidn2, which others read when a
+ * question needs them. The override table is opened by the first lookup, when a
+ * daemon is root no more (table.c). Only a broken configuration is an error in
+ * mxhop_open(); what else is missing is logged, and each lookup says what it
+ * means.
  */
 
 #include "handle/handle.h"
@@ -19,7 +20,6 @@
 #include "util/str.h"
 
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -192,32 +192,18 @@ enum mxhop_status handle_resolver(struct mxhop *mx, struct mxhop_error *err)
     return status;
 }
 
-/* The table's file, by the descriptor of its directory: jailed or not. */
-static bool stat_table(const struct mxhop *mx, struct stat *st_r)
+/* A link is watched itself: what it leads to may be out of a jail's reach. */
+static void watch_config(struct mxhop *mx, const char *config)
 {
-    const char *slash = strrchr(mx->conf.override_table, '/');
-
-    return mx->table_dir_fd >= 0 && slash != NULL &&
-           fstatat(mx->table_dir_fd, slash + 1, st_r, 0) == 0;
-}
-
-/* The descriptor of the directory tells a host that a table has appeared. */
-static void open_table(struct mxhop *mx)
-{
-    struct mxhop_error err;
-    char *copy;
-
-    if (mx->conf.overrides[0] == '\0')
+    if (fstat(mx->config_fd, &mx->config_seen) != 0)
+        mx->config_seen = (struct stat){0};
+    mx->config_link_fd = open(config, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (mx->config_link_fd < 0 ||
+        (fstat(mx->config_link_fd, &mx->config_link_seen) == 0 &&
+         S_ISLNK(mx->config_link_seen.st_mode)))
         return;
-    copy = strdup(mx->conf.override_table);
-    if (copy != NULL)
-        mx->table_dir_fd =
-            open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    free(copy);
-    if (!stat_table(mx, &mx->table_seen))
-        mx->table_seen = (struct stat){0};
-    if (handle_table(mx, &err) == NULL)
-        handle_table_state(mx, true);
+    close(mx->config_link_fd);
+    mx->config_link_fd = -1;
 }
 
 /* conf: what was read already, and is ours now; NULL: read it. */
@@ -234,10 +220,12 @@ static enum mxhop_status open_parts(struct mxhop *mx, struct conf *conf,
     }
     if (status == MXHOP_OK && conf == NULL)
         status = conf_load(&mx->conf, config, &mx->config_fd, err);
-    if (status == MXHOP_OK && fstat(mx->config_fd, &mx->config_seen) != 0)
-        mx->config_seen = (struct stat){0};
-    if (status == MXHOP_OK)
+    if (status == MXHOP_OK) {
+        watch_config(mx, config);
         status = make_rules(mx, host, err);
+    }
+    if (status == MXHOP_OK && mx->conf.overrides[0] != '\0')
+        status = table_place(mx, err);
     if (status == MXHOP_OK)
         handle_find_cache(mx, config);
     if (status == MXHOP_OK && (host->flags & MXHOP_WORKER) != 0)
@@ -262,7 +250,6 @@ static void settle(struct mxhop *mx)
     mx->addresses_due = (mx->host.flags & MXHOP_THIS_MACHINE) != 0 &&
                         mx->conf.own_addresses[0] == '\0' &&
                         mx->host_addresses == NULL;
-    open_table(mx);
 }
 
 enum mxhop_status probe_open(struct mxhop **mx_r, struct conf *conf,
@@ -277,7 +264,7 @@ enum mxhop_status probe_open(struct mxhop **mx_r, struct conf *conf,
     *mx_r = NULL;
     if (mx == NULL)
         return err_nomem(err);
-    mx->config_fd = mx->table_dir_fd = -1;
+    mx->config_fd = mx->config_link_fd = mx->above_fd = -1;
     mx->place.up_fd = mx->place.dir_fd = -1;
     mx->log = (struct log){forward_log, mx};
     machine_name(&whole, name);
@@ -311,7 +298,7 @@ void mxhop_close(struct mxhop **mx)
     engine_close(&m->engine);
     handle_close_cache(m);
     cache_place_close(&m->place);
-    ovtable_close(&m->table);
+    table_leave(m);
     networks_free(&m->rules.own_addresses);
     networks_free(&m->rules.bogus);
     conf_free(&m->conf);
@@ -322,36 +309,29 @@ void mxhop_close(struct mxhop **mx)
     buf_free(&m->text);
     if (m->config_fd >= 0)
         close(m->config_fd);
-    if (m->table_dir_fd >= 0)
-        close(m->table_dir_fd);
+    if (m->config_link_fd >= 0)
+        close(m->config_link_fd);
     free(m);
 }
 
 int mxhop_watch_fd(const struct mxhop *mx)
 {
-    if (mx->conf.overrides[0] != '\0' && mx->table == NULL &&
-        mx->table_dir_fd >= 0)
-        return mx->table_dir_fd;
     return mx->config_fd;
 }
 
-static bool same_change(const struct stat *a, const struct stat *b)
+static bool is_as_seen(int fd, const struct stat *seen)
 {
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino &&
-           a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
-           a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+    struct stat st;
+
+    return fd < 0 || fstat(fd, &st) != 0 ||
+           (st.st_ctim.tv_sec == seen->st_ctim.tv_sec &&
+            st.st_ctim.tv_nsec == seen->st_ctim.tv_nsec);
 }
 
 int mxhop_outdated(const struct mxhop *mx)
 {
-    struct stat st;
-
-    if (fstat(mx->config_fd, &st) == 0 && !same_change(&st, &mx->config_seen))
-        return 1;
-    if (!stat_table(mx, &st) || st.st_size == 0)
-        return 0; /* what is open is still the last good set */
-    return mx->table != NULL ? !ovtable_is_file(mx->table, &st)
-                             : !same_change(&st, &mx->table_seen);
+    return !is_as_seen(mx->config_fd, &mx->config_seen) ||
+           !is_as_seen(mx->config_link_fd, &mx->config_link_seen);
 }
 
 /* ---- rendering ---- */

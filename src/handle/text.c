@@ -19,6 +19,8 @@
 #include "util/err.h"
 #include "util/hash.h"
 
+#include <string.h>
+
 static void add_text(struct buf *out, const char *text)
 {
     buf_puts(out, text != NULL ? text : "");
@@ -44,14 +46,17 @@ uint64_t text_rules_hash(const struct mxhop *mx)
     return hash;
 }
 
-/* A table that is made anew counts its versions from one again, so the time of
-   its last change belongs to it. */
+/* The id of a set is random, so an override anywhere makes other answers of all
+   that overrides decide; nobody else's depend on it. */
 uint64_t text_made_of(const struct mxhop *mx, const struct ovtable_info *info,
-                      enum mxhop_format format)
+                      enum mxhop_format format, enum keep by)
 {
-    const uint64_t parts[] = {info->version, (uint64_t)info->changed_s,
-                              (uint64_t)format};
+    uint64_t parts[] = {0, 0, (uint64_t)format, (uint64_t)by};
 
+    if (by == KEEP_BY_KEY)
+        memcpy(parts, info->id, OVTABLE_ID_LEN);
+    else
+        parts[0] = info->general;
     return hash_bytes(mx->rules_hash, parts, sizeof(parts));
 }
 
@@ -63,50 +68,27 @@ static bool is_for_mta(enum mxhop_format format)
 
 /* ---- the short way ---- */
 
-static bool has_override(struct ovtable_snap *snap, const struct key *key)
-{
-    const char *at = NULL;
-
-    while ((at = match_next_key(key, at)) != NULL)
-        if (ovtable_has(snap, OVTABLE_BY_KEY, at))
-            return true;
-    return false;
-}
-
 enum overridden { OVERRIDDEN_NO, OVERRIDDEN_YES, OVERRIDDEN_UNKNOWN };
 
-/* Whether entries, active or not, stand under the key. */
+/* Whether entries, active or not, stand under the key. With the filter in
+   memory YES may be wrong: the answer is then kept by its key, and right. */
 static enum overridden is_overridden(struct mxhop *mx, const struct key *key,
                                      struct ovtable_info *info_r)
 {
-    enum overridden answer = OVERRIDDEN_UNKNOWN;
-    struct mxhop_error err;
-    struct ovtable_snap *snap;
+    const char *at = NULL;
+    struct ovtable *table;
 
-    info_r->version = 0;
-    info_r->changed_s = 0;
-    info_r->has_exchanges = false;
+    *info_r = (struct ovtable_info){0};
     if (mx->conf.overrides[0] == '\0')
         return OVERRIDDEN_NO;
-    if (mx->table == NULL || mx->table_bad)
+    table = table_now(mx);
+    if (table == NULL)
         return OVERRIDDEN_UNKNOWN;
-    if (ovtable_lacks(mx->table, match_next_key, key, info_r))
-        return OVERRIDDEN_NO;
-    if (ovtable_begin(mx->table, &snap, &err) != MXHOP_OK)
-        return OVERRIDDEN_UNKNOWN;
-    if (ovtable_info(snap, info_r, &err) == MXHOP_OK)
-        answer = has_override(snap, key) ? OVERRIDDEN_YES : OVERRIDDEN_NO;
-    ovtable_end(&snap);
-    return answer;
-}
-
-/* What is looked at last is waited for longest: have it read meanwhile. */
-static void expect(const struct mxhop *mx, const struct key *key)
-{
-    if (key->kind != KEY_DOMAIN)
-        return;
-    if (mx->table != NULL)
-        ovtable_expect(mx->table, key->domain);
+    ovtable_info(table, info_r);
+    while ((at = match_next_key(key, at)) != NULL)
+        if (ovtable_has(table, OVTABLE_BY_KEY, at))
+            return OVERRIDDEN_YES;
+    return OVERRIDDEN_NO;
 }
 
 /* By domain or by key; false: there is none (any more). */
@@ -115,7 +97,7 @@ static bool kept_answer(struct mxhop *mx, const struct key *key,
                         enum mxhop_format format, enum keep by,
                         const char **text_r)
 {
-    uint64_t made_of = text_made_of(mx, info, format);
+    uint64_t made_of = text_made_of(mx, info, format, by);
     uint64_t now_ms = clock_boot_ms();
     int64_t now_s = clock_wall_s();
     struct cached_route route;
@@ -145,7 +127,6 @@ static bool short_way(struct mxhop *mx, const struct key *key,
     *keep_r = KEEP_NOT;
     if (!is_for_mta(format))
         return false;
-    expect(mx, key);
     if (key->kind == KEY_NONE ||
         lookup_is_local(mx, key->domain) != MXHOP_LOCAL_NO)
         return true;

@@ -2,9 +2,8 @@
  * codec_table - the records of the override table
  *
  * An entry holds everything that its attributes said, so that the data plane
- * needs no source; the meta record says what the set as a whole is. Equal
- * entries give equal bytes: that is how a refresh finds out that nothing
- * changed.
+ * needs no source; the header says what the set as a whole is. Equal entries
+ * give equal bytes: that is how a refresh finds out that nothing changed.
  */
 
 #include "overrides/codec.h"
@@ -13,8 +12,8 @@
 #include <string.h>
 
 #define OVERRIDE_VERSION 1
-#define META_VERSION     3
-#define WHERE_VERSION    1
+#define META_VERSION     4
+#define WHERE_VERSION    2
 
 #define HOP_SIZE_MIN     (1 + 1 + 2 + 2 + 4)
 
@@ -141,28 +140,112 @@ enum codec_status override_decode(const void *bytes, size_t len,
     return status;
 }
 
-bool override_dn_decode(const void *bytes, size_t len, struct chars *dn_r)
+/* ---- the parts of an entry that a refresh looks at ---- */
+
+static void dec_skip_str(struct dec *d)
+{
+    (void)dec_take(d, dec_u32(d));
+}
+
+static void dec_skip_strlist(struct dec *d, struct dec *list_r)
+{
+    uint32_t n;
+
+    *list_r = *d;
+    n = dec_u32(d);
+    for (uint32_t i = 0; i < n && d->status == CODEC_OK; i++)
+        dec_skip_str(d);
+    list_r->end = d->at;
+}
+
+bool override_parts(const void *bytes, size_t len, struct override_parts *p_r)
 {
     struct dec d;
 
     dec_init(&d, bytes, len);
     if (dec_u8(&d) != OVERRIDE_VERSION)
         return false;
-    dn_r->len = dec_u32(&d);
-    dn_r->at = (const char *)dec_take(&d, dn_r->len);
+    p_r->dn.len = dec_u32(&d);
+    p_r->dn.at = (const char *)dec_take(&d, p_r->dn.len);
+    (void)dec_take(&d, 2); /* mode, group */
+    p_r->enabled = dec_bool(&d);
+    (void)dec_take(&d, 16);     /* the window */
+    for (int i = 0; i < 2; i++) /* transport, reason */
+        if (dec_bool(&d))
+            dec_skip_str(&d);
+    for (int by = OVTABLE_BY_KEY; by <= OVTABLE_BY_EXCHANGE; by++) {
+        dec_skip_strlist(&d, &p_r->lists[by]);
+        (void)dec_u32(&p_r->lists[by]);
+    }
     return d.status == CODEC_OK;
 }
+
+bool override_next_text(struct dec *list, struct chars *text_r)
+{
+    if (dec_left(list) == 0)
+        return false;
+    text_r->len = dec_u32(list);
+    text_r->at = (const char *)dec_take(list, text_r->len);
+    return list->status == CODEC_OK;
+}
+
+/* ---- kinds of keys ---- */
+
+enum table_kind { KIND_NAME, KIND_PARENT, KIND_STAR, KIND_RECIPIENT };
+
+static enum table_kind table_kind_of(struct chars key)
+{
+    if (key.at[0] == '.')
+        return KIND_PARENT;
+    if (key.len == 1 && key.at[0] == '*')
+        return KIND_STAR;
+    return memchr(key.at, '@', key.len) != NULL ? KIND_RECIPIENT : KIND_NAME;
+}
+
+/* Parents with more labels than bits share the last one. */
+static uint64_t table_parent_bit(struct chars key)
+{
+    unsigned labels = 0;
+
+    for (size_t i = 0; i < key.len; i++)
+        labels += key.at[i] == '.';
+    return (uint64_t)1 << (labels < 63 ? labels : 63);
+}
+
+void table_kinds_add(struct table_kinds *k, enum ovtable_index by,
+                     struct chars key)
+{
+    enum table_kind kind = table_kind_of(key);
+
+    k->kinds[by] |= (uint8_t)(1u << kind);
+    if (kind == KIND_PARENT)
+        k->parents[by] |= table_parent_bit(key);
+}
+
+bool table_kinds_have(const struct table_kinds *k, enum ovtable_index by,
+                      struct chars key)
+{
+    enum table_kind kind = table_kind_of(key);
+
+    return (k->kinds[by] & 1u << kind) != 0 &&
+           (kind != KIND_PARENT || (k->parents[by] & table_parent_bit(key)));
+}
+
+/* ---- about the set ---- */
 
 bool table_meta_encode(struct buf *b, const struct table_meta *m)
 {
     enc_u8(b, META_VERSION);
-    enc_u64(b, m->version);
     enc_u32(b, m->entries);
     enc_u8(b, m->has_exchanges);
-    enc_u64(b, (uint64_t)m->compiled_s);
+    enc_u64(b, m->general);
     enc_u64(b, (uint64_t)m->changed_s);
     enc_u32(b, m->peak);
     enc_u64(b, (uint64_t)m->peak_s);
+    for (int by = 0; by < 2; by++) {
+        enc_u8(b, m->kinds.kinds[by]);
+        enc_u64(b, m->kinds.parents[by]);
+    }
     enc_str(b, m->source);
     return !b->failed;
 }
@@ -176,13 +259,16 @@ enum codec_status table_meta_decode(const void *bytes, size_t len,
     dec_init(&d, bytes, len);
     if (dec_u8(&d) != META_VERSION)
         dec_bad(&d);
-    m_r->version = dec_u64(&d);
     m_r->entries = dec_u32(&d);
     m_r->has_exchanges = dec_bool(&d);
-    m_r->compiled_s = (int64_t)dec_u64(&d);
+    m_r->general = dec_u64(&d);
     m_r->changed_s = (int64_t)dec_u64(&d);
     m_r->peak = dec_u32(&d);
     m_r->peak_s = (int64_t)dec_u64(&d);
+    for (int by = 0; by < 2; by++) {
+        m_r->kinds.kinds[by] = dec_u8(&d);
+        m_r->kinds.parents[by] = dec_u64(&d);
+    }
     dec_str_into(&d, m_r->source, sizeof(m_r->source));
     return dec_end(&d);
 }
@@ -191,6 +277,7 @@ bool table_where_encode(struct buf *b, const struct table_where *w)
 {
     enc_u8(b, WHERE_VERSION);
     enc_u64(b, w->fingerprint);
+    enc_u64(b, (uint64_t)w->compiled_s);
     enc_u32(b, (uint32_t)w->cookie.len);
     buf_add(b, w->cookie.at, w->cookie.len);
     return !b->failed;
@@ -205,6 +292,7 @@ bool table_where_decode(const void *bytes, size_t len, struct table_where *w_r)
     if (dec_u8(&d) != WHERE_VERSION)
         dec_bad(&d);
     w_r->fingerprint = dec_u64(&d);
+    w_r->compiled_s = (int64_t)dec_u64(&d);
     w_r->cookie.len = dec_u32(&d);
     w_r->cookie.at = (const char *)dec_take(&d, w_r->cookie.len);
     return dec_end(&d) == CODEC_OK;

@@ -58,7 +58,6 @@ static enum mxhop_status compile_commit(const struct compile_options *o,
     const struct ovtable_write w = {
         .path = o->table,
         .source = o->source->text,
-        .reader_gid = o->reader_gid,
         .shrink_percent = o->shrink_percent,
         .force = o->force,
         .now_s = o->now_s,

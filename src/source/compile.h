@@ -3,7 +3,6 @@
 #ifndef SOURCE_COMPILE_H
 #define SOURCE_COMPILE_H
 
-#include <sys/types.h>
 #include "ldap/entry.h"
 #include "overrides/ovtable.h"
 
@@ -19,7 +18,6 @@ struct source {
 struct compile_options {
     const struct source *source;
     const char *table; /* path of the override table */
-    gid_t reader_gid;
     uint32_t shrink_percent;
     bool force;   /* ignore shrink_percent; read a directory from scratch */
     bool dry_run; /* validate only: the table is not touched */

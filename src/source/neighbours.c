@@ -61,11 +61,11 @@ static bool neighbours_take(void *ctx, const unsigned char *id,
     return true;
 }
 
-static void neighbours_under(struct search *search, struct ovtable_snap *snap,
+static void neighbours_under(struct search *search, struct ovtable *table,
                              enum ovtable_index by, const struct strlist *keys)
 {
     for (size_t i = 0; i < keys->n && !search->failed; i++)
-        if (ovtable_under(snap, by, keys->v[i], neighbours_take, search,
+        if (ovtable_under(table, by, keys->v[i], neighbours_take, search,
                           NULL) == MXHOP_ERR_MEMORY)
             search->failed = true;
 }
@@ -81,7 +81,6 @@ bool neighbours_find(const char *table, const struct stage *s,
                      const struct ovtable_delta *d, struct neighbours *n_r)
 {
     struct search search = {.d = d, .found = n_r};
-    struct ovtable_snap *snap;
     enum mxhop_status status;
     struct ovtable *t;
     size_t n = 0;
@@ -92,17 +91,12 @@ bool neighbours_find(const char *table, const struct stage *s,
     status = ovtable_open(&t, table, NULL);
     if (status != MXHOP_OK)
         return status != MXHOP_ERR_MEMORY;
-    status = ovtable_begin(t, &snap, NULL);
-    if (status != MXHOP_OK)
-        goto out;
     for (size_t i = 0; i < s->n; i++) {
         if (!s->v[i].enabled)
             continue;
-        neighbours_under(&search, snap, OVTABLE_BY_KEY, &s->v[i].keys);
-        neighbours_under(&search, snap, OVTABLE_BY_EXCHANGE,
-                         &s->v[i].exchanges);
+        neighbours_under(&search, t, OVTABLE_BY_KEY, &s->v[i].keys);
+        neighbours_under(&search, t, OVTABLE_BY_EXCHANGE, &s->v[i].exchanges);
     }
-    ovtable_end(&snap);
     if (search.failed)
         status = MXHOP_ERR_MEMORY;
     if (n_r->n == 0)

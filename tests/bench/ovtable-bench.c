@@ -61,7 +61,7 @@ static void apply(const struct ovtable_write *w, const struct ovtable_delta *d,
 
 int main(int argc, char **argv)
 {
-    struct ovtable_write w = {.reader_gid = (gid_t)-1, .shrink_percent = 100};
+    struct ovtable_write w = {.shrink_percent = 100};
     struct ovtable_delta d = {.complete = true};
     struct ovtable_upsert *upsert;
     struct override *o;

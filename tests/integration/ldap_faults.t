@@ -481,7 +481,7 @@ case_first_start_without_directory_and_table() {
 	need_directory
 	start_sink 192.0.2.1
 	stop dir
-	rm $TABLE $TABLE-lock
+	rm $TABLE
 	reboot_mail_host
 	eventually 20 log_has "$FOLLOW_LOG" 'there is no set yet: on_override_failure decides' ||
 		fail "$(since_mark "$FOLLOW_LOG")"
@@ -513,7 +513,7 @@ case_first_start_with_pass() {
 	start_sink 192.0.2.1
 	stop $FOLLOW
 	stop dir
-	rm $TABLE $TABLE-lock
+	rm $TABLE
 	configure 'on_override_failure = pass'
 	reload_postfix
 	mark

@@ -64,8 +64,8 @@ systemctl() { # VERB UNIT
 
 # --- the guide ---
 
-# Without empty lines, and numbers of users that are another machine's.
-same_ids() { sed -E '/^$/d; s/\b([GU]ID) [0-9]+/\1 N/g'; }
+# Without empty lines, numbers of users that are another machine's, and ids.
+same_ids() { sed -E '/^$/d; s/\b([GU]ID) [0-9]+/\1 N/g; s/\(id [0-9a-f]{8}\)/(id N)/'; }
 
 # Runs COMMAND in this shell, so that `cd` lasts, and compares what it prints.
 type_in() { # COMMAND EXPECTED

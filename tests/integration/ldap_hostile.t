@@ -41,7 +41,7 @@ hostile_directory() { # < LDIF
 		override good good.test '[192.0.2.10]'
 	} | slapd_load dir
 	restart_slapd dir
-	rm -f $TABLE $TABLE-lock
+	rm -f $TABLE
 }
 
 # Refresh goes through, the good entry holds, and what is printed is printable.
@@ -168,7 +168,7 @@ case_names_of_every_byte() {
 	done >"$SCRATCH/names"
 	ldap_as_admin ldapadd dir -c <"$SCRATCH/names" >/dev/null 2>&1 || true
 	override good good.test '[192.0.2.10]' | ldap_add dir
-	rm -f $TABLE $TABLE-lock
+	rm -f $TABLE
 	refresh_and_look
 	assert_match "$OUTPUT" '101 skipped'
 }
@@ -181,7 +181,7 @@ case_a_server_that_sends_garbage() {
 	configure 127.0.0.2
 	for at in {0..40} $(seq 50 13 900); do
 		fault_rule link "flip $at"
-		rm -f $TABLE $TABLE-lock
+		rm -f $TABLE
 		status=0
 		timeout 20 mxhop refresh >"$SCRATCH/output" 2>&1 || status=$?
 		[[ $status -lt 100 ]] || fail "octet $at: status $status: $(<"$SCRATCH/output")"

@@ -81,7 +81,7 @@ case_export_is_read_back_to_the_same_set() {
 	mxhop overrides export >exported.ldif
 	assert_status 0 mxhop overrides diff exported.ldif
 	cp exported.ldif "$LDIF"
-	assert_match "$(mxhop refresh)" ': 4 entries \(unchanged\), version 1, 0 skipped'
+	assert_match "$(mxhop refresh)" ': 4 entries \(unchanged\), id [0-9a-f]{8}, 0 skipped'
 	# Into a table of its own it makes the same again.
 	table_of <exported.ldif
 	mxhop overrides export | cmp - exported.ldif

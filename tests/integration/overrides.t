@@ -123,7 +123,7 @@ case_each_mode() {
 		reject   Key reject.test; Mode reject; Reason Not for us
 		defer    Key defer.test; Mode defer; Reason Back tomorrow
 	END
-	assert_match "$OUTPUT" '^/var/lib/mxhop/overrides: 9 entries, version [0-9]+, 0 skipped$'
+	assert_match "$OUTPUT" '^/var/lib/mxhop/overrides: 9 entries, id [0-9a-f]{8}, 0 skipped$'
 	assert_routes <<-'END'
 		plain.test    :[mx1.test], [mx2.test]
 		replace.test  :[relay.test]:2525, [relay2.test]
@@ -376,7 +376,7 @@ case_invalid_entries_are_skipped() {
 		unknown    Key inside.test; Hop [relay.test]; Hopp [relay2.test]
 		good       Key plain.test; Hop [relay.test]
 	END
-	assert_match "$OUTPUT" '/var/lib/mxhop/overrides: 2 entries, version [0-9]+, 8 skipped$'
+	assert_match "$OUTPUT" '/var/lib/mxhop/overrides: 2 entries, id [0-9a-f]{8}, 8 skipped$'
 	assert_match "$OUTPUT" 'mxhop: /etc/mxhop/overrides.ldif:1: cn=port99999,ou=mxhop,dc=test: mxhopHop: "\[relay.test\]:99999": the port is a number from 1 to 65535; the entry is skipped'
 	assert_match "$OUTPUT" 'overrides.ldif:7: cn=mode,[^:]*: mxhopMode: "relpace": expected replace, prepend'
 	assert_match "$OUTPUT" 'cn=time,[^:]*: mxhopNotAfter: "tomorrow": expected a generalizedTime'

@@ -29,3 +29,21 @@ case_as_many_system_calls_as_cdb() {
 	[[ ${difference#-} -le 500 ]] ||
 		fail "$mxhop system calls with mxhop, $cdb with cdb"
 }
+
+# With a set of overrides that concerns none of them, and three looks a second at
+# files that may change.
+case_overrides_of_others_cost_none() {
+	local mxhop cdb from
+	seq 1 1000 | awk '{ print "dn: cn=o" $1 ",dc=test\nobjectClass: mxhopOverride\ncn: o" $1 "\nmxhopKey: o" $1 ".test\nmxhopHop: [192.0.2.1]\n" }' \
+		>/etc/mxhop/overrides.ldif
+	echo 'overrides = ldif:/etc/mxhop/overrides.ldif' >>/etc/mxhop/mxhop.cf
+	mxhop refresh
+	for _ in 1 2; do # answers are made anew, once, for another configuration
+		tables_feed | tables_as_postfix postmap -q - "$MXHOP_TABLE" >/dev/null
+	done
+	from=$(now_ms)
+	mxhop=$(tables_syscalls "$MXHOP_TABLE")
+	cdb=$(tables_syscalls "cdb:$TABLES/static")
+	[[ $((mxhop - cdb)) -le $((500 + ($(now_ms) - from) / 100)) ]] ||
+		fail "$mxhop system calls with mxhop, $cdb with cdb"
+}

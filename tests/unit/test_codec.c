@@ -75,7 +75,7 @@ static enum codec_status try_meta(const void *p, size_t n)
 START_TEST(damaged)
 {
     struct override o = sample_override();
-    struct table_meta m = {.version = 3, .source = "ldif:/x"};
+    struct table_meta m = {.entries = 3, .source = "ldif:/x"};
     struct buf b = {0};
 
     ck_assert(override_encode(&b, &o));

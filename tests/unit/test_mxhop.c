@@ -7,14 +7,17 @@
 
 #include <check.h>
 #include <dirent.h>
-#include <lmdb.h>
+#include <fcntl.h>
 #include <mxhop/mxhop.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "source/compile.h"
-#include "overrides/ovtable_db.h"
+#include "support/damage.h"
 #include "support/failmalloc.h"
 #include "support/minidns.h"
 
@@ -25,6 +28,8 @@ static void hear(void *ctx, enum mxhop_log_level level, const char *line)
 {
     (void)ctx;
     (void)level;
+    if (strlen(said) > sizeof(said) / 2)
+        said[0] = '\0';
     strncat(said, line, sizeof(said) - strlen(said) - 2);
     strcat(said, "\n");
 }
@@ -69,7 +74,6 @@ static void refresh(void)
     char source[128];
     struct compile_options o = {.source = &(struct source){source, NULL},
                                 .table = table,
-                                .reader_gid = (gid_t)-1,
                                 .shrink_percent = 100,
                                 .now_s = 1};
     struct compile_result r;
@@ -100,7 +104,7 @@ static void set_up(void)
     snprintf(config, sizeof(config), "%s/mxhop.cf", dir);
     snprintf(ldif, sizeof(ldif), "%s/o.ldif", dir);
     snprintf(table, sizeof(table), "%s/overrides", dir);
-    snprintf(lock, sizeof(lock), "%s-lock", table);
+    snprintf(lock, sizeof(lock), "%s.lock", table);
     said[0] = '\0';
     configure("");
 }
@@ -110,6 +114,8 @@ static void tear_down(void)
     unlink(config);
     unlink(ldif);
     unlink(table);
+    unlink(lock);
+    snprintf(lock, sizeof(lock), "%s.cookie", table);
     unlink(lock);
     rmdir(dir);
 }
@@ -186,6 +192,7 @@ START_TEST(missing_table_defers_says_so_once_and_recovers)
 
     check_answer(mx, "r.example", 0, MXHOP_FORMAT_POSTFIX,
                  "retry:4.3.5 Routing overrides are not available");
+    ck_assert_ptr_nonnull(strstr(said, table));
     check_answer(mx, "here.example", 0, MXHOP_FORMAT_POSTFIX, NULL);
     said[0] = '\0';
     for (int i = 0; i < 3; i++)
@@ -193,7 +200,6 @@ START_TEST(missing_table_defers_says_so_once_and_recovers)
                      "retry:4.3.5 Routing overrides are not available");
     ck_assert_str_eq(said, "");
     refresh();
-    usleep(1100 * 1000); /* a missing table is looked for once a second */
     check_answer(mx, "r.example", 0, MXHOP_FORMAT_POSTFIX,
                  "relay:[a.example], [192.0.2.1]:2525");
     ck_assert_ptr_nonnull(strstr(said, "is usable"));
@@ -201,31 +207,28 @@ START_TEST(missing_table_defers_says_so_once_and_recovers)
 }
 END_TEST
 
-/* All entries, so that one lookup in two meets damage. */
+/* All pages but the header: what the filter lacks needs none of them. */
 static void spoil_entries(void)
 {
-    MDB_env *env;
-    MDB_txn *txn;
-    MDB_dbi dbi;
+    int fd = open(table, O_WRONLY);
+    struct stat st;
 
-    ck_assert_int_eq(mdb_env_create(&env), 0);
-    mdb_env_set_maxdbs(env, OVTABLE_DBS);
-    ck_assert_int_eq(mdb_env_open(env, table, MDB_NOSUBDIR, 0644), 0);
-    ck_assert_int_eq(mdb_txn_begin(env, NULL, 0, &txn), 0);
-    ck_assert_int_eq(
-        mdb_dbi_open(txn, ovtable_db_names[OVTABLE_DB_ENTRY], 0, &dbi), 0);
-    ck_assert_int_eq(mdb_drop(txn, dbi, 0), 0);
-    ck_assert_int_eq(mdb_txn_commit(txn), 0);
-    mdb_env_close(env);
+    ck_assert_int_eq(fstat(fd, &st), 0);
+    for (off_t at = 4096; at < st.st_size - 4096; at += 4096)
+        ck_assert_int_eq((int)pwrite(fd, "damage", 6, at + 20), 6);
+    close(fd);
 }
 
 START_TEST(damaged_entries_are_mentioned_once)
 {
+    struct mxhop_host in_mta = host;
+    struct mxhop_error err;
     struct mxhop *mx;
 
+    in_mta.flags = MXHOP_WORKER; /* so it has the filter */
     refresh();
     spoil_entries();
-    mx = open_handle();
+    ck_assert_int_eq(mxhop_open(&mx, config, &in_mta, &err), MXHOP_OK);
     check_answer(mx, "r.example", 0, MXHOP_FORMAT_POSTFIX,
                  "retry:4.3.5 Routing overrides are not available");
     ck_assert_ptr_nonnull(strstr(said, "is damaged"));
@@ -237,6 +240,247 @@ START_TEST(damaged_entries_are_mentioned_once)
     }
     ck_assert_str_eq(said, "");
     mxhop_close(&mx);
+}
+END_TEST
+
+/* ---- what lies under the name is in force ---- */
+
+#define OVERRIDE_OF_R "relay:[a.example], [192.0.2.1]:2525"
+#define NO_TABLE      "retry:4.3.5 Routing overrides are not available"
+
+/* Within two seconds; asked without a handle of its own. */
+static void becomes(struct mxhop *mx, const char *want)
+{
+    const char *text = NULL;
+    struct mxhop_error err;
+
+    for (int i = 0; i < 300; i++) {
+        ck_assert_int_eq(mxhop_text(mx, "r.example", MXHOP_FORMAT_POSTFIX,
+                                    &text, &err),
+                         MXHOP_OK);
+        if (text != NULL ? want != NULL && strcmp(text, want) == 0
+                         : want == NULL)
+            return;
+        usleep(10000);
+    }
+    ck_abort_msg("%s", text != NULL ? text : "none");
+}
+
+static void run(const char *fmt, ...)
+{
+    char command[512];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(command, sizeof(command), fmt, ap);
+    va_end(ap);
+    ck_assert_msg(system(command) == 0, "%s", command);
+}
+
+static void write_other(const char *to)
+{
+    struct ovtable_write w = {.path = to, .shrink_percent = 100};
+    struct ovtable_change c;
+    struct mxhop_error err;
+
+    ck_assert_msg(ovtable_replace(&w, NULL, 0, &c, &err) == MXHOP_OK, "%s",
+                  err.text);
+}
+
+/* %1$s: the table, %2$s: a backup of it, made before; each while another set
+   is in force. */
+static const char *const restores[] = {
+    "cp %2$s %1$s",
+    "cp %2$s %1$s.x && mv %1$s.x %1$s",
+    "cp -p %2$s %1$s.x && mv %1$s.x %1$s",
+    "mv %2$s %1$s",
+    "rm %1$s; cp -p %2$s %1$s",
+    "mv %1$s %1$s.old; ln %2$s %1$s; rm %1$s.old",
+};
+
+START_TEST(a_backup_is_restored)
+{
+    struct mxhop_host in_mta = host;
+    struct mxhop_error err;
+    struct mxhop *mx;
+    char backup[128];
+
+    snprintf(backup, sizeof(backup), "%s.backup", table);
+    in_mta.flags = _i % 2 == 0 ? MXHOP_WORKER : 0;
+    refresh();
+    run("cp -p %s %s", table, backup);
+    write_other(table);
+    ck_assert_int_eq(mxhop_open(&mx, config, &in_mta, &err), MXHOP_OK);
+    becomes(mx, NULL);
+    run(restores[_i], table, backup);
+    becomes(mx, OVERRIDE_OF_R);
+    usleep(1100000);
+    becomes(mx, OVERRIDE_OF_R);
+    mxhop_close(&mx);
+    run("rm -f %s", backup);
+}
+END_TEST
+
+/* The file is known by its header, where its times do not tell. */
+START_TEST(many_sets_in_one_moment)
+{
+    struct mxhop_host in_mta = host;
+    struct mxhop_error err;
+    struct mxhop *mx;
+
+    in_mta.flags = MXHOP_WORKER;
+    refresh();
+    ck_assert_int_eq(mxhop_open(&mx, config, &in_mta, &err), MXHOP_OK);
+    for (int i = 0; i < 6; i++) {
+        becomes(mx, OVERRIDE_OF_R);
+        write_other(table);
+        write_other(table);
+        becomes(mx, NULL);
+        refresh();
+    }
+    mxhop_close(&mx);
+}
+END_TEST
+
+START_TEST(a_directory_that_comes_and_goes)
+{
+    char away[128], there[128];
+    struct mxhop *mx;
+
+    snprintf(there, sizeof(there), "%s/d", dir);
+    snprintf(away, sizeof(away), "%s/away", dir);
+    snprintf(table, sizeof(table), "%s/d/e/overrides", dir);
+    snprintf(lock, sizeof(lock), "%s.lock", table);
+    configure("");
+    mx = open_handle(); /* nothing of it is there yet */
+    becomes(mx, NO_TABLE);
+    run("mkdir -p %s/e", there);
+    becomes(mx, NO_TABLE);
+    refresh();
+    check_answer(mx, "r.example", 0, MXHOP_FORMAT_POSTFIX, OVERRIDE_OF_R);
+    mxhop_close(&mx);
+    mx = open_handle();
+    becomes(mx, OVERRIDE_OF_R);
+    run("mv %s/e %s", there, away);
+    becomes(mx, OVERRIDE_OF_R); /* the last good set */
+    run("mkdir %s/e", there);
+    write_other(table);
+    becomes(mx, NULL);
+    run("rm -r %s/e && mv %s %s/e", there, away, there);
+    becomes(mx, OVERRIDE_OF_R);
+    mxhop_close(&mx);
+    run("rm -r %s", there);
+}
+END_TEST
+
+/* The first lookup behind a refresh is right, whatever was there. */
+START_TEST(a_failed_table_is_looked_at_each_time)
+{
+    static const char *const broken[] = {"rm -f %s", "echo x >%s",
+                                         "truncate -s 5000 %s",
+                                         "truncate -s 0 %s", "chmod 666 %s"};
+    struct mxhop *mx;
+
+    refresh();
+    mx = open_handle();
+    for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
+        mxhop_close(&mx);
+        run(broken[i], table);
+        mx = open_handle();
+        check_answer(mx, "r.example", 0, MXHOP_FORMAT_POSTFIX, NO_TABLE);
+        run("rm -f %s", table);
+        check_answer(mx, "r.example", 0, MXHOP_FORMAT_POSTFIX, NO_TABLE);
+        refresh();
+        check_answer(mx, "r.example", 0, MXHOP_FORMAT_POSTFIX, OVERRIDE_OF_R);
+    }
+    mxhop_close(&mx);
+}
+END_TEST
+
+/* Right answers, or on_override_failure; the override is never absent. */
+START_TEST(a_table_is_copied_over_again_and_again)
+{
+    struct mxhop_host in_mta = host;
+    struct mxhop_error err;
+    struct mxhop *mx;
+    char copy[2][128];
+    int status;
+    pid_t pid;
+
+    for (int i = 0; i < 2; i++) {
+        snprintf(copy[i], sizeof(copy[i]), "%s.%d", table, i);
+        if (i > 0)
+            unlink(table);
+        refresh();
+        run("cp %s %s", table, copy[i]);
+    }
+    in_mta.flags = _i == 0 ? MXHOP_WORKER : 0;
+    ck_assert_int_eq(mxhop_open(&mx, config, &in_mta, &err), MXHOP_OK);
+    becomes(mx, OVERRIDE_OF_R);
+    pid = fork();
+    if (pid == 0) {
+        char command[600];
+
+        snprintf(command, sizeof(command),
+                 "for i in $(seq %u); do cp %s %s; cp %s %s; done",
+                 damage_rounds(100, 500), copy[0], table, copy[1], table);
+        execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+        _exit(127);
+    }
+    while (waitpid(pid, &status, WNOHANG) == 0) {
+        const char *text;
+
+        ck_assert_int_eq(mxhop_text(mx, "r.example", MXHOP_FORMAT_POSTFIX,
+                                    &text, &err),
+                         MXHOP_OK);
+        ck_assert_ptr_nonnull(text);
+        ck_assert_msg(strcmp(text, OVERRIDE_OF_R) == 0 ||
+                          strcmp(text, NO_TABLE) == 0,
+                      "%s", text);
+    }
+    ck_assert_int_eq(status, 0);
+    becomes(mx, OVERRIDE_OF_R);
+    mxhop_close(&mx);
+    unlink(copy[0]);
+    unlink(copy[1]);
+}
+END_TEST
+
+START_TEST(a_configuration_that_changes)
+{
+    char link[128], real[2][128];
+    struct mxhop_error err;
+    struct mxhop *mx;
+
+    refresh();
+    mx = open_handle();
+    ck_assert(!mxhop_outdated(mx));
+    configure("max_hops = 2\n");
+    ck_assert(mxhop_outdated(mx));
+    mxhop_close(&mx);
+    mx = open_handle();
+    run("cp %s %s.x && mv %s.x %s", config, config, config, config);
+    ck_assert(mxhop_outdated(mx));
+    mxhop_close(&mx);
+    /* A link that is turned to another file. */
+    snprintf(link, sizeof(link), "%s.link", config);
+    for (int i = 0; i < 2; i++) {
+        snprintf(real[i], sizeof(real[i]), "%s.%d", config, i);
+        run("cp %s %s", config, real[i]);
+    }
+    for (int i = 0; i < 3; i++) {
+        run("ln -sf%s %s %s", i == 1 ? "n" : "", real[i % 2], link);
+        ck_assert_int_eq(mxhop_open(&mx, link, &host, &err), MXHOP_OK);
+        ck_assert(!mxhop_outdated(mx));
+        if (i < 2)
+            run(i == 0 ? "ln -sf %s %s" : "rm %2$s; ln -s %1$s %2$s",
+                real[1 - i], link);
+        else
+            run("echo >>%s", real[i % 2]);
+        ck_assert_int_eq(mxhop_outdated(mx), 1);
+        mxhop_close(&mx);
+    }
+    run("rm %s %s %s", link, real[0], real[1]);
 }
 END_TEST
 
@@ -568,6 +812,13 @@ int main(void)
     tcase_add_test(tc, missing_table_defers_says_so_once_and_recovers);
     tcase_add_test(tc, damaged_entries_are_mentioned_once);
     tcase_add_test(tc, missing_table_may_pass);
+    tcase_add_loop_test(tc, a_backup_is_restored, 0,
+                        sizeof(restores) / sizeof(restores[0]));
+    tcase_add_test(tc, many_sets_in_one_moment);
+    tcase_add_test(tc, a_directory_that_comes_and_goes);
+    tcase_add_test(tc, a_failed_table_is_looked_at_each_time);
+    tcase_add_loop_test(tc, a_table_is_copied_over_again_and_again, 0, 2);
+    tcase_add_test(tc, a_configuration_that_changes);
     tcase_add_test(tc, answer_override_names_the_reason_once);
     tcase_add_test(tc, broken_configuration_names_the_place);
     tcase_add_test(tc, no_local_part_evades_an_override);

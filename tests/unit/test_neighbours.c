@@ -34,7 +34,7 @@ static struct override entry(const char *name, const char *keys)
 
 static void setup(void)
 {
-    struct ovtable_write w = {.path = path, .reader_gid = (gid_t)-1};
+    struct ovtable_write w = {.path = path};
     struct override set[SET] = {
         entry("one", "a.test b.test"), entry("two", "b.test | .mx.test"),
         entry("three", "c.test"),      entry("four", "b.test"),
@@ -46,7 +46,7 @@ static void setup(void)
     strcpy(dir, "/tmp/mxhop-neighbours-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(dir));
     snprintf(path, sizeof(path), "%s/overrides", dir);
-    snprintf(lock, sizeof(lock), "%s-lock", path);
+    snprintf(lock, sizeof(lock), "%s.lock", path);
     set[4].enabled = false;
     ck_assert_msg(ovtable_replace(&w, set, SET, &c, &err) == MXHOP_OK, "%s",
                   err.text);

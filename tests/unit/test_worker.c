@@ -341,7 +341,7 @@ START_TEST(test_queue_full)
     unsigned refused = 0, late = 0;
     char name[32];
 
-    reopen(20);
+    reopen(200);
     for (int i = 0; i < WORKER_QUEUE_MAX + 2 * WORKER_TASKS_MAX; i++) {
         enum worker_verdict v;
 

@@ -1,0 +1,135 @@
+/*
+ * table - the override table of a handle
+ *
+ * What lies under the name is in force: a set that was just compiled, a backup
+ * that was copied over it, a directory that was moved aside and made anew. So
+ * before a jail is entered only a directory above the table's is opened, and
+ * the table is looked for from there: at the first lookup, when a daemon has
+ * given root up, then once a second, and while there is none that can be used,
+ * at every lookup, so that the first one behind a refresh is right.
+ *
+ * A file is known by device, inode, size and time of change. Within two seconds
+ * of such a change another may hide behind the same time: then the header is
+ * read again, which holds a random id. While nothing lies under the name, the
+ * table that is open stays in force: it is the last good one.
+ */
+
+#include "handle/handle.h"
+#include "util/clock.h"
+#include "util/err.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LOOK_MS                                                   \
+    1000 /* between two looks at a table that can be used; and at \
+            least so often one is tried that cannot */
+#define FRESH_S 2
+
+/* The directory above the table's is opened, or the nearest above that which
+   there is. Links on the way to it are followed now: a jail would hide them. */
+enum mxhop_status table_place(struct mxhop *mx, struct mxhop_error *err)
+{
+    char dir[PATH_MAX], real[PATH_MAX], path[2 * PATH_MAX];
+    const char *base = strrchr(mx->conf.override_table, '/') + 1;
+    char *end;
+
+    if (!ovtable_dir(dir, mx->conf.override_table))
+        return err_set(err, MXHOP_ERR_CONFIG, "override_table: %s: too long",
+                       mx->conf.override_table);
+    snprintf(path, sizeof(path), "%s/%s",
+             realpath(dir, real) != NULL ? real : dir, base);
+    end = path + strlen(path) - strlen(base) - 1;
+    do {
+        *end = '/';
+        while (end > path && *--end != '/')
+            ;
+        *end = '\0';
+        mx->above_fd = open(path[0] != '\0' ? path : "/",
+                            O_PATH | O_DIRECTORY | O_CLOEXEC);
+    } while (mx->above_fd < 0 && end > path);
+    if (mx->above_fd < 0)
+        return err_set(err, MXHOP_ERR_IO, "/: cannot be opened");
+    mx->table_name = strdup(end + 1 + strspn(end + 1, "/"));
+    return mx->table_name != NULL ? MXHOP_OK : err_nomem(err);
+}
+
+void table_leave(struct mxhop *mx)
+{
+    ovtable_close(&mx->table);
+    free(mx->table_name);
+    if (mx->above_fd >= 0)
+        close(mx->above_fd);
+}
+
+void table_say(struct mxhop *mx, bool bad)
+{
+    if (bad == mx->table_bad)
+        return;
+    mx->table_bad = bad;
+    if (bad)
+        log_warn(&mx->log, "%s; on_override_failure = %s", mx->table_err.text,
+                 mx->rules.on_override_failure == CHOICE_DEFER ? "defer"
+                                                               : "pass");
+    else
+        log_info(&mx->log, "override table %s is usable",
+                 mx->conf.override_table);
+}
+
+static bool table_is_same(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino &&
+           a->st_size == b->st_size && a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
+           a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+static void table_look(struct mxhop *mx, uint64_t now_ms)
+{
+    struct ovtable *t;
+    struct stat st;
+    bool there =
+        fstatat(mx->above_fd, mx->table_name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    bool same = there && table_is_same(&st, &mx->table_seen);
+    bool fresh = there && st.st_ctim.tv_sec + FRESH_S >= clock_wall_s();
+
+    mx->table_looked_ms = now_ms;
+    if (mx->table != NULL &&
+        (!there || (same && (!fresh || ovtable_is_unchanged(mx->table)))))
+        return;
+    if (mx->table == NULL && mx->table_tried_ms != 0 && !fresh &&
+        (same || !there) && now_ms < mx->table_tried_ms + LOOK_MS)
+        return;
+    mx->table_tried_ms = now_ms;
+    ovtable_close(&mx->table);
+    mx->table_seen = there ? st : (struct stat){0};
+    if (ovtable_open_at(
+            &t, mx->above_fd, mx->table_name, mx->conf.override_table,
+            (mx->host.flags & MXHOP_WORKER) != 0, &mx->table_err) != MXHOP_OK)
+        return;
+    mx->table = t;
+    mx->table_seen = *ovtable_stat(t);
+    table_say(mx, false);
+}
+
+struct ovtable *table_now(struct mxhop *mx)
+{
+    uint64_t now_ms = clock_boot_ms();
+
+    if (mx->table == NULL || now_ms >= mx->table_looked_ms + LOOK_MS)
+        table_look(mx, now_ms);
+    return mx->table;
+}
+
+bool table_is_another(struct mxhop *mx)
+{
+    const struct stat was = mx->table_seen;
+
+    if (mx->table == NULL)
+        return false;
+    table_look(mx, clock_boot_ms());
+    return mx->table != NULL && !table_is_same(&was, &mx->table_seen);
+}
