@@ -20,9 +20,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SITE_SLACK_S \
-    3600               /* it is kept for longer than the domain that has it */
-#define TOUCH_HOSTS 64 /* of one set: a stranger's has a hundred */
+/* A set is kept for longer than the domain that has it. */
+#define SITE_SLACK_S 3600
+#define TOUCH_HOSTS  64 /* of one set: a stranger's has a hundred */
 
 struct writer {
     struct cache *cache;

@@ -8,7 +8,7 @@
  * that were given, and no length is believed before it was compared with
  * what is left: a record may come from a damaged or hostile file.
  *
- * The records themselves are in codec_cache.c, codec_site.c and codec_table.c.
+ * The records themselves are in overrides/codec_table.c and cache/record.c.
  */
 
 #include "util/codec.h"
@@ -38,23 +38,6 @@ void enc_u16(struct buf *b, uint16_t v)
 void enc_u32(struct buf *b, uint32_t v)
 {
     enc_le(b, v, 4);
-}
-
-static void enc_most(struct buf *b, uint64_t v, size_t n)
-{
-    uint64_t most = UINT64_MAX >> (64 - 8 * n);
-
-    enc_le(b, v < most ? v : most, n);
-}
-
-void enc_u40(struct buf *b, uint64_t v)
-{
-    enc_most(b, v, 5);
-}
-
-void enc_u48(struct buf *b, uint64_t v)
-{
-    enc_most(b, v, 6);
 }
 
 void enc_u64(struct buf *b, uint64_t v)
@@ -148,16 +131,6 @@ uint16_t dec_u16(struct dec *d)
 uint32_t dec_u32(struct dec *d)
 {
     return (uint32_t)dec_le(d, 4);
-}
-
-uint64_t dec_u40(struct dec *d)
-{
-    return dec_le(d, 5);
-}
-
-uint64_t dec_u48(struct dec *d)
-{
-    return dec_le(d, 6);
 }
 
 uint64_t dec_u64(struct dec *d)

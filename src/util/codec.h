@@ -27,8 +27,6 @@ enum codec_status {
 void enc_u8(struct buf *b, uint8_t v);
 void enc_u16(struct buf *b, uint16_t v);
 void enc_u32(struct buf *b, uint32_t v);
-void enc_u40(struct buf *b, uint64_t v); /* more than fits: the most */
-void enc_u48(struct buf *b, uint64_t v); /* the same */
 void enc_u64(struct buf *b, uint64_t v);
 void enc_str(struct buf *b, const char *s);     /* u32 length, no NUL */
 void enc_opt_str(struct buf *b, const char *s); /* u8 present, then enc_str */
@@ -47,8 +45,6 @@ uint8_t dec_u8(struct dec *d);
 bool dec_bool(struct dec *d); /* an octet that is neither 0 nor 1 is bad */
 uint16_t dec_u16(struct dec *d);
 uint32_t dec_u32(struct dec *d);
-uint64_t dec_u40(struct dec *d);
-uint64_t dec_u48(struct dec *d);
 uint64_t dec_u64(struct dec *d);
 void dec_bytes(struct dec *d, void *out, size_t n);
 /* The next n octets where they are; NULL on failure. */
@@ -81,11 +77,6 @@ static inline uint32_t load_u32(const unsigned char *p)
 static inline uint16_t load_u16(const unsigned char *p)
 {
     return (uint16_t)(p[0] | p[1] << 8);
-}
-
-static inline uint64_t load_u48(const unsigned char *p)
-{
-    return load_u32(p) | (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40;
 }
 
 #endif
