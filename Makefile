@@ -41,11 +41,11 @@ LTO_CFLAGS = $(if $(LTO),$(LTO) -ffat-lto-objects)
 SANITIZE = $(filter -fsanitize=%,$(CFLAGS)) $(filter --coverage,$(CFLAGS))
 ALL_LDFLAGS = -pthread -Wl,-z,relro,-z,now -fno-lto $(SANITIZE) $(LDFLAGS)
 
-LIBS     := -lresolv $(shell $(PKG_CONFIG) --libs lmdb 2>/dev/null || echo -llmdb)
+LIBS     := -lresolv
 CLI_LIBS := -lldap -llber -lpsl
 
 # Data plane, in order of dependency (architecture.md); then the control plane.
-CORE    := handle route cache overrides table store dns conf model util
+CORE    := handle route cache overrides table dns conf model util
 CORE_O  := $(patsubst src/%.c,$(B)/obj/%.o,\
 	$(wildcard $(addprefix src/,$(addsuffix /*.c,$(CORE)))))
 CLI_O   := $(patsubst src/%.c,$(B)/obj/%.o,\

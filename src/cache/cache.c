@@ -2,8 +2,8 @@
  * cache - the policy of the DNS cache
  *
  * Keeps, per domain and per host, the last usable answer and beside it what
- * is known about failed attempts since, in a backend (store/kv.h) that only
- * sees bytes. Says of each what it is worth now:
+ * is known about failed attempts since, in a table (table/live.h) that may
+ * forget anything at any time. Says of each what it is worth now:
  *
  *   - an answer counts for its TTL, clamped: [ttl_min, ttl_max], or at most
  *     negative_ttl_max where it came from an SOA record; near its end it is to
@@ -16,54 +16,43 @@
  *
  * What is worth keeping: strangers choose names, so what has no answer goes
  * first, then what was asked for once. An MX set is kept once for all domains
- * that have it, a finished answer once for all of those; domains, sets and
- * hosts that are asked for again, or that another domain refers to, are used.
- * A finished answer is made again in no time: it goes before others as good.
+ * that have it; domains, sets and hosts that are asked for again, or that
+ * another domain refers to, are used. The finished answer for a domain stands
+ * in the domain's record and takes one search; answers that overrides have a
+ * say about have records of their own.
  *
- * A record that is damaged, is another name's, or has times from the future
- * (another boot) is a miss.
+ * A record that is damaged, or has times from the future, is a miss.
  *
- *     cache_read.c     what a lookup asks, through a view
+ *     cache.c          opening, and what a lookup asks, through a view
  *     cache_queue.c    what is to be written, until somebody may wait
- *     cache_write.c    the writing of it; cache_site.c for MX sets
- *     cache_flush.c    transactions: flush, claim
- *     cache_list.c     walks over everything; cache_forget.c
- *     cache_record.c   the arithmetic; codec_cache.c, codec_site.c the bytes
+ *     cache_write.c    the writing of it; claims
+ *     cache_list.c     walks over everything, and forgetting
+ *     cache_judge.c    the arithmetic; record.c the bytes
+ *     cache_file.c     whose the file is, and where
  *
- * Owns the backend. Threads: a view is one thread's, all else is anybody's;
- * two mutexes, one of which is held only for a few instructions.
+ * Owns the table. Threads: a view is one thread's, all else is anybody's; the
+ * one mutex is held only for a few instructions.
  */
 
 #include "cache/cache_int.h"
 #include "util/err.h"
-#include "util/hash.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static bool init_locks(struct cache *c)
-{
-    if (pthread_mutex_init(&c->lock, NULL) != 0)
-        return false;
-    if (pthread_mutex_init(&c->flushing, NULL) == 0)
-        return true;
-    pthread_mutex_destroy(&c->lock);
-    return false;
-}
-
-enum mxhop_status cache_open(struct cache **c_r, struct kv *kv,
+enum mxhop_status cache_open(struct cache **c_r, struct live *live,
                              const struct cache_policy *policy,
                              struct mxhop_error *err)
 {
     struct cache *c = calloc(1, sizeof(*c));
 
     *c_r = NULL;
-    if (c == NULL || !init_locks(c)) {
+    if (c == NULL || pthread_mutex_init(&c->lock, NULL) != 0) {
         free(c);
-        kv->ops->close(kv);
+        live_close(&live);
         return err_nomem(err);
     }
-    c->kv = kv;
+    c->live = live;
     c->policy = *policy;
     STAILQ_INIT(&c->queue);
     atomic_init(&c->waiting, 0);
@@ -76,9 +65,8 @@ void cache_close(struct cache **c)
     if (*c == NULL)
         return;
     queue_free(&(*c)->queue);
-    (*c)->kv->ops->close((*c)->kv);
+    live_close(&(*c)->live);
     pthread_mutex_destroy(&(*c)->lock);
-    pthread_mutex_destroy(&(*c)->flushing);
     free(*c);
     *c = NULL;
 }
@@ -90,107 +78,190 @@ struct cache_view *cache_view_open(struct cache *c)
     if (v == NULL)
         return NULL;
     v->cache = c;
-    v->kv = c->kv->ops->view_open(c->kv);
-    if (v->kv != NULL) {
-        v->memo = memo_open();
-        v->overridden = memo_open();
-        return v;
+    v->live = live_view_open(c->live);
+    if (v->live == NULL) {
+        free(v);
+        return NULL;
     }
-    free(v);
-    return NULL;
+    return v;
 }
 
 void cache_view_close(struct cache_view **v)
 {
     if (*v == NULL)
         return;
-    (*v)->cache->kv->ops->view_close((*v)->kv);
-    memo_close((*v)->memo);
-    memo_close((*v)->overridden);
+    live_view_close(&(*v)->live);
     free(*v);
     *v = NULL;
 }
 
-uint64_t cache_rank(uint64_t key, struct kv_value value)
-{
-    bool remade = kv_kind_of(key) == KV_ROUTE;
-    struct record_head h;
-
-    if (!record_head_decode(value.data, value.len, &h))
-        return 0;
-    if (kv_kind_of(key) == KV_SERVER)
-        return UINT64_MAX;
-    return (uint64_t)h.worth << 41 | (uint64_t)!remade << 40 | h.time_ms;
-}
-
 /* ---- keys, and what is found under them ---- */
 
-bool name_chars(const char *name, struct chars *name_r)
+bool cache_key_make(struct cache_key *k_r, enum cache_kind kind,
+                    const void *name, size_t len)
 {
-    *name_r = (struct chars){name, strlen(name)};
-    return name_r->len > 0 && name_r->len <= RECORD_NAME_MAX;
-}
-
-uint64_t name_key(const struct cache *c, enum kv_kind kind, struct chars name)
-{
-    return kv_key(kind, hash_bytes(c->kv->seed, name.at, name.len));
-}
-
-uint64_t route_key(const struct cache *c, struct site_id site, uint64_t made_of)
-{
-    uint64_t of[] = {site.hash, site.check, made_of};
-
-    return kv_key(KV_ROUTE, hash_bytes(c->kv->seed, of, sizeof(of)));
-}
-
-static bool same_chars(struct chars a, struct chars b)
-{
-    return a.len == b.len && memcmp(a.at, b.at, a.len) == 0;
-}
-
-bool domain_is(const struct domain_record *r, struct chars name,
-               uint64_t now_ms)
-{
-    return same_chars(r->name, name) && domain_plausible(r, now_ms);
-}
-
-bool domain_accept(struct kv_value value, struct chars name, uint64_t now_ms,
-                   struct domain_record *r_r)
-{
-    return domain_record_decode(value.data, value.len, r_r) &&
-           domain_is(r_r, name, now_ms);
-}
-
-bool host_accept(struct kv_value value, struct chars name, uint64_t now_ms,
-                 struct host_record *r_r)
-{
-    return host_record_decode(value.data, value.len, r_r) &&
-           same_chars(r_r->name, name) && host_plausible(r_r, now_ms);
-}
-
-bool site_accept(const struct cache *c, struct kv_value value,
-                 struct site_id id, struct site_record *r_r)
-{
-    struct site_id found;
-
-    if (!site_record_decode(value.data, value.len, r_r))
+    if (len == 0 || len >= sizeof(k_r->text))
         return false;
-    found = site_content_id(c->kv->seed, r_r->content, r_r->content_len);
-    return found.hash == id.hash && found.check == id.check;
-}
-
-bool server_accept(struct kv_value value, struct cache_server *s_r)
-{
-    struct server_record r;
-
-    if (!server_record_decode(value.data, value.len, &r) ||
-        r.address.len >= sizeof(s_r->address))
-        return false;
-    *s_r = (struct cache_server){.state = r.state,
-                                 .since_ms = r.since_ms,
-                                 .reported_ms = r.reported_ms,
-                                 .pid = r.pid,
-                                 .opened = r.opened};
-    memcpy(s_r->address, r.address.at, r.address.len);
+    k_r->text[0] = (char)kind;
+    memcpy(k_r->text + 1, name, len);
+    k_r->len = len + 1;
     return true;
+}
+
+static bool cache_get(struct cache_view *v, enum cache_kind kind,
+                      const char *name, struct live_value *value_r)
+{
+    struct cache_key k;
+
+    return cache_key_make(&k, kind, name, strlen(name)) &&
+           live_get(v->live, k.text, k.len, value_r);
+}
+
+bool cache_accept_domain(const struct live_value *value, uint64_t now_ms,
+                         struct domain_record *r_r)
+{
+    return domain_record_decode(value->data, value->len, r_r) &&
+           judge_domain_plausible(&r_r->f, now_ms);
+}
+
+bool cache_accept_host(const struct live_value *value, uint64_t now_ms,
+                       struct host_record *r_r)
+{
+    return host_record_decode(value->data, value->len, r_r) &&
+           judge_host_plausible(&r_r->f, now_ms);
+}
+
+/* ---- domains ---- */
+
+/* false: it is not there (any more), or there is no memory for it. */
+static bool cache_fill_answer(struct cache_view *v,
+                              const struct domain_fixed *f, struct mxset *set)
+{
+    struct live_value value;
+    struct cache_key k;
+
+    if (!cache_key_make(&k, CACHE_SITE, &f->site, sizeof(f->site)) ||
+        !live_get(v->live, k.text, k.len, &value) ||
+        site_record_decode(value.data, value.len, set) != CODEC_OK)
+        return false;
+    set->ttl_s = f->ttl_s;
+    if ((set->outcome == MX_HOSTS) == ((f->flags & DOMAIN_HOSTS) != 0))
+        return true;
+    mxset_free(set);
+    return false;
+}
+
+struct cache_entry_state cache_get_domain(struct cache_view *v,
+                                          const char *domain, uint64_t now_ms,
+                                          struct mxset *set_r)
+{
+    struct cache_entry_state state = {0};
+    struct live_value value;
+    struct domain_record r;
+
+    memset(set_r, 0, sizeof(*set_r));
+    if (!cache_get(v, CACHE_DOMAIN, domain, &value) ||
+        !cache_accept_domain(&value, now_ms, &r))
+        return state;
+    state = judge_domain(&v->cache->policy, &r.f, value.worth, now_ms);
+    if (state.verdict == CACHE_FAILING) {
+        set_r->failure = strndup(r.failure_text.at, r.failure_text.len);
+        set_r->outcome = MX_FAILURE;
+        set_r->ttl_s = state.ttl_s;
+        if (set_r->failure != NULL)
+            return state;
+    } else if (state.verdict == CACHE_MISS ||
+               cache_fill_answer(v, &r.f, set_r)) {
+        return state;
+    }
+    memset(set_r, 0, sizeof(*set_r));
+    return (struct cache_entry_state){.failed_before = state.failed_before};
+}
+
+/* ---- hosts ---- */
+
+struct cache_entry_state cache_get_host(struct cache_view *v, const char *host,
+                                        unsigned families, uint64_t now_ms,
+                                        struct hostaddrs *addrs_r)
+{
+    struct live_value value;
+    struct host_record r;
+
+    if (!cache_get(v, CACHE_HOST, host, &value) ||
+        !cache_accept_host(&value, now_ms, &r))
+        memset(&r, 0, sizeof(r)); /* a miss */
+    return judge_host(&v->cache->policy, &r, families, now_ms, addrs_r);
+}
+
+/* ---- finished answers ---- */
+
+static bool cache_route_holds(const struct route_record *r, uint64_t made_of,
+                              uint64_t now_ms, int64_t now_s)
+{
+    return r->f.made_of == made_of && r->f.expires_ms > now_ms &&
+           r->f.from_s <= now_s && now_s < r->f.until_s;
+}
+
+bool cache_get_route(struct cache_view *v, const char *domain, uint64_t made_of,
+                     uint64_t now_ms, int64_t now_s,
+                     struct cached_route *route_r, struct buf *text)
+{
+    struct cache_entry_state state;
+    struct live_value value;
+    struct domain_record r;
+
+    buf_reset(text);
+    if (!cache_get(v, CACHE_DOMAIN, domain, &value) ||
+        !cache_accept_domain(&value, now_ms, &r) ||
+        (r.f.flags & DOMAIN_ROUTE) == 0 ||
+        !cache_route_holds(&r.route, made_of, now_ms, now_s))
+        return false;
+    state = judge_domain(&v->cache->policy, &r.f, value.worth, now_ms);
+    if (state.verdict != CACHE_FRESH)
+        return false;
+    *route_r = (struct cached_route){.has_text = r.route.f.has_text,
+                                     .refresh_due = state.refresh_due,
+                                     .once = state.once};
+    buf_add(text, r.route.text.at, r.route.text.len);
+    return !text->failed;
+}
+
+bool cache_get_overridden(struct cache_view *v, const char *key,
+                          uint64_t made_of, uint64_t now_ms, int64_t now_s,
+                          struct cached_route *route_r, struct buf *text)
+{
+    struct live_value value;
+    struct route_record r;
+
+    buf_reset(text);
+    if (!cache_get(v, CACHE_OVERRIDDEN, key, &value) ||
+        !route_record_decode(value.data, value.len, &r) ||
+        !cache_route_holds(&r, made_of, now_ms, now_s))
+        return false;
+    *route_r = (struct cached_route){.has_text = r.f.has_text};
+    buf_add(text, r.text.at, r.text.len);
+    return !text->failed;
+}
+
+/* ---- name servers ---- */
+
+bool cache_accept_server(const struct live_value *value, const char *address,
+                         size_t len, struct cache_server *s_r)
+{
+    if (value->len != sizeof(*s_r) || len >= sizeof(s_r->address) ||
+        !record_is_printable(address, len))
+        return false;
+    memcpy(s_r, value->data, sizeof(*s_r));
+    memset(s_r->address, 0, sizeof(s_r->address));
+    memcpy(s_r->address, address, len);
+    return true;
+}
+
+bool cache_get_server(struct cache_view *v, const char *address,
+                      struct cache_server *s_r)
+{
+    struct live_value value;
+
+    return cache_get(v, CACHE_SERVER, address, &value) &&
+           cache_accept_server(&value, address, strlen(address), s_r);
 }

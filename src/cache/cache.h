@@ -1,6 +1,6 @@
 /*
  * The DNS cache: policy (TTLs, negative answers, failures, stale, what is
- * worth keeping) over a backend that stores bytes (store/kv.h).
+ * worth keeping) over a live bucket table (table/live.h).
  *
  * Reading needs a view, one a thread. Writing is put off: cache_put_*(),
  * cache_touch() and cache_note_refresh() only enqueue, from any thread;
@@ -10,15 +10,15 @@
  * now_ms is always on clock_boot_ms(). Any fault is a miss.
  */
 
-#ifndef STORE_CACHE_H
-#define STORE_CACHE_H
+#ifndef CACHE_CACHE_H
+#define CACHE_CACHE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <mxhop/error.h>
 #include "model/mxset.h"
-#include "store/kv.h"
+#include "table/live.h"
 #include "util/buf.h"
 
 struct cache;
@@ -57,14 +57,12 @@ struct cache_entry_state {
     uint32_t ttl_s;     /* fresh: seconds left; stale, failing: seconds until
                            the next attempt */
     uint32_t stale_s;   /* stale: seconds since it expired */
+    unsigned known;     /* of a host: the families that need not be asked for,
+                           or are of no use to ask for yet */
 };
 
-/* kv_rank_fn for the records of this cache: negative before once seen before
-   used, then the oldest. For whoever opens a backend. */
-uint64_t cache_rank(uint64_t key, struct kv_value value);
-
-/* Takes ownership of kv (also on failure). */
-enum mxhop_status cache_open(struct cache **c_r, struct kv *kv,
+/* Takes ownership of live (also on failure). */
+enum mxhop_status cache_open(struct cache **c_r, struct live *live,
                              const struct cache_policy *policy,
                              struct mxhop_error *err);
 /* Drops what was not flushed. NULL is allowed. */
@@ -81,33 +79,36 @@ void cache_view_close(struct cache_view **v); /* NULL is allowed */
 struct cache_entry_state cache_get_domain(struct cache_view *v,
                                           const char *domain, uint64_t now_ms,
                                           struct mxset *set_r);
-/* The same for a host's addresses; per family. A failed family keeps a stale
-   answer of the family. *addrs_r is always filled with what is known. Verdict
-   over the families in the mask: a miss if one is a miss, else stale, else
-   failing, else fresh. */
+/* The same for a host's addresses. Each family has an end of its own: a host
+   with a fresh address in one of those in the mask is fresh for as long as that
+   holds, one with a stale address stale, whatever is known of the other family,
+   which is then due to be refreshed. Without an address it is a miss if one
+   family is a miss, else stale, else failing, else fresh. A failed
+   family keeps a stale answer of the family. *addrs_r is always filled with
+   what is known; ttl_s is what is left, or until the next attempt. */
 struct cache_entry_state cache_get_host(struct cache_view *v, const char *host,
                                         unsigned families, uint64_t now_ms,
                                         struct hostaddrs *addrs_r);
 
-/* A hint: cache_get_route() or cache_get_domain() of this domain follows, when
-   what is done meanwhile is done. */
-void cache_expect(struct cache_view *v, const char *domain);
-
 /*
  * The finished answer for a domain that is CACHE_FRESH: no allocation once
  * *text (reset first) has grown, no system call. `made_of` is a hash of all
- * that the answer was made from besides the MX set: rules, format, version of
+ * that the answer was made from besides the MX set: rules, format, identity of
  * the override table. now_s is wall time. false: there is none (any more).
  */
 struct cached_route {
     bool has_text;    /* false: the format has no words for it ("not found") */
-    bool by_domain;   /* the text is to be marked with the domain */
     bool refresh_due; /* as in cache_entry_state, of the domain */
     bool once;
 };
 bool cache_get_route(struct cache_view *v, const char *domain, uint64_t made_of,
                      uint64_t now_ms, int64_t now_s,
                      struct cached_route *route_r, struct buf *text);
+/* The same for a key that overrides have a say about, whatever is known of its
+   domain: neither refresh_due nor once. */
+bool cache_get_overridden(struct cache_view *v, const char *key,
+                          uint64_t made_of, uint64_t now_ms, int64_t now_s,
+                          struct cached_route *route_r, struct buf *text);
 
 /* ---- writing: put off until cache_flush() ---- */
 
@@ -122,40 +123,27 @@ void cache_note_refresh(struct cache *c, const char *domain, uint64_t now_ms);
 void cache_note_host_refresh(struct cache *c, const char *host,
                              uint64_t now_ms);
 /* The domain was asked for again: its entry, its MX set and that set's hosts
-   are no longer `once`. Never allocates; may be forgotten. */
+   are no longer `once`. Never allocates or waits; may be forgotten. */
 void cache_touch(struct cache *c, const char *domain);
 
-/* A finished answer for all domains with the MX set `set` (hosts,
-   preferences and outcome count, nothing else of it). Where no other domain
-   has the set, as far as is known, it is kept with the domain, so that it is
-   found in one go. */
+/* A finished answer. It replaces the one that was there. */
 struct cache_route {
-    const char *domain; /* it was made for at now_ms; NULL: only the set's */
     uint64_t now_ms;
     uint64_t made_of;
     uint64_t expires_ms;     /* boot time: the earliest of all TTLs in it */
     int64_t from_s, until_s; /* wall time, until_s excluded: time slot and
                                 override windows */
-    const char *text;        /* NULL: no words */
-    bool by_domain;
+    const char *text;        /* printable ASCII; NULL: no words */
 };
-void cache_put_route(struct cache *c, const struct mxset *set,
-                     const struct cache_route *route);
+/* For the domain, unless it has another MX set than `set` by then. */
+void cache_put_route(struct cache *c, const char *domain,
+                     const struct mxset *set, const struct cache_route *route);
+void cache_put_overridden(struct cache *c, const char *key,
+                          const struct cache_route *route);
 
-/*
- * The same for a key that overrides have a say about, in the memory of the
- * view alone, for some seconds: what else is due for its domain is seen to
- * when the answer is made again. A long text is not kept. route->domain is not
- * looked at, and what is got has neither refresh_due nor once.
- */
-bool cache_get_overridden(struct cache_view *v, const char *key,
-                          uint64_t made_of, uint64_t now_ms, int64_t now_s,
-                          struct cached_route *route_r, struct buf *text);
-void cache_keep_overridden(struct cache_view *v, const char *key,
-                           const struct cache_route *route);
-
-/* Write what was put off, in one go, waiting at most wait_ms for another
-   writer. false: it was dropped. Cheap if there is nothing. */
+/* Write what was put off, waiting at most wait_ms for another writer. false:
+   that was too short, and it stays put off; or not all of it could be written,
+   and the rest is forgotten. Cheap if there is nothing. */
 bool cache_flush(struct cache *c, uint32_t wait_ms);
 size_t cache_pending(struct cache *c); /* entries put off, about */
 
@@ -184,16 +172,17 @@ bool cache_get_server(struct cache_view *v, const char *address,
 /* ---- for the command ---- */
 
 struct cache_stats {
-    struct kv_stats kv;
-    uint64_t entries[KV_KINDS];
+    struct live_stats live;
+    uint64_t domains, sites, hosts, servers;
+    uint64_t routes;                                /* finished answers */
     uint64_t fresh, stale, failing, negative, once; /* of the domains */
 };
-/* Walks all entries, in short transactions. */
+/* Walks all entries. */
 void cache_stats(struct cache_view *v, uint64_t now_ms,
                  struct cache_stats *stats_r);
 
-/* Domains in no particular order, in short transactions; fn may take its time.
-   false from it: stop. *set as in cache_get_domain(), freed afterwards. */
+/* Domains in no particular order; fn may take its time, and use the view. false
+   from it: stop. *set as in cache_get_domain(), freed afterwards. */
 typedef bool cache_list_fn(void *ctx, const char *domain,
                            const struct cache_entry_state *state,
                            const struct mxset *set);
@@ -203,8 +192,11 @@ void cache_list_servers(struct cache_view *v,
                         bool (*fn)(void *ctx, const struct cache_server *s),
                         void *ctx);
 
-/* Forget a domain, with its host's addresses, or (NULL) everything. Writes at
-   once. false: not now, another process is writing. *found_r: it was there. */
+/* Forget a domain, with all that a lookup of it would be answered from: its
+   hosts' addresses, and the answers under keys in it. Writes at once. false:
+   not now, another process is writing. *found_r: it was there. */
 bool cache_forget(struct cache *c, const char *domain, bool *found_r);
+/* The same of everything. */
+bool cache_clear(struct cache *c);
 
 #endif

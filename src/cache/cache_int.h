@@ -1,17 +1,13 @@
 /* Inside the cache: what its files share. */
 
-#ifndef STORE_CACHE_INT_H
-#define STORE_CACHE_INT_H
+#ifndef CACHE_INT_H
+#define CACHE_INT_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/queue.h>
 #include "cache/cache.h"
-#include "cache/cache_memo.h"
-#include "cache/cache_record.h"
-#include "cache/codec.h"
-
-#define CACHE_CHUNK 1000 /* entries walked or written in one transaction */
+#include "cache/record.h"
 
 /* How long claims and the command wait for another writer. */
 #define CACHE_CLAIM_WAIT_MS  20
@@ -19,38 +15,66 @@
 
 #define PENDING_MAX          4096
 #define PENDING_BYTES_MAX    (4u << 20)
+#define PENDING_BATCH        1000 /* written before others get their turn */
 #define TOUCHED_SLOTS        1024 /* power of two */
+#define TOUCHED_BYTES        16384
+
+/* Threads read the clock before they take the lock: a record may be a little
+   younger than the reader's now. More than this is another boot. */
+#define CACHE_CLOCK_SLACK_MS 10000
+
+/* ---- keys: a kind, then a name, or the site's hash ---- */
+
+enum cache_kind {
+    CACHE_DOMAIN = 'd',
+    CACHE_HOST = 'h',
+    CACHE_SITE = 's',
+    CACHE_SERVER = 'n',
+    CACHE_OVERRIDDEN = 'o'
+};
+
+struct cache_key {
+    size_t len;
+    char text[LIVE_KEY_MAX];
+};
+
+/* false: it does not fit, and nothing is kept under it. */
+bool cache_key_make(struct cache_key *k_r, enum cache_kind kind,
+                    const void *name, size_t len);
+
+/* ---- the queue: cache_queue.c ---- */
 
 /* Something to be written at the next flush. */
 struct pending {
     STAILQ_ENTRY(pending) link;
     enum pending_op {
-        PENDING_ANSWER,       /* bytes: the site's content */
+        PENDING_ANSWER,       /* bytes: the set's */
         PENDING_FAILURE,      /* bytes: why */
         PENDING_REFRESH,      /* a domain's */
+        PENDING_ROUTE,        /* bytes: the set's, then a record */
+        PENDING_OVERRIDDEN,   /* bytes: a record */
         PENDING_HOST,         /* bytes: struct hostaddrs */
-        PENDING_HOST_REFRESH, /* bytes: none */
-        PENDING_ROUTE,        /* bytes: a record, at key or the domain's */
-        PENDING_SERVER        /* bytes: a record, at key */
+        PENDING_HOST_REFRESH, /* a host's */
+        PENDING_SERVER        /* bytes: a record */
     } op;
     uint64_t now_ms;
-    uint64_t key;
-    uint32_t ttl_s; /* of an answer: clamped */
     enum mx_outcome outcome;
-    struct site_id site;
-    size_t name_len, len;
+    uint32_t ttl_s; /* of an answer: clamped */
+    size_t name_len, set_len, len;
     char data[]; /* name, bytes */
 };
 
 STAILQ_HEAD(pending_list, pending);
 
+/* Domains, each once, as texts one behind the other. */
 struct touched {
-    size_t n;
-    uint64_t key[TOUCHED_SLOTS]; /* of domains; 0: free */
+    size_t n, len;
+    uint64_t hash[TOUCHED_SLOTS]; /* 0: free */
+    char names[TOUCHED_BYTES];
 };
 
 struct cache {
-    struct kv *kv;
+    struct live *live;
     struct cache_policy policy;
 
     /* The queue. Never held across anything that waits. */
@@ -60,87 +84,63 @@ struct cache {
     struct touched touched;
     atomic_size_t waiting; /* queued and touched together */
 
-    pthread_mutex_t flushing; /* held by the one that flushes */
-    struct touched touching;  /* its own */
+    struct touched touching; /* of the one that writes */
 };
 
 struct cache_view {
     struct cache *cache;
-    struct kv_view *kv;
-    struct memo *memo;       /* may be NULL; by MX set, and */
-    struct memo *overridden; /* by key; may be NULL, too */
+    struct live_view *live;
 };
 
-/* ---- cache.c ---- */
-
-/* false: nothing of that name is kept. The name is not copied. */
-bool name_chars(const char *name, struct chars *name_r);
-uint64_t name_key(const struct cache *c, enum kv_kind kind, struct chars name);
-uint64_t route_key(const struct cache *c, struct site_id site,
-                   uint64_t made_of);
-/* Whether a record that was decoded is of that name (another may have the same
-   key), and to be believed at now_ms. */
-bool domain_is(const struct domain_record *r, struct chars name,
-               uint64_t now_ms);
-/* Decode; false also where it is not that. */
-bool domain_accept(struct kv_value value, struct chars name, uint64_t now_ms,
-                   struct domain_record *r_r);
-bool host_accept(struct kv_value value, struct chars name, uint64_t now_ms,
-                 struct host_record *r_r);
-/* false also where it is another set's. */
-bool site_accept(const struct cache *c, struct kv_value value,
-                 struct site_id id, struct site_record *r_r);
-bool server_accept(struct kv_value value, struct cache_server *s_r);
-
-/* ---- cache_queue.c ---- */
-
-/* All that was put off, now the caller's. The caller holds `flushing`, and
-   gets the touched domains in c->touching. */
+/* Up to PENDING_BATCH of what was put off, now the caller's; the touched
+   domains are in c->touching when the list has ended. Between live_begin() and
+   live_end(). */
 void queue_take(struct cache *c, struct pending_list *taken_r);
 void queue_free(struct pending_list *list);
 
-/* ---- cache_write.c: between write_begin() and commit() ---- */
+/* ---- reading: cache.c ---- */
 
-struct writer {
-    struct cache *cache;
-    struct buf record;  /* being encoded */
-    struct buf content; /* kept, out of the backend's memory */
-    size_t puts;
-};
+/* Decoded and to be believed at now_ms; points into the value. */
+bool cache_accept_domain(const struct live_value *value, uint64_t now_ms,
+                         struct domain_record *r_r);
+bool cache_accept_host(const struct live_value *value, uint64_t now_ms,
+                       struct host_record *r_r);
+bool cache_accept_server(const struct live_value *value, const char *address,
+                         size_t len, struct cache_server *s_r);
 
-void writer_free(struct writer *w);
-bool writer_find(struct writer *w, uint64_t key, struct kv_value *value_r);
-/* The record of a name, pointing into the backend's memory: good until the
-   next put. false: there is none, *r_r has only the name. */
-bool writer_domain(struct writer *w, struct chars name, uint64_t now_ms,
-                   struct domain_record *r_r);
-/* Where there is no memory to encode it, nothing is written. */
-void writer_put_domain(struct writer *w, const struct domain_record *r);
-/* Empty, to be encoded into; then put. */
-struct buf *writer_start_record(struct writer *w);
-void writer_put_record(struct writer *w, uint64_t key);
-/* A copy, in w->content, of what a put would take away. */
-void writer_keep(struct writer *w, const void *bytes, size_t len);
-void writer_apply(struct writer *w, const struct pending *p);
+/* ---- arithmetic: cache_judge.c ---- */
 
-/* ---- cache_site.c: the same ---- */
+static inline uint64_t cache_later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
 
-/* false: the set is not there. *r_r points as writer_domain() says. */
-bool writer_site(struct writer *w, struct site_id id, struct site_record *r_r);
-/* Whether the domain that is put now already had the set: else, where the set
-   is known (then the result is true), it is some other domain's, too. */
-bool writer_put_site(struct writer *w, const struct pending *p, bool had,
-                     uint8_t worth);
-/* The domain at this key was asked for again. */
-void writer_touch(struct writer *w, uint64_t key);
+/* Whether the times of a record fit together and are not from the future. */
+bool judge_domain_plausible(const struct domain_fixed *f, uint64_t now_ms);
+bool judge_host_plausible(const struct host_fixed *f, uint64_t now_ms);
 
-/* ---- cache_list.c ---- */
-
-/* false: stop. No transaction is open meanwhile. */
-typedef bool chunk_fn(void *ctx, uint64_t key, struct kv_value value);
-/* All entries of kinds first to last, a copy of each, a chunk a transaction.
-   Ends early where there is no memory for a chunk. */
-void walk_chunks(struct cache_view *v, enum kv_kind first, enum kv_kind last,
-                 chunk_fn *fn, void *ctx);
+uint32_t judge_clamp_ttl_s(const struct cache_policy *p, uint32_t ttl_s,
+                           bool negative);
+void judge_note_failure(struct failure_note *f, uint64_t now_ms);
+struct cache_entry_state judge_domain(const struct cache_policy *p,
+                                      const struct domain_fixed *f,
+                                      enum live_worth worth, uint64_t now_ms);
+/* Fills *addrs_r with what is known of the families in the mask; those that
+   are not known, and all others, are ADDR_UNKNOWN. */
+struct cache_entry_state judge_host(const struct cache_policy *p,
+                                    const struct host_record *r,
+                                    unsigned families, uint64_t now_ms,
+                                    struct hostaddrs *addrs_r);
+/* Note the outcome of an address lookup, family by family; r is the record as
+   it was, or zeroed. */
+void judge_update_host(const struct cache_policy *p, struct host_record *r,
+                       const struct hostaddrs *addrs, uint64_t now_ms);
+bool judge_has_address(const struct host_fixed *f);
+/* From when on nobody wants it: for live_put(). */
+uint32_t judge_domain_dead_s(const struct cache_policy *p,
+                             const struct domain_fixed *f);
+uint32_t judge_host_dead_s(const struct cache_policy *p,
+                           const struct host_fixed *f);
+uint32_t judge_route_dead_s(const struct route_fixed *f);
 
 #endif

@@ -2,36 +2,51 @@
  * cache_queue - what is to be written, until somebody may wait
  *
  * Puts are copied, an MX set in its encoded form, and queued in their order;
- * touched domains go into a fixed table of keys, so that a lookup that was
+ * the names of touched domains go into a fixed room, so that a lookup that was
  * answered from the cache allocates nothing and waits for nobody. Both are
  * bounded: what does not fit is forgotten, and so is what there is no memory
  * for. The lock is held for a few instructions only.
  */
 
 #include "cache/cache_int.h"
+#include "util/hash.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define TOUCH_PROBES 8
 
-static size_t size_of(const struct pending *p)
+static size_t queue_size(const struct pending *p)
 {
     return sizeof(*p) + p->name_len + p->len;
 }
 
-/* Takes p. */
-static void enqueue(struct cache *c, struct pending *p)
+/* A copy of *head with name and bytes. */
+static void queue_put(struct cache *c, const struct pending *head,
+                      const char *name, const void *bytes, size_t len)
 {
+    size_t name_len = strlen(name);
+    struct pending *p;
     bool fits;
 
+    if (name_len == 0 || name_len >= LIVE_KEY_MAX)
+        return;
+    p = malloc(sizeof(*p) + name_len + len);
+    if (p == NULL)
+        return;
+    *p = *head;
+    p->name_len = name_len;
+    p->len = len;
+    memcpy(p->data, name, name_len);
+    if (len > 0)
+        memcpy(p->data + name_len, bytes, len);
     pthread_mutex_lock(&c->lock);
     fits = c->queued < PENDING_MAX &&
-           size_of(p) <= PENDING_BYTES_MAX - c->queued_bytes;
+           queue_size(p) <= PENDING_BYTES_MAX - c->queued_bytes;
     if (fits) {
         STAILQ_INSERT_TAIL(&c->queue, p, link);
         c->queued++;
-        c->queued_bytes += size_of(p);
+        c->queued_bytes += queue_size(p);
         atomic_fetch_add(&c->waiting, 1);
     }
     pthread_mutex_unlock(&c->lock);
@@ -39,32 +54,27 @@ static void enqueue(struct cache *c, struct pending *p)
         free(p);
 }
 
-/* A copy of *head with name and bytes. */
-static void put_off(struct cache *c, const struct pending *head,
-                    struct chars name, const void *bytes, size_t len)
-{
-    struct pending *p = malloc(sizeof(*p) + name.len + len);
-
-    if (p == NULL)
-        return;
-    *p = *head;
-    p->name_len = name.len;
-    p->len = len;
-    memcpy(p->data, name.at, name.len);
-    if (len > 0)
-        memcpy(p->data + name.len, bytes, len);
-    enqueue(c, p);
-}
-
 void queue_take(struct cache *c, struct pending_list *taken_r)
 {
+    struct pending *p;
+
     STAILQ_INIT(taken_r);
+    c->touching.n = 0;
     pthread_mutex_lock(&c->lock);
-    STAILQ_CONCAT(taken_r, &c->queue);
-    c->touching = c->touched;
-    memset(&c->touched, 0, sizeof(c->touched));
-    c->queued = c->queued_bytes = 0;
-    atomic_store(&c->waiting, 0);
+    for (int n = 0; n < PENDING_BATCH; n++) {
+        p = STAILQ_FIRST(&c->queue);
+        if (p == NULL)
+            break;
+        STAILQ_REMOVE_HEAD(&c->queue, link);
+        STAILQ_INSERT_TAIL(taken_r, p, link);
+        c->queued--;
+        c->queued_bytes -= queue_size(p);
+    }
+    if (c->queued == 0 && c->touched.n > 0) {
+        c->touching = c->touched;
+        memset(&c->touched, 0, sizeof(c->touched));
+    }
+    atomic_store(&c->waiting, c->queued + c->touched.n);
     pthread_mutex_unlock(&c->lock);
 }
 
@@ -85,151 +95,134 @@ size_t cache_pending(struct cache *c)
 
 /* ---- domains ---- */
 
-/* The set's bytes and what they are known by. */
-static bool encode_site(const struct cache *c, const struct mxset *set,
-                        struct buf *content, struct site_id *id_r)
-{
-    if ((set->outcome == MX_HOSTS) != (set->n_mx > 0) ||
-        !site_content_encode(content, set, KV_VALUE_MAX - SITE_RECORD_HEAD))
-        return false;
-    *id_r = site_content_id(c->kv->seed, content->data, content->len);
-    return true;
-}
-
-static void put_answer(struct cache *c, struct chars name, uint64_t now_ms,
-                       const struct mxset *set)
-{
-    bool negative = set->outcome == MX_NXDOMAIN || set->implicit;
-    struct pending p = {.op = PENDING_ANSWER,
-                        .now_ms = now_ms,
-                        .outcome = set->outcome,
-                        .ttl_s = clamp_ttl_s(&c->policy, set->ttl_s, negative)};
-    struct buf content = {0};
-
-    if (encode_site(c, set, &content, &p.site))
-        put_off(c, &p, name, content.data, content.len);
-    buf_free(&content);
-}
-
 void cache_put_domain(struct cache *c, const char *domain, uint64_t now_ms,
                       const struct mxset *set)
 {
-    struct pending failure = {.op = PENDING_FAILURE, .now_ms = now_ms};
-    struct chars name;
-    const char *why = set->failure != NULL ? set->failure : "";
+    struct pending p = {.op = PENDING_FAILURE, .now_ms = now_ms};
+    struct buf site = {0};
 
-    if (!name_chars(domain, &name))
-        return;
-    if (set->outcome == MX_FAILURE)
-        put_off(c, &failure, name, why, strnlen(why, RECORD_TEXT_MAX));
-    else
-        put_answer(c, name, now_ms, set);
+    if (set->outcome == MX_FAILURE) {
+        const char *why = set->failure != NULL ? set->failure : "";
+        size_t len = strnlen(why, RECORD_FAILURE_MAX);
+
+        queue_put(c, &p, domain, why, record_is_printable(why, len) ? len : 0);
+    } else if (site_record_encode(&site, set, LIVE_VALUE_MAX)) {
+        p.op = PENDING_ANSWER;
+        p.outcome = set->outcome;
+        p.ttl_s =
+            judge_clamp_ttl_s(&c->policy, set->ttl_s,
+                              set->outcome == MX_NXDOMAIN || set->implicit);
+        queue_put(c, &p, domain, site.data, site.len);
+    }
+    buf_free(&site);
 }
 
 void cache_note_refresh(struct cache *c, const char *domain, uint64_t now_ms)
 {
     struct pending p = {.op = PENDING_REFRESH, .now_ms = now_ms};
-    struct chars name;
 
-    if (name_chars(domain, &name))
-        put_off(c, &p, name, NULL, 0);
-}
-
-/* Its place, or a free one; NULL: all are taken. */
-static uint64_t *touch_slot(struct touched *t, uint64_t key)
-{
-    for (size_t i = 0; i < TOUCH_PROBES; i++) {
-        uint64_t *slot = &t->key[(key + i) % TOUCHED_SLOTS];
-
-        if (*slot == key || *slot == 0)
-            return slot;
-    }
-    return NULL;
+    queue_put(c, &p, domain, NULL, 0);
 }
 
 void cache_touch(struct cache *c, const char *domain)
 {
-    struct chars name;
-    uint64_t key, *slot;
+    size_t size = strlen(domain) + 1;
+    uint64_t hash = hash_bytes((uintptr_t)c, domain, size) | 1;
+    struct touched *t = &c->touched;
+    uint64_t *slot = NULL;
 
-    if (!name_chars(domain, &name) || pthread_mutex_trylock(&c->lock) != 0)
+    if (size >= LIVE_KEY_MAX || pthread_mutex_trylock(&c->lock) != 0)
         return;
-    key = name_key(c, KV_DOMAIN, name);
-    slot = touch_slot(&c->touched, key);
-    if (slot != NULL && *slot == 0) {
-        *slot = key;
-        c->touched.n++;
+    for (size_t i = 0; i < TOUCH_PROBES; i++) {
+        slot = &t->hash[(hash + i) % TOUCHED_SLOTS];
+        if (*slot == hash || *slot == 0)
+            break;
+    }
+    if (*slot == 0 && size <= sizeof(t->names) - t->len) {
+        *slot = hash;
+        memcpy(t->names + t->len, domain, size);
+        t->len += size;
+        t->n++;
         atomic_fetch_add(&c->waiting, 1);
     }
     pthread_mutex_unlock(&c->lock);
 }
 
-/* ---- hosts ---- */
+/* ---- finished answers ---- */
+
+static uint32_t queue_wall_s(int64_t t_s)
+{
+    return t_s < 0 ? 0 : t_s > UINT32_MAX ? UINT32_MAX : (uint32_t)t_s;
+}
+
+static void queue_put_route(struct cache *c, struct pending *p,
+                            const char *name, struct buf *bytes,
+                            const struct cache_route *route)
+{
+    const char *text = route->text != NULL ? route->text : "";
+    struct route_record r = {.f = {.made_of = route->made_of,
+                                   .expires_ms = route->expires_ms & INT64_MAX,
+                                   .from_s = queue_wall_s(route->from_s),
+                                   .until_s = queue_wall_s(route->until_s),
+                                   .has_text = route->text != NULL},
+                             .text = {text, strlen(text)}};
+
+    p->now_ms = route->now_ms;
+    if (route_record_encode(bytes, &r))
+        queue_put(c, p, name, bytes->data, bytes->len);
+}
+
+void cache_put_route(struct cache *c, const char *domain,
+                     const struct mxset *set, const struct cache_route *route)
+{
+    struct pending p = {.op = PENDING_ROUTE};
+    struct buf b = {0};
+
+    if (site_record_encode(&b, set, LIVE_VALUE_MAX)) {
+        p.set_len = b.len;
+        queue_put_route(c, &p, domain, &b, route);
+    }
+    buf_free(&b);
+}
+
+void cache_put_overridden(struct cache *c, const char *key,
+                          const struct cache_route *route)
+{
+    struct pending p = {.op = PENDING_OVERRIDDEN};
+    struct buf b = {0};
+
+    queue_put_route(c, &p, key, &b, route);
+    buf_free(&b);
+}
+
+/* ---- hosts, name servers ---- */
 
 void cache_put_host(struct cache *c, const char *host, uint64_t now_ms,
                     const struct hostaddrs *addrs)
 {
     struct pending p = {.op = PENDING_HOST, .now_ms = now_ms};
-    struct chars name;
 
-    if (name_chars(host, &name))
-        put_off(c, &p, name, addrs, sizeof(*addrs));
+    queue_put(c, &p, host, addrs, sizeof(*addrs));
 }
 
 void cache_note_host_refresh(struct cache *c, const char *host, uint64_t now_ms)
 {
     struct pending p = {.op = PENDING_HOST_REFRESH, .now_ms = now_ms};
-    struct chars name;
 
-    if (name_chars(host, &name))
-        put_off(c, &p, name, NULL, 0);
-}
-
-/* ---- records that are complete ---- */
-
-void cache_put_route(struct cache *c, const struct mxset *set,
-                     const struct cache_route *route)
-{
-    struct route_record r = {.worth = WORTH_ONCE,
-                             .made_of = route->made_of,
-                             .expires_ms = route->expires_ms,
-                             .from_s = route->from_s,
-                             .until_s = route->until_s,
-                             .has_text = route->text != NULL,
-                             .by_domain = route->by_domain};
-    struct pending p = {.op = PENDING_ROUTE, .now_ms = route->now_ms};
-    struct chars name = {"", 0};
-    struct buf b = {0};
-
-    if (encode_site(c, set, &b, &p.site)) {
-        buf_reset(&b);
-        r.check = p.site.check;
-        if (route->text != NULL)
-            r.text = (struct chars){route->text, strlen(route->text)};
-        if (route->domain != NULL)
-            name_chars(route->domain, &name);
-        p.key = route_key(c, p.site, route->made_of);
-        if (route_record_encode(&b, &r) && b.len <= KV_VALUE_MAX)
-            put_off(c, &p, name, b.data, b.len);
-    }
-    buf_free(&b);
+    queue_put(c, &p, host, NULL, 0);
 }
 
 void cache_put_server(struct cache *c, const struct cache_server *s)
 {
-    struct server_record r = {
-        .since_ms = s->since_ms,
-        .reported_ms = s->reported_ms,
-        .pid = s->pid,
-        .opened = s->opened,
-        .state = s->state,
-        .address = {s->address, strnlen(s->address, sizeof(s->address))}};
     struct pending p = {.op = PENDING_SERVER};
-    struct chars none = {"", 0};
-    struct buf b = {0};
+    struct cache_server copy;
 
-    p.key = name_key(c, KV_SERVER, r.address);
-    if (server_record_encode(&b, &r))
-        put_off(c, &p, none, b.data, b.len);
-    buf_free(&b);
+    memset(&copy, 0, sizeof(copy)); /* what is between the members, too */
+    memcpy(copy.address, s->address, sizeof(copy.address) - 1);
+    copy.state = s->state;
+    copy.since_ms = s->since_ms;
+    copy.reported_ms = s->reported_ms;
+    copy.pid = s->pid;
+    copy.opened = s->opened;
+    queue_put(c, &p, copy.address, &copy, sizeof(copy));
 }

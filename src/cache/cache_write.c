@@ -1,269 +1,424 @@
 /*
  * cache_write - what was put off becomes records
  *
- * Between write_begin() and commit() of the backend, in the order in which it
- * was put off. Each change starts from the record as it is then, which some
- * other process may have written; a record of another name under the same key
- * is overwritten. What was read points into the backend's memory until the
- * next put, so a record is encoded first and put then.
+ * In batches, so that other processes get their turn, and in the order in which
+ * it was put off. Each change starts from the record as it is then, which some
+ * other process may have written. What was read points into the table's memory
+ * until the next call, so a record is encoded first and put then.
+ *
+ * An MX set is written when a domain is put that has it and it is not there,
+ * when it becomes worth more, and before it ends; otherwise putting a domain
+ * does not write its set again. Being used spreads: from a domain to its set,
+ * from a set to its hosts.
+ *
+ * Claims are written at once.
  */
 
 #include "cache/cache_int.h"
+#include "util/hash.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-void writer_free(struct writer *w)
+#define SITE_SLACK_S \
+    3600               /* it is kept for longer than the domain that has it */
+#define TOUCH_HOSTS 64 /* of one set: a stranger's has a hundred */
+
+struct writer {
+    struct cache *cache;
+    uint64_t seed;
+    struct buf record; /* being encoded */
+    struct buf kept;   /* out of the table's memory */
+};
+
+static struct buf *writer_empty(struct buf *b)
 {
-    buf_free(&w->record);
-    buf_free(&w->content);
+    if (b->failed)
+        buf_free(b);
+    buf_reset(b);
+    return b;
 }
 
-bool writer_find(struct writer *w, uint64_t key, struct kv_value *value_r)
+static bool writer_find(struct writer *w, enum cache_kind kind,
+                        const void *name, size_t len,
+                        struct live_value *value_r)
 {
-    return w->cache->kv->ops->write_get(w->cache->kv, key, value_r);
+    struct cache_key k;
+
+    return cache_key_make(&k, kind, name, len) &&
+           live_find(w->cache->live, k.text, k.len, value_r);
 }
 
-struct buf *writer_start_record(struct writer *w)
+/* What is in w->record. */
+static void writer_put(struct writer *w, enum cache_kind kind, const void *name,
+                       size_t len, enum live_worth worth, uint32_t dead_s)
 {
-    if (w->record.failed)
-        buf_free(&w->record);
-    buf_reset(&w->record);
-    return &w->record;
-}
+    struct cache_key k;
 
-void writer_put_record(struct writer *w, uint64_t key)
-{
-    struct kv *kv = w->cache->kv;
-
-    if (w->record.failed || w->record.len > KV_VALUE_MAX)
-        return;
-    kv->ops->put(kv, key, w->record.data, w->record.len);
-    w->puts++;
-}
-
-void writer_keep(struct writer *w, const void *bytes, size_t len)
-{
-    if (w->content.failed)
-        buf_free(&w->content);
-    buf_reset(&w->content);
-    buf_add(&w->content, bytes, len);
+    if (!w->record.failed && w->record.len <= LIVE_VALUE_MAX &&
+        cache_key_make(&k, kind, name, len))
+        live_put(w->cache->live, k.text, k.len, w->record.data, w->record.len,
+                 worth, dead_s);
 }
 
 /* ---- domains ---- */
 
-bool writer_domain(struct writer *w, struct chars name, uint64_t now_ms,
-                   struct domain_record *r_r)
+/* The record as it is; false: there is none, and *r_r is empty. It points into
+   the table's memory. */
+static bool writer_domain(struct writer *w, const char *name, size_t len,
+                          uint64_t now_ms, struct domain_record *r_r,
+                          enum live_worth *worth_r)
 {
-    struct kv_value value;
+    struct live_value value;
 
-    if (writer_find(w, name_key(w->cache, KV_DOMAIN, name), &value) &&
-        domain_accept(value, name, now_ms, r_r))
+    *worth_r = LIVE_NEGATIVE;
+    if (writer_find(w, CACHE_DOMAIN, name, len, &value) &&
+        cache_accept_domain(&value, now_ms, r_r)) {
+        *worth_r = value.worth;
         return true;
-    *r_r = (struct domain_record){.name = name};
-    return false;
-}
-
-void writer_put_domain(struct writer *w, const struct domain_record *r)
-{
-    if (domain_record_encode(writer_start_record(w), r))
-        writer_put_record(w, name_key(w->cache, KV_DOMAIN, r->name));
-}
-
-static uint64_t later(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
-static struct chars name_of(const struct pending *p)
-{
-    return (struct chars){p->data, p->name_len};
-}
-
-static struct chars bytes_of(const struct pending *p)
-{
-    return (struct chars){p->data + p->name_len, p->len};
-}
-
-/* The set is the same, so what was made of it holds as long as it did. */
-static struct chars keep_route(struct writer *w, const struct domain_record *r)
-{
-    writer_keep(w, r->route.at, r->route.len);
-    if (w->content.failed)
-        return (struct chars){0};
-    return (struct chars){w->content.data, w->content.len};
-}
-
-static void apply_answer(struct writer *w, const struct pending *p)
-{
-    struct domain_record old, r = {.name = name_of(p),
-                                   .written_ms = p->now_ms,
-                                   .stored_ms = p->now_ms,
-                                   .has_answer = true,
-                                   .has_hosts = p->outcome == MX_HOSTS,
-                                   .ttl_s = p->ttl_s,
-                                   .site = p->site};
-    bool had, known;
-
-    writer_domain(w, r.name, p->now_ms, &old);
-    had = old.has_answer && old.site.hash == p->site.hash &&
-          old.site.check == p->site.check;
-    if (p->outcome == MX_NXDOMAIN)
-        r.worth = WORTH_NEGATIVE;
-    else
-        r.worth = old.worth == WORTH_USED ? WORTH_USED : WORTH_ONCE;
-    if (had)
-        r.route = keep_route(w, &old);
-    known = writer_put_site(w, p, had, r.worth);
-    r.first = had ? old.first : !known;
-    writer_put_domain(w, &r);
-}
-
-/* A claim may stay in the record: it ends before the next attempt is due. */
-static void apply_failure(struct writer *w, const struct pending *p)
-{
-    enum cache_verdict verdict;
-    struct domain_record r;
-
-    writer_domain(w, name_of(p), p->now_ms, &r);
-    verdict = domain_judge(&w->cache->policy, &r, p->now_ms).verdict;
-    r.written_ms = later(r.written_ms, p->now_ms);
-    failure_note(&r.failure, p->now_ms);
-    r.failure_text = bytes_of(p);
-    if (verdict != CACHE_FRESH && verdict != CACHE_STALE) {
-        domain_drop_answer(&r);
-        r.worth = WORTH_NEGATIVE;
     }
-    writer_put_domain(w, &r);
-}
-
-static void apply_refresh(struct writer *w, const struct pending *p)
-{
-    struct domain_record r;
-
-    if (!writer_domain(w, name_of(p), p->now_ms, &r))
-        return;
-    r.written_ms = later(r.written_ms, p->now_ms);
-    r.refresh_ms = p->now_ms + CACHE_STALE_REFRESH_S * 1000;
-    r.claim = false;
-    writer_put_domain(w, &r);
-}
-
-/* ---- hosts ---- */
-
-static bool old_host(struct writer *w, const struct pending *p,
-                     struct host_record *r_r)
-{
-    struct kv_value value;
-
-    if (writer_find(w, name_key(w->cache, KV_HOST, name_of(p)), &value) &&
-        host_accept(value, name_of(p), p->now_ms, r_r))
-        return true;
-    *r_r = (struct host_record){.name = name_of(p)};
+    *r_r = (struct domain_record){0};
     return false;
 }
 
-static void put_host(struct writer *w, const struct host_record *r)
+static void writer_put_domain(struct writer *w, const char *name, size_t len,
+                              const struct domain_record *r,
+                              enum live_worth worth)
 {
-    if (host_record_encode(writer_start_record(w), r))
-        writer_put_record(w, name_key(w->cache, KV_HOST, r->name));
+    if (domain_record_encode(writer_empty(&w->record), r))
+        writer_put(w, CACHE_DOMAIN, name, len, worth,
+                   judge_domain_dead_s(&w->cache->policy, &r->f));
 }
 
-static void apply_host(struct writer *w, const struct pending *p)
+static void writer_drop_answer(struct domain_record *r)
 {
-    struct hostaddrs addrs;
-    struct host_record r;
-
-    memcpy(&addrs, bytes_of(p).at, sizeof(addrs));
-    old_host(w, p, &r);
-    host_update(&w->cache->policy, &r, &addrs, p->now_ms);
-    put_host(w, &r);
+    r->f.flags &= (uint16_t) ~(DOMAIN_ANSWER | DOMAIN_HOSTS | DOMAIN_ROUTE);
 }
 
-static void apply_host_refresh(struct writer *w, const struct pending *p)
+static struct site_id writer_site_id(const struct writer *w, const char *set,
+                                     size_t len)
 {
-    struct host_record r;
-
-    if (!old_host(w, p, &r))
-        return;
-    r.written_ms = later(r.written_ms, p->now_ms);
-    r.refresh_ms = p->now_ms + CACHE_STALE_REFRESH_S * 1000;
-    put_host(w, &r);
+    return (struct site_id){
+        {hash_bytes(w->seed, set, len), hash_bytes(~w->seed, set, len)}};
 }
 
-/* ---- finished answers, name servers ---- */
-
-/* A finished answer that is made again for a later time is used. */
-static uint8_t route_worth(const struct record_head *old,
-                           const struct record_head *new)
+static bool writer_has_site(const struct domain_record *r,
+                            const struct site_id *id)
 {
-    if (old->worth == WORTH_USED || old->time_ms < new->time_ms)
-        return WORTH_USED;
-    return new->worth;
+    return (r->f.flags & DOMAIN_ANSWER) != 0 &&
+           memcmp(&r->f.site, id, sizeof(*id)) == 0;
 }
 
-/* With two configurations at work each would push out the other's. */
-static bool is_other_route(struct chars old, const struct route_record *new,
-                           uint64_t now_ms)
+/* What was seen once is used from now on; false: it was not. */
+static bool writer_raise(struct writer *w, enum cache_kind kind,
+                         const void *name, size_t len)
 {
-    struct route_record r;
+    struct live_value value;
 
-    return old.len > 0 && route_record_decode(old.at, old.len, &r) &&
-           r.made_of != new->made_of &&r.expires_ms > now_ms;
-}
-
-/* With the domain, if the set is its alone. */
-static bool put_route_with_domain(struct writer *w, const struct pending *p)
-{
-    struct route_record new;
-    struct domain_record d;
-
-    if (p->name_len == 0 || p->len > RECORD_ROUTE_MAX ||
-        !route_record_decode(bytes_of(p).at, p->len, &new) ||
-        !writer_domain(w, name_of(p), p->now_ms, &d) || !d.first ||
-        d.site.hash != p->site.hash || d.site.check != p->site.check ||
-        is_other_route(d.route, &new, p->now_ms))
+    if (!writer_find(w, kind, name, len, &value) || value.worth != LIVE_ONCE)
         return false;
-    d.route = bytes_of(p);
-    writer_put_domain(w, &d);
+    buf_add(writer_empty(&w->record), value.data, value.len);
+    writer_put(w, kind, name, len, LIVE_USED, value.dead_s);
     return true;
 }
 
-static void apply_route(struct writer *w, const struct pending *p)
+static void writer_raise_hosts(struct writer *w, const void *set, size_t len)
 {
-    struct buf *b;
-    struct record_head old, new;
-    struct kv_value value;
+    struct chars host;
+    size_t at = 0;
 
-    if (put_route_with_domain(w, p))
-        return;
-    b = writer_start_record(w);
-    buf_add(b, bytes_of(p).at, p->len);
-    if (b->failed)
-        return;
-    if (writer_find(w, p->key, &value) &&
-        record_head_decode(value.data, value.len, &old) &&
-        record_head_decode(b->data, b->len, &new))
-        record_set_worth(b->data, route_worth(&old, &new));
-    writer_put_record(w, p->key);
+    for (int i = 0; i < TOUCH_HOSTS && site_record_next(set, len, &at, &host);
+         i++)
+        writer_raise(w, CACHE_HOST, host.at, host.len);
 }
 
-static void apply_server(struct writer *w, const struct pending *p)
+static void write_touch(struct writer *w, const char *name)
 {
-    buf_add(writer_start_record(w), bytes_of(p).at, p->len);
-    writer_put_record(w, p->key);
+    size_t len = strlen(name);
+    struct live_value value;
+    struct domain_record d;
+
+    if (!writer_find(w, CACHE_DOMAIN, name, len, &value) ||
+        !domain_record_decode(value.data, value.len, &d) ||
+        (d.f.flags & DOMAIN_ANSWER) == 0 ||
+        !writer_raise(w, CACHE_DOMAIN, name, len) ||
+        !writer_find(w, CACHE_SITE, &d.f.site, sizeof(d.f.site), &value))
+        return;
+    buf_add(writer_empty(&w->kept), value.data, value.len);
+    writer_raise(w, CACHE_SITE, &d.f.site, sizeof(d.f.site));
+    if (!w->kept.failed)
+        writer_raise_hosts(w, w->kept.data, w->kept.len);
 }
 
-void writer_apply(struct writer *w, const struct pending *p)
+/* had: the domain had the set before; else it is another domain's, too. */
+static void writer_put_site(struct writer *w, const struct pending *p,
+                            const struct site_id *id, bool had,
+                            enum live_worth worth, uint32_t dead_s)
+{
+    const char *set = p->data + p->name_len;
+    struct live_value old = {.worth = LIVE_NEGATIVE};
+    bool known = writer_find(w, CACHE_SITE, id, sizeof(*id), &old) &&
+                 old.len == p->len && memcmp(old.data, set, p->len) == 0;
+
+    if (known && !had)
+        worth = LIVE_USED;
+    if (known && worth <= old.worth && dead_s <= old.dead_s)
+        return;
+    if (known && worth < old.worth)
+        worth = old.worth;
+    dead_s =
+        dead_s < UINT32_MAX - SITE_SLACK_S ? dead_s + SITE_SLACK_S : UINT32_MAX;
+    buf_add(writer_empty(&w->record), set, p->len);
+    writer_put(w, CACHE_SITE, id, sizeof(*id), worth, dead_s);
+    if (known && worth == LIVE_USED && old.worth != LIVE_USED)
+        writer_raise_hosts(w, set, p->len);
+}
+
+static void write_answer(struct writer *w, const struct pending *p)
+{
+    const char *set = p->data + p->name_len;
+    struct domain_record old, r = {.f = {.written_ms = p->now_ms,
+                                         .stored_ms = p->now_ms,
+                                         .ttl_s = p->ttl_s,
+                                         .flags = DOMAIN_ANSWER}};
+    enum live_worth before, worth = LIVE_ONCE;
+    bool had;
+
+    r.f.site = writer_site_id(w, set, p->len);
+    if (p->outcome == MX_HOSTS)
+        r.f.flags |= DOMAIN_HOSTS;
+    writer_domain(w, p->data, p->name_len, p->now_ms, &old, &before);
+    had = writer_has_site(&old, &r.f.site);
+    if (p->outcome == MX_NXDOMAIN || before == LIVE_USED)
+        worth = p->outcome == MX_NXDOMAIN ? LIVE_NEGATIVE : LIVE_USED;
+    /* The set is the same, so what was made of it holds as long as it did. */
+    if (had && (old.f.flags & DOMAIN_ROUTE) != 0) {
+        buf_add(writer_empty(&w->kept), old.route.text.at, old.route.text.len);
+        if (!w->kept.failed) {
+            r.f.flags |= DOMAIN_ROUTE;
+            r.route = old.route;
+            r.route.text.at = w->kept.data;
+        }
+    }
+    writer_put_site(w, p, &r.f.site, had, worth,
+                    judge_domain_dead_s(&w->cache->policy, &r.f));
+    writer_put_domain(w, p->data, p->name_len, &r, worth);
+}
+
+/* A claim may stay in the record: it ends before the next attempt is due. */
+static void write_failure(struct writer *w, const struct pending *p)
+{
+    enum cache_verdict verdict;
+    enum live_worth worth;
+    struct domain_record r;
+
+    writer_domain(w, p->data, p->name_len, p->now_ms, &r, &worth);
+    verdict = judge_domain(&w->cache->policy, &r.f, worth, p->now_ms).verdict;
+    r.f.written_ms = cache_later(r.f.written_ms, p->now_ms);
+    judge_note_failure(&r.f.failure, p->now_ms);
+    r.failure_text = (struct chars){p->data + p->name_len, p->len};
+    if (verdict != CACHE_FRESH && verdict != CACHE_STALE) {
+        writer_drop_answer(&r);
+        worth = LIVE_NEGATIVE;
+    }
+    writer_put_domain(w, p->data, p->name_len, &r, worth);
+}
+
+static void write_refresh(struct writer *w, const struct pending *p)
+{
+    enum live_worth worth;
+    struct domain_record r;
+
+    if (!writer_domain(w, p->data, p->name_len, p->now_ms, &r, &worth))
+        return;
+    r.f.written_ms = cache_later(r.f.written_ms, p->now_ms);
+    r.f.refresh_ms = p->now_ms + CACHE_STALE_REFRESH_S * 1000;
+    r.f.flags &= (uint16_t)~DOMAIN_CLAIM;
+    writer_put_domain(w, p->data, p->name_len, &r, worth);
+}
+
+/* ---- finished answers ---- */
+
+static void write_route(struct writer *w, const struct pending *p)
+{
+    const char *set = p->data + p->name_len;
+    struct site_id id = writer_site_id(w, set, p->set_len);
+    enum live_worth worth;
+    struct domain_record r;
+
+    if (!writer_domain(w, p->data, p->name_len, p->now_ms, &r, &worth) ||
+        !writer_has_site(&r, &id) ||
+        !route_record_decode(set + p->set_len, p->len - p->set_len, &r.route))
+        return;
+    r.f.flags |= DOMAIN_ROUTE;
+    writer_put_domain(w, p->data, p->name_len, &r, worth);
+}
+
+/* Strangers may choose the key, below a `.parent' or `*'. What is made again
+   for a later time is used. */
+static void write_overridden(struct writer *w, const struct pending *p)
+{
+    const char *bytes = p->data + p->name_len;
+    enum live_worth worth = LIVE_ONCE;
+    struct route_record r, old;
+    struct live_value value;
+
+    if (!route_record_decode(bytes, p->len, &r))
+        return;
+    if (writer_find(w, CACHE_OVERRIDDEN, p->data, p->name_len, &value) &&
+        route_record_decode(value.data, value.len, &old) &&
+        (value.worth == LIVE_USED || old.f.expires_ms < r.f.expires_ms))
+        worth = LIVE_USED;
+    buf_add(writer_empty(&w->record), bytes, p->len);
+    writer_put(w, CACHE_OVERRIDDEN, p->data, p->name_len, worth,
+               judge_route_dead_s(&r.f));
+}
+
+/* ---- hosts, name servers ---- */
+
+/* Nobody asks for a host's addresses again unless somebody needs them again. */
+static enum live_worth writer_host_worth(const struct host_fixed *f,
+                                         enum live_worth before,
+                                         uint64_t before_ms, uint64_t now_ms)
+{
+    if (!judge_has_address(f))
+        return LIVE_NEGATIVE;
+    if (before == LIVE_ONCE &&
+        now_ms >= before_ms + CACHE_STALE_REFRESH_S * 1000)
+        return LIVE_USED;
+    return before == LIVE_USED ? LIVE_USED : LIVE_ONCE;
+}
+
+static void write_host(struct writer *w, const struct pending *p)
+{
+    struct live_value value = {.worth = LIVE_NEGATIVE};
+    enum live_worth worth;
+    struct host_record r;
+    uint64_t before_ms;
+
+    if (!writer_find(w, CACHE_HOST, p->data, p->name_len, &value) ||
+        !cache_accept_host(&value, p->now_ms, &r)) {
+        if (p->op == PENDING_HOST_REFRESH)
+            return;
+        memset(&r, 0, sizeof(r));
+        value.worth = LIVE_NEGATIVE;
+    }
+    before_ms = r.f.written_ms;
+    worth = value.worth;
+    if (p->op == PENDING_HOST) {
+        struct hostaddrs addrs;
+
+        memcpy(&addrs, p->data + p->name_len, sizeof(addrs));
+        judge_update_host(&w->cache->policy, &r, &addrs, p->now_ms);
+        worth = writer_host_worth(&r.f, value.worth, before_ms, p->now_ms);
+    } else {
+        r.f.written_ms = cache_later(r.f.written_ms, p->now_ms);
+        r.f.refresh_ms = p->now_ms + CACHE_STALE_REFRESH_S * 1000;
+    }
+    if (host_record_encode(writer_empty(&w->record), &r))
+        writer_put(w, CACHE_HOST, p->data, p->name_len, worth,
+                   judge_host_dead_s(&w->cache->policy, &r.f));
+}
+
+static void write_server(struct writer *w, const struct pending *p)
+{
+    buf_add(writer_empty(&w->record), p->data + p->name_len, p->len);
+    writer_put(w, CACHE_SERVER, p->data, p->name_len, LIVE_USED, UINT32_MAX);
+}
+
+/* ---- batches ---- */
+
+bool cache_flush(struct cache *c, uint32_t wait_ms)
 {
     static void (*const apply[])(struct writer *, const struct pending *) = {
-        [PENDING_ANSWER] = apply_answer,
-        [PENDING_FAILURE] = apply_failure,
-        [PENDING_REFRESH] = apply_refresh,
-        [PENDING_HOST] = apply_host,
-        [PENDING_HOST_REFRESH] = apply_host_refresh,
-        [PENDING_ROUTE] = apply_route,
-        [PENDING_SERVER] = apply_server,
+        [PENDING_ANSWER] = write_answer,
+        [PENDING_FAILURE] = write_failure,
+        [PENDING_REFRESH] = write_refresh,
+        [PENDING_ROUTE] = write_route,
+        [PENDING_OVERRIDDEN] = write_overridden,
+        [PENDING_HOST] = write_host,
+        [PENDING_HOST_REFRESH] = write_host,
+        [PENDING_SERVER] = write_server,
     };
+    struct writer w = {.cache = c};
+    bool kept = true;
 
-    apply[p->op](w, p);
+    while (kept && cache_pending(c) > 0) {
+        struct pending_list list;
+        struct pending *p;
+        size_t at = 0;
+
+        kept = live_begin(c->live, wait_ms);
+        if (!kept)
+            break;
+        w.seed = live_seed(c->live);
+        queue_take(c, &list);
+        STAILQ_FOREACH(p, &list, link)
+        apply[p->op](&w, p);
+        for (size_t i = 0; i < c->touching.n; i++) {
+            write_touch(&w, c->touching.names + at);
+            at += strlen(c->touching.names + at) + 1;
+        }
+        kept = live_end(c->live);
+        queue_free(&list);
+    }
+    buf_free(&w.record);
+    buf_free(&w.kept);
+    return kept;
+}
+
+static bool writer_claim(struct writer *w, const char *name, uint64_t now_ms)
+{
+    size_t len = strlen(name);
+    struct cache_entry_state state;
+    struct live_value site;
+    enum live_worth worth;
+    struct domain_record r;
+    struct chars route = {0};
+
+    writer_domain(w, name, len, now_ms, &r, &worth);
+    /* What follows may take it from under us. */
+    buf_add(writer_empty(&w->kept), r.failure_text.at, r.failure_text.len);
+    if ((r.f.flags & DOMAIN_ROUTE) != 0) {
+        route = r.route.text;
+        buf_add(&w->kept, route.at, route.len);
+    }
+    if (w->kept.failed)
+        return true;
+    r.failure_text.at = w->kept.data;
+    if (route.len > 0)
+        r.route.text.at = w->kept.data + r.failure_text.len;
+    if ((r.f.flags & DOMAIN_ANSWER) != 0 &&
+        !writer_find(w, CACHE_SITE, &r.f.site, sizeof(r.f.site), &site))
+        writer_drop_answer(&r); /* to readers it is a miss */
+    state = judge_domain(&w->cache->policy, &r.f, worth, now_ms);
+    if (state.verdict == CACHE_FAILING || state.claimed ||
+        (state.verdict != CACHE_MISS && !state.refresh_due))
+        return false;
+    r.f.flags &= (uint16_t)~DOMAIN_CLAIM;
+    if (state.verdict == CACHE_MISS)
+        r.f.flags |= DOMAIN_CLAIM;
+    r.f.refresh_ms =
+        now_ms + (state.verdict == CACHE_MISS ? CACHE_CLAIM_MS
+                                              : CACHE_STALE_REFRESH_S * 1000);
+    r.f.written_ms = cache_later(r.f.written_ms, now_ms);
+    writer_put_domain(w, name, len, &r, worth);
+    return true;
+}
+
+void cache_claim(struct cache *c, const char *const *domains, size_t n,
+                 uint64_t now_ms, bool *granted)
+{
+    struct writer w = {.cache = c};
+
+    for (size_t i = 0; i < n; i++)
+        granted[i] = true;
+    if (n == 0 || !live_is_shared(c->live) ||
+        !live_begin(c->live, CACHE_CLAIM_WAIT_MS))
+        return;
+    for (size_t i = 0; i < n; i++)
+        granted[i] = writer_claim(&w, domains[i], now_ms);
+    live_end(c->live);
+    buf_free(&w.record);
+    buf_free(&w.kept);
 }

@@ -110,18 +110,18 @@ int show_stats(const struct probe_cache *c, bool json)
 
     cache_stats(c->view, servers.now_ms, &st);
     const struct number numbers[] = {
-        {"size", "size", st.kv.size_bytes},
-        {"used", "used", st.kv.used_bytes},
-        {"readers", "readers", st.kv.readers},
-        {"domains", "domains", st.entries[KV_DOMAIN]},
+        {"size", "size", st.live.size_bytes},
+        {"file", "file", st.live.file_bytes},
+        {"used", "used", st.live.used_bytes},
+        {"domains", "domains", st.domains},
         {"fresh", "  fresh", st.fresh},
         {"stale", "  stale", st.stale},
         {"failing", "  failing", st.failing},
         {"negative", "  negative", st.negative},
         {"once", "  asked once", st.once},
-        {"sites", "MX sets", st.entries[KV_SITE]},
-        {"routes", "routes", st.entries[KV_ROUTE]},
-        {"hosts", "hosts", st.entries[KV_HOST]},
+        {"sites", "MX sets", st.sites},
+        {"routes", "routes", st.routes},
+        {"hosts", "hosts", st.hosts},
     };
     (json ? cache_stats_add_json : cache_stats_add_text)(
         c->dir, numbers, sizeof(numbers) / sizeof(numbers[0]), &servers.line);

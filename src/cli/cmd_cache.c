@@ -1,8 +1,8 @@
 /*
  * cache - look into the shared cache, or empty it
  *
- * Everything but `flush` only reads, in short transactions, so that it can be
- * run beside a busy mail system.
+ * Everything but `flush` only reads, without a lock, so that it can be run
+ * beside a busy mail system.
  */
 
 #include "cli/cache_show.h"
@@ -95,11 +95,12 @@ static bool cmd_cache_forget(struct cache *cache, const char *domain,
     const struct timespec pause = {.tv_nsec = FLUSH_RETRY_MS * 1000000L};
     uint64_t until_ms = clock_boot_ms() + FLUSH_MS;
 
-    while (!cache_forget(cache, domain, found_r)) {
+    while (domain != NULL ? !cache_forget(cache, domain, found_r)
+                          : !cache_clear(cache)) {
         if (clock_boot_ms() >= until_ms) {
             cli_complain("the cache cannot be written: another process is "
-                         "writing, its file system is full, or a process that "
-                         "was stopped holds on to old pages; try again");
+                         "writing, or was stopped while it did, or its file "
+                         "system is full; try again");
             return false;
         }
         nanosleep(&pause, NULL);
@@ -107,17 +108,13 @@ static bool cmd_cache_forget(struct cache *cache, const char *domain,
     return true;
 }
 
-static int cmd_cache_flush_all(struct cache *cache)
-{
-    bool found;
-
-    return cmd_cache_forget(cache, NULL, &found) ? 0 : EXIT_DEFER;
-}
-
+/* Everything, where no domain is named. */
 static int cmd_cache_flush(struct cache *cache, int n, char **domains)
 {
     int status = EXIT_MISSING;
 
+    if (n == 0)
+        return cmd_cache_forget(cache, NULL, NULL) ? 0 : EXIT_DEFER;
     for (int i = 0; i < n; i++) {
         struct key key;
         bool found;
@@ -165,8 +162,7 @@ static int cmd_cache_run(enum action action, const char *config, bool json,
     else if (action == CACHE_GET)
         status = cmd_cache_get(&c, json, n, domains);
     else
-        status = n > 0 ? cmd_cache_flush(c.cache, n, domains)
-                       : cmd_cache_flush_all(c.cache);
+        status = cmd_cache_flush(c.cache, n, domains);
     mxhop_close(&mx);
     return status;
 }

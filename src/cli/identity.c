@@ -20,12 +20,13 @@
  */
 
 #include "cli/cli.h"
-#include "cache/cache.h"
+#include "cache/cache_file.h"
 #include "overrides/ovtable.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <libgen.h>
 #include <limits.h>
 #include <pwd.h>
 #include <string.h>
@@ -68,27 +69,15 @@ static bool identity_find_owner(const struct conf *conf, const char *dir,
 }
 
 /* What is wrong is said when the cache is opened. */
-static bool identity_make_directory(const struct conf *conf, const char *dir,
-                                    const struct identity *who)
+static bool identity_make_directory(const char *dir, const struct identity *who)
 {
-    struct kv_lmdb_options options = {
-        .dir = dir,
-        .uid = who->uid,
-        .gid = who->gid,
-        .size_bytes = conf->cache_size_bytes,
-        .rank = cache_rank,
-    };
-    const char *note;
+    struct cache_place place;
     struct mxhop_error err;
-    struct stat st;
-    struct kv *kv;
+    bool made =
+        cache_place_find(&place, dir, who->uid, who->gid, &err) == MXHOP_OK;
 
-    if (lstat(dir, &st) == 0)
-        return true;
-    if (kv_lmdb_open(&kv, &options, &note, &err) != MXHOP_OK)
-        return false;
-    kv->ops->close(kv);
-    return true;
+    cache_place_close(&place);
+    return made;
 }
 
 static bool identity_can_read(const char *path)
@@ -194,7 +183,7 @@ int cli_become_owner(const struct conf *conf, const char *config)
 
     if (geteuid() != 0 || !conf_cache_dir(conf, config, dir, sizeof(dir)) ||
         !identity_find_owner(conf, dir, &who) ||
-        !identity_make_directory(conf, dir, &who))
+        !identity_make_directory(dir, &who))
         return 0;
     return identity_switch_to(&who, config);
 }

@@ -101,10 +101,10 @@ static bool sock_dissolve(const struct sock *s)
 
 static int sock_take_new(struct attempt *a, sa_family_t family, bool tcp)
 {
+    int type = (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC;
     struct engine *e = a->query->engine;
     struct sock *s = malloc(sizeof(*s));
-    int type = (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC;
-    int error = 0;
+    int error;
 
     if (s == NULL)
         return ENOMEM;
@@ -114,9 +114,13 @@ static int sock_take_new(struct attempt *a, sa_family_t family, bool tcp)
         if (e->n_sockets + e->n_idle >= e->sockets_max)
             continue;
         s->fd = socket(family, type, 0);
-        error = errno;
-    } while (s->fd < 0 && is_shortage(error) && sock_close_idle(e));
-    if (s->fd < 0) {
+        error = s->fd < 0 ? errno : 0;
+    } while (error != 0 && is_shortage(error) && sock_close_idle(e));
+    if (error == 0)
+        error = sock_watch(e, s, EPOLL_CTL_ADD, tcp ? EPOLLOUT : EPOLLIN);
+    if (error != 0) {
+        if (s->fd >= 0)
+            close(s->fd);
         free(s);
         return error;
     }
@@ -124,7 +128,7 @@ static int sock_take_new(struct attempt *a, sa_family_t family, bool tcp)
     s->attempt = a;
     a->sock = s;
     e->n_sockets++;
-    return sock_watch(e, s, EPOLL_CTL_ADD, tcp ? EPOLLOUT : EPOLLIN);
+    return 0;
 }
 
 static int sock_take(struct attempt *a, sa_family_t family, bool tcp)

@@ -207,8 +207,8 @@ enum records_status reply_addrs(const uint8_t *msg, size_t len,
         *addrs = got;
         addrs->state[family] = status == RECORDS_SOME ? ADDR_SOME : ADDR_NONE;
     }
-    if (a.ttl_s < addrs->ttl_s)
-        addrs->ttl_s = a.ttl_s;
+    if (a.ttl_s < addrs->ttl_s[family])
+        addrs->ttl_s[family] = a.ttl_s;
     addrs->secure = addrs->secure && a.secure;
     wire_name_print(&a.last, last);
     return status;

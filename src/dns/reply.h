@@ -59,7 +59,7 @@ enum records_status reply_mx(const uint8_t *msg, size_t len,
                              char *last);
 
 /* The answer to an A or AAAA question: fills the family of *addrs that
-   q->type names (state SOME or NONE, n, addresses), lowers ttl_s, clears
+   q->type names (state SOME or NONE, n, addresses), lowers its ttl_s, clears
    secure if AD is not set. Start with ttl_s UINT32_MAX and secure true. */
 enum records_status reply_addrs(const uint8_t *msg, size_t len,
                                 const struct question *q,

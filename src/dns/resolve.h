@@ -19,10 +19,12 @@
  */
 struct resolver_owner {
     void *ctx;
-    /* Addresses of a host, if known and fresh for all `families`. */
-    bool (*host_known)(void *ctx, const char *host, unsigned families,
-                       struct hostaddrs *addrs_r);
-    /* A host's addresses were asked for; states may be ADDR_FAILED. */
+    /* The families, among `families`, of which a host's addresses need not be
+       asked for: *addrs_r has them. */
+    unsigned (*host_known)(void *ctx, const char *host, unsigned families,
+                           struct hostaddrs *addrs_r);
+    /* A host's addresses were asked for; states may be ADDR_FAILED. What was
+       not asked for, or is not known, is ADDR_UNKNOWN. */
     void (*host_learned)(void *ctx, const char *host,
                          const struct hostaddrs *addrs);
     /* A domain's MX set was asked for (addresses not filled in). */

@@ -58,13 +58,16 @@ void hosts_deliver(const struct host_waiter *w, const struct hostaddrs *found)
     for (unsigned f = 0; f < FAMILIES; f++)
         if ((r->families & FAMILY_BIT(f)) != 0)
             hosts_keep_family(a, &old, f);
-    if (a->ttl_s == UINT32_MAX) /* not one answer */
-        a->ttl_s = 0;
+    for (unsigned f = 0; f < FAMILIES; f++)
+        if (a->ttl_s[f] == UINT32_MAX) /* not one answer */
+            a->ttl_s[f] = 0;
 }
 
 /* Deliver what is known without asking: a name that is no host name has no
-   address, and the owner may know the others, but a task for a host is there to
-   ask again. What is not known is asked for by a lookup, or has failed. */
+   address, and the owner may know the others. A family that is not known is no
+   reason to wait for it if another has an address: whoever has the set asks
+   again, for the cache. What is not known is asked for by a lookup, or has
+   failed. */
 static void hosts_attach(struct host_waiter *w, bool may_ask)
 {
     const struct task *t = w->task;
@@ -72,17 +75,24 @@ static void hosts_attach(struct host_waiter *w, bool may_ask)
     const char *host =
         w->index == NO_INDEX ? t->name : t->set.mx[w->index].host;
     char normal[NAME_MAX_TEXT + 1];
+    unsigned families = r->families;
     struct hostaddrs known;
 
     if (name_normalise(host, normal) != NULL || strcmp(host, normal) != 0) {
         known = hosts_all_families(r, ADDR_NONE);
-        known.ttl_s = t->set.ttl_s;
+        for (unsigned f = 0; f < FAMILIES; f++)
+            known.ttl_s[f] = t->set.ttl_s;
         known.secure = t->set.secure;
-    } else if (w->index == NO_INDEX ||
-               !r->owner.host_known(r->owner.ctx, host, r->families, &known)) {
-        if (may_ask && lookup_join(w, host))
+    } else {
+        families = r->owner.host_known(r->owner.ctx, host, r->families, &known);
+    }
+    if (families != r->families &&
+        (t->known || t->is_host ||
+         hostaddrs_state(&known, families) != ADDR_SOME)) {
+        if (may_ask && lookup_join(w, host, families, &known))
             return;
-        known = hosts_all_families(r, ADDR_FAILED);
+        if (families == 0)
+            known = hosts_all_families(r, ADDR_FAILED);
     }
     hosts_deliver(w, &known);
 }

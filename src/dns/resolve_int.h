@@ -35,6 +35,7 @@ struct host_lookup {
     struct resolver *resolver;
     struct task *starter; /* whose share of queries it uses, or NULL */
     unsigned pending;     /* queries in flight */
+    unsigned known;       /* families that are not asked for */
     uint64_t start_ms;
     uint64_t deadline_ms;   /* the latest of all that want it */
     struct hostaddrs addrs; /* a family cut short stays ADDR_UNKNOWN */
@@ -128,8 +129,9 @@ void hosts_pump(struct task *t);
 void hosts_deliver(const struct host_waiter *w, const struct hostaddrs *found);
 
 /* resolve_lookup.c: see to it that hosts_deliver() is called for w; false:
-   nothing can be asked. */
-bool lookup_join(struct host_waiter *w, const char *host);
+   nothing can be asked. families: what *known has already. */
+bool lookup_join(struct host_waiter *w, const char *host, unsigned families,
+                 const struct hostaddrs *known);
 /* The time of w's task is over: if nobody else wants the answer, the questions
    end, too. */
 void lookup_abandon(struct host_waiter *w);

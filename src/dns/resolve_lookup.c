@@ -1,11 +1,12 @@
 /*
  * resolve_lookup - the questions for the addresses of one host
  *
- * A lookup asks for all families at once and exists once however many tasks
- * want it: many domains share few hosts. Its queries count for the task that
- * started it. What joins a lookup may have a later deadline than what started
- * it: it is asked again for then. A lookup lives until its queries are over,
- * which end when the time of all who wanted it is over.
+ * A lookup asks at once for all families that its owner does not know, and
+ * exists once however many tasks want it: many domains share few hosts. Its
+ * queries count for the task that started it. What joins a lookup may have a
+ * later deadline than what started it: it is asked again for then. A lookup
+ * lives until its queries are over, which end when the time of all who wanted
+ * it is over.
  *
  * The owner learns only what DNS said: a family that was cut short, for which
  * no query could be sent or no server is to be reached, is ADDR_UNKNOWN, and a
@@ -62,7 +63,9 @@ static bool lookup_ask(struct host_ask *ask, const char *name)
     return true;
 }
 
-static struct host_lookup *lookup_new(struct task *t, const char *host)
+static struct host_lookup *lookup_new(struct task *t, const char *host,
+                                      unsigned families,
+                                      const struct hostaddrs *known)
 {
     struct resolver *r = t->resolver;
     size_t size = strlen(host) + 1;
@@ -75,12 +78,19 @@ static struct host_lookup *lookup_new(struct task *t, const char *host)
     l->starter = t;
     l->start_ms = clock_boot_ms();
     l->deadline_ms = t->deadline_ms;
-    l->addrs.ttl_s = UINT32_MAX;
-    l->addrs.secure = engine_trusts_ad(r->engine);
+    l->known = families;
+    if (families != 0)
+        l->addrs = *known;
+    else
+        l->addrs.secure = engine_trusts_ad(r->engine);
     for (unsigned f = 0; f < FAMILIES; f++) {
         l->ask[f] = (struct host_ask){.lookup = l, .family = f};
-        if ((r->families & FAMILY_BIT(f)) != 0)
-            (void)lookup_ask(&l->ask[f], host);
+        if ((r->families & ~families & FAMILY_BIT(f)) == 0)
+            continue;
+        l->addrs.state[f] = ADDR_UNKNOWN;
+        l->addrs.n[f] = 0;
+        l->addrs.ttl_s[f] = UINT32_MAX;
+        (void)lookup_ask(&l->ask[f], host);
     }
     if (l->pending == 0) {
         free(l);
@@ -90,13 +100,14 @@ static struct host_lookup *lookup_new(struct task *t, const char *host)
     return l;
 }
 
-bool lookup_join(struct host_waiter *w, const char *host)
+bool lookup_join(struct host_waiter *w, const char *host, unsigned families,
+                 const struct hostaddrs *known)
 {
     struct task *t = w->task;
     struct host_lookup *l = lookup_find(t->resolver, host);
 
     if (l == NULL)
-        l = lookup_new(t, host);
+        l = lookup_new(t, host, families, known);
     if (l == NULL)
         return false;
     if (l->deadline_ms < t->deadline_ms)
@@ -136,12 +147,17 @@ static void lookup_tell_owner(const struct host_lookup *l)
     struct hostaddrs a = l->addrs;
     bool learnt = false;
 
-    for (unsigned f = 0; f < FAMILIES; f++)
+    for (unsigned f = 0; f < FAMILIES; f++) {
+        if ((l->known & FAMILY_BIT(f)) != 0) {
+            a.state[f] = ADDR_UNKNOWN;
+            a.n[f] = 0;
+        }
+        if (a.ttl_s[f] == UINT32_MAX)
+            a.ttl_s[f] = 0;
         learnt = learnt || a.state[f] != ADDR_UNKNOWN;
+    }
     if (!learnt)
         return;
-    if (a.ttl_s == UINT32_MAX)
-        a.ttl_s = 0;
     r->told = true;
     r->owner.host_learned(r->owner.ctx, l->host, &a);
 }

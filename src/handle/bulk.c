@@ -5,7 +5,7 @@
  * work. Each has a small context from a fixed pool, so that memory does not
  * grow with the list. What the cache knows is answered from it; what is learnt
  * goes to the cache's queue (learn.c) and is written here, a batch at a time:
- * a transaction for each domain would cost more than its queries.
+ * a batch for each domain would cost more than its queries.
  *
  * Two domains with the same host may both ask for it when it is not written
  * yet. The resolver joins such questions while they are in flight; the rest is
@@ -46,15 +46,15 @@ struct run {
     bool stopped;
 };
 
-static void answer(const struct run *r, const char *domain,
-                   const struct mxset *set, bool cached)
+static void bulk_answer_domain(const struct run *r, const char *domain,
+                               const struct mxset *set, bool cached)
 {
     const struct bulk_answer a = {domain, set, cached};
 
     r->b->answered(r->b->ctx, &a);
 }
 
-static void resolved(void *ctx, const char *name, struct mxset *set)
+static void bulk_resolved(void *ctx, const char *name, struct mxset *set)
 {
     struct job *job = ctx;
     struct run *r = job->run;
@@ -62,17 +62,18 @@ static void resolved(void *ctx, const char *name, struct mxset *set)
     job->next_free = r->free;
     r->free = job;
     r->n_busy--;
-    answer(r, name, set, false);
+    bulk_answer_domain(r, name, set, false);
 }
 
 /* known NULL: the MX set is to be asked for. */
-static void start(struct run *r, const char *domain, const struct mxset *known)
+static void bulk_start(struct run *r, const char *domain,
+                       const struct mxset *known)
 {
     struct job *job = r->free;
     uint64_t deadline_ms = r->now_ms + r->b->timeout_ms;
 
     if (resolver_start_domain(r->mx->resolver, domain, known, deadline_ms,
-                              resolved, job) != MXHOP_OK) {
+                              bulk_resolved, job) != MXHOP_OK) {
         r->failed = true;
         return;
     }
@@ -80,7 +81,7 @@ static void start(struct run *r, const char *domain, const struct mxset *known)
     r->n_busy++;
 }
 
-static void take_domain(struct run *r, const char *domain)
+static void bulk_take_domain(struct run *r, const char *domain)
 {
     struct mxhop *mx = r->mx;
     struct cache_entry_state st = {.verdict = CACHE_MISS};
@@ -92,13 +93,13 @@ static void take_domain(struct run *r, const char *domain)
     if (st.verdict == CACHE_FAILING ||
         (st.verdict == CACHE_FRESH &&
          facts_addresses(mx, mx->view, &set, &usable)))
-        answer(r, domain, &set, true);
+        bulk_answer_domain(r, domain, &set, true);
     else
-        start(r, domain, st.verdict == CACHE_FRESH ? &set : NULL);
+        bulk_start(r, domain, st.verdict == CACHE_FRESH ? &set : NULL);
     mxset_free(&set);
 }
 
-static void take_key(struct run *r, const char *text)
+static void bulk_take_key(struct run *r, const char *text)
 {
     struct key key;
 
@@ -106,12 +107,12 @@ static void take_key(struct run *r, const char *text)
     if (key.kind == KEY_NONE)
         r->b->refused(r->b->ctx, text, key.why);
     else
-        take_domain(r, key.domain);
+        bulk_take_domain(r, key.domain);
 }
 
 /* While no name server is to be reached every question fails at once, and a
    moment's outage would use up the whole list. */
-static bool pauses(struct run *r)
+static bool bulk_pauses(struct run *r)
 {
     if (!engine_down(r->mx->engine)) {
         r->down_ms = 0;
@@ -123,11 +124,11 @@ static bool pauses(struct run *r)
 }
 
 /* Put keys into work; false: there may be more at once. */
-static bool fill(struct run *r)
+static bool bulk_fill(struct run *r)
 {
     const char *key;
 
-    if (pauses(r))
+    if (bulk_pauses(r))
         return true;
     if (r->input == BULK_LATER)
         r->input = BULK_KEY;
@@ -136,12 +137,12 @@ static bool fill(struct run *r)
             return true;
         r->input = r->b->next(r->b->ctx, &key);
         if (r->input == BULK_KEY)
-            take_key(r, key);
+            bulk_take_key(r, key);
     }
     return false;
 }
 
-static void write_batch(struct run *r, bool last)
+static void bulk_write(struct run *r, bool last)
 {
     struct cache *cache = r->mx->cache;
 
@@ -155,17 +156,9 @@ static void write_batch(struct run *r, bool last)
     r->batch_ms = r->now_ms = clock_boot_ms();
 }
 
-static void tick(struct run *r)
-{
-    if (r->now_ms < r->tick_ms)
-        return;
-    r->stopped = !r->b->tick(r->b->ctx);
-    r->tick_ms = r->now_ms + TICK_MS;
-}
-
 /* Until when DNS may be waited for. Answers in the queue are to be written in
    time, whoever waits for them. */
-static uint64_t wait_until(const struct run *r, bool filled)
+static uint64_t bulk_wait_until(const struct run *r, bool filled)
 {
     uint64_t until_ms = r->now_ms + TICK_MS;
 
@@ -177,27 +170,21 @@ static uint64_t wait_until(const struct run *r, bool filled)
     return until_ms;
 }
 
-static void work(struct run *r)
+static void bulk_work(struct run *r)
 {
     while (!r->stopped) {
-        bool filled = fill(r);
+        bool filled = bulk_fill(r);
 
         if (r->failed || (r->input == BULK_END && r->n_busy == 0))
             return;
-        resolver_step(r->mx->resolver, wait_until(r, filled),
+        resolver_step(r->mx->resolver, bulk_wait_until(r, filled),
                       r->input == BULK_LATER ? r->b->input_fd : -1);
         r->now_ms = clock_boot_ms();
-        write_batch(r, false);
-        tick(r);
-    }
-}
-
-static void make_pool(struct run *r)
-{
-    for (unsigned i = 0; i < r->b->jobs; i++) {
-        r->jobs[i].run = r;
-        r->jobs[i].next_free = r->free;
-        r->free = &r->jobs[i];
+        bulk_write(r, false);
+        if (r->now_ms >= r->tick_ms) {
+            r->stopped = !r->b->tick(r->b->ctx);
+            r->tick_ms = r->now_ms + TICK_MS;
+        }
     }
 }
 
@@ -211,17 +198,20 @@ enum mxhop_status bulk_run(struct mxhop *mx, const struct bulk *b,
     if (b->jobs < 1 || b->jobs > BULK_JOBS_MAX)
         return err_set(err, MXHOP_ERR_ARGUMENT, "bulk: jobs not 1 to %d",
                        BULK_JOBS_MAX);
-    handle_check_cache(mx);
+    handle_open_cache(mx);
     status = handle_resolver(mx, err);
     if (status != MXHOP_OK)
         return status;
     r.jobs = calloc(b->jobs, sizeof(*r.jobs));
     if (r.jobs == NULL)
         return err_nomem(err);
-    make_pool(&r);
+    for (unsigned i = 0; i < b->jobs; i++) {
+        r.jobs[i] = (struct job){.run = &r, .next_free = r.free};
+        r.free = &r.jobs[i];
+    }
     r.now_ms = r.batch_ms = clock_boot_ms();
-    work(&r);
-    write_batch(&r, true);
+    bulk_work(&r);
+    bulk_write(&r, true);
     if (r.n_busy > 0) {
         resolver_close(&mx->resolver);
         engine_close(&mx->engine);

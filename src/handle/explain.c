@@ -136,7 +136,7 @@ static void explain_addresses(const struct hostaddrs *a, unsigned families,
         buf_puts(out, words[state]);
         return;
     }
-    buf_printf(out, "TTL %u", a->ttl_s);
+    buf_printf(out, "TTL %u", hostaddrs_ttl_s(a, families));
     for (unsigned i = 0; i < a->n[FAMILY_V4] && i < 2; i++)
         buf_printf(out, " %s",
                    inet_ntop(AF_INET, &a->v4[i], text, sizeof(text)));

@@ -14,26 +14,26 @@
 
 /* Whether addresses are to be asked for (again). What failed is let alone
    until its time comes, and what is stale is refreshed once in 30 s, or every
-   lookup would cost a query (RFC 9520). Before its end only a worker asks. */
-static bool is_due(const struct mxhop *mx, const struct cache_entry_state *st)
+   lookup would cost a query (RFC 9520). While a host has a fresh address only a
+   worker asks: before the end of that, and for the other family. */
+static bool facts_is_due(const struct mxhop *mx,
+                         const struct cache_entry_state *st)
 {
     return st->verdict == CACHE_MISS ||
            (st->refresh_due &&
             (mx->worker != NULL || st->verdict == CACHE_STALE));
 }
 
-static struct cache_entry_state get_host(const struct mxhop *mx,
-                                         struct cache_view *view,
-                                         const char *host,
-                                         struct hostaddrs *addrs)
+static struct cache_entry_state facts_get_host(const struct mxhop *mx,
+                                               struct cache_view *view,
+                                               const char *host,
+                                               struct hostaddrs *addrs)
 {
     struct cache_entry_state st = {0};
 
     if (view != NULL)
         st = cache_get_host(view, host, mx->rules.families, clock_boot_ms(),
                             addrs);
-    if (st.verdict == CACHE_FRESH)
-        addrs->ttl_s = st.ttl_s; /* what is left of it */
     return st;
 }
 
@@ -49,32 +49,30 @@ bool facts_addresses(const struct mxhop *mx, struct cache_view *view,
     for (size_t i = 0; i < n; i++) {
         struct mx *host = &set->mx[index[i]];
         struct cache_entry_state st =
-            get_host(mx, view, host->host, &host->addrs);
+            facts_get_host(mx, view, host->host, &host->addrs);
 
-        settled = settled && !is_due(mx, &st);
-        *usable_r =
-            *usable_r &&
-            (st.verdict != CACHE_MISS ||
-             hostaddrs_state(&host->addrs, mx->rules.families) == ADDR_SOME);
+        settled = settled && !facts_is_due(mx, &st);
+        *usable_r = *usable_r && st.verdict != CACHE_MISS;
     }
     return settled;
 }
 
 /* They are asked for now: others need not, for 30 s. */
-static void note_due_hosts(const struct mxhop *mx, const struct mxset *set)
+static void facts_note_due_hosts(const struct mxhop *mx,
+                                 const struct mxset *set)
 {
     for (size_t i = 0; i < set->n_mx && i < RESOLVE_PICK_MAX; i++) {
         struct hostaddrs addrs;
 
-        if (get_host(mx, mx->view, set->mx[i].host, &addrs).refresh_due)
+        if (facts_get_host(mx, mx->view, set->mx[i].host, &addrs).refresh_due)
             cache_note_host_refresh(mx->cache, set->mx[i].host,
                                     clock_boot_ms());
     }
 }
 
 /* Nobody waits where a worker can do it; else it is asked for here. */
-static bool refresh_stale(struct lookup *l, const char *name,
-                          struct mxset *better_r)
+static bool facts_refresh_stale(struct lookup *l, const char *name,
+                                struct mxset *better_r)
 {
     const struct ask q = {.name = name};
     struct mxhop *mx = l->mx;
@@ -92,28 +90,25 @@ static bool refresh_stale(struct lookup *l, const char *name,
     return false;
 }
 
-static enum mxhop_cache_state replace(struct mxset *set, struct mxset *better)
-{
-    mxset_free(set);
-    *set = *better;
-    return MXHOP_CACHE_MISS;
-}
-
-static enum mxhop_cache_state from_stale(struct lookup *l, const char *name,
-                                         bool due, struct mxset *set)
+static enum mxhop_cache_state facts_from_stale(struct lookup *l,
+                                               const char *name, bool due,
+                                               struct mxset *set)
 {
     struct mxset better;
     bool usable;
 
     (void)facts_addresses(l->mx, l->mx->view, set, &usable);
-    if (!due || !refresh_stale(l, name, &better))
+    if (!due || !facts_refresh_stale(l, name, &better))
         return MXHOP_CACHE_STALE;
-    return replace(set, &better);
+    mxset_free(set);
+    *set = better;
+    return MXHOP_CACHE_MISS;
 }
 
 /* The MX set is known: complete its addresses. */
-static enum mxhop_cache_state from_fresh(struct lookup *l, const char *name,
-                                         bool wait, struct mxset *set)
+static enum mxhop_cache_state facts_from_fresh(struct lookup *l,
+                                               const char *name, bool wait,
+                                               struct mxset *set)
 {
     struct mxhop *mx = l->mx;
     struct ask q = {.name = name, .known = set};
@@ -122,17 +117,20 @@ static enum mxhop_cache_state from_fresh(struct lookup *l, const char *name,
 
     if (facts_addresses(mx, mx->view, set, &usable))
         return MXHOP_CACHE_HIT;
-    note_due_hosts(mx, set);
+    facts_note_due_hosts(mx, set);
     q.wait = wait && !usable;
-    if (ask_dns(l, &q, &better))
-        return replace(set, &better);
-    l->vague = q.wait;
-    return MXHOP_CACHE_HIT;
+    if (!ask_dns(l, &q, &better)) {
+        l->vague = q.wait;
+        return MXHOP_CACHE_HIT;
+    }
+    mxset_free(set);
+    *set = better;
+    return MXHOP_CACHE_MISS;
 }
 
 /* That somebody asked again has to be in the cache before a flood of names is,
    whoever lets that in; and each writing costs a system call here. */
-static void write_touches(struct mxhop *mx)
+static void facts_write_touches(struct mxhop *mx)
 {
     uint64_t now_ms = clock_boot_ms();
 
@@ -154,7 +152,7 @@ void facts_used(struct mxhop *mx, const char *domain, bool refresh_due,
     if (refresh_due)
         ask_refresh(mx, domain);
     else if (once && mx->worker != NULL)
-        write_touches(mx);
+        facts_write_touches(mx);
 }
 
 static bool facts_of(struct lookup *l, const char *name, bool wait,
@@ -169,11 +167,11 @@ static bool facts_of(struct lookup *l, const char *name, bool wait,
         *entry_r = cache_get_domain(mx->view, name, clock_boot_ms(), set_r);
     switch (entry_r->verdict) {
     case CACHE_FRESH:
-        *state_r = from_fresh(l, name, wait, set_r);
+        *state_r = facts_from_fresh(l, name, wait, set_r);
         facts_used(mx, name, entry_r->refresh_due, entry_r->once);
         return true;
     case CACHE_STALE:
-        *state_r = from_stale(l, name, entry_r->refresh_due, set_r);
+        *state_r = facts_from_stale(l, name, entry_r->refresh_due, set_r);
         facts_used(mx, name, false, entry_r->once);
         return true;
     case CACHE_FAILING:
@@ -200,9 +198,9 @@ static void facts_host(struct lookup *l, const char *host,
                        struct hostaddrs *addrs)
 {
     struct mxhop *mx = l->mx;
-    struct cache_entry_state st = get_host(mx, mx->view, host, addrs);
+    struct cache_entry_state st = facts_get_host(mx, mx->view, host, addrs);
 
-    if (!is_due(mx, &st) || mx->worker == NULL)
+    if (!facts_is_due(mx, &st) || mx->worker == NULL)
         return;
     if (st.refresh_due)
         cache_note_host_refresh(mx->cache, host, clock_boot_ms());

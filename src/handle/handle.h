@@ -14,6 +14,7 @@
 #include "model/rules.h"
 #include "route/decide.h"
 #include "cache/cache.h"
+#include "cache/cache_file.h"
 #include "overrides/ovtable.h"
 #include "util/log.h"
 
@@ -31,12 +32,12 @@ struct mxhop {
     struct stat config_seen, config_link_seen; /* when it was read */
 
     /* DNS: a worker, or a resolver once one is needed (handle_resolver()). */
-    struct cache *cache;            /* NULL: cache = none */
+    struct cache *cache;            /* from the first lookup on; or NULL */
     struct cache_view *view;        /* of the thread that calls the library */
     struct cache_view *worker_view; /* of the worker's thread, or NULL */
-    uid_t cache_uid;                /* whose the shared cache is */
-    bool cache_checked; /* that we are not root: at the first lookup */
-    char *cache_dir;    /* NULL: cache = memory or none, or it failed */
+    struct cache_place place;       /* of the shared cache, if there is one */
+    bool cache_opened;              /* or tried to */
+    const char *cache_dir; /* NULL: cache = memory or none, or it failed */
     _Atomic uint64_t unwritten_ms; /* nothing could be written since; or 0 */
     bool unwritten_said;
     struct cache_policy policy;
@@ -108,20 +109,19 @@ void machine_addresses(struct mxhop *mx);
 /* ---- mxhop.c ---- */
 
 /* Without worker: have mx->engine and mx->resolver, opened for the first name
-   that the cache does not know. Not before handle_check_cache(). */
+   that the cache does not know. Not before handle_open_cache(). */
 enum mxhop_status handle_resolver(struct mxhop *mx, struct mxhop_error *err);
 
 /* ---- cachefile.c: which cache a handle has ---- */
 
-/* Fills mx->cache and the views. What is wrong with a shared cache is logged,
-   and the cache is then in memory: only a lack of memory is an error. */
-enum mxhop_status handle_open_cache(struct mxhop *mx, const char *config,
-                                    struct mxhop_error *err);
+/* Before a jail: where the shared cache is. Nothing in it is opened. What is
+   wrong is logged, and the cache will be in memory. */
+void handle_find_cache(struct mxhop *mx, const char *config);
+/* Before the first lookup: fills mx->cache and the views, and tells the worker
+   what others saw of the name servers. What is wrong with a shared cache is
+   logged, and the cache is in memory; without memory for it there is none. */
+void handle_open_cache(struct mxhop *mx);
 void handle_close_cache(struct mxhop *mx);
-/* Before the first lookup: a process that is still root lets go of a cache
-   that belongs to another user. Then the worker is told what others saw of the
-   name servers. */
-void handle_check_cache(struct mxhop *mx);
 
 /* ---- servers.c: name servers, as this process and others see them ---- */
 
@@ -220,8 +220,8 @@ bool lookup_only_overrides(const struct mxhop *mx, bool has_exchanges);
 
 enum keep {
     KEEP_NOT,
-    KEEP_BY_SITE, /* no override stands under the key */
-    KEEP_BY_KEY   /* some do, active or not */
+    KEEP_BY_DOMAIN, /* no override stands under the key */
+    KEEP_BY_KEY     /* some do, active or not */
 };
 
 /* Of what finished answers in a format are made, besides rules that
@@ -236,8 +236,8 @@ uint64_t text_rules_hash(const struct mxhop *mx);
 /* ---- keep.c: what a lookup leaves behind ---- */
 
 /* Keep the text (NULL: the format has no words) if a later lookup may get it.
-   by_domain: it is to be marked with the domain. */
-void keep_text(const struct lookup *l, bool by_domain, enum mxhop_format format,
-               enum keep by, const char *text);
+ */
+void keep_text(const struct lookup *l, enum mxhop_format format, enum keep by,
+               const char *text);
 
 #endif

@@ -3,9 +3,9 @@
  *
  * A finished answer, with everything that it was made from: until when DNS,
  * time slot and override windows let it hold, and a hash of the rest. It is
- * kept once for all domains with an MX set (store/cache.h), or where an
- * override has a say about the key, by key, in the memory of this process.
- * Whatever was not known, or holds for this moment only, is not kept.
+ * kept in the cache with the domain, or where an override has a say about the
+ * key, by key. Whatever was not known, or holds for this moment only, is not
+ * kept.
  */
 
 #include "handle/handle.h"
@@ -13,7 +13,7 @@
 
 /* How long the addresses in a decision hold; 0: they are not all known. What
    DNS said just now is not clamped yet. */
-static uint32_t addresses_ttl_s(const struct lookup *l)
+static uint32_t keep_addresses_ttl_s(const struct lookup *l)
 {
     const struct decision *d = &l->decision;
     uint32_t ttl_s = UINT32_MAX;
@@ -27,7 +27,8 @@ static uint32_t addresses_ttl_s(const struct lookup *l)
         if (c->is_address || c->drop == DROP_LIMIT)
             continue;
         if (state == ADDR_SOME || state == ADDR_NONE)
-            ttl_s = min_u32(ttl_s, c->addrs->ttl_s);
+            ttl_s = min_u32(ttl_s,
+                            hostaddrs_ttl_s(c->addrs, l->mx->rules.families));
         else if (c->drop == DROP_NO || c->drop == DROP_NOT_KNOWN)
             return 0;
         if (state == ADDR_NONE)
@@ -37,7 +38,7 @@ static uint32_t addresses_ttl_s(const struct lookup *l)
 }
 
 /* Another name's MX set in it has a TTL, or a failure, of its own. */
-static bool has_spliced(const struct override *o)
+static bool keep_has_spliced(const struct override *o)
 {
     for (size_t i = 0; i < o->n_hops; i++)
         if (o->hops[i].kind == HOP_MX)
@@ -46,52 +47,52 @@ static bool has_spliced(const struct override *o)
 }
 
 /* Nothing in it was a guess, or a failure that may end at any time. */
-static bool is_settled(const struct lookup *l)
+static bool keep_is_settled(const struct lookup *l)
 {
     return !l->cold && !l->vague && l->cache_state != MXHOP_CACHE_STALE &&
            (!l->asked_dns || l->set.outcome != MX_FAILURE) &&
-           (l->override.dn == NULL || !has_spliced(&l->override));
+           (l->override.dn == NULL || !keep_has_spliced(&l->override));
 }
 
-/* Whether the answer follows from the MX set (and overrides by exchange).
-   Answers that name the domain, reject and defer, do not. */
-static bool is_of_site(const struct lookup *l)
+/* What overrides made of a domain's MX set is made again when that is due to be
+   refreshed, so that it stays warm. */
+static uint32_t keep_until_refresh_s(const struct lookup *l)
 {
-    return is_settled(l) && l->asked_dns &&
-           (l->override.dn == NULL || l->by_exchange) &&
-           (l->disposition == MXHOP_ROUTE || l->disposition == MXHOP_PASS);
+    uint32_t left_s =
+        l->entry.verdict == CACHE_FRESH ? l->entry.ttl_s : l->set.ttl_s;
+    uint32_t near_s =
+        (uint32_t)((uint64_t)l->set.ttl_s * l->mx->conf.prefetch_percent / 100);
+
+    return left_s > near_s + CACHE_STALE_REFRESH_S ? left_s - near_s
+                                                   : CACHE_STALE_REFRESH_S;
 }
 
-static bool is_of_key(const struct lookup *l)
-{
-    return is_settled(l) && l->table == TABLE_OK &&
-           l->disposition != MXHOP_DEFER;
-}
-
-void keep_text(const struct lookup *l, bool by_domain, enum mxhop_format format,
-               enum keep by, const char *text)
+void keep_text(const struct lookup *l, enum mxhop_format format, enum keep by,
+               const char *text)
 {
     struct mxhop *mx = l->mx;
-    uint32_t ttl_s = min_u32(addresses_ttl_s(l), l->ttl_s);
+    uint32_t ttl_s = min_u32(keep_addresses_ttl_s(l), l->ttl_s);
     uint64_t now_ms = clock_boot_ms();
     struct cache_route r = {
-        .domain = l->key.domain,
         .now_ms = now_ms,
         .made_of = text_made_of(mx, &l->info, format, by),
-        .expires_ms = now_ms + (uint64_t)ttl_s * 1000,
         .from_s = l->now_s,
         .until_s = l->edge_s,
         .text = text,
-        .by_domain = by_domain,
     };
 
-    if (by == KEEP_NOT || ttl_s == 0)
+    if (by == KEEP_NOT || ttl_s == 0 || l->disposition == MXHOP_DEFER ||
+        !keep_is_settled(l))
         return;
+    if (by == KEEP_BY_KEY && l->asked_dns)
+        ttl_s = min_u32(ttl_s, keep_until_refresh_s(l));
+    r.expires_ms = now_ms + (uint64_t)ttl_s * 1000;
     if (l->decision.slot_left_s != UINT32_MAX &&
         l->now_s + l->decision.slot_left_s < r.until_s)
         r.until_s = l->now_s + l->decision.slot_left_s;
-    if (by == KEEP_BY_SITE && is_of_site(l))
-        cache_put_route(mx->cache, &l->set, &r);
-    if (by == KEEP_BY_KEY && is_of_key(l))
-        cache_keep_overridden(mx->view, key_text(&l->key), &r);
+    if (by == KEEP_BY_KEY && l->table == TABLE_OK)
+        cache_put_overridden(mx->cache, key_text(&l->key), &r);
+    if (by == KEEP_BY_DOMAIN && l->asked_dns &&
+        (l->override.dn == NULL || l->by_exchange))
+        cache_put_route(mx->cache, l->key.domain, &l->set, &r);
 }

@@ -11,34 +11,30 @@
 #include "util/clock.h"
 
 #include <stdatomic.h>
-#include <string.h>
-#include <unistd.h>
 
 #define WRITE_WAIT_MS         20    /* for another process that writes */
 #define UNWRITTEN_PATIENCE_MS 10000 /* a write that was missed is no fault */
 
 /* The view of the thread that runs the resolver. */
-static struct cache_view *resolver_view(const struct mxhop *mx)
+static struct cache_view *learn_view(const struct mxhop *mx)
 {
     return mx->worker != NULL ? mx->worker_view : mx->view;
 }
 
-/* A failure that is too young to ask again is known too. */
-static bool host_known(void *ctx, const char *host, unsigned families,
-                       struct hostaddrs *addrs_r)
+static unsigned learn_host_known(void *ctx, const char *host, unsigned families,
+                                 struct hostaddrs *addrs_r)
 {
     const struct mxhop *mx = ctx;
-    struct cache_entry_state st = {0};
 
-    if (mx->cache != NULL)
-        st = cache_get_host(resolver_view(mx), host, families, clock_boot_ms(),
-                            addrs_r);
-    return (st.verdict == CACHE_FRESH && !st.refresh_due) ||
-           st.verdict == CACHE_FAILING;
+    if (mx->cache == NULL)
+        return 0;
+    return cache_get_host(learn_view(mx), host, families, clock_boot_ms(),
+                          addrs_r)
+        .known;
 }
 
-static void host_learned(void *ctx, const char *host,
-                         const struct hostaddrs *addrs)
+static void learn_host_learned(void *ctx, const char *host,
+                               const struct hostaddrs *addrs)
 {
     const struct mxhop *mx = ctx;
 
@@ -46,7 +42,8 @@ static void host_learned(void *ctx, const char *host,
         cache_put_host(mx->cache, host, clock_boot_ms(), addrs);
 }
 
-static void mx_learned(void *ctx, const char *domain, const struct mxset *set)
+static void learn_mx_learned(void *ctx, const char *domain,
+                             const struct mxset *set)
 {
     const struct mxhop *mx = ctx;
 
@@ -57,8 +54,8 @@ static void mx_learned(void *ctx, const char *domain, const struct mxset *set)
 _Static_assert(EXAMINE_MAX <= RESOLVE_PICK_MAX,
                "each exchange that may be listed is asked for");
 
-static size_t pick(void *ctx, const struct mxset *set, uint16_t *index,
-                   size_t cap)
+static size_t learn_pick(void *ctx, const struct mxset *set, uint16_t *index,
+                         size_t cap)
 {
     const struct mxhop *mx = ctx;
 
@@ -66,15 +63,15 @@ static size_t pick(void *ctx, const struct mxset *set, uint16_t *index,
 }
 
 const struct resolver_owner facts_owner_functions = {
-    .host_known = host_known,
-    .host_learned = host_learned,
-    .mx_learned = mx_learned,
-    .pick = pick,
+    .host_known = learn_host_known,
+    .host_learned = learn_host_learned,
+    .mx_learned = learn_mx_learned,
+    .pick = learn_pick,
 };
 
 /* ---- what processes share: for the worker ---- */
 
-static void store_claim(void *ctx, const char *const *domains, size_t n,
+static void learn_claim(void *ctx, const char *const *domains, size_t n,
                         bool *granted)
 {
     const struct mxhop *mx = ctx;
@@ -90,51 +87,48 @@ static void store_claim(void *ctx, const char *const *domains, size_t n,
     }
 }
 
-static bool store_peek(void *ctx, const char *domain, struct mxset *set_r)
+static bool learn_peek(void *ctx, const char *domain, struct mxset *set_r)
 {
     const struct mxhop *mx = ctx;
     struct cache_entry_state st;
-    bool settled, usable = true;
+    bool usable = false;
 
     *set_r = (struct mxset){0};
     if (mx->cache == NULL)
         return false;
     st = cache_get_domain(mx->worker_view, domain, clock_boot_ms(), set_r);
     if (st.verdict == CACHE_FRESH)
-        settled = facts_addresses(mx, mx->worker_view, set_r, &usable);
-    if (st.verdict == CACHE_FAILING || (st.verdict == CACHE_FRESH && settled))
+        (void)facts_addresses(mx, mx->worker_view, set_r, &usable);
+    if (st.verdict == CACHE_FAILING || usable)
         return true;
     mxset_free(set_r);
     return false;
 }
 
 /* On any thread: the log is the host's thread's (learn_report). */
-static void flush(struct mxhop *mx)
-{
-    uint64_t never = 0;
-
-    if (cache_flush(mx->cache, WRITE_WAIT_MS))
-        atomic_store(&mx->unwritten_ms, 0);
-    else
-        atomic_compare_exchange_strong(&mx->unwritten_ms, &never,
-                                       clock_boot_ms());
-}
-
-static void store_flush(void *ctx)
+static void learn_write(void *ctx)
 {
     struct mxhop *mx = ctx;
+    uint64_t never = 0;
 
-    if (mx->cache != NULL)
-        flush(mx);
+    if (mx->cache == NULL)
+        return;
+    if (cache_flush(mx->cache, WRITE_WAIT_MS)) {
+        atomic_store(&mx->unwritten_ms, 0);
+        return;
+    }
+    atomic_compare_exchange_strong(&mx->unwritten_ms, &never, clock_boot_ms());
+    if (mx->cache_dir != NULL)
+        cache_place_renew(&mx->place);
 }
 
 struct worker_store learn_store(struct mxhop *mx)
 {
     return (struct worker_store){
         .ctx = mx,
-        .claim = store_claim,
-        .peek = store_peek,
-        .flush = store_flush,
+        .claim = learn_claim,
+        .peek = learn_peek,
+        .flush = learn_write,
         .server_changed = servers_report,
     };
 }
@@ -146,7 +140,7 @@ void learn_flush(struct mxhop *mx)
     if (mx->worker != NULL)
         worker_flush_soon(mx->worker);
     else
-        flush(mx);
+        learn_write(mx);
 }
 
 void learn_report(struct mxhop *mx)

@@ -150,7 +150,7 @@ static uint32_t route_ttl_s(const struct lookup *l)
         const struct hostaddrs *a = l->decision.c[i].addrs;
 
         if (a != NULL && hostaddrs_state(a, rules->families) == ADDR_SOME)
-            ttl_s = min_u32(ttl_s, a->ttl_s);
+            ttl_s = min_u32(ttl_s, hostaddrs_ttl_s(a, rules->families));
     }
     if (l->override.dn != NULL && l->override.not_after_s > l->now_s &&
         l->override.not_after_s - l->now_s < (int64_t)ttl_s)
@@ -315,7 +315,7 @@ bool lookup_run(struct lookup *l, struct mxhop *mx, const char *key,
 {
     bool ok;
 
-    handle_check_cache(mx);
+    handle_open_cache(mx);
     learn_report(mx);
     ok = lookup_once(l, mx, key, flags);
     if (ok && l->table == TABLE_BAD && table_is_another(mx)) {

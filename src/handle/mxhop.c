@@ -227,7 +227,7 @@ static enum mxhop_status open_parts(struct mxhop *mx, struct conf *conf,
     if (status == MXHOP_OK && mx->conf.overrides[0] != '\0')
         status = table_place(mx, err);
     if (status == MXHOP_OK)
-        status = handle_open_cache(mx, config, err);
+        handle_find_cache(mx, config);
     if (status == MXHOP_OK && (host->flags & MXHOP_WORKER) != 0)
         status = open_dns(mx, err);
     return status;
@@ -265,6 +265,7 @@ enum mxhop_status probe_open(struct mxhop **mx_r, struct conf *conf,
     if (mx == NULL)
         return err_nomem(err);
     mx->config_fd = mx->config_link_fd = mx->above_fd = -1;
+    mx->place.up_fd = mx->place.dir_fd = -1;
     mx->log = (struct log){forward_log, mx};
     machine_name(&whole, name);
     if (whole.own_names == NULL && name[0] != '\0')
@@ -296,6 +297,7 @@ void mxhop_close(struct mxhop **mx)
     resolver_close(&m->resolver);
     engine_close(&m->engine);
     handle_close_cache(m);
+    cache_place_close(&m->place);
     table_leave(m);
     networks_free(&m->rules.own_addresses);
     networks_free(&m->rules.bogus);

@@ -14,7 +14,7 @@ struct probe {
     bool done;
 };
 
-static void probed(void *ctx, const char *name, struct mxset *set)
+static void probe_done(void *ctx, const char *name, struct mxset *set)
 {
     struct probe *p = ctx;
 
@@ -32,11 +32,11 @@ enum addr_state probe_host(struct mxhop *mx, const char *host)
     struct mxset alone = {.outcome = MX_HOSTS};
     struct probe p = {.done = false};
 
-    handle_check_cache(mx);
+    handle_open_cache(mx);
     if (handle_resolver(mx, NULL) != MXHOP_OK || !mxset_add(&alone, host, 0))
         return ADDR_UNKNOWN;
-    if (resolver_start_domain(mx->resolver, host, &alone, deadline_ms, probed,
-                              &p) != MXHOP_OK)
+    if (resolver_start_domain(mx->resolver, host, &alone, deadline_ms,
+                              probe_done, &p) != MXHOP_OK)
         p.done = true;
     mxset_free(&alone);
     while (!p.done)
@@ -51,7 +51,7 @@ const struct conf *probe_conf(const struct mxhop *mx)
 
 bool probe_shared_cache(struct mxhop *mx, struct probe_cache *c_r)
 {
-    handle_check_cache(mx);
+    handle_open_cache(mx);
     *c_r = (struct probe_cache){.dir = mx->cache_dir,
                                 .cache = mx->cache,
                                 .view = mx->view,

@@ -2,14 +2,14 @@
  * text - the hot path: a cached answer without a system call, an allocation
  * or a rendering
  *
- * The cache keeps, once for all domains with one MX set, the finished answer
- * with everything that it was made from (DESIGN 6): a hash of configuration,
- * rules, override table and format must be the same, and it
- * ends with the earliest of all TTLs, time slots and override windows. What is
- * asked here, each time: is the domain local, and does an override stand under
- * its name; answers for those where one does are kept by key, in the memory of
- * the process. Everything else goes the long way (lookup.c), and leaves a
- * finished answer behind where the next lookup may use it (keep.c).
+ * The cache keeps with a domain the finished answer and everything that it was
+ * made from (docs/design.md): a hash of configuration, rules, identity of the
+ * override table and format must be the same, and it ends with the earliest of
+ * all TTLs, time slots and override windows. What is asked here, each time: is
+ * the domain local, and does an override stand under its name; answers for
+ * those where one does are kept by key. Everything else goes the long way
+ * (lookup.c), and leaves a finished answer behind where the next lookup may use
+ * it (keep.c).
  */
 
 #include "handle/handle.h"
@@ -91,16 +91,7 @@ static enum overridden is_overridden(struct mxhop *mx, const struct key *key,
     return OVERRIDDEN_NO;
 }
 
-/* What is looked at last is waited for longest: have it read meanwhile. */
-static void expect(const struct mxhop *mx, const struct key *key)
-{
-    if (key->kind != KEY_DOMAIN)
-        return;
-    if (mx->view != NULL)
-        cache_expect(mx->view, key->domain);
-}
-
-/* By MX set or by key; false: there is none (any more). */
+/* By domain or by key; false: there is none (any more). */
 static bool kept_answer(struct mxhop *mx, const struct key *key,
                         const struct ovtable_info *info,
                         enum mxhop_format format, enum keep by,
@@ -119,12 +110,9 @@ static bool kept_answer(struct mxhop *mx, const struct key *key,
         return false;
     if (route.refresh_due || route.once)
         facts_used(mx, key->domain, route.refresh_due, route.once);
-    if (!route.has_text)
-        return true;
-    if (route.by_domain)
-        render_mark(format, key->domain, &mx->text);
-    *text_r = mx->text.failed ? NULL : mx->text.data;
-    return *text_r != NULL;
+    if (route.has_text)
+        *text_r = mx->text.data;
+    return true;
 }
 
 /* true: *text_r is the answer. *keep_r: where the next one is looked for. */
@@ -139,7 +127,6 @@ static bool short_way(struct mxhop *mx, const struct key *key,
     *keep_r = KEEP_NOT;
     if (!is_for_mta(format))
         return false;
-    expect(mx, key);
     if (key->kind == KEY_NONE ||
         lookup_is_local(mx, key->domain) != MXHOP_LOCAL_NO)
         return true;
@@ -152,32 +139,11 @@ static bool short_way(struct mxhop *mx, const struct key *key,
         return true;
     if (mx->view == NULL || mx->rules_hash == 0)
         return false;
-    *keep_r = overridden == OVERRIDDEN_YES ? KEEP_BY_KEY : KEEP_BY_SITE;
+    *keep_r = overridden == OVERRIDDEN_YES ? KEEP_BY_KEY : KEEP_BY_DOMAIN;
     return kept_answer(mx, key, &info, format, *keep_r, text_r);
 }
 
 /* ---- the long way ---- */
-
-/* The text without the mark of the domain is what a site shares. */
-static const char *render_and_keep(const struct lookup *l,
-                                   struct mxhop_route *route,
-                                   enum mxhop_format format, enum keep by)
-{
-    struct buf *out = &l->mx->text;
-    bool by_domain = route->by_domain, has_text;
-
-    buf_reset(out);
-    route->by_domain = false;
-    has_text = render_for(format)(route, out);
-    route->by_domain = by_domain;
-    if (!out->failed)
-        keep_text(l, by_domain, format, by, has_text ? out->data : NULL);
-    if (!has_text)
-        return NULL;
-    if (by_domain)
-        render_mark(format, route->domain, out);
-    return out->data;
-}
 
 static enum mxhop_status long_way(struct mxhop *mx, const char *key,
                                   enum mxhop_format format, enum keep by,
@@ -189,8 +155,10 @@ static enum mxhop_status long_way(struct mxhop *mx, const char *key,
     buf_free(&mx->text); /* a failure sticks to it */
     if (lookup_run(&l, mx, key, 0))
         route = route_from_lookup(&l);
-    if (route != NULL)
-        *text_r = render_and_keep(&l, route, format, by);
+    if (route != NULL && render_for(format)(route, &mx->text))
+        *text_r = mx->text.data;
+    if (route != NULL && !mx->text.failed)
+        keep_text(&l, format, by, *text_r);
     lookup_free(&l);
     learn_flush(mx);
     if (route == NULL || mx->text.failed) {
@@ -213,7 +181,7 @@ enum mxhop_status mxhop_text(struct mxhop *mx, const char *key,
     if (render_for(format) == NULL)
         return err_set(err, MXHOP_ERR_ARGUMENT, "unknown format %d",
                        (int)format);
-    handle_check_cache(mx);
+    handle_open_cache(mx);
     if (mx->rules_hash == 0) { /* not for those who never ask here */
         machine_addresses(mx);
         mx->rules_hash = text_rules_hash(mx);

@@ -26,6 +26,18 @@ enum addr_state hostaddrs_state(const struct hostaddrs *a, unsigned families)
     return ADDR_NONE;
 }
 
+uint32_t hostaddrs_ttl_s(const struct hostaddrs *a, unsigned families)
+{
+    bool some = hostaddrs_state(a, families) == ADDR_SOME;
+    uint32_t ttl_s = UINT32_MAX;
+
+    for (unsigned f = 0; f < FAMILIES; f++)
+        if ((families & FAMILY_BIT(f)) != 0 && a->ttl_s[f] < ttl_s &&
+            (!some || (a->state[f] == ADDR_SOME && a->ttl_s[f] > 0)))
+            ttl_s = a->ttl_s[f];
+    return ttl_s != UINT32_MAX ? ttl_s : 0;
+}
+
 void mxset_free(struct mxset *s)
 {
     for (size_t i = 0; i < s->n_mx; i++)

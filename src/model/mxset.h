@@ -24,8 +24,8 @@ enum { FAMILY_V4, FAMILY_V6, FAMILIES };
 struct hostaddrs {
     uint8_t state[FAMILIES]; /* enum addr_state */
     uint8_t n[FAMILIES];
-    bool secure;    /* AD on every answer */
-    uint32_t ttl_s; /* smallest of the answers' */
+    bool secure;              /* AD on every answer */
+    uint32_t ttl_s[FAMILIES]; /* smallest of the answers' for the family */
     struct in_addr v4[ADDRS_MAX];
     struct in6_addr v6[ADDRS_MAX];
 };
@@ -33,6 +33,9 @@ struct hostaddrs {
 /* Sum over the families in the bit mask: SOME if any has, else FAILED if any
    failed, else UNKNOWN if any is unknown, else NONE. */
 enum addr_state hostaddrs_state(const struct hostaddrs *a, unsigned families);
+/* How long it is so, at least: of SOME, those families that have addresses and
+   time left; else all of them. */
+uint32_t hostaddrs_ttl_s(const struct hostaddrs *a, unsigned families);
 
 enum mx_outcome {
     MX_HOSTS,    /* n_mx > 0 */

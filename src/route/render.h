@@ -16,10 +16,6 @@ render_fn render_postfix, render_exim, render_exim_fate, render_json,
     render_text;
 render_fn *render_for(enum mxhop_format format); /* NULL: no such format */
 
-/* What a rendering of a route that is by_domain has behind that of the same
-   route without: nothing, in formats that know no queues. */
-void render_mark(enum mxhop_format format, const char *domain, struct buf *out);
-
 const char *render_disposition(enum mxhop_disposition d);
 const char *render_cache_state(enum mxhop_cache_state s);
 

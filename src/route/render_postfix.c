@@ -32,12 +32,10 @@ static void render_postfix_add_hop(const struct mxhop_hop *hop, struct buf *out)
         buf_printf(out, ":%u", (unsigned)hop->port);
 }
 
-void render_mark(enum mxhop_format format, const char *domain, struct buf *out)
+static void add_mark(const char *domain, struct buf *out)
 {
     uint64_t hash = hash_bytes(0, domain, strlen(domain));
 
-    if (format != MXHOP_FORMAT_POSTFIX)
-        return;
     buf_putc(out, ',');
     for (int i = 0; i < MARK_BITS; i++)
         buf_putc(out, (hash >> i) & 1 ? ',' : ' ');
@@ -59,7 +57,7 @@ static bool render_postfix_add_list(const struct mxhop_route *r,
         render_postfix_add_hop(&r->hops[i], out);
     }
     if (written > 0 && r->by_domain)
-        render_mark(MXHOP_FORMAT_POSTFIX, r->domain, out);
+        add_mark(r->domain, out);
     return written > 0;
 }
 

@@ -91,8 +91,9 @@ int live_open_own(int dir_fd, const char *name, struct mxhop_error *err)
     else if (st.st_uid != geteuid())
         err_set(err, MXHOP_ERR_IO, "%s: belongs to uid %lu; remove it", name,
                 (unsigned long)st.st_uid);
-    else if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0 && fchmod(fd, 0600) < 0)
-        err_set(err, MXHOP_ERR_IO, "%s: %s", name, strerror(errno));
+    else if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+        err_set(err, MXHOP_ERR_IO, "%s: others may write to it; remove it",
+                name);
     else
         return fd;
     if (fd >= 0)

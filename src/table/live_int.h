@@ -17,6 +17,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
 #include "table/live.h"
 #include "util/hash.h"
 
@@ -148,10 +149,11 @@ static inline size_t live_record_len(const struct live_record *r)
 /* r is whole, with key and value behind it. */
 static inline uint64_t live_record_check(const void *r, uint64_t seed)
 {
-    const size_t skip = sizeof(((struct live_record *)0)->check);
+    struct live_record head; /* r need not be aligned */
 
-    return hash_bytes(seed, (const unsigned char *)r + skip,
-                      live_record_len(r) - skip);
+    memcpy(&head, r, sizeof(head));
+    return hash_bytes(seed, (const unsigned char *)r + sizeof(head.check),
+                      live_record_len(&head) - sizeof(head.check));
 }
 
 static inline uint64_t live_head_check(const struct live_head *h)

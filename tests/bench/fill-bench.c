@@ -4,13 +4,14 @@
  *     fill-bench CACHE SIZE_MIB DOMAINS SETS
  *
  * Fills the cache in the directory CACHE, as its owner, as if all had just been
- * asked for, and once more: domains d<n>.bench.test that share SETS MX sets of
- * one to three hosts m<s>.bench.test, each host with an IPv4 address and every
- * other one with an IPv6 address too. All is good for a day. Ends with an error
- * if anything was dropped.
+ * asked for, and once more: domains d<n>.bench.test, each with its finished
+ * answer, that share SETS MX sets of one to three hosts m<s>.bench.test, each
+ * host with an IPv4 address and every other one with an IPv6 address too. All
+ * is good for a day. Ends with an error if anything was dropped.
  */
 
 #include "cache/cache.h"
+#include "cache/cache_file.h"
 #include "util/clock.h"
 
 #include <stdio.h>
@@ -30,20 +31,18 @@ static void die(const char *what)
 
 static struct cache *open_cache(const char *dir, uint64_t size_bytes)
 {
+    static struct cache_place place;
     const struct cache_policy policy = {
         .ttl_max_s = DAY_S, .negative_ttl_max_s = 900, .stale_max_s = DAY_S};
-    const struct kv_lmdb_options options = {.dir = dir,
-                                            .uid = geteuid(),
-                                            .gid = getegid(),
-                                            .size_bytes = size_bytes,
-                                            .rank = cache_rank};
     struct mxhop_error err;
-    const char *note;
+    const char *warning;
     struct cache *cache;
-    struct kv *kv;
+    struct live *live;
 
-    if (kv_lmdb_open(&kv, &options, &note, &err) != MXHOP_OK ||
-        cache_open(&cache, kv, &policy, &err) != MXHOP_OK)
+    if (cache_place_find(&place, dir, geteuid(), getegid(), &err) != MXHOP_OK ||
+        cache_place_open(&place, size_bytes, &live, &warning, &err) !=
+            MXHOP_OK ||
+        cache_open(&cache, live, &policy, &err) != MXHOP_OK)
         die(err.text);
     return cache;
 }
@@ -82,7 +81,7 @@ static void put_hosts(struct cache *cache, unsigned long sets)
 
     for (unsigned long s = 0; s < sets; s++) {
         memset(&addrs, 0, sizeof(addrs));
-        addrs.ttl_s = DAY_S;
+        addrs.ttl_s[FAMILY_V4] = addrs.ttl_s[FAMILY_V6] = DAY_S;
         addrs.state[FAMILY_V4] = ADDR_SOME;
         addrs.n[FAMILY_V4] = 1;
         addrs.v4[0].s_addr = htonl((192u << 24) | (uint32_t)(s & 0xffffff));
@@ -94,6 +93,22 @@ static void put_hosts(struct cache *cache, unsigned long sets)
         if (ends_batch(s, sets))
             flush(cache);
     }
+}
+
+/* As postfix gets it. No lookup finds it: it is made of nothing. */
+static void put_text(struct cache *cache, unsigned long i,
+                     const struct mxset *set)
+{
+    struct buf text = {0};
+    struct cache_route route = {.now_ms = clock_boot_ms(),
+                                .expires_ms = clock_boot_ms() + DAY_S * 1000,
+                                .until_s = INT64_MAX};
+
+    for (size_t h = 0; h < set->n_mx; h++)
+        buf_printf(&text, "%s[%s]", h == 0 ? ":" : ", ", set->mx[h].host);
+    route.text = text.data;
+    cache_put_route(cache, domain_name(i), set, &route);
+    buf_free(&text);
 }
 
 static void put_domains(struct cache *cache, unsigned long n,
@@ -112,6 +127,7 @@ static void put_domains(struct cache *cache, unsigned long n,
                 die("out of memory");
         }
         cache_put_domain(cache, domain_name(i), clock_boot_ms(), &set);
+        put_text(cache, i, &set);
         mxset_free(&set);
         if (!ends_batch(i, n))
             continue;

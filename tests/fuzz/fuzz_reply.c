@@ -38,7 +38,8 @@ static void check_set(const struct mxset *s, enum records_status status)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct hostaddrs addrs = {.ttl_s = UINT32_MAX, .secure = true};
+    struct hostaddrs addrs = {.ttl_s = {UINT32_MAX, UINT32_MAX},
+                              .secure = true};
     char last[WIRE_NAME_TEXT];
     struct mxset set = {0};
     enum records_status mx, addr;

@@ -97,14 +97,17 @@ stat_of() { # NUMBER
 	mxhop cache stats --format json | sed -nE "s/.*\"$1\":([0-9]+).*/\1/p"
 }
 
-# Everything can be learnt and is kept then.
+# Everything can be learnt and is kept then; now and then one finds its place
+# taken by others.
 assert_warms() {
+	local most=$((COUNT - COUNT / 500))
 	assert_status 0 mxhop warm "$KEYS"
 	refute_match "$OUTPUT" 'mxhop:'
 	assert_match "$OUTPUT" 'failed +0'
-	[[ $(stat_of domains) -ge $COUNT ]] || fail "$(stat_of domains) are in the cache"
+	[[ $(stat_of domains) -ge $most ]] || fail "$(stat_of domains) are in the cache"
 	assert_status 0 mxhop warm "$KEYS"
-	assert_match "$OUTPUT" "already cached +$COUNT"
+	[[ $OUTPUT =~ 'already cached'\ +([0-9]+) && ${BASH_REMATCH[1]} -ge $most ]] ||
+		fail "$OUTPUT"
 }
 
 # --- Postfix ---
@@ -175,88 +178,76 @@ case_the_cache_is_shared() {
 noise() { head -c "$1" /dev/urandom; } # BYTES
 
 damage() { # KIND
+	local file=$C/cache-1
 	case $1 in
-	empty) : >"$C/cache.mdb" ;;
-	cut-in-a-page) truncate -s 5000 "$C/cache.mdb" ;;
-	cut-after-the-header) truncate -s 8192 "$C/cache.mdb" ;;
-	noise-over-the-header) noise 200 >"$SCRATCH/noise" &&
-		dd if="$SCRATCH/noise" of="$C/cache.mdb" conv=notrunc status=none ;;
-	noise) noise 300000 >"$C/cache.mdb" ;;
-	another-version) printf '\377' |
-		dd of="$C/cache.state" bs=1 seek=8 conv=notrunc status=none ;;
-	no-state) rm "$C/cache.state" ;;
-	state-empty) : >"$C/cache.state" ;;
-	state-cut) truncate -s 40 "$C/cache.state" ;;
-	state-noise) noise 72 >"$C/cache.state" ;;
-	replaced) install -o postfix -g postfix -m 0600 "$SCRATCH/other.lmdb" \
-		"$C/cache.mdb" ;;
+	empty) : >"$file" ;;
+	cut-in-a-bucket) truncate -s 5000 "$file" ;;
+	cut-after-the-header) truncate -s 4096 "$file" ;;
+	noise-over-the-header) noise_at 0 200 ;;
+	noise-over-buckets) noise_at 20000 100000 ;;
+	zeroes) head -c "$(stat -c %s "$file")" /dev/zero |
+		dd of="$file" bs=1M conv=notrunc status=none ;;
+	noise) noise 300000 >"$file" ;;
+	another-format) noise_at 0 8 ;;
+	another-boot) noise_at 16 8 ;;
+	other-numbers) noise_at 12 4 ;;
+	removed) rm "$file" ;;
+	no-lock) rm "$file.lock" ;;
+	replaced) install -o postfix -g postfix -m 0600 "$SCRATCH/other" "$file" ;;
 	esac
 }
 
-damages() {
-	printf '%s\n' \
-		'empty damaged data' \
-		'cut-in-a-page damaged data' \
-		'cut-after-the-header damaged data' \
-		'noise-over-the-header damaged data' \
-		'noise damaged data' \
-		'another-version data of another version' \
-		'no-state data without its state' \
-		'state-empty data without its state' \
-		'state-cut data with a damaged state' \
-		'state-noise data with a damaged state' \
-		'replaced data from elsewhere'
+noise_at() { # OFFSET BYTES
+	noise "$2" | dd of="$C/cache-1" bs=1M iflag=fullblock oflag=seek_bytes \
+		seek="$1" conv=notrunc status=none
 }
 
-other_lmdb() {
-	sed 's/$/ x/' "$KEYS" >"$SCRATCH/other"
-	postmap "lmdb:$SCRATCH/other"
-}
+DAMAGES='empty cut-in-a-bucket cut-after-the-header noise-over-the-header
+	noise-over-buckets zeroes noise another-format another-boot other-numbers
+	removed no-lock replaced'
 
+# Damage is a miss, and mended by whoever writes next.
 case_damage_found_by_a_command() {
-	local kind message
+	local kind
 	new_cache
 	stop_postfix
-	other_lmdb
-	mxhop warm "$KEYS"
-	while read -r kind message; do
+	noise 200000 >"$SCRATCH/other"
+	for kind in $DAMAGES; do
+		mxhop warm "$KEYS"
 		damage "$kind"
-		assert_cache_is shared
-		assert_match "$SAID" "cache $C: $message was thrown away" "$kind"
 		head -n 200 "$KEYS" | mxhop lookup --format postfix - >"$SCRATCH/answers"
 		assert_answers 200 "$SCRATCH/answers"
-	done < <(damages)
+		assert_cache_is shared
+		refute_match "$SAID" mxhop: "$kind"
+	done
+	assert_warms
 	start_postfix
 }
 
 case_damage_found_by_postfix() {
-	local kind message
+	local kind
 	new_cache
-	other_lmdb
+	noise 200000 >"$SCRATCH/other"
 	assert_cache_is shared
-	while read -r kind message; do
-		case $kind in cut-in* | noise | state-*) continue ;; esac
+	for kind in empty noise-over-the-header another-boot replaced; do
 		stop_postfix
 		damage "$kind"
 		mark
 		start_postfix
 		assert_postfix_shares
-		wait_for_log "mxhop.cf: cache $C: $message was thrown away" 5
+		refute_log 'mxhop.cf:'
 		assert_cache_is shared
-	done < <(damages)
+	done
 }
 
 case_data_is_replaced_under_postfix() {
 	new_cache
-	other_lmdb
+	noise 200000 >"$SCRATCH/other"
 	assert_postfix_shares
-	install -o postfix -g postfix -m 0600 "$SCRATCH/other.lmdb" "$C/new"
-	mv "$C/new" "$C/cache.mdb"
+	install -o postfix -g postfix -m 0600 "$SCRATCH/other" "$C/new"
+	mv "$C/new" "$C/cache-1"
 	assert_mail_flows
 	assert_cache_is shared
-	assert_match "$SAID" "cache $C: data from elsewhere was thrown away"
-	assert_mail_flows
-	renew_postfix
 	assert_postfix_shares
 	refute_log 'mxhop.cf:'
 }
@@ -271,18 +262,16 @@ link_to() { # TARGET FILE
 spoil() { # KIND
 	case $1 in
 	directory-of-another) chown alice "$C" ;;
-	file-of-another) chown alice "$C/cache.mdb" && chmod 0666 "$C/cache.mdb" ;;
+	file-of-another) chown alice "$C/cache-1" && chmod 0666 "$C/cache-1" ;;
 	directory-of-a-group) chmod 0770 "$C" ;;
-	file-for-everybody) chmod 0666 "$C/cache.mdb-lock" ;;
+	file-for-everybody) chmod 0666 "$C/cache-1" ;;
 	parent-of-another) chown alice /run/mxhop ;;
 	parent-for-everybody) chmod 0777 /run/mxhop ;;
-	link-data) link_to /run/victim "$C/cache.mdb" ;;
-	link-lock) link_to /run/victim "$C/cache.mdb-lock" ;;
-	link-state) link_to /run/victim "$C/cache.state" ;;
-	link-to-nothing) link_to /run/nothing "$C/cache.mdb-lock" ;;
+	link-data) link_to /run/victim "$C/cache-1" ;;
+	link-to-nothing) link_to /run/nothing "$C/cache-1" ;;
 	link-directory) mv "$C" /run/moved && link_to /run/moved "$C" ;;
-	second-name) ln "$C/cache.mdb" /run/mxhop/second ;;
-	fifo) rm "$C/cache.state" && as_postfix mkfifo -m 0600 "$C/cache.state" ;;
+	second-name) ln "$C/cache-1" /run/mxhop/second ;;
+	fifo) rm "$C/cache-1" && as_postfix mkfifo -m 0600 "$C/cache-1" ;;
 	read-only) mount --bind "$C" "$C" && mount -o remount,bind,ro "$C" ;;
 	esac
 }
@@ -290,19 +279,17 @@ spoil() { # KIND
 spoilt() {
 	printf '%s\n' \
 		"directory-of-another $C: belongs to uid .*chown" \
-		"file-of-another $C/cache.mdb: (belongs to uid|others may write)" \
+		"file-of-another $C/cache-1: (belongs to uid|others may write)" \
 		"directory-of-a-group $C: others may write to this .*chmod 0700" \
-		"file-for-everybody $C/cache.mdb-lock: others may write" \
+		"file-for-everybody $C/cache-1: others may write" \
 		"parent-of-another $C: the directory above it belongs to uid" \
 		"parent-for-everybody $C: others may write to the directory above" \
-		"link-data $C/cache.mdb: is a symbolic link; remove it" \
-		"link-lock $C/cache.mdb-lock: is a symbolic link" \
-		"link-state $C/cache.state: is a symbolic link" \
-		"link-to-nothing $C/cache.mdb-lock: is a symbolic link" \
+		"link-data $C/cache-1: is a symbolic link; remove it" \
+		"link-to-nothing $C/cache-1: is a symbolic link" \
 		"link-directory $C: (is a symbolic link|Not a directory)" \
-		"second-name $C/cache.mdb: is not a regular file with one name" \
-		"fifo $C/cache.state: is not a regular file" \
-		"read-only $C/cache.state: Read-only file system"
+		"second-name $C/cache-1: is not a regular file with one name" \
+		"fifo $C/cache-1: is not a regular file" \
+		"read-only $C/cache-1: Read-only file system"
 }
 
 # As before anybody spoilt it, but with entries in it.
@@ -329,6 +316,11 @@ case_a_cache_that_a_command_may_not_trust() {
 		assert_status 78 mxhop cache stats
 		assert_match "$OUTPUT" 'the shared cache cannot be used' "$kind"
 	done < <(spoilt)
+	# Whoever cannot have the lock reads, and writes nothing.
+	make_cache
+	link_to /run/victim "$C/cache-1.lock"
+	assert_cache_is private
+	assert_status 75 mxhop cache flush
 	assert_eq "$(</run/victim)" precious "the target of the links"
 	[[ ! -e /run/nothing ]] || fail "a link was followed"
 	make_cache
@@ -338,7 +330,7 @@ case_a_cache_that_postfix_may_not_trust() {
 	local kind message
 	new_cache 'cache_owner = postfix'
 	while read -r kind message; do
-		case $kind in file-for* | parent-for* | link-[ls]* | second*) continue ;; esac
+		case $kind in file-for* | parent-for* | second* | link-to*) continue ;; esac
 		make_cache
 		spoil "$kind"
 		renew_postfix
@@ -365,28 +357,23 @@ fill() { # FILE
 	[[ $(stat -f -c %a "$C") -eq 0 ]] || fail "$C is not full"
 }
 
-# Of every size between nothing and enough: shared or not, never half.
+# Of every size between nothing and enough: kept or not, never half.
 case_a_full_tmpfs_when_the_cache_is_opened() {
-	local pages shared=0 private=0
+	local pages
 	new_cache
 	stop_postfix
 	for pages in {1..24} 64; do
 		on_tmpfs "size=$((4 * pages))k"
 		look "$(fresh)"
-		if [[ $OUTPUT == *mxhop:* ]]; then
-			private=$((private + 1))
-			assert_match "$OUTPUT" "warning: $C/cache[^:]*: No space left on device$NOT_SHARED"
-		else
-			shared=$((shared + 1))
-		fi
+		look "$(fresh)"
+		head -n 100 "$KEYS" | mxhop lookup --format postfix - >"$SCRATCH/answers"
+		assert_answers 100 "$SCRATCH/answers"
 	done
-	echo "$shared shared, $private private"
-	[[ $shared -gt 0 && $private -gt 10 ]] || fail "$shared shared, $private private"
 	assert_cache_is shared
-	on_tmpfs nr_inodes=2
+	on_tmpfs nr_inodes=1
 	assert_cache_is private
-	assert_match "$SAID" "No space left on device$NOT_SHARED"
-	on_tmpfs size=64k
+	assert_match "$SAID" "warning: $C/cache-1: No space left on device$NOT_SHARED"
+	on_tmpfs nr_inodes=1
 	start_postfix
 	refute_postfix_shares
 	wait_for_log "trivial-rewrite.*warning: .*No space left on device$NOT_SHARED" 5
@@ -401,8 +388,8 @@ case_a_tmpfs_that_fills_while_in_use() {
 	assert_postfix_shares
 	before=$(stat_of domains)
 	fill "$C/filler"
+	# What there is room for is kept, in the place of something else.
 	assert_status 0 mxhop warm "$KEYS"
-	assert_match "$OUTPUT" 'warning: the cache could not be written'
 	after=$(stat_of domains)
 	[[ $after -ge $((before / 2)) ]] || fail "$before domains before, $after after"
 	assert_all_answers
@@ -612,7 +599,7 @@ case_eight_processes_for_thirty_seconds() {
 # --- processes that are stopped ---
 
 state_locked() {
-	grep -E "POSIX +ADVISORY +WRITE .*:$(stat -c %i "$C/cache.state") " \
+	grep -E "FLOCK +ADVISORY +WRITE .*:$(stat -c %i "$C/cache-1.lock") " \
 		/proc/locks >/dev/null
 }
 
@@ -704,22 +691,21 @@ case_stopped_readers() {
 			mxhop lookup - >/dev/null 2>&1 &
 		readers+=($!)
 	done
-	eventually 10 all_read 8 || fail "they do not begin"
+	eventually 10 all_read "${readers[@]}" || fail "they do not begin"
 	for i in "${readers[@]}"; do
 		stop_a_reader "$i"
 	done
 	for i in "${readers[@]}"; do
 		assert_match "$(<"/proc/$i/status")" 'State:.T' "reader $i"
 	done
-	# Perhaps no page is free any more that they may not read: nothing is kept.
+	# They cost nobody anything.
 	for i in {1..12}; do
 		seq -f "r$i-%.0f.example.test" 1000 >"$SCRATCH/more"
 		assert_status 0 mxhop warm "$SCRATCH/more"
 		look "$(fresh)"
 	done
-	if ! OUTPUT=$(mxhop cache flush 2>&1); then
-		assert_match "$OUTPUT" 'the cache cannot be written: .* stopped'
-	fi
+	assert_status 0 mxhop cache flush
+	assert_warms
 	assert_all_goes_on
 	renew_postfix
 	assert_all_goes_on
@@ -731,8 +717,11 @@ case_stopped_readers() {
 	refute_match "$SAID" mxhop:
 }
 
-all_read() { # N
-	[[ $(stat_of readers) -ge $1 ]]
+all_read() { # PID...
+	local pid
+	for pid; do
+		grep -q cache-1 "/proc/$pid/maps" || return 1
+	done
 }
 
 # --- descriptors, jails ---

@@ -12,7 +12,7 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 mta=${MXHOP_MTA:-$root/build/mta}
 
-build_packages=(gcc make pkg-config libc6-dev liblmdb-dev libidn2-dev
+build_packages=(gcc make pkg-config libc6-dev libidn2-dev
 	libldap-dev libxxhash-dev libpsl-dev)
 test_packages=(check valgrind iproute2 util-linux procps strace openssl
 	python3-minimal)

@@ -125,7 +125,7 @@ struct query {
     size_t len;
     size_t question_len; /* name, type, class */
     uint16_t type;
-    int edns; /* size the client takes, -1: no OPT */
+    int edns;      /* size the client takes, -1: no OPT */
     unsigned port; /* UDP: where it came from */
     bool tcp;
     char name[4 * NAME_WIRE_MAX + 1];

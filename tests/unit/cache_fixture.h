@@ -1,18 +1,20 @@
-/* A cache over a fake backend, and short words for its use. For the tests of
-   the cache; each is one program. */
+/* A cache in memory, or in a file, and short words for its use. For the tests
+   of the cache; each is one program. */
 
 #ifndef UNIT_CACHE_FIXTURE_H
 #define UNIT_CACHE_FIXTURE_H
 
 #include <check.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "fake_kv.h"
-#include "cache/cache.h"
+#include <unistd.h>
+#include "cache/cache_int.h"
 #include "support/failmalloc.h"
+#include "util/clock.h"
 
-#define T0       1000000u /* ms */
+#define T0       t0 /* ms; later than now, so that nothing is dead yet */
 #define EXAMPLE  "example.com"
 #define MADE_OF  0x1234567890u
 #define V4_ONE   0x010200c0
@@ -26,31 +28,135 @@ static const struct cache_policy policy = {
     .stale_max_s = 259200,
 };
 
+static uint64_t t0;
 static struct cache *cache;
 static struct cache_view *view;
-static struct fake_kv *fake;
+static struct live_view *raw; /* of the same table */
+static char shared_dir[32];   /* "": the cache is in memory */
+static int shared_fd = -1;
+
+static inline struct live *open_shared_table(void)
+{
+    struct mxhop_error err;
+    struct live *t;
+
+    ck_assert_msg(live_open_file(&t, shared_fd, "cache", 64 << 20, 1, &err) ==
+                      MXHOP_OK,
+                  "%s", err.text);
+    return t;
+}
+
+static inline void open_over(struct live *t, const struct cache_policy *p)
+{
+    struct mxhop_error err;
+
+    ck_assert_int_eq(cache_open(&cache, t, p, &err), MXHOP_OK);
+    view = cache_view_open(cache);
+    raw = live_view_open(t);
+    ck_assert(view != NULL && raw != NULL);
+}
 
 static inline void open_with(const struct cache_policy *p)
 {
     struct mxhop_error err;
+    struct live *t;
 
-    fake = fake_kv_open();
-    ck_assert_int_eq(cache_open(&cache, &fake->kv, p, &err), MXHOP_OK);
-    view = cache_view_open(cache);
-    ck_assert_ptr_nonnull(view);
+    ck_assert_int_eq(live_open_memory(&t, 64 << 20, &err), MXHOP_OK);
+    open_over(t, p);
 }
 
 static inline void setup(void)
 {
+    t0 = clock_boot_ms() + 100000000;
     open_with(&policy);
 }
 
 static inline void teardown(void)
 {
+    live_view_close(&raw);
     cache_view_close(&view);
     ck_assert_ptr_null(view);
     cache_close(&cache);
     ck_assert_ptr_null(cache);
+    if (shared_dir[0] == '\0')
+        return;
+    unlinkat(shared_fd, "cache", 0);
+    unlinkat(shared_fd, "cache.lock", 0);
+    close(shared_fd);
+    rmdir(shared_dir);
+    shared_dir[0] = '\0';
+}
+
+/* As setup, in a file that other processes share. */
+static inline void reopen_shared(void)
+{
+    teardown();
+    strcpy(shared_dir, "/tmp/test_cache.XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(shared_dir));
+    shared_fd = open(shared_dir, O_PATH | O_DIRECTORY);
+    open_over(open_shared_table(), &policy);
+}
+
+/* The record under a key, as it is in the table; false: there is none. */
+static inline bool raw_get(enum cache_kind kind, const char *name,
+                           struct live_value *value_r)
+{
+    struct cache_key k;
+
+    return cache_key_make(&k, kind, name, strlen(name)) &&
+           live_get(raw, k.text, k.len, value_r);
+}
+
+static inline void raw_put(enum cache_kind kind, const char *name,
+                           const void *bytes, size_t len)
+{
+    struct cache_key k;
+
+    ck_assert(cache_key_make(&k, kind, name, strlen(name)));
+    ck_assert(live_begin(cache->live, 1000));
+    live_put(cache->live, k.text, k.len, bytes, len, LIVE_USED, UINT32_MAX);
+    ck_assert(live_end(cache->live));
+}
+
+static inline enum live_worth worth_of(enum cache_kind kind, const char *name)
+{
+    struct live_value value;
+
+    ck_assert(raw_get(kind, name, &value));
+    return value.worth;
+}
+
+struct only {
+    enum cache_kind kind;
+    size_t n, key_len;
+    char key[LIVE_KEY_MAX];
+    struct live_value value;
+    unsigned char bytes[4096];
+};
+
+static inline bool note_only(void *ctx, const void *key, size_t key_len,
+                             const struct live_value *value)
+{
+    struct only *o = ctx;
+
+    if (*(const char *)key != (char)o->kind)
+        return true;
+    o->n++;
+    o->key_len = key_len;
+    memcpy(o->key, key, key_len);
+    ck_assert_uint_le(value->len, sizeof(o->bytes));
+    memcpy(o->bytes, value->data, value->len);
+    o->value = *value;
+    o->value.data = o->bytes;
+    return true;
+}
+
+/* The only record of its kind. */
+static inline void get_only(enum cache_kind kind, struct only *o)
+{
+    *o = (struct only){.kind = kind};
+    live_walk(raw, note_only, o);
+    ck_assert_uint_eq(o->n, 1);
 }
 
 /* As setup, with prefetch in the last 10 % of the TTL. */
@@ -135,10 +241,11 @@ static inline struct cache_stats stats_at(uint64_t now_ms)
 
 static inline struct hostaddrs addrs(enum addr_state v4, enum addr_state v6)
 {
-    struct hostaddrs a = {.secure = true, .ttl_s = 60};
+    struct hostaddrs a = {.secure = true};
 
     a.state[FAMILY_V4] = (uint8_t)v4;
     a.state[FAMILY_V6] = (uint8_t)v6;
+    a.ttl_s[FAMILY_V4] = a.ttl_s[FAMILY_V6] = 60;
     a.n[FAMILY_V4] = v4 == ADDR_SOME;
     a.n[FAMILY_V6] = v6 == ADDR_SOME;
     a.v4[0].s_addr = V4_ONE;
@@ -155,16 +262,17 @@ static inline void put_host(const char *host, enum addr_state v4,
     flush();
 }
 
-static inline void put_route(const char *text, const struct mxset *set,
-                             uint64_t made_of)
+static inline void put_route(const char *domain, const char *text,
+                             const struct mxset *set, uint64_t made_of)
 {
-    struct cache_route r = {.made_of = made_of,
+    struct cache_route r = {.now_ms = T0,
+                            .made_of = made_of,
                             .expires_ms = T0 + 50000,
                             .from_s = 1000,
                             .until_s = 2000,
                             .text = text};
 
-    cache_put_route(cache, set, &r);
+    cache_put_route(cache, domain, set, &r);
     flush();
 }
 

@@ -223,6 +223,7 @@ START_TEST(asks_only_for_unknown_addresses)
     static const char *const list[] = {"known.example", NULL};
     struct mxset set = {.outcome = MX_HOSTS, .ttl_s = 300};
 
+    handle_open_cache(mx);
     ck_assert(mxset_add(&set, "mx.example", 10));
     cache_put_domain(mx->cache, "known.example", clock_boot_ms(), &set);
     ck_assert(cache_flush(mx->cache, 1000));

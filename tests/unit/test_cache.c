@@ -193,42 +193,127 @@ END_TEST
 
 /* ---- hosts ---- */
 
+static struct cache_entry_state get_host(unsigned families, uint64_t now_ms,
+                                         struct hostaddrs *got)
+{
+    return cache_get_host(view, "mx", families, now_ms, got);
+}
+
 START_TEST(hosts_by_family)
 {
     struct hostaddrs got;
     struct cache_entry_state st;
 
+    ck_assert_int_eq(get_host(BOTH, T0, &got).verdict, CACHE_MISS);
     put_host("mx", ADDR_SOME, ADDR_UNKNOWN, T0);
-    st = cache_get_host(view, "mx", FAMILY_BIT(FAMILY_V4), T0, &got);
+    st = get_host(FAMILY_BIT(FAMILY_V4), T0, &got);
     ck_assert_int_eq(st.verdict, CACHE_FRESH);
+    ck_assert(!st.refresh_due);
+    ck_assert_uint_eq(st.known, FAMILY_BIT(FAMILY_V4));
     ck_assert_uint_eq(got.v4[0].s_addr, V4_ONE);
     ck_assert(got.secure);
-    ck_assert_int_eq(cache_get_host(view, "mx", BOTH, T0, &got).verdict,
+    ck_assert_int_eq(get_host(FAMILY_BIT(FAMILY_V6), T0, &got).verdict,
                      CACHE_MISS);
+    st = get_host(BOTH, T0, &got); /* usable, but more could be known */
+    ck_assert_int_eq(st.verdict, CACHE_FRESH);
+    ck_assert(st.refresh_due);
+    ck_assert_uint_eq(st.known, FAMILY_BIT(FAMILY_V4));
     ck_assert_int_eq(got.state[FAMILY_V4], ADDR_SOME);
     ck_assert_int_eq(got.state[FAMILY_V6], ADDR_UNKNOWN);
     put_host("mx", ADDR_UNKNOWN, ADDR_FAILED, T0);
-    ck_assert_int_eq(cache_get_host(view, "mx", BOTH, T0, &got).verdict,
-                     CACHE_FAILING);
+    st = get_host(BOTH, T0, &got);
+    ck_assert_int_eq(st.verdict, CACHE_FRESH);
+    ck_assert(!st.refresh_due);
+    ck_assert_uint_eq(st.known, BOTH); /* no use to ask yet */
     ck_assert_int_eq(got.state[FAMILY_V6], ADDR_FAILED);
     ck_assert_int_eq(hostaddrs_state(&got, BOTH), ADDR_SOME);
+    ck_assert(get_host(BOTH, T0 + 5000, &got).refresh_due);
     put_host("mx", ADDR_FAILED, ADDR_NONE, T0 + 5000); /* v4 stays */
-    ck_assert_int_eq(cache_get_host(view, "mx", BOTH, T0 + 5000, &got).verdict,
-                     CACHE_FRESH);
+    st = get_host(BOTH, T0 + 5000, &got);
+    ck_assert_int_eq(st.verdict, CACHE_FRESH);
+    ck_assert_uint_eq(st.ttl_s, 55);
     ck_assert_int_eq(got.state[FAMILY_V4], ADDR_SOME);
     ck_assert_int_eq(got.state[FAMILY_V6], ADDR_NONE);
-    st = cache_get_host(view, "mx", BOTH, T0 + 60000, &got);
+    st = get_host(BOTH, T0 + 60000, &got);
     ck_assert_int_eq(st.verdict, CACHE_STALE);
     ck_assert(st.refresh_due);
-    st = cache_get_host(view, "mx", BOTH, T0 + 60000, &got);
+    ck_assert_uint_eq(st.known, FAMILY_BIT(FAMILY_V6));
+    st = get_host(BOTH, T0 + 60000, &got);
     ck_assert(st.refresh_due); /* reading notes nothing */
     cache_note_host_refresh(cache, "mx", T0 + 60000);
     flush();
-    st = cache_get_host(view, "mx", BOTH, T0 + 60001, &got);
+    st = get_host(BOTH, T0 + 60001, &got);
     ck_assert_int_eq(st.verdict, CACHE_STALE);
     ck_assert(!st.refresh_due);
-    ck_assert_int_eq(cache_get_host(view, "mx", 0, T0, &got).verdict,
-                     CACHE_MISS);
+    ck_assert_int_eq(get_host(0, T0, &got).verdict, CACHE_MISS);
+}
+END_TEST
+
+/* A day of IPv4, and "no IPv6" for a minute: the host is never cold. */
+START_TEST(each_family_has_its_end)
+{
+    struct hostaddrs a = addrs(ADDR_SOME, ADDR_NONE), got;
+    static const uint64_t later_s[] = {60, 959, 960, 80000};
+    struct cache_entry_state st;
+
+    a.ttl_s[FAMILY_V4] = 86400;
+    cache_put_host(cache, "mx", T0, &a);
+    flush();
+    for (size_t i = 0; i < COUNT(later_s); i++) {
+        st = get_host(BOTH, T0 + later_s[i] * 1000, &got);
+        ck_assert_int_eq(st.verdict, CACHE_FRESH);
+        ck_assert_uint_eq(st.ttl_s, 86400 - later_s[i]);
+        ck_assert(st.refresh_due);
+        ck_assert_uint_eq(st.known, FAMILY_BIT(FAMILY_V4));
+        ck_assert_uint_eq(hostaddrs_ttl_s(&got, BOTH), 86400 - later_s[i]);
+        ck_assert_uint_eq(got.v4[0].s_addr, V4_ONE);
+    }
+    /* Once in 30 s. */
+    cache_note_host_refresh(cache, "mx", T0 + 80000000);
+    flush();
+    ck_assert(!get_host(BOTH, T0 + 80029999, &got).refresh_due);
+    ck_assert(get_host(BOTH, T0 + 80030000, &got).refresh_due);
+    a = addrs(ADDR_UNKNOWN, ADDR_FAILED); /* does not bring it forward */
+    cache_put_host(cache, "mx", T0 + 80001000, &a);
+    flush();
+    ck_assert(!get_host(BOTH, T0 + 80029999, &got).refresh_due);
+    ck_assert(get_host(BOTH, T0 + 80030000, &got).refresh_due);
+    /* What is learnt of one family does not make the other younger. */
+    a = addrs(ADDR_UNKNOWN, ADDR_NONE);
+    cache_put_host(cache, "mx", T0 + 80010000, &a);
+    flush();
+    st = get_host(BOTH, T0 + 80010000, &got);
+    ck_assert_uint_eq(st.ttl_s, 6390);
+    ck_assert(!st.refresh_due);
+    ck_assert_uint_eq(st.known, BOTH);
+    ck_assert_int_eq(get_host(BOTH, T0 + 86400000, &got).verdict, CACHE_STALE);
+}
+END_TEST
+
+/* Both have addresses: it is usable to the end of the one that lasts. */
+START_TEST(a_stale_family_beside_a_fresh_one)
+{
+    struct hostaddrs a = addrs(ADDR_SOME, ADDR_SOME), got;
+    struct cache_entry_state st;
+
+    a.ttl_s[FAMILY_V6] = 3600;
+    cache_put_host(cache, "mx", T0, &a);
+    flush();
+    st = get_host(BOTH, T0, &got);
+    ck_assert_uint_eq(st.ttl_s, 60);
+    ck_assert_uint_eq(hostaddrs_ttl_s(&got, BOTH), 60);
+    st = get_host(BOTH, T0 + 100000, &got);
+    ck_assert_int_eq(st.verdict, CACHE_FRESH);
+    ck_assert(st.refresh_due);
+    ck_assert_uint_eq(st.ttl_s, 3500);
+    ck_assert_int_eq(got.state[FAMILY_V4], ADDR_SOME);
+    ck_assert_uint_eq(hostaddrs_ttl_s(&got, BOTH), 3500);
+    /* Nothing is fresh without an address. */
+    put_host("mx", ADDR_NONE, ADDR_NONE, T0 + 100000);
+    st = get_host(BOTH, T0 + 100000, &got);
+    ck_assert_int_eq(st.verdict, CACHE_FRESH);
+    ck_assert_uint_eq(hostaddrs_ttl_s(&got, BOTH), 60);
+    ck_assert_int_eq(get_host(BOTH, T0 + 160000, &got).verdict, CACHE_STALE);
 }
 END_TEST
 
@@ -287,6 +372,7 @@ START_TEST(claim_of_a_cold_name)
 {
     struct cache_entry_state st;
 
+    reopen_shared();
     ck_assert(claim(T0));
     st = get(T0 + 1, NULL);
     ck_assert_int_eq(st.verdict, CACHE_MISS);
@@ -303,6 +389,7 @@ END_TEST
 
 START_TEST(claim_ended_by_failure)
 {
+    reopen_shared();
     ck_assert(claim(T0));
     put(MX_FAILURE, false, 0, T0 + 100);
     ck_assert_int_eq(get(T0 + 100, NULL).verdict, CACHE_FAILING);
@@ -320,6 +407,7 @@ START_TEST(claim_of_what_is_known)
 {
     uint64_t end = T0 + 60000;
 
+    reopen_shared();
     put(MX_HOSTS, false, 60, T0);
     ck_assert(claim(end)); /* stale and due */
     ck_assert(!claim(end + 1));
@@ -338,6 +426,7 @@ START_TEST(claims_of_many)
                                         "d.example"};
     bool granted[4];
 
+    reopen_shared();
     put_name("b.example", MX_HOSTS, 60, T0);
     cache_claim(cache, names + 2, 1, T0, granted);
     cache_claim(cache, names, 4, T0 + 1, granted);
@@ -346,15 +435,42 @@ START_TEST(claims_of_many)
 }
 END_TEST
 
+/* What stands in the record stays. */
+START_TEST(claim_keeps_the_answer)
+{
+    struct mxset s = make_set(MX_HOSTS, 60, "mx.example.com");
+    struct cached_route r;
+    struct buf b = {0};
+
+    reopen_shared();
+    cache->policy.prefetch_percent = 100;
+    put(MX_HOSTS, false, 60, T0);
+    put_route(EXAMPLE, "text", &s, MADE_OF);
+    put(MX_FAILURE, false, 0, T0);
+    ck_assert(claim(T0 + 5000));
+    ck_assert(!claim(T0 + 5000));
+    ck_assert(cache_get_route(view, EXAMPLE, MADE_OF, T0, 1500, &r, &b));
+    ck_assert_str_eq(b.data, "text");
+    ck_assert(!r.refresh_due);
+    ck_assert(get(T0 + 5000, NULL).failed_before);
+    mxset_free(&s);
+    buf_free(&b);
+}
+END_TEST
+
 START_TEST(claims_without_others)
 {
-    fake->refuse_write = true;
-    ck_assert(claim(T0) && claim(T0));
-    fake->refuse_write = false;
+    struct live *other;
+
+    ck_assert(claim(T0) && claim(T0)); /* there is nobody else */
     ck_assert(!get(T0, NULL).claimed);
-    fake->kv.shared = false; /* there is nobody else */
+    reopen_shared();
+    other = open_shared_table();
+    ck_assert(live_begin(other, 0));
     ck_assert(claim(T0) && claim(T0));
+    live_end(other);
     ck_assert(!get(T0, NULL).claimed);
+    live_close(&other);
 }
 END_TEST
 
@@ -372,12 +488,15 @@ int main(void)
     tcase_add_test(t, refresh_noted);
     tcase_add_test(t, prefetch);
     tcase_add_test(t, hosts_by_family);
+    tcase_add_test(t, each_family_has_its_end);
+    tcase_add_test(t, a_stale_family_beside_a_fresh_one);
     tcase_add_test(t, host_with_many_addresses);
     tcase_add_test(t, host_prefetch);
     tcase_add_test(t, claim_of_a_cold_name);
     tcase_add_test(t, claim_ended_by_failure);
     tcase_add_test(t, claim_of_what_is_known);
     tcase_add_test(t, claims_of_many);
+    tcase_add_test(t, claim_keeps_the_answer);
     tcase_add_test(t, claims_without_others);
     return run_tests(s);
 }

@@ -5,41 +5,32 @@
 
 /* ---- what is worth keeping ---- */
 
-/* The rank of the only entry of its kind. */
-static uint64_t rank_of(enum kv_kind kind)
-{
-    for (size_t i = 0; i < fake->n; i++)
-        if (kv_kind_of(fake->entry[i].key) == kind)
-            return cache_rank(fake->entry[i].key,
-                              (struct kv_value){fake->entry[i].value,
-                                                fake->entry[i].len});
-    ck_abort_msg("no entry of kind %d", kind);
-}
-
 START_TEST(once_then_used)
 {
-    static const enum kv_kind kinds[] = {KV_DOMAIN, KV_SITE, KV_HOST};
-    uint64_t before[COUNT(kinds)];
+    struct only site;
 
     put_host("mx.example.com", ADDR_SOME, ADDR_NONE, T0);
     put(MX_HOSTS, false, 60, T0);
     ck_assert(get(T0, NULL).once);
     ck_assert(get(T0 + 60000, NULL).once); /* stale */
-    for (size_t i = 0; i < COUNT(kinds); i++)
-        before[i] = rank_of(kinds[i]);
+    get_only(CACHE_SITE, &site);
+    ck_assert_int_eq(site.value.worth, LIVE_ONCE);
+    ck_assert_int_eq(worth_of(CACHE_HOST, "mx.example.com"), LIVE_ONCE);
     cache_touch(cache, EXAMPLE);
     cache_touch(cache, EXAMPLE);
     ck_assert_uint_eq(cache_pending(cache), 1);
     flush();
     ck_assert(!get(T0, NULL).once);
-    for (size_t i = 0; i < COUNT(kinds); i++)
-        ck_assert_uint_gt(rank_of(kinds[i]), before[i]);
+    get_only(CACHE_SITE, &site);
+    ck_assert_int_eq(site.value.worth, LIVE_USED);
+    ck_assert_int_eq(worth_of(CACHE_HOST, "mx.example.com"), LIVE_USED);
     put(MX_FAILURE, false, 0, T0);
     ck_assert(!get(T0, NULL).once);
     put(MX_HOSTS, false, 60, T0 + 60000); /* a refresh keeps it */
     ck_assert(!get(T0 + 60000, NULL).once);
     put(MX_NXDOMAIN, false, 60, T0);
     ck_assert(!get(T0, NULL).once); /* negative: no use to touch it */
+    ck_assert_int_eq(worth_of(CACHE_DOMAIN, EXAMPLE), LIVE_NEGATIVE);
     put(MX_HOSTS, false, 60, T0);
     ck_assert(get(T0, NULL).once);
 }
@@ -47,122 +38,111 @@ END_TEST
 
 START_TEST(refreshed_is_not_used)
 {
-    uint64_t rank;
+    struct only site;
 
     put(MX_HOSTS, false, 60, T0);
     put(MX_HOSTS, false, 60, T0 + 1000);
     ck_assert(get(T0 + 1000, NULL).once);
-    rank = rank_of(KV_SITE);
-    put(MX_HOSTS, false, 60, T0 + 2000); /* nor is its set */
-    ck_assert_uint_eq(rank_of(KV_SITE), rank);
+    get_only(CACHE_SITE, &site);
+    ck_assert_int_eq(site.value.worth, LIVE_ONCE); /* nor is its set */
     put_name("other.example", MX_HOSTS, 60, T0 + 2000);
-    ck_assert_uint_gt(rank_of(KV_SITE), rank);
+    get_only(CACHE_SITE, &site);
+    ck_assert_int_eq(site.value.worth, LIVE_USED);
     ck_assert(get(T0 + 2000, NULL).once);
 }
 END_TEST
 
 START_TEST(shared_set_makes_hosts_used)
 {
-    uint64_t rank;
-
     put(MX_HOSTS, false, 60, T0);
     put_host("mx.example.com", ADDR_SOME, ADDR_NONE, T0);
-    rank = rank_of(KV_HOST);
     put_host("mx.example.com", ADDR_SOME, ADDR_NONE, T0);
-    ck_assert_uint_eq(rank_of(KV_HOST), rank);
+    ck_assert_int_eq(worth_of(CACHE_HOST, "mx.example.com"), LIVE_ONCE);
     put_name("other.example", MX_HOSTS, 60, T0);
-    ck_assert_uint_gt(rank_of(KV_HOST), rank);
+    ck_assert_int_eq(worth_of(CACHE_HOST, "mx.example.com"), LIVE_USED);
 }
 END_TEST
 
 START_TEST(host_needed_again_is_used)
 {
-    uint64_t rank;
-
     put_host("mx.example.com", ADDR_SOME, ADDR_NONE, T0);
     put_host("mx.example.com", ADDR_NONE, ADDR_SOME, T0 + 29999);
-    rank = rank_of(KV_HOST);
+    ck_assert_int_eq(worth_of(CACHE_HOST, "mx.example.com"), LIVE_ONCE);
     put_host("mx.example.com", ADDR_SOME, ADDR_SOME, T0 + 60000);
-    ck_assert_uint_gt(rank_of(KV_HOST), rank + 1000000);
+    ck_assert_int_eq(worth_of(CACHE_HOST, "mx.example.com"), LIVE_USED);
     put_host("mx.example.com", ADDR_NONE, ADDR_NONE, T0 + 60000);
-    ck_assert_uint_lt(rank_of(KV_HOST), rank);
+    ck_assert_int_eq(worth_of(CACHE_HOST, "mx.example.com"), LIVE_NEGATIVE);
 }
 END_TEST
 
 /* Made again because two lookups came at a time, or for the time after. */
-START_TEST(route_made_again)
+START_TEST(overridden_made_again)
 {
-    struct mxset s = make_set(MX_HOSTS, 60, "mx.example.com");
-    struct cache_route r = {.expires_ms = T0};
-    uint64_t once, used;
+    struct cache_route r = {.expires_ms = T0, .text = "text"};
 
-    put(MX_HOSTS, false, 60, T0 + 100000);
-    cache_put_route(cache, &s, &r);
-    flush();
-    once = rank_of(KV_ROUTE);
-    ck_assert_uint_lt(once, rank_of(KV_DOMAIN));
-    cache_put_route(cache, &s, &r);
-    flush();
-    ck_assert_uint_eq(rank_of(KV_ROUTE), once);
-    r.expires_ms++;
-    cache_put_route(cache, &s, &r);
-    flush();
-    used = rank_of(KV_ROUTE);
-    ck_assert_uint_gt(used, rank_of(KV_DOMAIN));
-    r.expires_ms--; /* a process that was slow to write it */
-    cache_put_route(cache, &s, &r);
-    flush();
-    ck_assert_uint_gt(rank_of(KV_ROUTE), rank_of(KV_DOMAIN));
-    mxset_free(&s);
+    for (int i = 0; i < 2; i++) {
+        cache_put_overridden(cache, EXAMPLE, &r);
+        flush();
+        ck_assert_int_eq(worth_of(CACHE_OVERRIDDEN, EXAMPLE), LIVE_ONCE);
+    }
+    for (int i = 0; i < 2; i++) {
+        r.expires_ms = T0 + 1 - (uint64_t)i; /* one was slow to write it */
+        cache_put_overridden(cache, EXAMPLE, &r);
+        flush();
+        ck_assert_int_eq(worth_of(CACHE_OVERRIDDEN, EXAMPLE), LIVE_USED);
+    }
 }
 END_TEST
 
 START_TEST(touch_of_nothing)
 {
+    struct live_value value;
+
     cache_touch(cache, EXAMPLE);
     flush();
-    ck_assert_uint_eq(fake->n, 0);
+    ck_assert(!raw_get(CACHE_DOMAIN, EXAMPLE, &value));
     put(MX_NXDOMAIN, false, 60, T0);
-    fake->puts = 0;
     cache_touch(cache, EXAMPLE);
     flush();
-    ck_assert_uint_eq(fake->puts, 0);
+    ck_assert_int_eq(worth_of(CACHE_DOMAIN, EXAMPLE), LIVE_NEGATIVE);
 }
 END_TEST
 
-/* From what goes first to what stays longest; later in a row: younger. */
-START_TEST(ranks)
-{
-    struct mxset s = make_set(MX_HOSTS, 60, "mx.example.com");
-    struct cache_server server = {.address = "192.0.2.1", .reported_ms = 1};
-    uint64_t rank[8], none = 0;
-    size_t n = 0;
+/* From when on nobody wants a record: the table makes room of it first. */
+static const struct {
+    enum mx_outcome outcome;
+    uint32_t ttl_s, after_s;
+} ends[] = {
+    {MX_HOSTS, 60, 60 + 259200},
+    {MX_NULL, 60, 60},
+    {MX_NXDOMAIN, 60, 60},
+    {MX_FAILURE, 0, 5 + 600}, /* the row is remembered */
+};
 
-    put(MX_FAILURE, false, 0, T0 + 5000);
-    rank[n++] = rank_of(KV_DOMAIN);
-    put(MX_NXDOMAIN, false, 60, T0 + 6000);
-    rank[n++] = rank_of(KV_DOMAIN);
-    cache_forget(cache, NULL, &(bool){false});
-    put_route("text", &s, MADE_OF); /* expires at T0 + 50000 */
-    rank[n++] = rank_of(KV_ROUTE);
-    put(MX_HOSTS, false, 60, T0 + 1000);
-    rank[n++] = rank_of(KV_DOMAIN);
-    put(MX_HOSTS, false, 60, T0 + 2000);
-    rank[n++] = rank_of(KV_DOMAIN);
-    cache_touch(cache, EXAMPLE);
+START_TEST(dead_when_nobody_wants_it)
+{
+    uint32_t want = (uint32_t)(T0 / 1000) + ends[_i].after_s;
+    struct live_value value;
+
+    put(ends[_i].outcome, false, ends[_i].ttl_s, T0);
+    ck_assert(raw_get(CACHE_DOMAIN, EXAMPLE, &value));
+    ck_assert_uint_ge(value.dead_s, want);
+    ck_assert_uint_le(value.dead_s, want + 1);
+}
+END_TEST
+
+START_TEST(hosts_are_dead_with_the_last_family)
+{
+    struct hostaddrs a = addrs(ADDR_SOME, ADDR_NONE);
+    uint32_t want = (uint32_t)(T0 / 1000) + 600 + 259200;
+    struct live_value value;
+
+    a.ttl_s[FAMILY_V4] = 600;
+    cache_put_host(cache, "mx", T0, &a);
     flush();
-    rank[n++] = rank_of(KV_DOMAIN);
-    put(MX_HOSTS, false, 60, T0 + 3000);
-    rank[n++] = rank_of(KV_DOMAIN);
-    cache_put_server(cache, &server);
-    flush();
-    rank[n++] = rank_of(KV_SERVER);
-    for (size_t i = 1; i < n; i++)
-        ck_assert_msg(rank[i - 1] < rank[i], "rank %zu", i);
-    ck_assert_uint_eq(cache_rank(kv_key(KV_DOMAIN, 1),
-                                 (struct kv_value){(unsigned char *)&none, 3}),
-                      0);
-    mxset_free(&s);
+    ck_assert(raw_get(CACHE_HOST, "mx", &value));
+    ck_assert_uint_ge(value.dead_s, want);
+    ck_assert_uint_le(value.dead_s, want + 1);
 }
 END_TEST
 
@@ -183,8 +163,8 @@ START_TEST(one_set_for_many_domains)
         cache_put_domain(cache, name, T0, &s);
     }
     flush();
-    ck_assert_uint_eq(stats_at(T0).entries[KV_DOMAIN], 10);
-    ck_assert_uint_eq(stats_at(T0).entries[KV_SITE], 1);
+    ck_assert_uint_eq(stats_at(T0).domains, 10);
+    ck_assert_uint_eq(stats_at(T0).sites, 1);
     cache_get_domain(view, "d7.example", T0, &got);
     ck_assert_uint_eq(got.ttl_s, 67); /* a domain's own */
     mxset_free(&got);
@@ -193,31 +173,36 @@ START_TEST(one_set_for_many_domains)
     s.secure = true;
     cache_put_domain(cache, "d1.example", T0, &s);
     flush();
-    ck_assert_uint_eq(stats_at(T0).entries[KV_SITE], 3);
+    ck_assert_uint_eq(stats_at(T0).sites, 3);
     mxset_free(&s);
 }
 END_TEST
 
 /* ---- writing ---- */
 
-START_TEST(refused_is_dropped)
+START_TEST(refused_stays_queued)
 {
-    bool *const knobs[] = {&fake->refuse_write, &fake->refuse_commit};
     struct mxset s = make_set(MX_HOSTS, 60, "mx.example.com");
+    struct live *other;
 
-    for (size_t i = 0; i < COUNT(knobs); i++) {
-        *knobs[i] = true;
-        cache_put_domain(cache, EXAMPLE, T0, &s);
-        cache_touch(cache, EXAMPLE);
-        ck_assert_uint_eq(cache_pending(cache), 2);
+    reopen_shared();
+    other = open_shared_table();
+    ck_assert(live_begin(other, 0));
+    cache_put_domain(cache, EXAMPLE, T0, &s);
+    cache_touch(cache, EXAMPLE);
+    ck_assert_uint_eq(cache_pending(cache), 2);
+    for (int i = 0; i < 2; i++) {
         ck_assert(!cache_flush(cache, 0));
-        *knobs[i] = false;
-        ck_assert_uint_eq(cache_pending(cache), 0);
-        flush();
-        ck_assert_int_eq(get(T0, NULL).verdict, CACHE_MISS);
+        ck_assert_uint_eq(cache_pending(cache), 2);
     }
-    fake->refuse_write = true;
+    live_end(other);
+    flush();
+    ck_assert_int_eq(get(T0, NULL).verdict, CACHE_FRESH);
+    ck_assert(!get(T0, NULL).once);
+    ck_assert(live_begin(other, 0));
     ck_assert(cache_flush(cache, 0)); /* nothing to be written */
+    live_end(other);
+    live_close(&other);
     mxset_free(&s);
 }
 END_TEST
@@ -238,10 +223,7 @@ START_TEST(queue_is_bounded)
         cache_touch(cache, name);
     }
     ck_assert_uint_lt(cache_pending(cache), 10000);
-    fake->transactions = 0;
     flush();
-    ck_assert_uint_gt(fake->transactions, 2); /* others get their turn */
-    ck_assert_uint_le(fake->most_puts, 1100);
     ck_assert_int_eq(get_name("d0.example", T0, NULL).verdict, CACHE_FRESH);
     ck_assert_int_eq(get_name("d999.example", T0, NULL).verdict, CACHE_FRESH);
 }
@@ -265,18 +247,18 @@ END_TEST
 
 START_TEST(unchanged_set_is_not_written_again)
 {
-    char name[32];
+    struct only before, after;
 
     put(MX_HOSTS, false, 60, T0);
     put_name("other.example", MX_HOSTS, 60, T0); /* the set is used now */
-    fake->puts = 0;
-    for (int i = 0; i < 5; i++) {
-        snprintf(name, sizeof(name), "d%d.example", i);
-        put_name(name, MX_HOSTS, 60, T0);
-    }
-    ck_assert_uint_eq(fake->puts, 5);
-    put(MX_HOSTS, false, 60, T0 + 3600 * 1000); /* but once an hour it is */
-    ck_assert_uint_eq(fake->puts, 7);
+    get_only(CACHE_SITE, &before);
+    put_name("one.example", MX_HOSTS, 60, T0);
+    put(MX_HOSTS, false, 60, T0 + 3000 * 1000);
+    get_only(CACHE_SITE, &after);
+    ck_assert_uint_eq(before.value.dead_s, after.value.dead_s);
+    put(MX_HOSTS, false, 60, T0 + 3700 * 1000); /* but once an hour it is */
+    get_only(CACHE_SITE, &after);
+    ck_assert_uint_gt(after.value.dead_s, before.value.dead_s + 3600);
 }
 END_TEST
 
@@ -308,11 +290,8 @@ START_TEST(servers)
     flush();
     ck_assert(cache_get_server(view, "192.0.2.1", &got));
     ck_assert_uint_eq(got.state, 0);
-    ck_assert_uint_eq(stats_at(T0).entries[KV_SERVER], 1);
-    fake->collide = ~0u;
-    fake->entry[0].key = kv_key(KV_SERVER, 0);
-    ck_assert(!cache_get_server(view, "192.0.2.2", &got));
-    fake->entry[0].value[0]++;
+    ck_assert_uint_eq(stats_at(T0).servers, 1);
+    raw_put(CACHE_SERVER, "192.0.2.1", &s, sizeof(s) - 1);
     ck_assert(!cache_get_server(view, "192.0.2.1", &got));
 }
 END_TEST
@@ -389,6 +368,7 @@ START_TEST(statistics)
     const char *cold = "cold.example";
     bool granted;
 
+    reopen_shared();
     put(MX_HOSTS, false, 60, T0);
     put_name("used.example", MX_HOSTS, 60, T0);
     cache_touch(cache, "used.example");
@@ -399,10 +379,11 @@ START_TEST(statistics)
     put_host("mx.example.com", ADDR_SOME, ADDR_NONE, T0);
     cache_claim(cache, &cold, 1, T0, &granted);
     st = stats_at(T0);
-    ck_assert_uint_eq(st.entries[KV_DOMAIN], 6);
-    ck_assert_uint_eq(st.entries[KV_SITE], 3);
-    ck_assert_uint_eq(st.entries[KV_HOST], 1);
-    ck_assert_uint_eq(st.kv.entries, fake->n);
+    ck_assert_uint_eq(st.domains, 6);
+    ck_assert_uint_eq(st.sites, 3);
+    ck_assert_uint_eq(st.hosts, 1);
+    ck_assert_uint_gt(st.live.used_bytes, 0);
+    ck_assert_uint_ge(st.live.file_bytes, st.live.used_bytes);
     ck_assert_uint_eq(st.fresh, 4);
     ck_assert_uint_eq(st.stale, 0);
     ck_assert_uint_eq(st.failing, 1);
@@ -416,22 +397,31 @@ END_TEST
 
 START_TEST(forget_one)
 {
+    static const char *const keys[] = {EXAMPLE, "user@example.com",
+                                       "sub.example.com", "xexample.com"};
     struct mxset s = make_set(MX_HOSTS, 60, "mx.example.com");
+    struct cache_route answer = {
+        .expires_ms = T0 + 1, .until_s = 2000, .text = "text"};
     struct cached_route r;
     struct buf b = {0};
     struct hostaddrs a;
+    struct live *other;
     bool found = true;
 
+    reopen_shared();
+    other = open_shared_table();
     ck_assert(cache_forget(cache, EXAMPLE, &found) && !found);
     put(MX_HOSTS, false, 60, T0);
     put_name("other.example", MX_NULL, 60, T0);
     put_host("mx.example.com", ADDR_SOME, ADDR_NONE, T0);
     put_host("mx.other.example", ADDR_SOME, ADDR_NONE, T0);
-    put_route("text", &s, MADE_OF);
+    put_route(EXAMPLE, "text", &s, MADE_OF);
+    for (size_t i = 0; i < COUNT(keys); i++)
+        cache_put_overridden(cache, keys[i], &answer);
     cache_put_domain(cache, EXAMPLE, T0, &s); /* not to come back */
-    fake->refuse_write = true;
-    ck_assert(!cache_forget(cache, EXAMPLE, &found));
-    fake->refuse_write = false;
+    ck_assert(live_begin(other, 0));
+    ck_assert(!cache_forget(cache, EXAMPLE, &found) && !found);
+    live_end(other);
     cache_put_domain(cache, EXAMPLE, T0, &s);
     ck_assert(cache_forget(cache, EXAMPLE, &found) && found);
     flush();
@@ -443,8 +433,12 @@ START_TEST(forget_one)
         cache_get_host(view, "mx.other.example", BOTH, T0, &a).verdict,
         CACHE_FRESH);
     ck_assert_int_eq(get_name("other.example", T0, NULL).verdict, CACHE_FRESH);
+    for (size_t i = 0; i < COUNT(keys); i++)
+        ck_assert_int_eq(
+            cache_get_overridden(view, keys[i], 0, T0, 1500, &r, &b), i >= 2);
     put(MX_HOSTS, false, 60, T0);
     ck_assert(!cache_get_route(view, EXAMPLE, MADE_OF, T0, 1500, &r, &b));
+    live_close(&other);
     mxset_free(&s);
     buf_free(&b);
 }
@@ -452,34 +446,39 @@ END_TEST
 
 START_TEST(forget_everything)
 {
-    bool found = true;
+    struct live *other;
 
-    ck_assert(cache_forget(cache, NULL, &found) && !found);
+    reopen_shared();
+    other = open_shared_table();
+    ck_assert(cache_clear(cache));
     put(MX_HOSTS, false, 60, T0);
-    fake->refuse_write = true;
-    ck_assert(!cache_forget(cache, NULL, &found) && !found);
-    fake->refuse_write = false;
-    ck_assert(cache_forget(cache, NULL, &found) && found);
-    ck_assert_uint_eq(fake->n, 0);
+    ck_assert(live_begin(other, 0));
+    ck_assert(!cache_clear(cache));
+    live_end(other);
+    ck_assert_int_eq(get(T0, NULL).verdict, CACHE_FRESH);
+    ck_assert(cache_clear(cache));
+    ck_assert_int_eq(get(T0, NULL).verdict, CACHE_MISS);
+    ck_assert_uint_eq(stats_at(T0).domains, 0);
+    ck_assert_uint_eq(stats_at(T0).sites, 0);
+    live_close(&other);
 }
 END_TEST
 
-/* Over the backend of a process of its own, which is small and evicts. */
+/* Over a table that is small and evicts. */
 START_TEST(flood_of_strangers)
 {
     struct mxset s = make_set(MX_HOSTS, 60, "mx.example.com");
     struct mxhop_error err;
     struct cached_route r;
     struct buf b = {0};
-    struct kv *kv;
+    struct live *t;
     char name[32], host[32];
 
     teardown();
-    ck_assert_int_eq(kv_memory_open(&kv, 256 * 1024, cache_rank, &err),
-                     MXHOP_OK);
-    ck_assert_int_eq(cache_open(&cache, kv, &policy, &err), MXHOP_OK);
-    view = cache_view_open(cache);
+    ck_assert_int_eq(live_open_memory(&t, 1024 * 1024, &err), MXHOP_OK);
+    open_over(t, &policy);
     put(MX_HOSTS, false, 60, T0);
+    put_route(EXAMPLE, "text", &s, MADE_OF);
     cache_touch(cache, EXAMPLE);
     flush();
     for (int i = 0; i < 20000; i++) {
@@ -493,12 +492,32 @@ START_TEST(flood_of_strangers)
         if (i % 500 == 499)
             flush();
     }
-    put_route("text", &s, MADE_OF);
-    ck_assert_uint_lt(stats_at(T0).entries[KV_DOMAIN], 10000);
+    ck_assert_uint_lt(stats_at(T0).domains, 10000);
     ck_assert_int_eq(get(T0 + 1000, NULL).verdict, CACHE_FRESH);
     ck_assert(cache_get_route(view, EXAMPLE, MADE_OF, T0, 1500, &r, &b));
     mxset_free(&s);
     buf_free(&b);
+}
+END_TEST
+
+/* Text included; what is shared counts little. */
+START_TEST(a_domain_takes_300_octets)
+{
+    struct mxset s = make_set(MX_HOSTS, 60, "mx1.provider.example");
+    struct cache_stats st;
+    char name[32];
+
+    ck_assert(mxset_add(&s, "mx2.provider.example", 20));
+    for (int i = 0; i < 2000; i++) {
+        snprintf(name, sizeof(name), "d%d.bench.test", i);
+        cache_put_domain(cache, name, T0, &s);
+        put_route(name, ":[mx1.provider.example], [mx2.provider.example]", &s,
+                  MADE_OF);
+    }
+    st = stats_at(T0);
+    ck_assert_uint_eq(st.routes, 2000);
+    ck_assert_uint_le(st.live.used_bytes / 2000, 300);
+    mxset_free(&s);
 }
 END_TEST
 
@@ -511,11 +530,12 @@ int main(void)
     tcase_add_test(t, refreshed_is_not_used);
     tcase_add_test(t, shared_set_makes_hosts_used);
     tcase_add_test(t, host_needed_again_is_used);
-    tcase_add_test(t, route_made_again);
+    tcase_add_test(t, overridden_made_again);
     tcase_add_test(t, touch_of_nothing);
-    tcase_add_test(t, ranks);
+    tcase_add_loop_test(t, dead_when_nobody_wants_it, 0, COUNT(ends));
+    tcase_add_test(t, hosts_are_dead_with_the_last_family);
     tcase_add_test(t, one_set_for_many_domains);
-    tcase_add_test(t, refused_is_dropped);
+    tcase_add_test(t, refused_stays_queued);
     tcase_add_test(t, queue_is_bounded);
     tcase_add_test(t, queue_is_bounded_in_bytes);
     tcase_add_test(t, unchanged_set_is_not_written_again);
@@ -525,5 +545,6 @@ int main(void)
     tcase_add_test(t, forget_one);
     tcase_add_test(t, forget_everything);
     tcase_add_test(t, flood_of_strangers);
+    tcase_add_test(t, a_domain_takes_300_octets);
     return run_tests(s);
 }

@@ -595,7 +595,7 @@ static void ask(uint16_t type, unsigned flags)
 
 START_TEST(test_addrs)
 {
-    struct hostaddrs a = {.secure = true, .ttl_s = UINT32_MAX};
+    struct hostaddrs a = {.secure = true, .ttl_s = {UINT32_MAX, UINT32_MAX}};
 
     ask(WIRE_TYPE_A, 0x81a0);
     rr_cname(&m, "example.com", 500, "x.y");
@@ -605,13 +605,13 @@ START_TEST(test_addrs)
     rr_addr("x.y", WIRE_TYPE_AAAA, 3, 3);
     for (size_t len = 0; len < m.len; len++)
         ck_assert_int_eq(read_addrs(len, &a), RECORDS_BAD);
-    ck_assert_uint_eq(a.ttl_s, UINT32_MAX);
+    ck_assert_uint_eq(a.ttl_s[FAMILY_V4], UINT32_MAX);
     ck_assert_int_eq(read_addrs(m.len, &a), RECORDS_SOME);
     ck_assert_int_eq(a.state[FAMILY_V4], ADDR_SOME);
     ck_assert_int_eq(a.state[FAMILY_V6], ADDR_UNKNOWN);
     ck_assert_uint_eq(a.n[FAMILY_V4], 2);
     ck_assert_uint_eq(ntohl(a.v4[1].s_addr), 2);
-    ck_assert_uint_eq(a.ttl_s, 300);
+    ck_assert_uint_eq(a.ttl_s[FAMILY_V4], 300);
     ck_assert(a.secure);
     ck_assert_str_eq(last, "x.y");
 
@@ -622,30 +622,31 @@ START_TEST(test_addrs)
     ck_assert_uint_eq(a.n[FAMILY_V6], ADDRS_MAX);
     ck_assert_uint_eq(a.v6[7].s6_addr[15], 7);
     ck_assert_uint_eq(a.n[FAMILY_V4], 2); /* the other family stays */
-    ck_assert_uint_eq(a.ttl_s, 300);
+    ck_assert_uint_eq(a.ttl_s[FAMILY_V4], 300);
+    ck_assert_uint_eq(a.ttl_s[FAMILY_V6], 900);
     ck_assert(!a.secure);
 }
 END_TEST
 
 START_TEST(test_addrs_none)
 {
-    struct hostaddrs a = {.secure = true, .ttl_s = UINT32_MAX};
+    struct hostaddrs a = {.secure = true, .ttl_s = {UINT32_MAX, UINT32_MAX}};
 
     ask(WIRE_TYPE_A, 0x8180);
     rr_cname(&m, "example.com", 500, "x.y");
     ck_assert_int_eq(read_addrs(m.len, &a), RECORDS_PARTIAL);
     ck_assert_int_eq(a.state[FAMILY_V4], ADDR_UNKNOWN);
-    ck_assert_uint_eq(a.ttl_s, 500);
+    ck_assert_uint_eq(a.ttl_s[FAMILY_V4], 500);
     ask(WIRE_TYPE_A, 0x81a0);
     rr_soa(&m, "com", 200, 100);
     ck_assert_int_eq(read_addrs(m.len, &a), RECORDS_NODATA);
     ck_assert_int_eq(a.state[FAMILY_V4], ADDR_NONE);
-    ck_assert_uint_eq(a.ttl_s, 100);
+    ck_assert_uint_eq(a.ttl_s[FAMILY_V4], 100);
     ask(WIRE_TYPE_AAAA, 0x8183);
     rr_soa(&m, "com", 200, 50);
     ck_assert_int_eq(read_addrs(m.len, &a), RECORDS_NXDOMAIN);
     ck_assert_int_eq(a.state[FAMILY_V6], ADDR_NONE);
-    ck_assert_uint_eq(a.ttl_s, 50);
+    ck_assert_uint_eq(a.ttl_s[FAMILY_V6], 50);
 }
 END_TEST
 

@@ -81,6 +81,7 @@ struct fixture {
     struct engine *engine;
     struct resolver *resolver;
     const char *known_host;
+    unsigned known_families; /* of it; 0: all */
     size_t pick_max;
     struct buf told;
     struct buf result; /* of tasks, one line each */
@@ -131,24 +132,30 @@ static void add_set(struct buf *b, const struct mxset *s, bool addrs)
     }
 }
 
-static bool host_known(void *ctx, const char *host, unsigned families,
-                       struct hostaddrs *addrs_r)
+static unsigned host_known(void *ctx, const char *host, unsigned families,
+                           struct hostaddrs *addrs_r)
 {
     (void)ctx;
     assert(families != 0);
     memset(addrs_r, 0xff, sizeof(*addrs_r)); /* means nothing when false */
     if (fx.known_host == NULL || strcmp(host, fx.known_host) != 0)
-        return false;
+        return 0;
     *addrs_r = (struct hostaddrs){.state = {ADDR_SOME, ADDR_NONE}, .n = {1}};
     inet_pton(AF_INET, "198.51.100.1", &addrs_r->v4[0]);
-    return true;
+    return fx.known_families != 0 ? fx.known_families : families;
 }
 
 static void host_learned(void *ctx, const char *host,
                          const struct hostaddrs *addrs)
 {
     (void)ctx;
-    buf_printf(&fx.told, "[%s ttl=%u%s ", host, addrs->ttl_s,
+    uint32_t ttl_s = UINT32_MAX;
+
+    for (int f = 0; f < FAMILIES; f++)
+        if ((addrs->state[f] == ADDR_SOME || addrs->state[f] == ADDR_NONE) &&
+            addrs->ttl_s[f] < ttl_s)
+            ttl_s = addrs->ttl_s[f];
+    buf_printf(&fx.told, "[%s ttl=%u%s ", host, ttl_s != UINT32_MAX ? ttl_s : 0,
                addrs->secure ? " secure" : "");
     add_addrs(&fx.told, addrs);
     buf_putc(&fx.told, ']');
@@ -453,6 +460,43 @@ START_TEST(test_shared_host)
     run_tasks();
     ck_assert_uint_eq(fx.n_results, 2);
     ck_assert_uint_eq(minidns_count(&fx.dns, NULL), 4);
+}
+END_TEST
+
+/* Only what is not known is asked for and told, the result has both; and
+   nothing where an address is known, unless the set was given: that is to ask
+   again. */
+START_TEST(test_one_family_known)
+{
+    struct mxset known = {.ttl_s = 9};
+
+    fx.known_host = "mx1.example";
+    fx.known_families = FAMILY_BIT(FAMILY_V4);
+    start("also.example", NULL, DEADLINE_MS);
+    run_tasks();
+    ck_assert_str_eq(fx.result.data,
+                     "hosts ttl=300 10 mx1.example=198.51.100.1,none\n");
+    ck_assert_uint_eq(minidns_count(&fx.dns, NULL), 1);
+
+    forget();
+    ck_assert(mxset_add(&known, "mx1.example", 10));
+    start("also.example", &known, DEADLINE_MS);
+    run_tasks();
+    ck_assert_str_eq(fx.result.data,
+                     "hosts ttl=9 10 mx1.example=198.51.100.1,2001:db8::1\n");
+    ck_assert_str_eq(fx.told.data, "[mx1.example ttl=80 ?,2001:db8::1]");
+    mxset_free(&known);
+    ck_assert_uint_eq(minidns_count(&fx.dns, "mx1.example 28"), 1);
+    ck_assert_uint_eq(minidns_count(&fx.dns, "mx1.example 1"), 0);
+
+    forget();
+    fx.known_families = FAMILY_BIT(FAMILY_V6);
+    start("also.example", NULL, DEADLINE_MS);
+    run_tasks();
+    ck_assert_str_eq(fx.result.data,
+                     "hosts ttl=300 10 mx1.example=192.0.2.1+192.0.2.2,none\n");
+    ck_assert_uint_eq(minidns_count(&fx.dns, "mx1.example 28"), 0);
+    ck_assert_uint_eq(minidns_count(&fx.dns, "mx1.example 1"), 1);
 }
 END_TEST
 
@@ -777,6 +821,7 @@ int main(void)
     tcase_add_test(t, test_failure_texts);
     tcase_add_test(t, test_told_of_ill_hosts);
     tcase_add_test(t, test_known);
+    tcase_add_test(t, test_one_family_known);
     tcase_add_test(t, test_picked_only);
     tcase_add_test(t, test_one_family);
     tcase_add_test(t, test_untrusted_ad);

@@ -40,14 +40,14 @@ static atomic_uint hosts_learned, mx_learned_ok, mx_learned_failure;
 static atomic_bool signals_open; /* seen on the worker's thread */
 static atomic_int thread_id;
 
-static bool host_known(void *ctx, const char *host, unsigned families,
-                       struct hostaddrs *addrs_r)
+static unsigned host_known(void *ctx, const char *host, unsigned families,
+                           struct hostaddrs *addrs_r)
 {
     (void)ctx;
     (void)host;
     (void)families;
     (void)addrs_r;
-    return false;
+    return 0;
 }
 
 static void host_learned(void *ctx, const char *host,
@@ -341,7 +341,7 @@ START_TEST(test_queue_full)
     unsigned refused = 0, late = 0;
     char name[32];
 
-    reopen(20);
+    reopen(200);
     for (int i = 0; i < WORKER_QUEUE_MAX + 2 * WORKER_TASKS_MAX; i++) {
         enum worker_verdict v;
 
