@@ -323,9 +323,7 @@ int fixed_build(int dir_fd, const char *name, const struct fixed_set *set,
         return errno;
     b.fd = openat(dir_fd, temporary,
                   O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (b.fd < 0)
-        return errno;
-    rc = build_file(&b);
+    rc = b.fd < 0 ? errno : build_file(&b);
     if (rc == 0 && (fchmod(b.fd, 0644) != 0 || fsync(b.fd) != 0 ||
                     renameat(dir_fd, temporary, dir_fd, name) != 0))
         rc = errno;
@@ -334,7 +332,8 @@ int fixed_build(int dir_fd, const char *name, const struct fixed_set *set,
     else if (fsync(dir_fd) != 0)
         rc = errno;
     memcpy(id_r, b.id, FIXED_ID_LEN);
-    close(b.fd);
+    if (b.fd >= 0)
+        close(b.fd);
     free(b.hash);
     free(b.order);
     free(b.first);

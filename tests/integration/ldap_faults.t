@@ -250,7 +250,7 @@ points_of_a_refresh() {
 	strace -qq -o "$SCRATCH/strace" mxhop refresh >/dev/null
 	awk -F '(' '/^socket/ { on = 1 }
 		{ n[$1]++ }
-		on && /^(p?writev|pwrite64|f(data)?sync|ftruncate)\(/ { print $1, n[$1] }
+		on && /^(p?writev|pwrite64|f(data)?sync|ftruncate|fchmod|renameat|unlinkat)\(/ { print $1, n[$1] }
 		on && /^(poll|read|write|pread64|fcntl|munmap)\(/ && ++others % 6 == 0 {
 			print $1, n[$1] }' "$SCRATCH/strace"
 }
