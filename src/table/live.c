@@ -430,7 +430,8 @@ void live_walk(struct live_view *v, live_walk_fn *fn, void *ctx)
             if (b.slot[k].at > LIVE_PAGE - sizeof(r))
                 break;
             memcpy(&r, at, sizeof(r));
-            if (live_record_len(&r) > (size_t)(page + LIVE_PAGE - at) ||
+            if (r.key_len == 0 || r.key_len > LIVE_KEY_MAX ||
+                live_record_len(&r) > (size_t)(page + LIVE_PAGE - at) ||
                 live_record_check(at, seed) != r.check || r.kind == LIVE_PIECE)
                 continue;
             value = (struct live_value){at + sizeof(r) + r.key_len, r.value_len,
