@@ -188,6 +188,28 @@ case_broken_and_mended_in_place() {
 	assert_breaks_and_recovers two "$CF:4: max_hops: \"many\"; expected a whole number"
 }
 
+restarts() {
+	maillog | grep -c 'has changed -- restarting' || true
+}
+
+# While a file is so young that a further change could not be seen, a daemon
+# does not start again and again; and such a change is noticed.
+case_broken_and_mended_within_a_second() {
+	assert_works five
+	mark
+	good_config 'max_hops = many'
+	reload_postfix
+	send_mail alice@mta.mxhop.test six@plain.test
+	wait_for_log "warning: .*$CF:4: max_hops"
+	touch -r "$CF" "$SCRATCH/time"
+	good_config
+	touch -r "$SCRATCH/time" "$CF"
+	sleep 3
+	[[ $(restarts) -lt 10 ]] || fail "$(restarts) restarts in 3 s"
+	eventually 20 sent_after_flush six@plain.test || fail "not sent: $(queued)"
+	wait_queue_empty
+}
+
 case_removed_and_put_back() {
 	assert_works three
 	rm $CF

@@ -72,7 +72,7 @@ case_commands_of_root() {
 	local -a commands=('lookup over.test plain.test' 'trace over.test' 'check'
 		'refresh' 'refresh --force' 'overrides list' 'overrides export'
 		"overrides diff $LDIF" 'cache stats' 'cache list' 'cache get plain.test'
-		"warm $SCRATCH/keys" "survey $SCRATCH/keys" 'cache flush over.test'
+		"warm $SCRATCH/keys" "survey $SCRATCH/keys" 'cache flush plain.test'
 		'cache flush')
 	echo plain.test >"$SCRATCH/keys"
 	mxhop lookup plain.test
