@@ -178,7 +178,7 @@ static void dict_set_watch(struct dict_mxhop *d, const struct stat *config)
 {
     int fd = mxhop_watch_fd(d->mx);
 
-    /* A descriptor of our own: the library may replace its one. */
+    /* A descriptor of our own: both sides close theirs. */
     d->looked =
         !dict_watch(&d->dict, fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1,
                     &d->seen);

@@ -379,6 +379,24 @@ START_TEST(a_full_table_of_used_entries_still_takes_new_ones)
 }
 END_TEST
 
+/* So small that a bucket is full of them before its octets are used up. */
+START_TEST(nor_do_small_ones_keep_new_ones_out)
+{
+    live_view_close(&v);
+    live_close(&t);
+    open_file(MIB);
+    ck_assert(live_begin(t, 100));
+    for (unsigned i = 0; i < 20000; i++)
+        put_number(i, LIVE_USED, 20);
+    for (unsigned i = 0; i < 1000; i++) {
+        put_number(100000 + i, LIVE_ONCE, 20);
+        if (!has_number(100000 + i, 20))
+            ck_abort_msg("%u is not there", i);
+    }
+    ck_assert(live_end(t));
+}
+END_TEST
+
 START_TEST(what_is_dead_makes_room_first)
 {
     live_view_close(&v);
@@ -631,6 +649,47 @@ START_TEST(a_stopped_reader_or_writer_costs_nothing)
 }
 END_TEST
 
+/* Its descriptor of the lock is the same as ours. */
+START_TEST(a_child_does_not_keep_the_lock)
+{
+    struct live *other;
+    struct mxhop_error err;
+    pid_t pid;
+
+    ck_assert(live_begin(t, 100));
+    pid = fork();
+    if (pid == 0) {
+        raise(SIGSTOP);
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(pid, NULL, WUNTRACED), pid);
+    ck_assert(live_end(t));
+    ck_assert_int_eq(live_open_file(&other, dir_fd, "cache", MIB, 7, &err),
+                     MXHOP_OK);
+    ck_assert(live_begin(other, 20));
+    ck_assert(live_end(other));
+    live_close(&other);
+    kill(pid, SIGKILL);
+    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+}
+END_TEST
+
+START_TEST(a_child_reads_memory_and_does_not_write_it)
+{
+    pid_t pid;
+    int status;
+
+    put("a", "1");
+    pid = fork();
+    if (pid == 0)
+        _exit(has("a", "1") && !live_begin(t, 0) ? 0 : 1);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
+    put("b", "2");
+    ck_assert(has("b", "2"));
+}
+END_TEST
+
 /* ---- threads ---- */
 
 static atomic_bool enough;
@@ -791,6 +850,7 @@ static Suite *suite(void)
     tcase_add_test(file, a_flood_does_not_push_out_what_is_used);
     tcase_add_test(file, large_entries_do_not_push_out_small_ones);
     tcase_add_test(file, a_full_table_of_used_entries_still_takes_new_ones);
+    tcase_add_test(file, nor_do_small_ones_keep_new_ones_out);
     tcase_add_test(file, what_is_dead_makes_room_first);
     tcase_add_test(file, it_stays_within_its_size);
     tcase_add_test(file, it_is_there_for_the_next_process);
@@ -801,6 +861,8 @@ static Suite *suite(void)
     tcase_add_test(file, files_that_others_prepared_are_refused);
     tcase_add_test(file, killed_writers_leave_nothing_wrong);
     tcase_add_test(file, a_stopped_reader_or_writer_costs_nothing);
+    tcase_add_test(file, a_child_does_not_keep_the_lock);
+    tcase_add_test(memory, a_child_reads_memory_and_does_not_write_it);
     tcase_add_test(file, a_damaged_file_gives_misses_at_worst);
     tcase_set_timeout(threads, 600);
     tcase_add_test(threads, a_reader_sees_whole_values_while_a_thread_writes);
