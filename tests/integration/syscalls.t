@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2016,SC2154
 # syscalls.t: a cached answer costs no system call (docs/design.md 1): many
 # lookups through the plugin make as many as in a static cdb: table that is mapped once.
 
