@@ -219,7 +219,8 @@ bool lookup_only_overrides(const struct mxhop *mx, bool has_exchanges);
 enum keep {
     KEEP_NOT,
     KEEP_BY_DOMAIN, /* no override stands under the key */
-    KEEP_BY_KEY     /* some do, active or not */
+    KEEP_BY_KEY,    /* some do, active or not */
+    KEEP_BY_STAR    /* only those do that stand under `*` */
 };
 
 /* Of what finished answers in a format are made, besides rules that

@@ -546,6 +546,63 @@ START_TEST(a_clock_that_is_set)
 }
 END_TEST
 
+/* A change elsewhere in the table cools nothing. */
+static const struct {
+    const char *general, *answer;
+} general[] = {
+    {"", ":[mx1.example], [mx2.example]"},
+    {"mxhopKey: *\nmxhopHop: [192.0.2.5]\n", ":[192.0.2.5]"},
+    {"mxhopKey: *\nmxhopMode: append\nmxhopHop: [192.0.2.5]\n",
+     ":[mx1.example], [mx2.example], [192.0.2.5]"},
+    {"mxhopExchange: mx1.example\nmxhopHop: [192.0.2.5]\n", ":[192.0.2.5]"},
+};
+
+static const char *set_with_other(const char *entry, const char *host)
+{
+    static char text[512];
+
+    snprintf(text, sizeof(text),
+             "dn: cn=o,dc=x\nobjectClass: mxhopOverride\ncn: o\n"
+             "mxhopKey: other.example\nmxhopHop: [%s]\n\n"
+             "%s%s\n",
+             host,
+             entry[0] != '\0'
+                 ? "dn: cn=g,dc=x\nobjectClass: mxhopOverride\ncn: g\n"
+                 : "",
+             entry);
+    return text;
+}
+
+START_TEST(changes_elsewhere_cool_nothing)
+{
+    const char *entry = general[_i].general, *text;
+    struct mxhop *mx = open_with_overrides(set_with_other(entry, "192.0.2.8"));
+    struct mxhop_error err;
+
+    ck_assert(becomes_free(mx, "a.example", general[_i].answer));
+    for (int i = 0; i < 3; i++) {
+        char host[32], want[40];
+        bool hit;
+
+        snprintf(host, sizeof(host), "192.0.2.%d", 10 + i);
+        snprintf(want, sizeof(want), ":[%s]", host);
+        refresh_elsewhere(set_with_other(entry, host));
+        ck_assert(answer_becomes(mx, "other.example", want));
+        usleep(50000); /* the worker writes that down */
+        failmalloc_at(1);
+        if (mxhop_text(mx, "a.example", MXHOP_FORMAT_POSTFIX, &text, &err) !=
+            MXHOP_OK)
+            text = "(error)";
+        hit = failmalloc_hit();
+        failmalloc_at(0);
+        ck_assert(!hit);
+        ck_assert_str_eq(text, general[_i].answer);
+    }
+    ck_assert_uint_le(minidns_count(&dns, "a.example 15"), 1);
+    mxhop_close(&mx);
+}
+END_TEST
+
 START_TEST(belongs_to_its_override_table)
 {
     struct mxhop *mx = open_with_overrides(
@@ -864,6 +921,7 @@ int main(void)
     Suite *s = suite_create("text");
     TCase *tc = tcase_create("finished answers");
     TCase *timed = tcase_create("their end");
+    TCase *elsewhere = tcase_create("changes elsewhere");
     SRunner *runner;
     int failed;
 
@@ -891,6 +949,11 @@ int main(void)
                         sizeof(reports) / sizeof(reports[0]));
     tcase_add_test(tc, threads_with_a_handle_each);
     suite_add_tcase(s, tc);
+    tcase_add_checked_fixture(elsewhere, set_up, tear_down);
+    tcase_set_timeout(elsewhere, 60);
+    tcase_add_loop_test(elsewhere, changes_elsewhere_cool_nothing, 0,
+                        sizeof(general) / sizeof(general[0]));
+    suite_add_tcase(s, elsewhere);
     tcase_add_checked_fixture(timed, set_up, tear_down);
     tcase_set_timeout(timed, 120);
     tcase_add_test(timed, ends_with_the_ttl_of_the_mx_set);
