@@ -101,7 +101,8 @@ void live_put(struct live *t, const void *key, size_t key_len,
               uint32_t dead_s);
 void live_del(struct live *t, const void *key, size_t key_len);
 void live_clear(struct live *t);
-/* false: something could not be written (the file system is full). */
+/* false: something could not be written, or was forgotten because the file
+   system is full. That the table has become as large as it may is no fault. */
 bool live_end(struct live *t);
 
 #endif

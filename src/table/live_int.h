@@ -35,7 +35,7 @@ struct live_head {
     uint32_t machine;
     uint32_t n; /* buckets */
     uint64_t boot, seed;
-    uint64_t used;  /* octets of records */
+    uint64_t used;  /* octets of records; a slot's share at least */
     uint64_t check; /* of the members above */
 };
 
@@ -47,7 +47,7 @@ struct live_slot {
 struct live_bucket {
     uint64_t check; /* of the rest, keyed with seed and number of the bucket */
     uint16_t count;
-    uint16_t used; /* octets of records; for writers */
+    uint16_t used; /* the same, here; for writers */
     struct live_slot slot[LIVE_SLOTS];
 };
 _Static_assert(sizeof(struct live_bucket) == 128, "two cache lines");

@@ -98,11 +98,20 @@ static void page_load(struct live *t, struct live_page *p, uint32_t i)
     }
 }
 
+/* Of short records the slots are gone before the room, and the table is to grow
+   before that: of 200,000 with 50 octets 330 were forgotten otherwise. */
+static unsigned page_used(const struct live_page *p)
+{
+    unsigned slots = p->count * (LIVE_ROOM / LIVE_SLOTS);
+
+    return p->used > slots ? p->used : slots;
+}
+
 static void page_store(struct live *t, struct live_page *p)
 {
     unsigned char image[LIVE_PAGE];
     struct live_bucket b = {.count = (uint16_t)p->count,
-                            .used = (uint16_t)p->used};
+                            .used = (uint16_t)page_used(p)};
     unsigned at = sizeof(b);
 
     for (unsigned k = 0; k < p->count; k++) {
@@ -120,9 +129,9 @@ static void page_store(struct live *t, struct live_page *p)
     if (pwrite(t->fd, image, LIVE_PAGE, ((off_t)p->i + 1) * LIVE_PAGE) !=
         LIVE_PAGE)
         t->failed = true;
-    t->head.used += p->used;
+    t->head.used += b.used;
     t->head.used -= t->head.used > p->was_used ? p->was_used : t->head.used;
-    p->was_used = p->used;
+    p->was_used = b.used;
 }
 
 static int page_find(const struct live_page *p, uint16_t tag, bool piece,
@@ -469,8 +478,10 @@ static void live_put_record(struct live *t, enum live_kind kind,
         if (!done)
             live_grow(t, GROW_AT_ONCE);
     }
-    if (!done)
+    if (!done) {
         live_try_put(t, hash, record, true);
+        t->failed |= t->no_room; /* it, or what went for it, is lost */
+    }
     if (live_is_full(t))
         live_grow(t, GROW_AT_ONCE);
 }

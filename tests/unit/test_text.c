@@ -119,6 +119,21 @@ static struct mxhop *open_handle(void)
     return mx;
 }
 
+/* Of wall clocks: somebody sets them. In place of the C library's, for all of
+   the program. */
+static _Atomic time_t clock_step_s;
+
+time_t time(time_t *t_r)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    now.tv_sec += clock_step_s;
+    if (t_r != NULL)
+        *t_r = now.tv_sec;
+    return now.tv_sec;
+}
+
 static const char *text_of(struct mxhop *mx, const char *key)
 {
     struct mxhop_error err;
@@ -550,6 +565,44 @@ START_TEST(changes_elsewhere_cool_nothing)
 }
 END_TEST
 
+/* A year back or ahead: no TTL is longer or shorter for it, and a window is
+   open when the new time is in it. It is asked twice, for the kept answer. */
+START_TEST(a_clock_that_is_set)
+{
+    const time_t year = 365 * 86400, begun = 10; /* with the window */
+    struct mxhop *mx = open_with_overrides(
+        ENTRY("mxhopKey: b.example\nmxhopHop: [192.0.2.5]\n"
+              "mxhopNotAfter: 29990101000000Z\nmxhopNotBefore: %s\n"));
+    size_t before;
+
+    clock_step_s = begun;
+    ck_assert(becomes_free(mx, "a.example", ":[mx1.example], [mx2.example]"));
+    ck_assert_str_eq(text_of(mx, "b.example"), ":[192.0.2.5]");
+    for (int i = 1; i <= 4; i++) {
+        clock_step_s = i % 2 == 0 ? begun : _i == 0 ? -year : year;
+        for (int k = 0; k < 2; k++) {
+            ck_assert_str_eq(text_of(mx, "a.example"),
+                             ":[mx1.example], [mx2.example]");
+            ck_assert_str_eq(text_of(mx, "b.example"),
+                             clock_step_s < 0 ? ":[mx1.example], [mx2.example]"
+                                              : ":[192.0.2.5]");
+            usleep(50000);
+        }
+    }
+    ck_assert_uint_eq(minidns_count(&dns, "a.example 15"), 1);
+    ck_assert_uint_le(minidns_count(&dns, "b.example 15"), 1);
+    text_of(mx, "short.example");
+    clock_step_s = _i == 0 ? -year : year;
+    usleep(1100000); /* a TTL of a second ends all the same */
+    before = minidns_count(&dns, "short.example 15");
+    text_of(mx, "short.example");
+    usleep(200000);
+    ck_assert_uint_gt(minidns_count(&dns, "short.example 15"), before);
+    clock_step_s = 0;
+    mxhop_close(&mx);
+}
+END_TEST
+
 START_TEST(belongs_to_its_override_table)
 {
     struct mxhop *mx = open_with_overrides(
@@ -908,6 +961,7 @@ int main(void)
     tcase_add_test(timed, ends_with_the_lack_of_an_address);
     tcase_add_loop_test(timed, ends_with_a_spliced_set, 0, 2);
     tcase_add_loop_test(timed, windows_open_and_close, 0, 2);
+    tcase_add_loop_test(timed, a_clock_that_is_set, 0, 2);
     tcase_add_test(timed, a_cache_that_takes_nothing_is_mentioned_once);
     suite_add_tcase(s, timed);
     runner = srunner_create(s);
