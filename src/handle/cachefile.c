@@ -32,7 +32,10 @@ static enum mxhop_status handle_find_place(struct mxhop *mx, const char *dir,
     char strings[PASSWD_MAX];
     struct passwd pw, *found;
 
-    if (owner != NULL && owner[0] != '\0') {
+    if (owner != NULL && strcmp(owner, "root") == 0) {
+        uid = 0; /* without a search of all users, at each delivery of Exim */
+        gid = 0;
+    } else if (owner != NULL && owner[0] != '\0') {
         int rc = getpwnam_r(owner, &pw, strings, sizeof(strings), &found);
 
         if (found == NULL)
