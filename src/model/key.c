@@ -119,10 +119,13 @@ static void key_load_idn(void)
         return;
     lookup = dlsym(library, "idn2_lookup_u8");
     release = dlsym(library, "idn2_free");
-    if (lookup == NULL || release == NULL)
+    if (lookup == NULL || release == NULL) {
+        dlclose(library);
         return;
+    }
     memcpy(&key_idn_free, &release, sizeof(release));
     memcpy(&key_idn_lookup, &lookup, sizeof(lookup));
+    // cppcheck-suppress resourceLeak ; it stays for as long as we do
 }
 
 const char *name_load_idn(void)
