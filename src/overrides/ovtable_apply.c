@@ -6,9 +6,9 @@
  * place up to which the source was read included. Readers see the old set whole
  * or the new one whole, and a cookie never belongs to another set.
  *
- * The old entries and the delta are both in order of ids: one pass over them
- * tells what was added, modified and removed. Where nothing was, the table
- * stays as it is, and only where the source stands is noted beside it.
+ * What the delta does not name goes from the old table into the new one as it
+ * is, and is not decoded. Where nothing was added, modified or removed, the
+ * table stays, and only where the source stands is noted beside it.
  *
  * Owns nothing between calls.
  */
@@ -16,34 +16,22 @@
 #include "overrides/ovtable_int.h"
 #include "util/err.h"
 #include "util/hash.h"
+#include "util/vec.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #define PEAK_S 86400
 
 struct apply_item { /* an entry that the delta names */
     const unsigned char *id;
-    const struct override *o; /* NULL: it goes */
-    size_t rank;              /* of several with one id the last counts */
-};
-
-struct apply_entry { /* of the set */
-    unsigned char id[OVTABLE_ID_LEN];
-    struct fixed_bytes record;
-};
-
-struct apply_entries {
-    struct apply_entry *v;
-    size_t n, cap;
-};
-
-struct apply_chunk { /* of memory that records are copied to */
-    struct apply_chunk *next;
-    size_t used, size;
-    unsigned char bytes[];
+    const struct override *o;  /* as it is to be; NULL: see stays */
+    bool stays;                /* as it is, else it goes */
+    bool there;                /* in the old table */
+    struct fixed_bytes record; /* of o */
 };
 
 struct apply {
@@ -52,15 +40,20 @@ struct apply {
     struct mxhop_error *err;
     struct ovtable_change change;
     struct ovtable_place place;
-    struct apply_item *item; /* sorted by id, each id once */
+    struct apply_item *item; /* each id once */
     size_t n_items;
-    unsigned char (*present)[OVTABLE_ID_LEN]; /* sorted */
+    uint32_t *slot; /* a hash table of them by id: place + 1, or 0 */
+    size_t mask;
+    uint64_t seed;
+    struct buf encoded; /* what the items are to be */
+    struct ovtable *t;  /* the old table, as long as its records are in use */
     struct table_meta old, now;
     unsigned char old_id[OVTABLE_ID_LEN];
-    bool there; /* there is an old table, as it should be */
-    struct apply_entries was, is;
-    struct apply_chunk *chunks;
-    bool failed; /* no memory */
+    bool there;       /* there is an old table, as it should be */
+    uint32_t entries; /* that were seen in it */
+    struct ovtable_records r;
+    struct ovtable_lists lists;
+    enum codec_status codec; /* what went wrong on the walk */
 };
 
 void ovtable_id_of_dn(const char *dn, unsigned char id_r[OVTABLE_ID_LEN])
@@ -116,43 +109,67 @@ static enum mxhop_status apply_check_delta(const struct apply *a)
     return status;
 }
 
-static int apply_by_id_and_rank(const void *a, const void *b)
+/* Where the item with this id is noted, or is to be. */
+static uint32_t *apply_slot(const struct apply *a, const unsigned char *id)
 {
-    const struct apply_item *x = a, *y = b;
-    int d = memcmp(x->id, y->id, OVTABLE_ID_LEN);
+    size_t at = hash_bytes(a->seed, id, OVTABLE_ID_LEN) & a->mask;
 
-    return d != 0 ? d : (x->rank > y->rank) - (x->rank < y->rank);
+    while (a->slot[at] != 0 &&
+           memcmp(a->item[a->slot[at] - 1].id, id, OVTABLE_ID_LEN) != 0)
+        at = (at + 1) & a->mask;
+    return &a->slot[at];
 }
 
-static int apply_by_id(const void *a, const void *b) /* which comes first */
+static struct apply_item *apply_find(const struct apply *a,
+                                     const unsigned char *id)
 {
-    return memcmp(a, b, OVTABLE_ID_LEN);
+    uint32_t slot = *apply_slot(a, id);
+
+    return slot != 0 ? &a->item[slot - 1] : NULL;
 }
 
-/* Sorted, of one id the last. Removals rank before all upserts. */
-static enum mxhop_status apply_sort_delta(struct apply *a)
+/* Of several with one id the last counts. */
+static void apply_say(struct apply *a, const unsigned char *id,
+                      const struct override *o, bool stays)
+{
+    uint32_t *slot = apply_slot(a, id);
+
+    if (*slot == 0)
+        *slot = (uint32_t)++a->n_items;
+    a->item[*slot - 1] = (struct apply_item){.id = id, .o = o, .stays = stays};
+}
+
+static enum mxhop_status apply_hash_delta(struct apply *a)
 {
     const struct ovtable_delta *d = a->d;
-    size_t n = d->n_remove + d->n_upsert;
-    struct apply_item *v = calloc(n + 1, sizeof(*v));
+    size_t n = d->n_present + d->n_remove + d->n_upsert, at = 0;
 
-    a->item = v;
-    a->present = calloc(d->n_present + 1, OVTABLE_ID_LEN);
-    if (v == NULL || a->present == NULL)
+    for (a->mask = 15; a->mask < 2 * n;)
+        a->mask = 2 * a->mask + 1;
+    a->item = malloc((n + 1) * sizeof(*a->item));
+    a->slot = calloc(a->mask + 1, sizeof(*a->slot));
+    if (a->item == NULL || a->slot == NULL || n >= UINT32_MAX ||
+        getrandom(&a->seed, sizeof(a->seed), 0) != (ssize_t)sizeof(a->seed))
         return err_nomem(a->err);
+    for (size_t i = 0; i < d->n_present; i++)
+        apply_say(a, d->present[i], NULL, true);
     for (size_t i = 0; i < d->n_remove; i++)
-        v[i] = (struct apply_item){d->remove[i], NULL, i};
+        apply_say(a, d->remove[i], NULL, false);
     for (size_t i = 0; i < d->n_upsert; i++)
-        v[d->n_remove + i] =
-            (struct apply_item){d->upsert[i].id, d->upsert[i].o,
-                                d->n_remove + i};
-    qsort(v, n, sizeof(*v), apply_by_id_and_rank);
-    for (size_t i = 0; i < n; i++)
-        if (i + 1 == n || memcmp(v[i].id, v[i + 1].id, OVTABLE_ID_LEN) != 0)
-            v[a->n_items++] = v[i];
-    if (d->n_present > 0)
-        memcpy(a->present, d->present, d->n_present * OVTABLE_ID_LEN);
-    qsort(a->present, d->n_present, OVTABLE_ID_LEN, apply_by_id);
+        apply_say(a, d->upsert[i].id, d->upsert[i].o, false);
+    for (size_t i = 0; i < a->n_items; i++) {
+        if (a->item[i].o != NULL)
+            override_encode(&a->encoded, a->item[i].o);
+        a->item[i].record.len = a->encoded.len - at;
+        at = a->encoded.len;
+    }
+    if (a->encoded.failed)
+        return err_nomem(a->err);
+    at = 0;
+    for (size_t i = 0; i < a->n_items; i++) {
+        a->item[i].record.at = (const unsigned char *)a->encoded.data + at;
+        at += a->item[i].record.len;
+    }
     return MXHOP_OK;
 }
 
@@ -164,77 +181,89 @@ static bool apply_has_all(const struct apply *a)
 
 /* ---- the old set ---- */
 
-static bool apply_keep(struct apply *a, const void *bytes, size_t len,
-                       struct fixed_bytes *copy_r)
+bool ovtable_keep(struct ovtable_records *r, fixed_kind kind, const void *key,
+                  size_t key_len, struct fixed_bytes value)
 {
-    struct apply_chunk *c = a->chunks;
-
-    if (c == NULL || c->size - c->used < len) {
-        size_t size = len > (1 << 20) ? len : 1 << 20;
-
-        c = malloc(sizeof(*c) + size);
-        if (c == NULL) {
-            a->failed = true;
-            return false;
-        }
-        *c = (struct apply_chunk){.next = a->chunks, .size = size};
-        a->chunks = c;
-    }
-    memcpy(c->bytes + c->used, bytes, len);
-    *copy_r = (struct fixed_bytes){c->bytes + c->used, len};
-    c->used += len;
+    if (!vec_room(&r->v, r->n, &r->cap, sizeof(*r->v)))
+        return false;
+    r->v[r->n++] =
+        (struct fixed_record){.kind = kind,
+                              .filtered = kind <= OVTABLE_RECORD_EXCHANGE,
+                              .key = {key, key_len},
+                              .value = value};
     return true;
 }
 
-static bool apply_reserve(struct apply *a, struct apply_entries *to, size_t n)
+/* An entry of the old table: as it was? */
+static bool apply_stays(void *ctx, const unsigned char *id)
 {
-    to->v = malloc((n + 1) * sizeof(*to->v));
-    to->cap = n;
-    a->failed = a->failed || to->v == NULL;
-    return !a->failed;
-}
+    const struct apply *a = ctx;
+    const struct apply_item *item = apply_find(a, id);
 
-static bool apply_add(struct apply_entries *to, const unsigned char *id,
-                      struct fixed_bytes record)
-{
-    if (to->n == to->cap)
-        return false; /* more than the header says */
-    memcpy(to->v[to->n].id, id, OVTABLE_ID_LEN);
-    to->v[to->n++].record = record;
-    return true;
+    return item != NULL ? item->stays : !a->d->complete;
 }
 
 static bool apply_take_old(void *ctx, fixed_kind kind, struct fixed_bytes key,
                            struct fixed_bytes value)
 {
     struct apply *a = ctx;
-    struct override_parts parts;
-    struct fixed_bytes copy;
 
-    if (kind != OVTABLE_RECORD_ENTRY)
-        return true;
-    return key.len == OVTABLE_ID_LEN &&
-           override_parts(value.at, value.len, &parts) &&
-           apply_keep(a, value.at, value.len, &copy) &&
-           apply_add(&a->was, key.at, copy);
+    if (kind == OVTABLE_RECORD_ENTRY && key.len == OVTABLE_ID_LEN) {
+        struct apply_item *item = apply_find(a, key.at);
+
+        a->entries++;
+        if (item != NULL) {
+            item->there = true;
+            item->stays = item->stays ||
+                          (item->o != NULL && item->record.len == value.len &&
+                           memcmp(item->record.at, value.at, value.len) == 0);
+        }
+        if (!apply_stays(a, key.at)) {
+            a->change.modified += item != NULL && item->o != NULL;
+            a->change.removed += item == NULL || item->o == NULL;
+            a->codec = ovtable_lists_note(&a->lists, value, NULL);
+            return a->codec == CODEC_OK;
+        }
+    } else if (kind > OVTABLE_RECORD_EXCHANGE) {
+        return kind == OVTABLE_RECORD_WHERE;
+    } else if (value.len == 0 || value.len % OVTABLE_ID_LEN != 0) {
+        return false;
+    }
+    if (!ovtable_keep(&a->r, kind, key.at, key.len, value))
+        a->codec = CODEC_MEMORY;
+    return a->codec == CODEC_OK;
 }
 
-static enum mxhop_status apply_load(struct apply *a, struct ovtable *t)
+static enum mxhop_status apply_load(struct apply *a)
 {
     enum fixed_found found;
 
-    a->old = *ovtable_meta(t);
-    memcpy(a->old_id, fixed_id(ovtable_file(t)), OVTABLE_ID_LEN);
-    a->there = (ovtable_stat(t)->st_mode & 07777) == 0644;
-    if (!apply_reserve(a, &a->was, a->old.entries))
+    a->old = *ovtable_meta(a->t);
+    memcpy(a->old_id, fixed_id(ovtable_file(a->t)), OVTABLE_ID_LEN);
+    a->there = (ovtable_stat(a->t)->st_mode & 07777) == 0644;
+    a->lists.general = a->old.general;
+    a->lists.old = ovtable_file(a->t);
+    found = fixed_walk(a->lists.old, apply_take_old, a);
+    if (a->codec == CODEC_MEMORY || found == FIXED_MEMORY)
         return err_nomem(a->err);
-    found = fixed_walk(ovtable_file(t), apply_take_old, a);
-    if (a->failed || found == FIXED_MEMORY)
-        return err_nomem(a->err);
-    if (found != FIXED_ABSENT || a->was.n != a->old.entries)
+    if (found != FIXED_ABSENT || a->entries != a->old.entries)
         return ovtable_refused(a->err, a->w->path, "is damaged");
-    qsort(a->was.v, a->was.n, sizeof(*a->was.v), apply_by_id);
     return MXHOP_OK;
+}
+
+/* A table that is damaged, and not needed, is as none. */
+static void apply_forget_old(struct apply *a)
+{
+    ovtable_close(&a->t);
+    ovtable_lists_free(&a->lists);
+    a->lists = (struct ovtable_lists){.stays = apply_stays, .ctx = a};
+    a->change = (struct ovtable_change){0};
+    a->old = (struct table_meta){0};
+    a->codec = CODEC_OK;
+    a->r.n = 0;
+    a->there = false;
+    for (size_t i = 0; i < a->n_items; i++)
+        a->item[i].there = a->item[i].stays = false;
 }
 
 /* A file under the name may be replaced where it is ours, or empty, whatever
@@ -252,7 +281,6 @@ static bool apply_is_foreign(const struct apply *a)
 static enum mxhop_status apply_read_old(struct apply *a)
 {
     const char *path = a->w->path;
-    struct ovtable *t = NULL;
     enum mxhop_status status;
     struct stat st;
 
@@ -265,22 +293,19 @@ static enum mxhop_status apply_read_old(struct apply *a)
                        S_ISLNK(st.st_mode) ? fixed_is_link
                                            : "is not a regular file");
     /* With the filter: to see that it is whole. */
-    status =
-        ovtable_open_at(&t, a->place.dir_fd, a->place.name, path, true, a->err);
+    status = ovtable_open_at(&a->t, a->place.dir_fd, a->place.name, path, true,
+                             a->err);
     if (status == MXHOP_OK)
-        status = apply_load(a, t);
+        status = apply_load(a);
     else if (apply_is_foreign(a))
         status = err_set(a->err, MXHOP_ERR_IO,
                          "%s: is not an override table; expected a file of its "
                          "own in override_table. If nobody needs this one, "
                          "remove it and run `mxhop refresh` again",
                          path);
-    ovtable_close(&t);
     if (status != MXHOP_ERR_TABLE || !apply_has_all(a))
         return status;
-    a->old = (struct table_meta){0};
-    a->was.n = 0;
-    a->there = false;
+    apply_forget_old(a);
     return MXHOP_OK;
 }
 
@@ -288,12 +313,13 @@ static enum mxhop_status apply_read_old(struct apply *a)
 static enum mxhop_status apply_check_since(struct apply *a)
 {
     const struct ovtable_where *since = a->d->since;
-    struct ovtable_where where;
-    enum mxhop_status status;
+    struct ovtable_where where = {0};
+    enum mxhop_status status = MXHOP_OK;
 
     if (since == NULL || apply_has_all(a))
         return MXHOP_OK;
-    status = ovtable_where(a->w->path, &where, a->err);
+    if (a->t != NULL)
+        status = ovtable_read_where(a->t, a->w->path, &where, a->err);
     if (status != MXHOP_OK ||
         (where.fingerprint == since->fingerprint &&
          where.cookie_len == since->cookie_len &&
@@ -308,72 +334,27 @@ static enum mxhop_status apply_check_since(struct apply *a)
 
 /* ---- the new set ---- */
 
-static bool apply_is_mentioned(const unsigned char (*v)[OVTABLE_ID_LEN],
-                               size_t n, size_t *at, const unsigned char *id)
-{
-    while (*at < n && memcmp(v[*at], id, OVTABLE_ID_LEN) < 0)
-        (*at)++;
-    return *at < n && memcmp(v[*at], id, OVTABLE_ID_LEN) == 0;
-}
-
-/* One entry that the delta names; old: as it is, or NULL. */
-static bool apply_item(struct apply *a, const struct apply_item *item,
-                       const struct apply_entry *old, struct buf *record)
-{
-    struct fixed_bytes copy;
-
-    if (item->o == NULL) {
-        a->change.removed += old != NULL;
-        return true;
-    }
-    buf_reset(record);
-    if (!override_encode(record, item->o)) {
-        a->failed = true;
-        return false;
-    }
-    if (old != NULL && old->record.len == record->len &&
-        memcmp(old->record.at, record->data, record->len) == 0)
-        return apply_add(&a->is, old->id, old->record);
-    if (old != NULL)
-        a->change.modified++;
-    else
-        a->change.added++;
-    return apply_keep(a, record->data, record->len, &copy) &&
-           apply_add(&a->is, item->id, copy);
-}
-
+/* What the delta brings. */
 static enum mxhop_status apply_merge(struct apply *a)
 {
-    const struct ovtable_delta *d = a->d;
-    size_t old = 0, item = 0, present = 0;
-    struct buf record = {0};
+    for (size_t i = 0; i < a->n_items && a->codec == CODEC_OK; i++) {
+        const struct apply_item *item = &a->item[i];
 
-    if (!apply_reserve(a, &a->is, a->was.n + a->n_items))
-        return err_nomem(a->err);
-    while ((old < a->was.n || item < a->n_items) && !a->failed) {
-        const struct apply_entry *e = old < a->was.n ? &a->was.v[old] : NULL;
-        const struct apply_item *i = item < a->n_items ? &a->item[item] : NULL;
-        int order = e == NULL   ? 1
-                    : i == NULL ? -1
-                                : memcmp(e->id, i->id, OVTABLE_ID_LEN);
-
-        old += order <= 0;
-        item += order >= 0;
-        if (order >= 0)
-            (void)apply_item(a, i, order == 0 ? e : NULL, &record);
-        else if (!d->complete ||
-                 apply_is_mentioned((const void *)a->present, d->n_present,
-                                    &present, e->id))
-            (void)apply_add(&a->is, e->id, e->record);
-        else
-            a->change.removed++;
+        if (item->o == NULL || item->stays)
+            continue;
+        a->change.added += !item->there;
+        a->codec = ovtable_lists_note(&a->lists, item->record, item->id);
+        if (!ovtable_keep(&a->r, OVTABLE_RECORD_ENTRY, item->id, OVTABLE_ID_LEN,
+                          item->record))
+            a->codec = CODEC_MEMORY;
     }
-    buf_free(&record);
+    if (a->codec != CODEC_OK)
+        return err_nomem(a->err);
     a->change.before = a->old.entries;
-    a->change.after = (uint32_t)a->is.n;
+    a->change.after = a->old.entries + a->change.added - a->change.removed;
     a->change.changed =
         !a->there || a->change.added + a->change.modified + a->change.removed;
-    return a->failed ? err_nomem(a->err) : MXHOP_OK;
+    return MXHOP_OK;
 }
 
 /* The largest set of the last day, as far as that is known: a set that is
@@ -403,134 +384,15 @@ static enum mxhop_status apply_may_follow(const struct apply *a)
                    (unsigned long)limit);
 }
 
-/* ---- the indexes ---- */
-
-struct apply_posting { /* that an entry stands under a key */
-    uint64_t hash;     /* of the key; alike keys are made to stand together */
-    uint8_t by;
-    struct chars key, dn;
-    const unsigned char *id;
-};
-
-struct apply_postings {
-    struct apply_posting *v;
-    size_t n, cap;
-};
-
-/* As strcmp(3) has them. */
-static int apply_compare(struct chars a, struct chars b)
-{
-    int d = memcmp(a.at, b.at, a.len < b.len ? a.len : b.len);
-
-    return d != 0 ? d : (a.len > b.len) - (a.len < b.len);
-}
-
-static int apply_by_key(const struct apply_posting *x,
-                        const struct apply_posting *y)
-{
-    int d = (x->hash > y->hash) - (x->hash < y->hash);
-
-    if (d == 0)
-        d = x->by - y->by;
-    return d != 0 ? d : apply_compare(x->key, y->key);
-}
-
-/* Two entries with one DN, which no source has, must have an order too. */
-static int apply_by_key_and_dn(const void *a, const void *b)
-{
-    const struct apply_posting *x = a, *y = b;
-    int d = apply_by_key(x, y);
-
-    if (d == 0)
-        d = apply_compare(x->dn, y->dn);
-    return d != 0 ? d : memcmp(x->id, y->id, OVTABLE_ID_LEN);
-}
-
-static bool apply_post(struct apply *a, struct apply_postings *p,
-                       const struct apply_posting *posting)
-{
-    if (p->n == p->cap) {
-        size_t cap = p->cap != 0 ? p->cap * 2 : 256;
-        struct apply_posting *v = realloc(p->v, cap * sizeof(*v));
-
-        if (v == NULL) {
-            a->failed = true;
-            return false;
-        }
-        p->v = v;
-        p->cap = cap;
-    }
-    p->v[p->n++] = *posting;
-    return true;
-}
-
-/* What the entries say: postings, which kinds of keys there are, and a hash of
-   the entries that may concern any domain. Only what is enabled counts. */
-static void apply_index(struct apply *a, struct apply_postings *p)
-{
-    for (size_t i = 0; i < a->is.n && !a->failed; i++) {
-        const struct apply_entry *e = &a->is.v[i];
-        bool general = false;
-        struct override_parts parts;
-
-        if (!override_parts(e->record.at, e->record.len, &parts) ||
-            !parts.enabled)
-            continue;
-        for (int by = OVTABLE_BY_KEY; by <= OVTABLE_BY_EXCHANGE; by++) {
-            struct apply_posting posting = {
-                .by = (uint8_t)by, .dn = parts.dn, .id = e->id};
-
-            while (override_next_text(&parts.lists[by], &posting.key)) {
-                posting.hash = hash_bytes(0, posting.key.at, posting.key.len);
-                if (!apply_post(a, p, &posting))
-                    return;
-                table_kinds_add(&a->now.kinds, (enum ovtable_index)by,
-                                posting.key);
-                general = general || by == OVTABLE_BY_EXCHANGE ||
-                          (posting.key.len == 1 && posting.key.at[0] == '*');
-                if (by == OVTABLE_BY_EXCHANGE)
-                    a->now.has_exchanges = true;
-            }
-        }
-        if (general)
-            a->now.general =
-                hash_bytes(a->now.general, e->record.at, e->record.len) | 1;
-    }
-    if (p->n > 0)
-        qsort(p->v, p->n, sizeof(*p->v), apply_by_key_and_dn);
-}
-
-/* The list of each key as a record; ids are copied to `ids`. */
-static void apply_list_records(const struct apply_postings *p,
-                               unsigned char *ids, struct fixed_record *r,
-                               size_t *n)
-{
-    for (size_t at = 0, end; at < p->n; at = end) {
-        const struct apply_posting *first = &p->v[at];
-        unsigned char *list = ids;
-
-        for (end = at; end < p->n && apply_by_key(first, &p->v[end]) == 0;
-             end++) {
-            if (end > at &&
-                memcmp(p->v[end].id, p->v[end - 1].id, OVTABLE_ID_LEN) == 0)
-                continue; /* an entry may say a key twice */
-            memcpy(ids, p->v[end].id, OVTABLE_ID_LEN);
-            ids += OVTABLE_ID_LEN;
-        }
-        r[(*n)++] = (struct fixed_record){
-            .kind = first->by,
-            .filtered = true,
-            .key = {(const unsigned char *)first->key.at, first->key.len},
-            .value = {list, (size_t)(ids - list)},
-        };
-    }
-}
+/* ---- the new table ---- */
 
 static void apply_describe(struct apply *a)
 {
     uint32_t peak = apply_peak(a);
 
     a->now.entries = a->change.after;
+    a->now.general = a->lists.general;
+    a->now.has_exchanges = a->now.kinds.kinds[OVTABLE_BY_EXCHANGE] != 0;
     a->now.changed_s = a->w->now_s;
     a->now.peak = peak;
     a->now.peak_s = a->w->now_s;
@@ -545,43 +407,24 @@ static void apply_describe(struct apply *a)
 static enum mxhop_status apply_build(struct apply *a,
                                      const struct table_where *where)
 {
-    struct apply_postings postings = {0};
     struct buf meta = {0}, at = {0};
-    struct fixed_record *r = NULL;
-    unsigned char *ids = NULL;
-    size_t n = 0;
     int rc = ENOMEM;
 
+    a->codec = ovtable_lists_renew(&a->lists, &a->r, &a->now.kinds);
+    if (a->codec == CODEC_BAD)
+        return ovtable_refused(a->err, a->w->path, "is damaged");
     apply_describe(a);
-    apply_index(a, &postings);
-    if (!a->failed) {
-        r = malloc((postings.n + a->is.n + 1) * sizeof(*r));
-        ids = malloc(postings.n * OVTABLE_ID_LEN + 1);
-    }
-    if (r == NULL || ids == NULL || !table_meta_encode(&meta, &a->now) ||
-        !table_where_encode(&at, where))
-        goto out;
-    apply_list_records(&postings, ids, r, &n);
-    for (size_t i = 0; i < a->is.n; i++)
-        r[n++] = (struct fixed_record){.kind = OVTABLE_RECORD_ENTRY,
-                                       .key = {a->is.v[i].id, OVTABLE_ID_LEN},
-                                       .value = a->is.v[i].record};
-    r[n++] = (struct fixed_record){
-        .kind = OVTABLE_RECORD_WHERE,
-        .key = {(const unsigned char *)OVTABLE_WHERE_KEY,
-                strlen(OVTABLE_WHERE_KEY)},
-        .value = {(const unsigned char *)at.data, at.len},
-    };
-    rc = fixed_build(a->place.dir_fd, a->place.name,
-                     &(struct fixed_set){
-                         .records = r,
-                         .n = n,
-                         .blob = {(const unsigned char *)meta.data, meta.len}},
-                     a->change.id);
-out:
-    free(postings.v);
-    free(r);
-    free(ids);
+    if (a->codec == CODEC_OK && table_meta_encode(&meta, &a->now) &&
+        table_where_encode(&at, where) &&
+        ovtable_keep(&a->r, OVTABLE_RECORD_WHERE, OVTABLE_WHERE_KEY,
+                     strlen(OVTABLE_WHERE_KEY),
+                     (struct fixed_bytes){(unsigned char *)at.data, at.len}))
+        rc = fixed_build(
+            a->place.dir_fd, a->place.name,
+            &(struct fixed_set){.records = a->r.v,
+                                .n = a->r.n,
+                                .blob = {(unsigned char *)meta.data, meta.len}},
+            a->change.id);
     buf_free(&meta);
     buf_free(&at);
     if (rc == ENOMEM)
@@ -619,8 +462,10 @@ enum mxhop_status ovtable_apply(const struct ovtable_write *w,
         .w = w, .d = d, .err = err, .place = {.dir_fd = -1, .lock_fd = -1}};
     enum mxhop_status status = apply_check_delta(&a);
 
+    a.lists.stays = apply_stays;
+    a.lists.ctx = &a;
     if (status == MXHOP_OK)
-        status = apply_sort_delta(&a);
+        status = apply_hash_delta(&a);
     if (status == MXHOP_OK)
         status = ovtable_enter(&a.place, w->path, err);
     if (status == MXHOP_OK)
@@ -638,16 +483,12 @@ enum mxhop_status ovtable_apply(const struct ovtable_write *w,
     change_r->changed = a.change.changed && status == MXHOP_OK;
     if (status != MXHOP_OK)
         memcpy(change_r->id, a.old_id, OVTABLE_ID_LEN);
-    while (a.chunks != NULL) {
-        struct apply_chunk *next = a.chunks->next;
-
-        free(a.chunks);
-        a.chunks = next;
-    }
-    free(a.was.v);
-    free(a.is.v);
+    ovtable_close(&a.t);
+    ovtable_lists_free(&a.lists);
+    buf_free(&a.encoded);
+    free(a.r.v);
     free(a.item);
-    free(a.present);
+    free(a.slot);
     return status;
 }
 

@@ -18,6 +18,45 @@ enum mxhop_status ovtable_refused(struct mxhop_error *err, const char *path,
 struct fixed *ovtable_file(struct ovtable *t);
 const struct table_meta *ovtable_meta(const struct ovtable *t);
 
+/* ---- ovtable_lists.c: the lists of entries under keys ---- */
+
+struct ovtable_records { /* of the table to be */
+    struct fixed_record *v;
+    size_t n, cap;
+};
+/* Add one; false: out of memory. */
+bool ovtable_keep(struct ovtable_records *r, fixed_kind kind, const void *key,
+                  size_t key_len, struct fixed_bytes value);
+
+struct lists_posting;
+
+struct ovtable_lists { /* zero-initialise, and give what is named first */
+    struct fixed *old; /* the old table; NULL: there is none */
+    /* Whether an entry of the old table is as it was. */
+    bool (*stays)(void *ctx, const unsigned char *id);
+    void *ctx;
+    uint64_t general; /* of the old table, then of the new one: a hash of all
+                         entries by exchange and for `*` */
+    struct lists_posting *v;
+    size_t n, cap;
+    uint32_t *slot; /* a hash table of them by key */
+    size_t mask;
+    uint64_t seed;
+    unsigned char *ids; /* of the lists that were made */
+};
+
+/* Note an entry that comes, with its id, or that goes, with NULL; one that
+   changes does both. Record and id must stay. */
+enum codec_status ovtable_lists_note(struct ovtable_lists *x,
+                                     struct fixed_bytes record,
+                                     const unsigned char *id);
+/* Of the old lists in *r, put those that are not as they were by new ones, and
+   tell which kinds of keys there are then. The new ones are x's. */
+enum codec_status ovtable_lists_renew(struct ovtable_lists *x,
+                                      struct ovtable_records *r,
+                                      struct table_kinds *kinds);
+void ovtable_lists_free(struct ovtable_lists *x);
+
 /* ---- ovtable_place.c: directory, lock, and what stands beside the table ----
  */
 

@@ -11,7 +11,8 @@
  * the filter: a blocked Bloom filter, which says from one cache line of memory
  * that a key is not there.
  *
- * A table owns its descriptor, its filter, and the last value that it gave.
+ * A table owns its descriptor, its filter, and the last long value that it put
+ * together. One that was walked keeps all its pages and long values in memory.
  */
 
 #include "table/fixed_format.h"
@@ -28,6 +29,11 @@ const char fixed_no_memory[] = "out of memory";
 const char fixed_is_link[] = "is a symbolic link; remove it";
 const char fixed_is_foreign[] = "is not an override table";
 
+struct fixed_long { /* a value that was put together */
+    struct fixed_long *next;
+    unsigned char value[];
+};
+
 struct fixed {
     int fd;
     struct stat st;
@@ -35,7 +41,8 @@ struct fixed {
     uint32_t pages, buckets, blocks;
     uint64_t records;
     unsigned char *filter; /* NULL: not loaded */
-    unsigned char *pieces; /* a long value, put together */
+    struct fixed_long *longs;
+    unsigned char *image; /* all pages before the filter; NULL: not loaded */
     unsigned char header[FIXED_PAGE], page[FIXED_PAGE];
 };
 
@@ -56,6 +63,16 @@ static bool fixed_read(int fd, void *to, size_t n, uint64_t at)
         at += (uint64_t)got;
     }
     return true;
+}
+
+static void fixed_free_longs(struct fixed *t)
+{
+    while (t->longs != NULL) {
+        struct fixed_long *next = t->longs->next;
+
+        free(t->longs);
+        t->longs = next;
+    }
 }
 
 /* ---- opening ---- */
@@ -152,7 +169,8 @@ void fixed_close(struct fixed **t)
     if ((*t)->fd >= 0)
         close((*t)->fd);
     free((*t)->filter);
-    free((*t)->pieces);
+    fixed_free_longs(*t);
+    free((*t)->image);
     free(*t);
     *t = NULL;
 }
@@ -171,6 +189,11 @@ struct fixed_bytes fixed_blob(const struct fixed *t)
 const struct stat *fixed_stat(const struct fixed *t)
 {
     return &t->st;
+}
+
+uint64_t fixed_records(const struct fixed *t)
+{
+    return t->records;
 }
 
 bool fixed_is_unchanged(const struct fixed *t)
@@ -229,14 +252,19 @@ static enum fixed_found fixed_join(struct fixed *t, struct fixed_bytes pieces,
 {
     uint32_t number = load_u32(pieces.at), len = load_u32(pieces.at + 4);
     uint64_t end = number + ((uint64_t)len + PAGE_ROOM - 1) / PAGE_ROOM;
+    struct fixed_long *whole;
     unsigned char *value;
 
     if (number <= t->buckets || end > t->pages || len > FIXED_VALUE_MAX)
         return FIXED_DAMAGED;
-    value = realloc(t->pieces, len + 1);
-    if (value == NULL)
+    if (t->image == NULL)
+        fixed_free_longs(t);
+    whole = malloc(sizeof(*whole) + len);
+    if (whole == NULL)
         return FIXED_MEMORY;
-    t->pieces = value;
+    whole->next = t->longs;
+    t->longs = whole;
+    value = whole->value;
     *value_r = (struct fixed_bytes){value, len};
     for (; number < end; number++) {
         unsigned char page[FIXED_PAGE];
@@ -320,59 +348,62 @@ bool fixed_may_have(const struct fixed *t, fixed_kind kind, const void *key,
 
 /* ---- all records ---- */
 
-struct fixed_walk {
-    struct fixed *t;
-    fixed_walk_fn *fn;
-    void *ctx;
-    uint64_t records;
-};
-
-/* FIXED_ABSENT: go on. */
-static enum fixed_found fixed_walk_page(struct fixed_walk *w, uint32_t number,
-                                        const unsigned char *page)
+/* Every page is checked before the next ones are read: a length that only the
+   header claims costs no memory. */
+static enum fixed_found fixed_load(struct fixed *t)
 {
-    unsigned role = load_u16(page + PAGE_ROLE), at = PAGE_DATA;
-    struct fixed_slot s;
+    t->image = malloc((size_t)t->pages * FIXED_PAGE);
+    if (t->image == NULL)
+        return FIXED_MEMORY;
+    for (uint32_t at = 1, end; at < t->pages; at = end) {
+        unsigned char *page = t->image + (size_t)at * FIXED_PAGE;
+        bool good;
 
-    if (!fixed_page_checks(w->t, number, page) ||
-        (number <= w->t->buckets) != (role == PAGE_BUCKET))
-        return FIXED_DAMAGED;
-    if (role == PAGE_PIECE)
-        return FIXED_ABSENT;
-    while (fixed_next_slot(page, &at, &s)) {
-        struct fixed_bytes value = s.rest;
-
-        if (s.in_pieces) {
-            enum fixed_found found = fixed_join(w->t, s.rest, &value);
-
-            if (found != FIXED_FOUND)
-                return found;
+        end = t->pages - at < WALK_PAGES ? t->pages : at + WALK_PAGES;
+        good = fixed_read(t->fd, page, (size_t)(end - at) * FIXED_PAGE,
+                          (uint64_t)at * FIXED_PAGE);
+        for (uint32_t i = at; i < end && good; i++, page += FIXED_PAGE)
+            good = fixed_page_checks(t, i, page) &&
+                   (i <= t->buckets) ==
+                       (load_u16(page + PAGE_ROLE) == PAGE_BUCKET);
+        if (!good) {
+            free(t->image);
+            t->image = NULL;
+            return FIXED_DAMAGED;
         }
-        w->records++;
-        if (!w->fn(w->ctx, s.kind, s.key, value))
-            return FIXED_FOUND;
     }
-    return at == load_u16(page + PAGE_USED) ? FIXED_ABSENT : FIXED_DAMAGED;
+    return FIXED_ABSENT;
 }
 
 enum fixed_found fixed_walk(struct fixed *t, fixed_walk_fn *fn, void *ctx)
 {
-    struct fixed_walk w = {.t = t, .fn = fn, .ctx = ctx};
-    unsigned char *pages = malloc((size_t)WALK_PAGES * FIXED_PAGE);
-    enum fixed_found found = FIXED_ABSENT;
+    enum fixed_found found = t->image == NULL ? fixed_load(t) : FIXED_ABSENT;
+    uint64_t records = 0, joined = 0;
 
-    if (pages == NULL)
-        return FIXED_MEMORY;
-    for (uint32_t at = 1, n; at < t->pages && found == FIXED_ABSENT; at += n) {
-        n = t->pages - at < WALK_PAGES ? t->pages - at : WALK_PAGES;
-        if (!fixed_read(t->fd, pages, (size_t)n * FIXED_PAGE,
-                        (uint64_t)at * FIXED_PAGE))
-            found = FIXED_DAMAGED;
-        for (uint32_t i = 0; i < n && found == FIXED_ABSENT; i++)
-            found = fixed_walk_page(&w, at + i, pages + (size_t)i * FIXED_PAGE);
+    for (uint32_t i = 1; i < t->pages && found == FIXED_ABSENT; i++) {
+        const unsigned char *page = t->image + (size_t)i * FIXED_PAGE;
+        unsigned at = PAGE_DATA;
+        struct fixed_slot s;
+
+        if (load_u16(page + PAGE_ROLE) == PAGE_PIECE)
+            continue;
+        for (; fixed_next_slot(page, &at, &s); records++) {
+            if (s.in_pieces) {
+                /* No piece belongs to two records. */
+                joined += load_u32(s.rest.at + 4);
+                found = joined <= (uint64_t)t->pages * FIXED_PAGE
+                            ? fixed_join(t, s.rest, &s.rest)
+                            : FIXED_DAMAGED;
+                if (found != FIXED_FOUND)
+                    return found;
+            }
+            if (!fn(ctx, s.kind, s.key, s.rest))
+                return FIXED_FOUND;
+            found = FIXED_ABSENT;
+        }
+        if (at != load_u16(page + PAGE_USED))
+            return FIXED_DAMAGED;
     }
-    free(pages);
-    if (found == FIXED_ABSENT && w.records != t->records)
-        return FIXED_DAMAGED;
-    return found;
+    return found == FIXED_ABSENT && records != t->records ? FIXED_DAMAGED
+                                                          : found;
 }

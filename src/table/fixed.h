@@ -49,6 +49,7 @@ void fixed_close(struct fixed **t); /* NULL is allowed */
 /* Random, made with the file. */
 const unsigned char *fixed_id(const struct fixed *t);
 struct fixed_bytes fixed_blob(const struct fixed *t);
+uint64_t fixed_records(const struct fixed *t);
 const struct stat *fixed_stat(const struct fixed *t); /* when it was opened */
 /* Whether the header is still the one that was read. */
 bool fixed_is_unchanged(const struct fixed *t);
@@ -65,8 +66,9 @@ bool fixed_may_have(const struct fixed *t, fixed_kind kind, const void *key,
 bool fixed_has_filter(const struct fixed *t);
 
 /* Call fn for every record, in no particular order, until it returns false.
-   Reads and checks the whole file, but for the filter. FIXED_ABSENT: all were
-   seen; FIXED_FOUND: fn returned false. */
+   Reads and checks the whole file, but for the filter; keys and values stay
+   until the table is closed. FIXED_ABSENT: all were seen; FIXED_FOUND: fn
+   returned false. */
 typedef bool fixed_walk_fn(void *ctx, fixed_kind kind, struct fixed_bytes key,
                            struct fixed_bytes value);
 enum fixed_found fixed_walk(struct fixed *t, fixed_walk_fn *fn, void *ctx);
