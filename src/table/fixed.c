@@ -95,6 +95,9 @@ static const char *fixed_check_header(struct fixed *t)
     t->records = load_u64(h + HEADER_RECORDS);
     if (load_u64(h + HEADER_CHECK) != page_check(&t->keys, 0, h) ||
         t->buckets == 0 || t->blocks == 0 || t->buckets >= t->pages ||
+        t->pages > FIXED_SIZE_MAX / FIXED_PAGE ||
+        t->blocks > (uint64_t)t->pages * FILTER_PAGE ||
+        filter_octets(t->blocks) > FILTER_MAX ||
         load_u16(h + HEADER_BLOB_LEN) > FIXED_BLOB_MAX)
         return "has a damaged header";
     if (fixed_file_octets(t->pages, t->blocks) != (uint64_t)t->st.st_size)
@@ -104,8 +107,7 @@ static const char *fixed_check_header(struct fixed *t)
 
 static const char *fixed_load_filter(struct fixed *t)
 {
-    size_t n =
-        (size_t)filter_octets(t->blocks); /* bounded by the file's size */
+    size_t n = (size_t)filter_octets(t->blocks); /* at most FILTER_MAX */
 
     t->filter = malloc(n);
     if (t->filter == NULL)

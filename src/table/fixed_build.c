@@ -94,7 +94,7 @@ static int build_arrange(struct build *b, unsigned fill_percent)
         in_filter += set->records[i].filtered;
     }
     buckets = octets * 100 / ((uint64_t)PAGE_ROOM * fill_percent) + 1;
-    if (set->n >= UINT32_MAX ||
+    if (set->n >= UINT32_MAX || in_filter >= FILTER_MAX * 8 / FILTER_KEY_BITS ||
         buckets + octets / PAGE_ROOM > FIXED_SIZE_MAX / FIXED_PAGE)
         return EFBIG;
     b->buckets = (uint32_t)buckets;

@@ -283,6 +283,39 @@ START_TEST(a_sparse_file_of_terabytes)
 }
 END_TEST
 
+/* An owner who is hostile can make checks that are right. */
+static void repair_checks(unsigned char *bytes, size_t len)
+{
+    struct fixed_keys keys = fixed_keys_of(bytes + HEADER_ID);
+
+    for (uint32_t i = 0; (i + 1) * (size_t)FIXED_PAGE <= len; i++) {
+        unsigned char *page = bytes + i * (size_t)FIXED_PAGE;
+        uint64_t check = htole64(page_check(&keys, i, page));
+
+        memcpy(page, &check, sizeof(check));
+    }
+}
+
+/* A page on the disk, and a header that claims a filter of a gigabyte, or more
+   of it than there can be keys. */
+START_TEST(a_filter_that_is_only_claimed)
+{
+    uint32_t pages = _i == 0 ? 200000 : 100, blocks = _i == 0 ? 1 << 24 : 1601;
+    int fd;
+
+    must_build(1);
+    read_file();
+    memcpy(file + HEADER_PAGES, &(uint32_t){htole32(pages)}, 4);
+    memcpy(file + HEADER_BLOCKS, &(uint32_t){htole32(blocks)}, 4);
+    repair_checks(file, FIXED_PAGE);
+    write_file(file, FIXED_PAGE);
+    fd = openat(dir_fd, "t", O_WRONLY);
+    ck_assert_int_eq(ftruncate(fd, (off_t)fixed_file_octets(pages, blocks)), 0);
+    close(fd);
+    ck_assert_str_eq(why_not(), "has a damaged header");
+}
+END_TEST
+
 START_TEST(a_lease_is_not_waited_for)
 {
     int fd;
@@ -336,19 +369,6 @@ START_TEST(damage_is_never_absence)
     free(bytes);
 }
 END_TEST
-
-/* An owner who is hostile can make checks that are right. */
-static void repair_checks(unsigned char *bytes, size_t len)
-{
-    struct fixed_keys keys = fixed_keys_of(bytes + HEADER_ID);
-
-    for (uint32_t i = 0; (i + 1) * (size_t)FIXED_PAGE <= len; i++) {
-        unsigned char *page = bytes + i * (size_t)FIXED_PAGE;
-        uint64_t check = htole64(page_check(&keys, i, page));
-
-        memcpy(page, &check, sizeof(check));
-    }
-}
 
 static bool see_any(void *ctx, fixed_kind kind, struct fixed_bytes key,
                     struct fixed_bytes value)
@@ -511,6 +531,7 @@ int main(void)
     tcase_add_test(t, two_builds_have_two_ids);
     tcase_add_test(t, what_is_no_table_is_refused_with_the_reason);
     tcase_add_test(t, a_sparse_file_of_terabytes);
+    tcase_add_loop_test(t, a_filter_that_is_only_claimed, 0, 2);
     tcase_add_test(t, a_lease_is_not_waited_for);
     tcase_add_test(t, damage_is_never_absence);
     tcase_add_test(t, a_hostile_owner_crashes_nobody);

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@
 #include "support/damage.h"
 #include "support/failmalloc.h"
 #include "support/minidns.h"
+#include "util/clock.h"
 
 static char dir[64], config[96], ldif[96], table[96], lock[128];
 static char said[4096];
@@ -393,6 +395,31 @@ START_TEST(a_failed_table_is_looked_at_each_time)
         refresh();
         check_answer(mx, "r.example", 0, MXHOP_FORMAT_POSTFIX, OVERRIDE_OF_R);
     }
+    mxhop_close(&mx);
+}
+END_TEST
+
+/* How long that takes is its owner's choice, and so is how fresh it is. */
+START_TEST(a_failed_table_is_not_read_each_time)
+{
+    int events = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    static char happened[1 << 16];
+    uint64_t from_ms = clock_boot_ms();
+    struct mxhop *mx;
+    ssize_t len;
+
+    refresh();
+    run("truncate -s 5000 %s", table);
+    mx = open_handle();
+    ck_assert_int_ge(
+        inotify_add_watch(events, table, IN_OPEN | IN_CLOSE_NOWRITE), 0);
+    for (int i = 0; i < 1000; i++)
+        check_answer(mx, "r.example", 0, MXHOP_FORMAT_POSTFIX, NO_TABLE);
+    len = read(events, happened, sizeof(happened));
+    ck_assert_uint_ge(len, 2 * sizeof(struct inotify_event));
+    ck_assert_uint_le(len, 2 * sizeof(struct inotify_event) *
+                               ((clock_boot_ms() - from_ms) / 100 + 2));
+    close(events);
     mxhop_close(&mx);
 }
 END_TEST
@@ -817,6 +844,7 @@ int main(void)
     tcase_add_test(tc, many_sets_in_one_moment);
     tcase_add_test(tc, a_directory_that_comes_and_goes);
     tcase_add_test(tc, a_failed_table_is_looked_at_each_time);
+    tcase_add_test(tc, a_failed_table_is_not_read_each_time);
     tcase_add_loop_test(tc, a_table_is_copied_over_again_and_again, 0, 2);
     tcase_add_test(tc, a_configuration_that_changes);
     tcase_add_test(tc, answer_override_names_the_reason_once);
