@@ -70,10 +70,20 @@ void ovtable_id_of_dn(const char *dn, unsigned char id_r[OVTABLE_ID_LEN])
 
 /* ---- the delta ---- */
 
+static enum mxhop_status apply_too_many(const struct override *o, size_t n,
+                                        struct mxhop_error *err)
+{
+    return err_set(err, MXHOP_ERR_ARGUMENT,
+                   "%s: %zu values of one attribute, at most %d are possible",
+                   o->dn, n, OVTABLE_VALUES_MAX);
+}
+
 static enum mxhop_status apply_check_keys(const struct override *o,
                                           const struct strlist *keys,
                                           struct mxhop_error *err)
 {
+    if (keys->n > OVTABLE_VALUES_MAX)
+        return apply_too_many(o, keys->n, err);
     for (size_t i = 0; i < keys->n; i++) {
         size_t len = strlen(keys->v[i]);
 
@@ -105,6 +115,10 @@ static enum mxhop_status apply_check_delta(const struct apply *a)
         status = apply_check_keys(o, &o->keys, a->err);
         if (status == MXHOP_OK)
             status = apply_check_keys(o, &o->exchanges, a->err);
+        if (status == MXHOP_OK && o->excludes.n > OVTABLE_VALUES_MAX)
+            status = apply_too_many(o, o->excludes.n, a->err);
+        if (status == MXHOP_OK && o->n_hops > OVTABLE_VALUES_MAX)
+            status = apply_too_many(o, o->n_hops, a->err);
     }
     return status;
 }
@@ -162,6 +176,11 @@ static enum mxhop_status apply_hash_delta(struct apply *a)
             override_encode(&a->encoded, a->item[i].o);
         a->item[i].record.len = a->encoded.len - at;
         at = a->encoded.len;
+        if (a->item[i].record.len > FIXED_VALUE_MAX)
+            return err_set(a->err, MXHOP_ERR_ARGUMENT,
+                           "%s: has %zu octets, at most %lu are possible",
+                           a->item[i].o->dn, a->item[i].record.len,
+                           (unsigned long)FIXED_VALUE_MAX);
     }
     if (a->encoded.failed)
         return err_nomem(a->err);
@@ -226,7 +245,7 @@ static bool apply_take_old(void *ctx, fixed_kind kind, struct fixed_bytes key,
         }
     } else if (kind > OVTABLE_RECORD_EXCHANGE) {
         return kind == OVTABLE_RECORD_WHERE;
-    } else if (value.len == 0 || value.len % OVTABLE_ID_LEN != 0) {
+    } else if (!ovtable_is_list(value.len)) {
         return false;
     }
     if (!ovtable_keep(&a->r, kind, key.at, key.len, value))
@@ -413,6 +432,13 @@ static enum mxhop_status apply_build(struct apply *a,
     a->codec = ovtable_lists_renew(&a->lists, &a->r, &a->now.kinds);
     if (a->codec == CODEC_BAD)
         return ovtable_refused(a->err, a->w->path, "is damaged");
+    if (a->lists.crowded.value.len > 0)
+        return err_set(a->err, MXHOP_ERR_ARGUMENT,
+                       "%s: %zu entries under the key %.*s, at most %d are "
+                       "possible",
+                       a->w->path, a->lists.crowded.value.len / OVTABLE_ID_LEN,
+                       (int)a->lists.crowded.key.len,
+                       (const char *)a->lists.crowded.key.at, OVTABLE_LIST_MAX);
     apply_describe(a);
     if (a->codec == CODEC_OK && table_meta_encode(&meta, &a->now) &&
         table_where_encode(&at, where) &&

@@ -200,6 +200,8 @@ enum codec_status ovtable_lists_renew(struct ovtable_lists *x,
         if (!ovtable_keep(r, p->by, p->key.at, p->key.len,
                           (struct fixed_bytes){l.ids, l.len}))
             status = CODEC_MEMORY;
+        else if (!ovtable_is_list(l.len))
+            x->crowded = r->v[r->n - 1];
         l.ids += l.len;
     }
 out:

@@ -18,7 +18,7 @@
 #define FIXED_ID_LEN    16
 #define FIXED_KEY_MAX   1024 /* octets of a key; 1 at least */
 #define FIXED_BLOB_MAX  1024 /* what the header keeps for the owner */
-#define FIXED_VALUE_MAX (UINT32_C(1) << 28)
+#define FIXED_VALUE_MAX (UINT32_C(1) << 22)
 #define FIXED_SIZE_MAX  (INT64_C(1) << 31) /* octets of a file */
 
 struct fixed; /* open for reading, by one thread at a time */

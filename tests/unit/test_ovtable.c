@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "overrides/ovtable.h"
+#include "overrides/ovtable_int.h"
 #include "support/damage.h"
 #include "support/failmalloc.h"
 #include "support/pace.h"
@@ -113,7 +113,7 @@ static const char *mark_of(struct ovtable *t, const char *key)
     struct mxhop_error err;
     struct override o;
 
-    if (ovtable_find(t, OVTABLE_BY_KEY, key, 0, &o, &err) != MXHOP_OK)
+    if (ovtable_find(t, OVTABLE_BY_KEY, key, 0, &o, NULL, &err) != MXHOP_OK)
         return "!";
     snprintf(mark, sizeof(mark), "%s", o.dn != NULL ? o.transport : "");
     override_free(&o);
@@ -175,7 +175,7 @@ START_TEST(write_and_find)
     ck_assert_str_eq(mark_of(t, "d200.example"), "");
     ck_assert_str_eq(mark_of(t, ""), "");
     ck_assert_int_eq(ovtable_find(t, OVTABLE_BY_EXCHANGE, ".mx.example", 0, &o,
-                                  &err),
+                                  NULL, &err),
                      MXHOP_OK);
     ck_assert_str_eq(o.dn, "cn=000099,dc=example");
     override_free(&o);
@@ -251,7 +251,7 @@ START_TEST(lowest_active_dn)
     t = must_open();
     for (int i = 0; i < 2; i++) {
         ck_assert_int_eq(ovtable_find(t, OVTABLE_BY_KEY, "same.example",
-                                      cases[i].now_s, &got, &err),
+                                      cases[i].now_s, &got, NULL, &err),
                          MXHOP_OK);
         ck_assert_str_eq(got.dn, cases[i].dn);
         override_free(&got);
@@ -832,7 +832,8 @@ START_TEST(no_memory)
         if (s == MXHOP_OK)
             s = ovtable_open(&t, path, &err);
         if (s == MXHOP_OK)
-            s = ovtable_find(t, OVTABLE_BY_KEY, "d1.example", 0, &o, &err);
+            s = ovtable_find(t, OVTABLE_BY_KEY, "d1.example", 0, &o, NULL,
+                             &err);
         hit = failmalloc_hit();
         failmalloc_at(0);
         override_free(&o);
@@ -842,6 +843,85 @@ START_TEST(no_memory)
             break;
     }
     discard(set, 5);
+}
+END_TEST
+
+/* A lookup reads all of them until one is active. */
+START_TEST(many_entries_under_one_key)
+{
+    size_t n = OVTABLE_LIST_MAX + 1;
+    struct override *o = make(n, "x");
+    struct mxhop_error err = {0};
+    struct ovtable_change c;
+    struct ovtable *t;
+
+    for (size_t i = 0; i < n; i++)
+        strlist_add(&o[i].keys, "same.example");
+    ck_assert_int_eq(replace_set(o, n, true, &c, &err), MXHOP_ERR_ARGUMENT);
+    ck_assert_ptr_nonnull(
+        strstr(err.text, "4097 entries under the key same.example"));
+    ck_assert_int_ne(access(path, F_OK), 0);
+    ck_assert_int_eq(replace_set(o, n - 1, true, &c, &err), MXHOP_OK);
+    t = must_open();
+    ck_assert_str_eq(mark_of(t, "same.example"), "x");
+    ovtable_close(&t);
+    /* One more comes to those that are there. */
+    ck_assert_int_eq(replace_set(o, n, true, &c, &err), MXHOP_ERR_ARGUMENT);
+    discard(o, n);
+}
+END_TEST
+
+/* What a hostile owner of the file may make of it: more entries than a refresh
+   writes, or ids of one large entry again and again. */
+START_TEST(a_list_without_end)
+{
+    static const size_t lens[] = {OVTABLE_LIST_MAX + 1, 20};
+    size_t n = lens[_i];
+    unsigned char(*ids)[OVTABLE_ID_LEN] = calloc(n, OVTABLE_ID_LEN);
+    char *reason = malloc(3 << 20);
+    struct override got;
+    struct override o = {.dn = strdup("cn=x"),
+                         .enabled = true,
+                         .reason = reason,
+                         .not_before_s = 4000000000};
+    struct table_meta about = {.entries = 1};
+    struct buf entry = {0}, meta = {0};
+    const struct chars key = {"a.example", 9};
+    unsigned char id[FIXED_ID_LEN];
+    struct mxhop_error err;
+    struct ovtable *t;
+    int fd = open(dir, O_RDONLY | O_DIRECTORY);
+
+    memset(reason, 'x', 3 << 20);
+    reason[_i == 0 ? 1 : (3 << 20) - 1] = '\0';
+    table_kinds_add(&about.kinds, OVTABLE_BY_KEY, key);
+    ck_assert(override_encode(&entry, &o) && table_meta_encode(&meta, &about));
+    struct fixed_record r[] = {
+        {.kind = OVTABLE_RECORD_KEY,
+         .filtered = true,
+         .key = {(const unsigned char *)key.at, key.len},
+         .value = {ids[0], n * OVTABLE_ID_LEN}},
+        {.kind = OVTABLE_RECORD_ENTRY,
+         .key = {ids[0], OVTABLE_ID_LEN},
+         .value = {(unsigned char *)entry.data, entry.len}},
+    };
+    struct fixed_set set = {.records = r, .n = 2};
+    set.blob.at = (unsigned char *)meta.data;
+    set.blob.len = meta.len;
+    ck_assert_int_eq(fixed_build(fd, "overrides", &set, id), 0);
+    t = must_open();
+    ck_assert_str_eq(mark_of(t, key.at), "!");
+    ck_assert_int_eq(ovtable_find(t, OVTABLE_BY_KEY, key.at, 0, &got, NULL,
+                                  &err),
+                     MXHOP_ERR_TABLE);
+    ck_assert_ptr_nonnull(strstr(err.text, "damaged"));
+    ovtable_close(&t);
+    close(fd);
+    buf_free(&entry);
+    buf_free(&meta);
+    free(o.dn);
+    free(reason);
+    free(ids);
 }
 END_TEST
 
@@ -856,6 +936,19 @@ START_TEST(bad_arguments)
     key[512] = '\0';
     strlist_add(&o[0].keys, key);
     ck_assert_int_eq(replace_set(o, 1, true, &c, &err), MXHOP_ERR_ARGUMENT);
+    key[0] = '\0';
+    for (int i = 0; i <= OVTABLE_VALUES_MAX; i++)
+        strlist_add(&o[0].excludes, key);
+    strlist_free(&o[0].keys);
+    ck_assert_int_eq(replace_set(o, 1, true, &c, &err), MXHOP_ERR_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(err.text, "65537 values"));
+    strlist_free(&o[0].excludes);
+    free(o[0].reason);
+    o[0].reason = malloc((4 << 20) + 1);
+    memset(o[0].reason, 'x', 4 << 20);
+    o[0].reason[4 << 20] = '\0';
+    ck_assert_int_eq(replace_set(o, 1, true, &c, &err), MXHOP_ERR_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(err.text, "octets"));
     free(o[0].dn);
     o[0].dn = NULL;
     ck_assert_int_eq(replace_set(o, 1, true, &c, &err), MXHOP_ERR_ARGUMENT);
@@ -895,6 +988,8 @@ int main(void)
     tcase_add_test(t, a_refresh_that_does_not_end);
     tcase_add_test(t, a_note_belongs_to_its_table);
     tcase_add_test(t, no_memory);
+    tcase_add_test(t, many_entries_under_one_key);
+    tcase_add_loop_test(t, a_list_without_end, 0, 2);
     tcase_add_test(t, bad_arguments);
     suite_add_tcase(s, t);
     srunner_run_all(r, CK_NORMAL);
