@@ -429,6 +429,50 @@ START_TEST(a_hostile_owner_crashes_nobody)
 }
 END_TEST
 
+/* Many records that lead to the same pieces of one long value. */
+START_TEST(no_walk_reads_a_piece_again_and_again)
+{
+    enum { N = 20, LONG = 400000 };
+    static const unsigned char value[LONG];
+    struct fixed_record r[N];
+    char keys[N][8];
+    struct fixed_set set = {.records = r, .n = N};
+    unsigned char id[FIXED_ID_LEN], *pieces = NULL, sum;
+    struct fixed *t;
+
+    for (int i = 0; i < N; i++) {
+        snprintf(keys[i], sizeof(keys[i]), "%d", i);
+        r[i] = (struct fixed_record){
+            .key = {(unsigned char *)keys[i], strlen(keys[i])},
+            .value = {value, i == 0 ? LONG : RECORD_PIECES_LEN}};
+    }
+    ck_assert_int_eq(fixed_build(dir_fd, "t", &set, id), 0);
+    read_file();
+    ck_assert_uint_eq(load_u32(file + HEADER_BUCKETS), 1);
+    for (int pass = 0; pass < 2; pass++) {
+        unsigned char *p = file + FIXED_PAGE + PAGE_DATA;
+
+        for (int i = 0; i < N; i++) {
+            unsigned char *at = p + RECORD_HEAD + load_u16(p + RECORD_KEY_LEN);
+
+            if (p[RECORD_IN_PIECES] != 0)
+                pieces = at;
+            ck_assert(pass == 0 || pieces != NULL);
+            if (pass == 1) {
+                p[RECORD_IN_PIECES] = 1;
+                memmove(at, pieces, RECORD_PIECES_LEN);
+            }
+            p = at + load_u16(p + RECORD_LEN);
+        }
+    }
+    repair_checks(file, file_len);
+    write_file(file, file_len);
+    t = must_open(false);
+    ck_assert_int_eq(fixed_walk(t, see_any, &sum), FIXED_DAMAGED);
+    fixed_close(&t);
+}
+END_TEST
+
 /* A bucket whose pages lead back, or on and on. */
 START_TEST(no_endless_chain)
 {
@@ -535,6 +579,7 @@ int main(void)
     tcase_add_test(t, a_lease_is_not_waited_for);
     tcase_add_test(t, damage_is_never_absence);
     tcase_add_test(t, a_hostile_owner_crashes_nobody);
+    tcase_add_test(t, no_walk_reads_a_piece_again_and_again);
     tcase_add_loop_test(t, no_endless_chain, 0, 2);
     tcase_add_test(t, a_file_that_changes_while_it_is_open);
     tcase_add_test(t, what_cannot_be_built);
