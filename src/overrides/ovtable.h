@@ -158,7 +158,8 @@ struct ovtable_delta {
  * MXHOP_ERR_HELD when the set would lose more than shrink_percent of the
  * entries that it had within the last day. MXHOP_ERR_TABLE when the table is
  * damaged or of another version; a delta that is complete without `present`
- * makes a new one of it instead, unless the file is none of ours; also where
+ * makes a new one of it instead, unless the file is none of ours (the entries
+ * that its header tells of count for shrink_percent); also where
  * another writer was faster (change_r->superseded). MXHOP_ERR_IO, with the
  * reason. Waits for the disk, and some seconds for another refresh.
  */

@@ -50,7 +50,7 @@ struct apply {
     struct table_meta old, now;
     unsigned char old_id[OVTABLE_ID_LEN];
     bool there;       /* there is an old table, as it should be */
-    uint32_t entries; /* that were seen in it */
+    uint32_t entries; /* that it has for us: none of a damaged one */
     struct ovtable_records r;
     struct ovtable_lists lists;
     enum codec_status codec; /* what went wrong on the walk */
@@ -270,14 +270,23 @@ static enum mxhop_status apply_load(struct apply *a)
     return MXHOP_OK;
 }
 
-/* A table that is damaged, and not needed, is as none. */
+/* A table that is damaged, and not needed, is as none; but how many entries it
+   had still counts, where its header is whole. */
 static void apply_forget_old(struct apply *a)
 {
+    unsigned char blob[FIXED_BLOB_MAX];
+    size_t len = fixed_read_blob(a->place.dir_fd, a->place.name, blob);
+    struct table_meta had;
+
     ovtable_close(&a->t);
     ovtable_lists_free(&a->lists);
     a->lists = (struct ovtable_lists){.stays = apply_stays, .ctx = a};
     a->change = (struct ovtable_change){0};
     a->old = (struct table_meta){0};
+    if (len > 0 && table_meta_decode(blob, len, &had) == CODEC_OK)
+        a->old = (struct table_meta){
+            .entries = had.entries, .peak = had.peak, .peak_s = had.peak_s};
+    a->entries = 0;
     a->codec = CODEC_OK;
     a->r.n = 0;
     a->there = false;
@@ -370,7 +379,7 @@ static enum mxhop_status apply_merge(struct apply *a)
     if (a->codec != CODEC_OK)
         return err_nomem(a->err);
     a->change.before = a->old.entries;
-    a->change.after = a->old.entries + a->change.added - a->change.removed;
+    a->change.after = a->entries + a->change.added - a->change.removed;
     a->change.changed =
         !a->there || a->change.added + a->change.modified + a->change.removed;
     return MXHOP_OK;

@@ -46,6 +46,11 @@ const char *fixed_open(struct fixed **t_r, int dir_fd, const char *name,
                        bool filtered);
 void fixed_close(struct fixed **t); /* NULL is allowed */
 
+/* The blob of a regular file whose header checks, whatever became of the rest;
+   its length, or 0. */
+size_t fixed_read_blob(int dir_fd, const char *name,
+                       unsigned char blob_r[FIXED_BLOB_MAX]);
+
 /* Random, made with the file. */
 const unsigned char *fixed_id(const struct fixed *t);
 struct fixed_bytes fixed_blob(const struct fixed *t);

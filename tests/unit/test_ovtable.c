@@ -592,6 +592,35 @@ START_TEST(damaged_page)
 }
 END_TEST
 
+/* A flipped bit does not switch the limit off, as long as the header tells how
+   many entries there were. */
+START_TEST(a_damaged_set_is_held_back)
+{
+    static const struct {
+        off_t at, size;
+        bool held;
+    } cases[] = {{3 * 4096 + 100, -1, true},
+                 {0, 20000, true},
+                 {21, -1, false},
+                 {0, 2000, false}};
+    struct mxhop_error err = {0};
+    struct ovtable_change c;
+
+    must_write(300, "a");
+    spoil_file(cases[_i].at, "damage", cases[_i].size < 0 ? 6 : 0,
+               cases[_i].size);
+    if (cases[_i].held) {
+        ck_assert_int_eq(write_n(2, "a", false, &c, &err), MXHOP_ERR_HELD);
+        ck_assert_ptr_nonnull(strstr(err.text, "298 of 300"));
+        ck_assert_int_eq(write_n(200, "a", false, &c, &err), MXHOP_OK);
+        ck_assert(c.after == 200 && c.changed);
+        ck_assert_int_eq(write_n(149, "a", false, &c, &err), MXHOP_ERR_HELD);
+    }
+    ck_assert_int_eq(write_n(2, "a", cases[_i].held, &c, &err), MXHOP_OK);
+    ck_assert_uint_eq(c.after, 2);
+}
+END_TEST
+
 /* Who does not have all of the set cannot make it anew. */
 START_TEST(part_of_a_damaged_set)
 {
@@ -979,6 +1008,7 @@ int main(void)
     tcase_add_test(t, killed_writer);
     tcase_add_loop_test(t, damaged_file_is_made_anew, 0, 9);
     tcase_add_test(t, damaged_page);
+    tcase_add_loop_test(t, a_damaged_set_is_held_back, 0, 4);
     tcase_add_test(t, part_of_a_damaged_set);
     tcase_add_test(t, damage_is_never_absence);
     tcase_add_test(t, foreign_file);
