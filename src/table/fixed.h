@@ -95,7 +95,8 @@ struct fixed_set {
 /*
  * Build the table beside its place (NAME.new) and rename it over `name`:
  * readers see what was there or all of the new one. 0644, on disk when this
- * returns. id_r: of the new table. 0, or an errno value; what was there then
+ * returns. id_r: of the new table. 0, or an errno value (EBUSY: another builder
+ * has begun); what was there then
  * stays, unless only the directory could not be synced.
  */
 int fixed_build(int dir_fd, const char *name, const struct fixed_set *set,

@@ -1,12 +1,14 @@
 /* The immutable bucket table: found, absent or damaged, and nothing else. */
 
 #include <check.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "support/damage.h"
 #include "support/failmalloc.h"
@@ -515,6 +517,39 @@ START_TEST(a_file_that_changes_while_it_is_open)
 }
 END_TEST
 
+/* Another builder begins, and removes what this one has begun: the other's half
+   is not put in force, and stays. */
+START_TEST(two_builders_at_once)
+{
+    unsigned char id[FIXED_ID_LEN];
+    int status, fd, busy = 0;
+
+    must_build(1);
+    for (int round = 0; round < 20 && busy == 0; round++) {
+        pid_t pid = fork();
+
+        if (pid == 0)
+            _exit(build(2 * RECORDS, id));
+        while (unlinkat(dir_fd, "t.new", 0) != 0 &&
+               (busy = waitpid(pid, &status, WNOHANG)) == 0)
+            ;
+        if (busy != 0) { /* it was too fast */
+            busy = 0;
+            continue;
+        }
+        fd = openat(dir_fd, "t.new", O_WRONLY | O_CREAT | O_EXCL, 0600);
+        ck_assert_int_ge(fd, 0);
+        close(fd);
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        ck_assert_int_eq(status, EBUSY << 8);
+        busy = 1;
+    }
+    ck_assert_int_eq(busy, 1);
+    ck_assert_str_eq(why_not(), "");
+    ck_assert_int_eq(faccessat(dir_fd, "t.new", F_OK, 0), 0);
+}
+END_TEST
+
 START_TEST(what_cannot_be_built)
 {
     static unsigned char key[FIXED_KEY_MAX + 1];
@@ -582,6 +617,7 @@ int main(void)
     tcase_add_test(t, no_walk_reads_a_piece_again_and_again);
     tcase_add_loop_test(t, no_endless_chain, 0, 2);
     tcase_add_test(t, a_file_that_changes_while_it_is_open);
+    tcase_add_test(t, two_builders_at_once);
     tcase_add_test(t, what_cannot_be_built);
     tcase_add_test(t, no_memory);
     suite_add_tcase(s, t);

@@ -812,6 +812,49 @@ START_TEST(a_refresh_that_does_not_end)
 }
 END_TEST
 
+/* A refresh that waits for a lock that somebody removes is not beside the one
+   that takes the new lock. */
+static int refresh_in_child(void *arg)
+{
+    struct mxhop_error err;
+    struct ovtable_change c;
+
+    (void)arg;
+    return write_n(1, "b", true, &c, &err) == MXHOP_OK ? 0 : 1;
+}
+
+START_TEST(a_lock_that_is_removed)
+{
+    int ready[2], status;
+    char x;
+    pid_t old, waiting;
+    struct ovtable *t;
+    int fd;
+
+    must_write(1, "a");
+    ck_assert_int_eq(pipe(ready), 0);
+    old = spawn(hold_lock, &ready[1]);
+    ck_assert_int_eq((int)read(ready[0], &x, 1), 1);
+    waiting = spawn(refresh_in_child, NULL);
+    usleep(300000); /* it has opened the lock that is held */
+    ck_assert_int_eq(unlink(lock), 0);
+    fd = open(lock, O_RDWR | O_CREAT | O_EXCL, 0600);
+    ck_assert_int_eq(flock(fd, LOCK_EX), 0);
+    kill(old, SIGKILL);
+    reap(old);
+    usleep(500000);
+    ck_assert_int_eq(waitpid(waiting, &status, WNOHANG), 0);
+    t = must_open();
+    ck_assert_str_eq(mark_of(t, "d0.example"), "a");
+    ovtable_close(&t);
+    close(fd);
+    ck_assert_int_eq(reap(waiting), 0);
+    t = must_open();
+    ck_assert_str_eq(mark_of(t, "d0.example"), "b");
+    ovtable_close(&t);
+}
+END_TEST
+
 /* An id that is alike is none of another table. */
 START_TEST(a_note_belongs_to_its_table)
 {
@@ -1016,6 +1059,7 @@ int main(void)
     tcase_add_test(t, not_a_file);
     tcase_add_test(t, modes_are_mended);
     tcase_add_test(t, a_refresh_that_does_not_end);
+    tcase_add_test(t, a_lock_that_is_removed);
     tcase_add_test(t, a_note_belongs_to_its_table);
     tcase_add_test(t, no_memory);
     tcase_add_test(t, many_entries_under_one_key);
