@@ -13,6 +13,7 @@
 
 #include "overrides/ovtable_int.h"
 #include "util/err.h"
+#include "util/file.h"
 #include "util/hash.h"
 
 #include <errno.h>
@@ -46,13 +47,25 @@ static enum mxhop_status place_error(struct mxhop_error *err, const char *path,
 static enum mxhop_status place_open_dir(struct ovtable_place *p,
                                         struct mxhop_error *err)
 {
-    char dir[PATH_MAX];
+    char dir[PATH_MAX], way[PATH_MAX];
     struct stat st;
+    int fd;
 
     if (!ovtable_dir(dir, p->path))
         return err_set(err, MXHOP_ERR_ARGUMENT, "%s: path is too long",
                        p->path);
-    p->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    fd = file_open_dir(dir, way);
+    if (fd < 0 && errno == 0)
+        return err_set(
+            err, MXHOP_ERR_IO,
+            "%s: %s does not belong to root alone, and who may write "
+            "there could lead us elsewhere; `chown root %s`, `chmod "
+            "go-w %s`, or run the refresh as its owner",
+            dir, way, way, way);
+    if (fd >= 0) {
+        p->dir_fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        close(fd);
+    }
     if (p->dir_fd < 0 || fstat(p->dir_fd, &st) != 0)
         return err_set(err, MXHOP_ERR_IO, "%s: %s; `install -d -m 0755 %s`",
                        dir, strerror(errno), dir);
@@ -61,7 +74,10 @@ static enum mxhop_status place_open_dir(struct ovtable_place *p,
                        "%s: this directory belongs to uid %lu, who could put "
                        "links in our way; run the refresh as its owner",
                        dir, (unsigned long)st.st_uid);
-    if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0 && (st.st_mode & S_ISVTX) == 0)
+    /* In a sticky one a stranger could have a file ready with a name of ours.
+     */
+    if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0 &&
+        ((st.st_mode & S_ISVTX) == 0 || geteuid() == 0))
         return err_set(err, MXHOP_ERR_IO,
                        "%s: others may write to this directory; "
                        "`install -d -m 0755 %s`",

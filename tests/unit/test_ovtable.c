@@ -15,7 +15,7 @@
 #include "support/failmalloc.h"
 #include "support/pace.h"
 
-static char dir[64], path[80], lock[96], note[96], half[96];
+static char dir[64], path[96], lock[112], note[112], half[112];
 
 static void setup(void)
 {
@@ -759,7 +759,32 @@ START_TEST(not_a_file)
     ck_assert_int_eq(write_n(1, "a", true, &c, &err), MXHOP_ERR_IO);
     ck_assert_ptr_nonnull(strstr(err.text, "install -d -m 0755"));
     ck_assert_int_eq(chmod(dir, 01777), 0);
-    ck_assert_int_eq(write_n(1, "a", true, &c, &err), MXHOP_OK);
+    ck_assert_int_eq(write_n(1, "a", true, &c, &err),
+                     geteuid() == 0 ? MXHOP_ERR_IO : MXHOP_OK);
+}
+END_TEST
+
+/* The directory is root's, but not the one above it: who owns that one puts a
+   link in its place, or another directory of root's. */
+START_TEST(led_elsewhere)
+{
+    struct mxhop_error err = {0};
+    struct ovtable_change c;
+    char site[70], in[76];
+
+    if (geteuid() != 0)
+        return;
+    snprintf(site, sizeof(site), "%s/site", dir);
+    snprintf(in, sizeof(in), "%s/root", site);
+    ck_assert_int_eq(mkdir(site, 0755), 0);
+    ck_assert_int_eq(mkdir(in, 0755), 0);
+    snprintf(path, sizeof(path), "%s/overrides", in);
+    ck_assert_int_eq(chown(site, 65534, 65534), 0);
+    ck_assert_int_eq(write_n(1, "a", true, &c, &err), MXHOP_ERR_IO);
+    ck_assert_msg(strstr(err.text, "does not belong to root") != NULL, "%s",
+                  err.text);
+    ck_assert_int_eq(rmdir(in), 0); /* nothing is in it */
+    ck_assert_int_eq(rmdir(site), 0);
 }
 END_TEST
 
@@ -1057,6 +1082,7 @@ int main(void)
     tcase_add_test(t, foreign_file);
     tcase_add_test(t, table_of_the_first_version);
     tcase_add_test(t, not_a_file);
+    tcase_add_test(t, led_elsewhere);
     tcase_add_test(t, modes_are_mended);
     tcase_add_test(t, a_refresh_that_does_not_end);
     tcase_add_test(t, a_lock_that_is_removed);
