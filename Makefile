@@ -2,6 +2,7 @@
 #
 #   make            build/bin/mxhop, build/lib/libmxhop.so*, build/plugins/*.so
 #   make check      install what the tests need, build, run all tests
+#   make check-long the same, and the long tests in full: half an hour more
 #   make demo       see it work on a real Postfix, in namespaces
 #   make install    DESTDIR=, PREFIX=
 #
@@ -154,8 +155,8 @@ $(B)/tests/fuzz/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o \
 
 .PRECIOUS: $(B)/tests/fuzz/%.o
 
-.PHONY: unit-programs unit fuzz-replay check check-unit check-integration \
-	check-asan check-valgrind check-tsan thread-programs deps
+.PHONY: unit-programs unit check check-long check-asan check-valgrind \
+	check-tsan thread-programs deps
 unit-programs: $(addprefix $(B)/tests/unit/test_,$(UNIT)) \
 	$(addprefix $(B)/tests/fuzz/replay_,$(FUZZ))
 
@@ -175,6 +176,19 @@ check:
 	tests/support/deps.sh test
 	$(MAKE) all unit WERROR=1
 	MXHOP_BUILD=$(CURDIR)/$(B) tests/integration/run
+
+# Tens of thousands of damaged files, a thousand killed writers, a thousand
+# tables copied over one that is in use: `make check' takes a tenth or so.
+LONG := $(patsubst tests/unit/test_%.c,long-%,\
+	$(shell grep -l damage_rounds tests/unit/test_*.c))
+.PHONY: $(LONG)
+$(LONG): long-%: $(B)/tests/unit/test_%
+	MXHOP_LONG=yes $<
+
+check-long: check
+	$(MAKE) VARIANT=asan $(LONG)
+	MXHOP_LONG=yes MXHOP_BUILD=$(CURDIR)/$(B) CASE_SECONDS=1200 \
+	    tests/integration/run $$(grep -l MXHOP_LONG tests/integration/*.t)
 
 check-asan:
 	tests/support/deps.sh test

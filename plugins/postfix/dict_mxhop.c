@@ -178,7 +178,7 @@ static void dict_set_watch(struct dict_mxhop *d, const struct stat *config)
 {
     int fd = mxhop_watch_fd(d->mx);
 
-    /* A descriptor of our own: the library may replace its one. */
+    /* A descriptor of our own: both sides close theirs. */
     d->looked =
         !dict_watch(&d->dict, fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1,
                     &d->seen);
@@ -209,7 +209,21 @@ static struct postfix_dict *dict_make_table(const char *name, int dict_flags,
     return dict;
 }
 
-/* Its lookups are not ours, so while the file is warm it restarts at once. */
+/* Of every stand-in the same. */
+static const char *(*surrogate_lookup)(struct postfix_dict *, const char *);
+
+/* Of a file that was young when it was read: as soon as a further change would
+   show, the daemon starts afresh once, in case that one did not. */
+static const char *dict_stand_in_lookup(struct postfix_dict *dict,
+                                        const char *key)
+{
+    if (dict_at_rest(dict)) {
+        dict_force_restart(dict);
+        dict->lookup = surrogate_lookup;
+    }
+    return surrogate_lookup(dict, key);
+}
+
 static struct postfix_dict *dict_stand_in(const char *name, int open_flags,
                                           int dict_flags, const char *reason)
 {
@@ -218,8 +232,11 @@ static struct postfix_dict *dict_stand_in(const char *name, int open_flags,
                        TABLE_TYPE, name, reason);
     struct stat st;
 
-    if (dict_watch(dict, dict_open_to_watch(name), &st) && !dict_at_rest(dict))
-        dict_force_restart(dict);
+    if (dict_watch(dict, dict_open_to_watch(name), &st) &&
+        !dict_at_rest(dict)) {
+        surrogate_lookup = dict->lookup;
+        dict->lookup = dict_stand_in_lookup;
+    }
     return dict;
 }
 

@@ -208,7 +208,6 @@ static void judge_fill_family(const struct host_record *r, int f,
     a->ttl_s[f] = st->ttl_s;
     if (st->verdict == CACHE_FAILING || st->verdict == CACHE_MISS) {
         a->state[f] = st->verdict == CACHE_FAILING ? ADDR_FAILED : ADDR_UNKNOWN;
-        a->secure = false;
         return;
     }
     a->state[f] = h->state;
@@ -239,6 +238,7 @@ struct cache_entry_state judge_host(const struct cache_policy *p,
     struct cache_entry_state sum = {.verdict = CACHE_FRESH,
                                     .ttl_s = UINT32_MAX};
     struct cache_entry_state usable = {.verdict = CACHE_MISS};
+    bool answered = false;
 
     memset(addrs_r, 0, sizeof(*addrs_r));
     addrs_r->secure = families != 0;
@@ -262,6 +262,8 @@ struct cache_entry_state judge_host(const struct cache_policy *p,
         judge_fill_family(r, f, &one, addrs_r);
         if (known)
             sum.known |= FAMILY_BIT(f);
+        answered = answered || addrs_r->state[f] == ADDR_SOME ||
+                   addrs_r->state[f] == ADDR_NONE;
         sum.verdict = judge_join(sum.verdict, one.verdict);
         sum.failed_before = sum.failed_before || one.failed_before;
         sum.refresh_due =
@@ -277,6 +279,7 @@ struct cache_entry_state judge_host(const struct cache_policy *p,
                  one.ttl_s < usable.ttl_s)
             usable.ttl_s = one.ttl_s;
     }
+    addrs_r->secure = addrs_r->secure && answered;
     if (usable.verdict != CACHE_MISS) {
         sum.verdict = usable.verdict;
         sum.ttl_s = usable.ttl_s;

@@ -443,7 +443,7 @@ const struct param params[] = {
             "If empty, the transport that the mail system would use anyway."},
     {AT(max_hops), NUMBER(PARAM_INTEGER, "3", 1, 100),
      .doc = "How many hosts a list has at most.\n"
-            "Of those that the DNS names, the best 31 are looked at.\n"
+            "Of a domain's MX records the best 31 are listed.\n"
             "The limits of Postfix on addresses and sessions\n"
             ".Pq Va smtp_mx_address_limit , smtp_mx_session_limit\n"
             "count anew for each of them."},

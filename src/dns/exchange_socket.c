@@ -56,6 +56,7 @@ static void sock_close(struct engine *e, struct sock *s)
        too. */
     (void)epoll_ctl(e->epoll_fd, EPOLL_CTL_DEL, s->fd, NULL);
     close(s->fd);
+    s->fd = -1;
     s->attempt = NULL;
     s->next = e->closed;
     e->closed = s;
@@ -252,9 +253,13 @@ static void attempt_udp_event(struct attempt *a)
 void sock_event(struct sock *s)
 {
     struct attempt *a = s->attempt;
+    char late[1];
 
-    if (a == NULL)
-        return; /* given up by an earlier event of the same batch */
+    if (a == NULL) { /* given up: what came too late is dropped */
+        if (s->fd >= 0)
+            (void)recv(s->fd, late, sizeof(late), MSG_DONTWAIT);
+        return;
+    }
     if (a->stream != NULL)
         tcp_event(a);
     else

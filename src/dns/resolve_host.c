@@ -55,6 +55,8 @@ void hosts_deliver(const struct host_waiter *w, const struct hostaddrs *found)
     a = &w->task->set.mx[w->index].addrs;
     old = *a;
     *a = *found;
+    if (w->lookup != NULL)
+        a->secure = a->secure && w->lookup->known_secure;
     for (unsigned f = 0; f < FAMILIES; f++)
         if ((r->families & FAMILY_BIT(f)) != 0)
             hosts_keep_family(a, &old, f);

@@ -36,6 +36,7 @@ struct host_lookup {
     struct task *starter; /* whose share of queries it uses, or NULL */
     unsigned pending;     /* queries in flight */
     unsigned known;       /* families that are not asked for */
+    bool known_secure;    /* what addrs.secure does not say of them */
     uint64_t start_ms;
     uint64_t deadline_ms;   /* the latest of all that want it */
     struct hostaddrs addrs; /* a family cut short stays ADDR_UNKNOWN */

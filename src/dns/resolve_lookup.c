@@ -79,10 +79,12 @@ static struct host_lookup *lookup_new(struct task *t, const char *host,
     l->start_ms = clock_boot_ms();
     l->deadline_ms = t->deadline_ms;
     l->known = families;
-    if (families != 0)
+    l->known_secure = true;
+    if (families != 0) {
         l->addrs = *known;
-    else
-        l->addrs.secure = engine_trusts_ad(r->engine);
+        l->known_secure = known->secure;
+    }
+    l->addrs.secure = engine_trusts_ad(r->engine);
     for (unsigned f = 0; f < FAMILIES; f++) {
         l->ask[f] = (struct host_ask){.lookup = l, .family = f};
         if ((r->families & ~families & FAMILY_BIT(f)) == 0)
@@ -169,8 +171,8 @@ static void lookup_end(struct host_lookup *l)
     LIST_REMOVE(l, link);
     lookup_tell_owner(l);
     while ((w = LIST_FIRST(&l->waiters)) != NULL) {
-        lookup_leave(w);
         hosts_deliver(w, &l->addrs);
+        lookup_leave(w);
         hosts_pump(w->task);
     }
     free(l);
@@ -186,9 +188,10 @@ static void lookup_take_answer(struct host_ask *ask, const struct question *q,
     if (status != RECORDS_BAD && status != RECORDS_PARTIAL)
         return;
     if (status == RECORDS_BAD || strcmp(last, l->host) == 0 ||
-        strcmp(last, q->name) == 0 || ++ask->links > WIRE_CNAME_MAX ||
-        !lookup_ask(ask, last))
+        strcmp(last, q->name) == 0 || ++ask->links > WIRE_CNAME_MAX)
         l->addrs.state[ask->family] = ADDR_FAILED; /* a loop, or nearly one */
+    else
+        (void)lookup_ask(ask, last);
 }
 
 static void lookup_reply(void *ctx, enum exchange_outcome outcome,

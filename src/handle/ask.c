@@ -112,7 +112,7 @@ void ask_refresh(struct mxhop *mx, const char *name)
     struct mxset unused;
 
     /* While nobody is to be reached it stays due, and costs nothing. That it
-       was asked for is noted by store_claim(), once for all processes. */
+       was asked for is noted by learn_claim(), once for all processes. */
     if (mx->worker == NULL || worker_down(mx->worker))
         return;
     ask_reload_servers(mx);

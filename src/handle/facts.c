@@ -61,12 +61,16 @@ bool facts_addresses(const struct mxhop *mx, struct cache_view *view,
 static void facts_note_due_hosts(const struct mxhop *mx,
                                  const struct mxset *set)
 {
-    for (size_t i = 0; i < set->n_mx && i < RESOLVE_PICK_MAX; i++) {
+    uint16_t index[RESOLVE_PICK_MAX];
+    size_t n =
+        decide_pick(&mx->rules, set, clock_wall_s(), index, RESOLVE_PICK_MAX);
+
+    for (size_t i = 0; i < n; i++) {
+        const char *host = set->mx[index[i]].host;
         struct hostaddrs addrs;
 
-        if (facts_get_host(mx, mx->view, set->mx[i].host, &addrs).refresh_due)
-            cache_note_host_refresh(mx->cache, set->mx[i].host,
-                                    clock_boot_ms());
+        if (facts_get_host(mx, mx->view, host, &addrs).refresh_due)
+            cache_note_host_refresh(mx->cache, host, clock_boot_ms());
     }
 }
 

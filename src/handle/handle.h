@@ -1,5 +1,4 @@
-/* Shared by the files directly under src/, the only ones that see all
-   siblings. */
+/* Shared by the files of this room, the only one that sees all siblings. */
 
 #ifndef HANDLE_H
 #define HANDLE_H
@@ -40,7 +39,6 @@ struct mxhop {
     const char *cache_dir; /* NULL: cache = memory or none, or it failed */
     _Atomic uint64_t unwritten_ms; /* nothing could be written since; or 0 */
     bool unwritten_said;
-    struct cache_policy policy;
     uint64_t touched_ms; /* the first touch since they were written last; 0 */
     uint64_t rules_hash; /* of all that routes are made from; 0: not yet */
     struct buf text;     /* the last answer of mxhop_text() */
@@ -221,7 +219,8 @@ bool lookup_only_overrides(const struct mxhop *mx, bool has_exchanges);
 enum keep {
     KEEP_NOT,
     KEEP_BY_DOMAIN, /* no override stands under the key */
-    KEEP_BY_KEY     /* some do, active or not */
+    KEEP_BY_KEY,    /* some do, active or not */
+    KEEP_BY_STAR    /* only those do that stand under `*` */
 };
 
 /* Of what finished answers in a format are made, besides rules that

@@ -11,6 +11,8 @@
 #include "handle/handle.h"
 #include "util/clock.h"
 
+#include <string.h>
+
 /* How long the addresses in a decision hold; 0: they are not all known. What
    DNS said just now is not clamped yet. */
 static uint32_t keep_addresses_ttl_s(const struct lookup *l)
@@ -84,13 +86,17 @@ void keep_text(const struct lookup *l, enum mxhop_format format, enum keep by,
     if (by == KEEP_NOT || ttl_s == 0 || l->disposition == MXHOP_DEFER ||
         !keep_is_settled(l))
         return;
-    if (by == KEEP_BY_KEY && l->asked_dns)
+    if (by != KEEP_BY_DOMAIN && l->asked_dns)
         ttl_s = min_u32(ttl_s, keep_until_refresh_s(l));
     r.expires_ms = now_ms + (uint64_t)ttl_s * 1000;
     if (l->decision.slot_left_s != UINT32_MAX &&
         l->now_s + l->decision.slot_left_s < r.until_s)
         r.until_s = l->now_s + l->decision.slot_left_s;
-    if (by == KEEP_BY_KEY && l->table == TABLE_OK)
+    /* In the meantime there may be another table. */
+    if (by == KEEP_BY_STAR && l->override.dn != NULL && !l->by_exchange &&
+        strcmp(l->matched, "*") != 0)
+        return;
+    if (by != KEEP_BY_DOMAIN && l->table == TABLE_OK)
         cache_put_overridden(mx->cache, key_text(&l->key), &r);
     if (by == KEEP_BY_DOMAIN && l->asked_dns &&
         (l->override.dn == NULL || l->by_exchange))

@@ -3,7 +3,7 @@
  *
  * With a worker all of this runs on its thread, else on the caller's. It
  * touches the cache, through the view of that thread, and rules, which nobody
- * changes. What is learnt is put off by the cache until store_flush(), which
+ * changes. What is learnt is put off by the cache until learn_write(), which
  * the worker calls after each of its steps, before it tells anybody.
  */
 

@@ -47,7 +47,8 @@ uint64_t text_rules_hash(const struct mxhop *mx)
 }
 
 /* The id of a set is random, so an override anywhere makes other answers of all
-   that overrides decide; nobody else's depend on it. */
+   that overrides decide by key. Those that only `*` decides depend on the
+   entries that may concern any domain, as do those that none decides. */
 uint64_t text_made_of(const struct mxhop *mx, const struct ovtable_info *info,
                       enum mxhop_format format, enum keep by)
 {
@@ -68,27 +69,26 @@ static bool is_for_mta(enum mxhop_format format)
 
 /* ---- the short way ---- */
 
-enum overridden { OVERRIDDEN_NO, OVERRIDDEN_YES, OVERRIDDEN_UNKNOWN };
-
-/* Whether entries, active or not, stand under the key. With the filter in
-   memory YES may be wrong: the answer is then kept by its key, and right. */
-static enum overridden is_overridden(struct mxhop *mx, const struct key *key,
-                                     struct ovtable_info *info_r)
+/* Where the answer is kept, by what stands under the key, active or not; with
+   the filter in memory KEEP_BY_KEY may be more than is needed, and right.
+   KEEP_NOT: the table is not usable. */
+static enum keep keep_where(struct mxhop *mx, const struct key *key,
+                            struct ovtable_info *info_r)
 {
     const char *at = NULL;
     struct ovtable *table;
 
     *info_r = (struct ovtable_info){0};
     if (mx->conf.overrides[0] == '\0')
-        return OVERRIDDEN_NO;
+        return KEEP_BY_DOMAIN;
     table = table_now(mx);
     if (table == NULL)
-        return OVERRIDDEN_UNKNOWN;
+        return KEEP_NOT;
     ovtable_info(table, info_r);
     while ((at = match_next_key(key, at)) != NULL)
         if (ovtable_has(table, OVTABLE_BY_KEY, at))
-            return OVERRIDDEN_YES;
-    return OVERRIDDEN_NO;
+            return *at == '*' ? KEEP_BY_STAR : KEEP_BY_KEY;
+    return KEEP_BY_DOMAIN;
 }
 
 /* By domain or by key; false: there is none (any more). */
@@ -102,7 +102,7 @@ static bool kept_answer(struct mxhop *mx, const struct key *key,
     int64_t now_s = clock_wall_s();
     struct cached_route route;
 
-    if (by == KEEP_BY_KEY
+    if (by != KEEP_BY_DOMAIN
             ? !cache_get_overridden(mx->view, key_text(key), made_of, now_ms,
                                     now_s, &route, &mx->text)
             : !cache_get_route(mx->view, key->domain, made_of, now_ms, now_s,
@@ -121,7 +121,7 @@ static bool short_way(struct mxhop *mx, const struct key *key,
                       enum keep *keep_r)
 {
     struct ovtable_info info;
-    enum overridden overridden;
+    enum keep by;
 
     *text_r = NULL;
     *keep_r = KEEP_NOT;
@@ -130,17 +130,16 @@ static bool short_way(struct mxhop *mx, const struct key *key,
     if (key->kind == KEY_NONE ||
         lookup_is_local(mx, key->domain) != MXHOP_LOCAL_NO)
         return true;
-    overridden = is_overridden(mx, key, &info);
-    if (overridden == OVERRIDDEN_UNKNOWN)
+    by = keep_where(mx, key, &info);
+    if (by == KEEP_NOT)
         return false;
-    if (overridden == OVERRIDDEN_NO &&
-        (key->kind == KEY_RECIPIENT ||
-         lookup_only_overrides(mx, info.has_exchanges)))
+    if (by == KEEP_BY_DOMAIN && (key->kind == KEY_RECIPIENT ||
+                                 lookup_only_overrides(mx, info.has_exchanges)))
         return true;
     if (mx->view == NULL || mx->rules_hash == 0)
         return false;
-    *keep_r = overridden == OVERRIDDEN_YES ? KEEP_BY_KEY : KEEP_BY_DOMAIN;
-    return kept_answer(mx, key, &info, format, *keep_r, text_r);
+    *keep_r = by;
+    return kept_answer(mx, key, &info, format, by, text_r);
 }
 
 /* ---- the long way ---- */

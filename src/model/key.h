@@ -50,11 +50,11 @@ const char *name_normalise(const char *in, char *out);
 const char *name_load_idn(void);
 
 /*
- * Classify and normalise what the MTA asked (docs/design.md 4.1). Never fails: what
- * is not a domain or user@domain is KEY_NONE: empty, `*`, `.parent`, address
- * literals `[...]`, addresses, anything malformed, any length. The local part
- * is compared without regard to case (as transport(5) folds keys), thus
- * lower-cased; the last @ divides.
+ * Classify and normalise what the MTA asked (docs/design.md 4.1). Never fails:
+ * what is not a domain or user@domain is KEY_NONE: empty, `*`, `.parent`,
+ * address literals `[...]`, addresses, anything malformed, any length. The
+ * local part is compared without regard to case (as transport(5) folds keys),
+ * thus lower-cased; the last @ divides.
  */
 void key_parse(const char *in, struct key *key_r);
 

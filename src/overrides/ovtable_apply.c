@@ -458,7 +458,9 @@ static enum mxhop_status apply_build(struct apply *a,
             a->place.dir_fd, a->place.name,
             &(struct fixed_set){.records = a->r.v,
                                 .n = a->r.n,
-                                .blob = {(unsigned char *)meta.data, meta.len}},
+                                .blob = {(unsigned char *)meta.data, meta.len},
+                                .seed = a->t != NULL ? fixed_seed(a->lists.old)
+                                                     : 0},
             a->change.id);
     buf_free(&meta);
     buf_free(&at);

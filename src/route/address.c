@@ -136,6 +136,11 @@ bool address_all_bogus(const struct rules *r, const struct candidate *c)
     size_t hits,
         all = address_count(c, r, r->families, address_is_bogus, &hits);
 
+    /* It may have a good address in a family that is not known. */
+    for (unsigned f = 0; f < FAMILIES && !c->is_address && all > 0; f++)
+        if ((r->families & FAMILY_BIT(f)) != 0 &&
+            c->addrs->state[f] != ADDR_SOME && c->addrs->state[f] != ADDR_NONE)
+            return false;
     return all > 0 && hits == all;
 }
 

@@ -47,14 +47,14 @@ bool candidate_same_group(const struct candidate *a, const struct candidate *b)
 
 /* The list is in order. Which hosts of a set beyond the first have an address
    is not known, and is not asked for. */
-static bool decide_drop_unexamined(struct candidates *list)
+static void decide_drop_unexamined(struct candidates *list)
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < list->n && list->v[i].drop == DROP_NO; i++)
-        if (list->v[i].is_dns && ++n > EXAMINE_MAX)
+    for (size_t i = 0; i < list->n; i++)
+        if (list->v[i].is_dns && ++n > EXAMINE_MAX &&
+            list->v[i].drop == DROP_NO)
             list->v[i].drop = DROP_UNEXAMINED;
-    return n > EXAMINE_MAX;
 }
 
 /* The list is in order, kept ones first. */
@@ -217,10 +217,12 @@ bool decide(const struct decide_input *in, struct decision *d_r)
     }
     if (list.n > 0)
         d_r->slot_left_s = order_slot(in, &list).left_s;
+    if (list.n > EXAMINE_MAX) {
+        order_candidates(in, &list);
+        decide_drop_unexamined(&list);
+    }
     clean_candidates(in, &list);
     order_candidates(in, &list);
-    if (decide_drop_unexamined(&list))
-        order_candidates(in, &list);
     d_r->n_kept = decide_limit(&list, in->rules->max_hops);
     d_r->n_kept = decide_shed_tail(in, &list, d_r->n_kept);
     d_r->c = list.v;

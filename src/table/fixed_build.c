@@ -27,8 +27,8 @@
 struct build {
     const struct fixed_set *set;
     int fd;
-    unsigned char id[FIXED_ID_LEN];
     struct fixed_keys keys;
+    unsigned char header[FIXED_PAGE];
     uint32_t buckets, blocks;
     uint64_t *hash;  /* of each record */
     uint32_t *order; /* records by bucket */
@@ -240,7 +240,7 @@ static int build_buckets(struct build *b)
 
 static int build_rest(struct build *b)
 {
-    unsigned char header[FIXED_PAGE] = {0};
+    unsigned char *header = b->header;
     uint32_t pages = build_next(b);
     uint64_t size = fixed_file_octets(pages, b->blocks);
     size_t in_filter = (size_t)filter_octets(b->blocks);
@@ -248,7 +248,6 @@ static int build_rest(struct build *b)
 
     memcpy(header + HEADER_MAGIC, FIXED_MAGIC, 8);
     store_u32(header + HEADER_FORMAT, FIXED_FORMAT);
-    memcpy(header + HEADER_ID, b->id, FIXED_ID_LEN);
     store_u32(header + HEADER_PAGES, pages);
     store_u32(header + HEADER_BUCKETS, b->buckets);
     store_u32(header + HEADER_BLOCKS, b->blocks);
@@ -319,6 +318,7 @@ int fixed_build(int dir_fd, const char *name, const struct fixed_set *set,
 {
     struct build b = {.set = set, .fd = -1};
     char temporary[NAME_MAX + 1];
+    uint64_t seed;
     int rc = 0;
 
     if (!build_is_possible(set))
@@ -326,9 +326,11 @@ int fixed_build(int dir_fd, const char *name, const struct fixed_set *set,
     if (snprintf(temporary, sizeof(temporary), "%s.new", name) >=
         (int)sizeof(temporary))
         return ENAMETOOLONG;
-    if (getrandom(b.id, sizeof(b.id), 0) != (ssize_t)sizeof(b.id))
+    if (getrandom(b.header + HEADER_ID, FIXED_ID_LEN, 0) != FIXED_ID_LEN ||
+        getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
         return errno;
-    b.keys = fixed_keys_of(b.id);
+    store_u64(b.header + HEADER_SEED, set->seed != 0 ? set->seed : seed | 1);
+    b.keys = fixed_keys_of(b.header);
     /* What a builder that was killed has left. */
     if (unlinkat(dir_fd, temporary, 0) != 0 && errno != ENOENT)
         return errno;
@@ -345,7 +347,7 @@ int fixed_build(int dir_fd, const char *name, const struct fixed_set *set,
         unlinkat(dir_fd, temporary, 0);
     else if (fsync(dir_fd) != 0)
         rc = errno;
-    memcpy(id_r, b.id, FIXED_ID_LEN);
+    memcpy(id_r, b.header + HEADER_ID, FIXED_ID_LEN);
     if (b.fd >= 0)
         close(b.fd);
     free(b.hash);

@@ -4,6 +4,7 @@
  * Little-endian, pages of 4,096 octets: the header; as many buckets as it says;
  * then overflow pages and pieces of long values as they came; then the filter,
  * filled up to a whole page. A bucket goes on in overflow pages, each behind
+ * the one before it. Keys are hashed with a seed that a table takes over from
  * the one before it. The check of a page is a hash of all of it, keyed with the
  * id of the table and the number of the page: one that was swapped, or is of
  * another table, does not check.
@@ -31,8 +32,9 @@ enum { /* the header */
        HEADER_BLOCKS = 44,  /* of the filter */
        HEADER_RECORDS = 48, /* u64 */
        HEADER_FILTER = 56,  /* check of the filter */
-       HEADER_BLOB_LEN = 64,
-       HEADER_BLOB = 66
+       HEADER_SEED = 64,    /* of the hash of keys */
+       HEADER_BLOB_LEN = 72,
+       HEADER_BLOB = 74
 };
 
 enum { /* any other page */
@@ -75,9 +77,12 @@ static inline uint64_t fixed_spread(uint64_t n)
     return n * UINT64_C(0x9e3779b97f4a7c15);
 }
 
-static inline struct fixed_keys fixed_keys_of(const unsigned char *id)
+static inline struct fixed_keys fixed_keys_of(const unsigned char *header)
 {
-    return (struct fixed_keys){load_u64(id), load_u64(id + 8)};
+    return (
+        struct fixed_keys){load_u64(header + HEADER_ID) ^
+                               fixed_spread(load_u64(header + HEADER_ID + 8)),
+                           load_u64(header + HEADER_SEED)};
 }
 
 static inline uint64_t page_check(const struct fixed_keys *k, uint32_t number,

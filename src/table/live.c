@@ -67,6 +67,7 @@ static enum mxhop_status live_new(struct live **t_r, int fd,
     t->max_n = n > LIVE_FIRST_N + 1 ? (uint32_t)(n - 1) : LIVE_FIRST_N;
     t->fd = fd;
     t->dir_fd = t->lock_fd = -1;
+    t->pid = getpid();
     atomic_init(&t->replaced, 0);
     *t_r = t;
     return MXHOP_OK;
@@ -94,6 +95,8 @@ int live_open_own(int dir_fd, const char *name, struct mxhop_error *err)
     else if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
         err_set(err, MXHOP_ERR_IO, "%s: others may write to it; remove it",
                 name);
+    else if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0 && fchmod(fd, 0600) < 0)
+        err_set(err, MXHOP_ERR_IO, "%s: %s", name, strerror(errno));
     else
         return fd;
     if (fd >= 0)
@@ -262,11 +265,10 @@ uint64_t live_seed(const struct live *t)
 
 enum live_found { LIVE_ABSENT, LIVE_FOUND, LIVE_TORN };
 
-/* Copies the record to v->page. *diverted_r where the key may be elsewhere. */
+/* Copies the record to v->page. */
 static enum live_found live_search(struct live_view *v, uint32_t i,
                                    uint64_t seed, uint64_t hash, bool piece,
-                                   const void *key, size_t key_len,
-                                   bool *diverted_r)
+                                   const void *key, size_t key_len)
 {
     const unsigned char *page = v->map + ((size_t)i + 1) * LIVE_PAGE;
     uint16_t tag = live_tag(hash);
@@ -276,7 +278,6 @@ static enum live_found live_search(struct live_view *v, uint32_t i,
     memcpy(&b, page, sizeof(b));
     if (b.count > LIVE_SLOTS || b.check != live_bucket_check(&b, seed, i))
         return LIVE_TORN;
-    *diverted_r = (b.diverted & live_divert_bit(tag)) != 0;
     for (unsigned k = 0; k < b.count; k++) {
         unsigned at = b.slot[k].at;
 
@@ -308,16 +309,15 @@ static bool live_lookup(struct live_view *v, const void *key, size_t key_len,
         enum live_found found;
         uint32_t n, later_n;
         uint64_t seed, hash;
-        bool diverted;
 
         if (!live_read_head(v, &n, &seed))
             return false;
         hash = hash_bytes(seed, key, key_len);
-        found = live_search(v, live_home(hash, n), seed, hash, piece, key,
-                            key_len, &diverted);
-        if (found == LIVE_ABSENT && diverted)
+        found =
+            live_search(v, live_home(hash, n), seed, hash, piece, key, key_len);
+        if (found == LIVE_ABSENT)
             found = live_search(v, live_other(hash, n), seed, hash, piece, key,
-                                key_len, &diverted);
+                                key_len);
         if (found == LIVE_FOUND)
             return true;
         /* A bucket that was split meanwhile was looked for in its old place. */
@@ -431,7 +431,9 @@ void live_walk(struct live_view *v, live_walk_fn *fn, void *ctx)
                 break;
             memcpy(&r, at, sizeof(r));
             if (live_record_len(&r) > (size_t)(page + LIVE_PAGE - at) ||
-                live_record_check(at, seed) != r.check || r.kind == LIVE_PIECE)
+                live_record_check(at, seed) != r.check ||
+                r.kind == LIVE_PIECE || r.key_len == 0 ||
+                r.key_len > LIVE_KEY_MAX)
                 continue;
             value = (struct live_value){at + sizeof(r) + r.key_len, r.value_len,
                                         (enum live_worth)r.worth, r.dead_s};

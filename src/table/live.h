@@ -58,7 +58,7 @@ enum mxhop_status live_open_file(struct live **t_r, int dir_fd,
                                  uint64_t boot, struct mxhop_error *err);
 /* Which boot of which machine this is, from /proc; 0: that cannot be read. */
 uint64_t live_boot(void);
-/* In anonymous memory; a child of fork(2) shares it. */
+/* In anonymous memory. A child of fork(2) can read it, and not write. */
 enum mxhop_status live_open_memory(struct live **t_r, uint64_t size_bytes,
                                    struct mxhop_error *err);
 void live_close(struct live **t); /* after all views; NULL is allowed */
@@ -101,7 +101,8 @@ void live_put(struct live *t, const void *key, size_t key_len,
               uint32_t dead_s);
 void live_del(struct live *t, const void *key, size_t key_len);
 void live_clear(struct live *t);
-/* false: something could not be written (the file system is full). */
+/* false: something could not be written, or was forgotten because the file
+   system is full. That the table has become as large as it may is no fault. */
 bool live_end(struct live *t);
 
 #endif

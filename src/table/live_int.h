@@ -6,8 +6,7 @@
  *     page 1 + i    bucket i: struct live_bucket, then records, then zeroes
  *
  * A record is at home in the bucket that the low half of its hash tells, or,
- * where that is full, in the one that the high half tells; `diverted` of its
- * home then has a bit for it, so that a miss nearly always costs one bucket.
+ * where that is full, in the one that the high half tells.
  * Buckets are counted by linear hashing: bucket n comes from splitting bucket
  * n - 2^k, so the table grows in place, a bucket at a time.
  */
@@ -24,7 +23,7 @@
 #define LIVE_MAGIC   UINT64_C(0x3156494c706f6878) /* "xhopLIV1" */
 #define LIVE_MACHINE (0x01020300u + (uint32_t)sizeof(void *))
 #define LIVE_PAGE    4096
-#define LIVE_SLOTS   28
+#define LIVE_SLOTS   29
 #define LIVE_ROOM    (LIVE_PAGE - (int)sizeof(struct live_bucket))
 #define LIVE_PAGES   3
 #define LIVE_FIRST_N 16 /* buckets of an empty table */
@@ -36,7 +35,7 @@ struct live_head {
     uint32_t machine;
     uint32_t n; /* buckets */
     uint64_t boot, seed;
-    uint64_t used;  /* octets of records */
+    uint64_t used;  /* octets of records; a slot's share at least */
     uint64_t check; /* of the members above */
 };
 
@@ -48,8 +47,7 @@ struct live_slot {
 struct live_bucket {
     uint64_t check; /* of the rest, keyed with seed and number of the bucket */
     uint16_t count;
-    uint16_t used; /* octets of records; for writers */
-    uint32_t diverted;
+    uint16_t used; /* the same, here; for writers */
     struct live_slot slot[LIVE_SLOTS];
 };
 _Static_assert(sizeof(struct live_bucket) == 128, "two cache lines");
@@ -80,6 +78,7 @@ struct live {
     char name[64], lock_name[64 + sizeof(".lock")];
     uint64_t boot;
     uint32_t max_n;          /* buckets it may grow to */
+    pid_t pid;               /* that opened it */
     atomic_uint replaced;    /* counts what `fd` was */
     pthread_mutex_t writing; /* the threads of this process */
 
@@ -108,11 +107,6 @@ struct live_view {
 static inline uint16_t live_tag(uint64_t hash)
 {
     return (uint16_t)((hash * UINT64_C(0x9e3779b97f4a7c15)) >> 48);
-}
-
-static inline uint32_t live_divert_bit(uint16_t tag)
-{
-    return (uint32_t)1 << (tag & 31);
 }
 
 static inline uint32_t live_bucket_of(uint32_t half, uint32_t n)

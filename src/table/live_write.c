@@ -28,6 +28,7 @@
 #define GROW_PERCENT   78 /* of all room, in use */
 #define PUT_TRIES      4  /* before anything is forgotten */
 #define GROW_AT_ONCE   4  /* buckets split after one put */
+#define USED_SLOTS     (LIVE_SLOTS - LIVE_SLOTS / 8)
 #define USED_ROOM      (LIVE_ROOM - LIVE_ROOM / 8) /* see enum live_worth */
 #define ALLOCATE_SHARE 32 /* of the file, when it becomes longer */
 #define LOCK_TRY_NS    500000
@@ -41,7 +42,6 @@ struct page_record {
 struct live_page {
     bool loaded;
     uint32_t i;
-    uint32_t diverted;
     unsigned count, used, was_used;
     struct page_record rec[LIVE_SLOTS];
     unsigned char bytes[LIVE_PAGE];
@@ -53,7 +53,6 @@ static void page_clear(struct live_page *p, uint32_t i)
 {
     p->loaded = true;
     p->i = i;
-    p->diverted = 0;
     p->count = p->used = p->was_used = 0;
 }
 
@@ -79,7 +78,6 @@ static void page_load(struct live *t, struct live_page *p, uint32_t i)
     if (b.count > LIVE_SLOTS ||
         b.check != live_bucket_check(&b, t->head.seed, i))
         return;
-    p->diverted = b.diverted;
     p->was_used = b.used;
     for (unsigned k = 0; k < b.count; k++) {
         struct page_record *r = &p->rec[p->count];
@@ -100,12 +98,20 @@ static void page_load(struct live *t, struct live_page *p, uint32_t i)
     }
 }
 
+/* Of short records the slots are gone before the room, and the table is to grow
+   before that: of 200,000 with 50 octets 330 were forgotten otherwise. */
+static unsigned page_used(const struct live_page *p)
+{
+    unsigned slots = p->count * (LIVE_ROOM / LIVE_SLOTS);
+
+    return p->used > slots ? p->used : slots;
+}
+
 static void page_store(struct live *t, struct live_page *p)
 {
     unsigned char image[LIVE_PAGE];
     struct live_bucket b = {.count = (uint16_t)p->count,
-                            .used = (uint16_t)p->used,
-                            .diverted = p->diverted};
+                            .used = (uint16_t)page_used(p)};
     unsigned at = sizeof(b);
 
     for (unsigned k = 0; k < p->count; k++) {
@@ -123,9 +129,9 @@ static void page_store(struct live *t, struct live_page *p)
     if (pwrite(t->fd, image, LIVE_PAGE, ((off_t)p->i + 1) * LIVE_PAGE) !=
         LIVE_PAGE)
         t->failed = true;
-    t->head.used += p->used;
+    t->head.used += b.used;
     t->head.used -= t->head.used > p->was_used ? p->was_used : t->head.used;
-    p->was_used = p->used;
+    p->was_used = b.used;
 }
 
 static int page_find(const struct live_page *p, uint16_t tag, bool piece,
@@ -180,17 +186,22 @@ static void page_add(struct live_page *p, uint16_t tag, const void *record)
 /* What is worth least, and of that what dies first; -1: nothing may go. */
 static int page_victim(const struct live_page *p, enum live_worth worth)
 {
-    unsigned used = 0;
+    unsigned used = 0, n_used = 0;
     int victim = -1;
+    bool spare_used;
 
     for (unsigned k = 0; k < p->count; k++)
-        if (p->rec[k].head.worth == LIVE_USED)
+        if (p->rec[k].head.worth == LIVE_USED) {
             used += p->rec[k].len;
+            n_used++;
+        }
+    spare_used =
+        worth != LIVE_USED && used <= USED_ROOM && n_used <= USED_SLOTS;
     for (unsigned k = 0; k < p->count; k++) {
         const struct live_record *r = &p->rec[k].head,
                                  *v = victim >= 0 ? &p->rec[victim].head : NULL;
 
-        if (r->worth == LIVE_USED && worth != LIVE_USED && used <= USED_ROOM)
+        if (r->worth == LIVE_USED && spare_used)
             continue;
         if (v == NULL || r->worth < v->worth ||
             (r->worth == v->worth && r->dead_s < v->dead_s))
@@ -237,6 +248,13 @@ static bool head_is_good(const struct live *t)
            t->head.boot == t->boot && (uint64_t)t->head.n + 1 <= t->pages;
 }
 
+/* Only what is new: tmpfs looks at every page that it is given. */
+static bool live_extend(const struct live *t, uint64_t pages)
+{
+    return fallocate(t->fd, 0, (off_t)t->pages * LIVE_PAGE,
+                     (off_t)(pages - t->pages) * LIVE_PAGE) == 0;
+}
+
 /* Some more than is wanted now. */
 static bool live_allocate(struct live *t, uint64_t pages)
 {
@@ -249,9 +267,9 @@ static bool live_allocate(struct live *t, uint64_t pages)
         return false;
     if (more > most)
         more = most > pages ? most : pages;
-    if (fallocate(t->fd, 0, 0, (off_t)more * LIVE_PAGE) < 0) {
+    if (!live_extend(t, more)) {
         more = pages;
-        t->no_room = fallocate(t->fd, 0, 0, (off_t)more * LIVE_PAGE) < 0;
+        t->no_room = !live_extend(t, more);
     }
     if (!t->no_room)
         t->pages = more;
@@ -298,7 +316,6 @@ static bool live_split(struct live *t)
     live_forget_pages(t);
     page_load(t, p, old);
     page_clear(q, new);
-    q->diverted = p->diverted;
     for (unsigned k = p->count; k-- > 0;) {
         uint64_t hash = page_hash(t, p, k);
         uint32_t home = live_home(hash, new + 1);
@@ -309,6 +326,8 @@ static bool live_split(struct live *t)
         page_remove(p, k);
     }
     page_store(t, q);
+    if (t->failed)
+        return false;
     t->head.n++;
     head_store(t);
     page_store(t, p);
@@ -346,7 +365,7 @@ static struct live_page *live_locate(struct live *t, uint64_t hash, bool piece,
     *at_r = page_find(p, tag, piece, key, key_len);
     if (*at_r >= 0)
         return p;
-    if ((p->diverted & live_divert_bit(tag)) == 0 || other == p->i)
+    if (other == p->i)
         return NULL;
     page_load(t, q, other);
     *at_r = page_find(q, tag, piece, key, key_len);
@@ -373,8 +392,6 @@ static bool live_shift(struct live *t, struct live_page *p, size_t len)
             continue;
         page_add(a, r->tag, p->bytes + r->at);
         page_store(t, a);
-        if (home == p->i)
-            p->diverted |= live_divert_bit(r->tag);
         page_remove(p, k);
         moved = true;
     }
@@ -431,12 +448,8 @@ static bool live_try_put(struct live *t, uint64_t hash,
     }
     page_add(to, tag, record);
     page_store(t, to);
-    if (to != p && (p->diverted & live_divert_bit(tag)) == 0) {
-        p->diverted |= live_divert_bit(tag);
-        page_store(t, p);
-    } else if (was != NULL && was != to) {
+    if (was != NULL && was != to)
         page_store(t, was);
-    }
     return true;
 }
 
@@ -465,23 +478,26 @@ static void live_put_record(struct live *t, enum live_kind kind,
         if (!done)
             live_grow(t, GROW_AT_ONCE);
     }
-    if (!done)
+    if (!done) {
         live_try_put(t, hash, record, true);
+        t->failed |= t->no_room; /* it, or what went for it, is lost */
+    }
     if (live_is_full(t))
         live_grow(t, GROW_AT_ONCE);
 }
 
+/* A writer that was killed may have left an older one in the other bucket. */
 static void live_del_record(struct live *t, bool piece, const void *key,
                             size_t key_len)
 {
+    uint64_t hash = hash_bytes(t->head.seed, key, key_len);
+    struct live_page *p;
     int at;
-    struct live_page *p = live_locate(t, hash_bytes(t->head.seed, key, key_len),
-                                      piece, key, key_len, &at);
 
-    if (p == NULL)
-        return;
-    page_remove(p, (unsigned)at);
-    page_store(t, p);
+    while ((p = live_locate(t, hash, piece, key, key_len, &at)) != NULL) {
+        page_remove(p, (unsigned)at);
+        page_store(t, p);
+    }
 }
 
 /* What stands under the key itself; false: nothing. */
@@ -609,8 +625,12 @@ static bool live_lock(struct live *t, uint64_t until_ms)
     while (pthread_mutex_trylock(&t->writing) != 0)
         if (!live_pause(until_ms))
             return false;
-    if (t->dir_fd < 0)
+    if (t->dir_fd < 0 && t->pid == getpid())
         return true;
+    if (t->dir_fd < 0) {
+        pthread_mutex_unlock(&t->writing);
+        return false;
+    }
     t->lock_fd = live_open_own(t->dir_fd, t->lock_name, NULL);
     while (t->lock_fd >= 0 && flock(t->lock_fd, LOCK_EX | LOCK_NB) < 0)
         if (errno != EWOULDBLOCK || !live_pause(until_ms)) {
@@ -623,10 +643,13 @@ static bool live_lock(struct live *t, uint64_t until_ms)
     return false;
 }
 
+/* A child may have the descriptor, and with it the lock. */
 static void live_unlock(struct live *t)
 {
-    if (t->lock_fd >= 0)
+    if (t->lock_fd >= 0) {
+        flock(t->lock_fd, LOCK_UN);
         close(t->lock_fd);
+    }
     t->lock_fd = -1;
     pthread_mutex_unlock(&t->writing);
 }

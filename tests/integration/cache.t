@@ -736,15 +736,18 @@ case_commands_say_what_is_wrong() {
 # --- what a finished answer was made from ---
 
 # One entry: ATTRIBUTE VALUE HOP.
+# In force within a second in a daemon that is being asked.
 override() {
 	printf '%s\n' 'dn: cn=o,dc=test' 'objectClass: mxhopOverride' 'cn: o' \
 		"$1: $2" "mxhopHop: $3" >"$LDIF"
 	mxhop refresh --force
+	sleep 1.1
 }
 
 no_override() {
 	: >"$LDIF"
 	mxhop refresh --force
+	sleep 1.1
 }
 
 # The finished answer is in the cache and is used by the daemon.

@@ -390,6 +390,7 @@ case_a_tmpfs_that_fills_while_in_use() {
 	fill "$C/filler"
 	# What there is room for is kept, in the place of something else.
 	assert_status 0 mxhop warm "$KEYS"
+	assert_match "$OUTPUT" 'warning: the cache could not be written'
 	after=$(stat_of domains)
 	[[ $after -ge $((before / 2)) ]] || fail "$before domains before, $after after"
 	assert_all_answers

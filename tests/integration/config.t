@@ -188,6 +188,41 @@ case_broken_and_mended_in_place() {
 	assert_breaks_and_recovers two "$CF:4: max_hops: \"many\"; expected a whole number"
 }
 
+# A change that the time of the file does not show, as it is of the same second.
+case_broken_and_mended_within_a_second() {
+	assert_works five
+	mark
+	good_config 'max_hops = many'
+	reload_postfix
+	send_mail alice@mta.mxhop.test six@plain.test
+	wait_for_log "warning: .*$CF:4: max_hops"
+	touch -r "$CF" "$SCRATCH/time"
+	good_config
+	touch -r "$SCRATCH/time" "$CF"
+	eventually 20 sent_after_flush six@plain.test || fail "not sent: $(queued)"
+	wait_queue_empty
+}
+
+# While a file is so young that a further change may not show, daemons do not
+# start again and again.
+case_broken_and_young_for_seconds() {
+	local i restarts
+	assert_works seven
+	good_config 'max_hops = many'
+	mark
+	reload_postfix
+	for i in {1..15}; do
+		touch "$CF"
+		[[ $i -ne 2 ]] || send_mail alice@mta.mxhop.test eight@plain.test
+		sleep 0.2
+	done
+	restarts=$(maillog | grep -c 'has changed -- restarting' || true)
+	[[ $restarts -lt 10 ]] || fail "$restarts restarts in 3 s"
+	good_config
+	eventually 20 sent_after_flush eight@plain.test || fail "not sent: $(queued)"
+	wait_queue_empty
+}
+
 case_removed_and_put_back() {
 	assert_works three
 	rm $CF

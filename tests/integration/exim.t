@@ -523,7 +523,7 @@ case_libidn2_when_it_is_needed() {
 		mapped libidn2.so
 	END
 	assert_eq "$(paste -sd '|' "$SCRATCH/out")" '0 <;mx1.test|no|0 <;mx2.test|yes'
-	library=$(ldconfig -p | awk '$1 == "libidn2.so.0" { print $NF; exit }')
+	library=$(ldconfig -p | awk '$1 == "libidn2.so.0" { at = $NF } END { print at }')
 	mount --bind /dev/null "$library"
 	plugin_host >"$SCRATCH/out" <<-'END'
 		mxhop_route c11.test

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2016,SC2154
 # syscalls.t: a cached answer costs no system call (docs/design.md 1): many
 # lookups through the plugin make as many as in a static cdb: table that is mapped once.
 
@@ -30,20 +30,51 @@ case_as_many_system_calls_as_cdb() {
 		fail "$mxhop system calls with mxhop, $cdb with cdb"
 }
 
+overrides_of_others() { # PORT
+	seq 1 1000 | awk -v port="$1" '{ print "dn: cn=o" $1 ",dc=test\nobjectClass: mxhopOverride\ncn: o" $1 "\nmxhopKey: o" $1 ".test\nmxhopHop: [192.0.2.1]:" port "\n" }' \
+		>/etc/mxhop/overrides.ldif
+	mxhop refresh
+}
+
+use_overrides_of_others() {
+	grep -q '^overrides' /etc/mxhop/mxhop.cf ||
+		echo 'overrides = ldif:/etc/mxhop/overrides.ldif' >>/etc/mxhop/mxhop.cf
+	overrides_of_others 25
+	for _ in 1 2; do # answers are made anew, once, for another configuration
+		tables_feed | tables_as_postfix postmap -q - "$MXHOP_TABLE" >/dev/null
+	done
+}
+
 # With a set of overrides that concerns none of them, and three looks a second at
 # files that may change.
 case_overrides_of_others_cost_none() {
 	local mxhop cdb from
-	seq 1 1000 | awk '{ print "dn: cn=o" $1 ",dc=test\nobjectClass: mxhopOverride\ncn: o" $1 "\nmxhopKey: o" $1 ".test\nmxhopHop: [192.0.2.1]\n" }' \
-		>/etc/mxhop/overrides.ldif
-	echo 'overrides = ldif:/etc/mxhop/overrides.ldif' >>/etc/mxhop/mxhop.cf
-	mxhop refresh
-	for _ in 1 2; do # answers are made anew, once, for another configuration
-		tables_feed | tables_as_postfix postmap -q - "$MXHOP_TABLE" >/dev/null
-	done
+	use_overrides_of_others
 	from=$(now_ms)
 	mxhop=$(tables_syscalls "$MXHOP_TABLE")
 	cdb=$(tables_syscalls "cdb:$TABLES/static")
 	[[ $((mxhop - cdb)) -le $((500 + ($(now_ms) - from) / 100)) ]] ||
 		fail "$mxhop system calls with mxhop, $cdb with cdb"
+}
+
+# Nor do changes of them, as a directory that is followed commits them: each run
+# comes to a new set, and the last one sees sets come.
+case_changes_of_others_cost_none() {
+	local mxhop cdb round from
+	use_overrides_of_others
+	cdb=$(tables_syscalls "cdb:$TABLES/static")
+	for round in 1 2 3; do
+		overrides_of_others $((25 + round))
+		[[ $round -lt 3 ]] || spawn changes bash -c '
+			for port in {2000..2999}; do
+				sed -i "s/\]:.*/]:$port/" /etc/mxhop/overrides.ldif
+				mxhop refresh || exit
+				sleep 0.5
+			done'
+		from=$(now_ms)
+		mxhop=$(tables_syscalls "$MXHOP_TABLE")
+		[[ $((mxhop - cdb)) -le $((500 + ($(now_ms) - from) / 20)) ]] ||
+			fail "$mxhop system calls with mxhop, $cdb with cdb"
+	done
+	stop changes
 }

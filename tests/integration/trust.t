@@ -40,15 +40,30 @@ strace_to() { # FILE STRACE-ARGUMENT...
 	strace -f -y -o "$file" -e trace=%process,openat,open,mmap,flock,fcntl,setuid,setreuid,setresuid "$@"
 }
 
-# What root did with the files of others; at least MINIMUM were opened, or
-# the trace has missed what it is about.
+# What root did with the files of others.
+faults_of() { # FILE
+	awk -v dirs='/run/mxhop /var/lib/mxhop' \
+		-f "$ROOT/tests/support/untrusted.awk" "$1"
+}
+
+# At least MINIMUM were opened, or the trace has missed what it is about.
 assert_nobody_trusted() { # FILE MINIMUM
 	local said
-	said=$(awk -v dirs='/run/mxhop /var/lib/mxhop' \
-		-f "$ROOT/tests/support/untrusted.awk" "$1")
+	said=$(faults_of "$1")
 	refute_match "$said" 'fault:' trace
 	[[ ${said##* } -ge $2 ]] || fail "only ${said##* } files were opened"
 	echo "$said"
+}
+
+# The test itself finds what it is about.
+case_a_careless_root_is_seen() {
+	strace_to "$SCRATCH/trace" cat /var/lib/mxhop/overrides >/dev/null
+	grep -q 'fault:.*openat' <(faults_of "$SCRATCH/trace") || fail "cat is not seen"
+	strace_to "$SCRATCH/trace" flock -s /var/lib/mxhop/overrides true
+	grep -q 'fault:.*flock' <(faults_of "$SCRATCH/trace") || fail "flock is not seen"
+	strace_to "$SCRATCH/trace" setpriv --reuid "$SERVICE_UID" --clear-groups \
+		cat /var/lib/mxhop/overrides >/dev/null
+	assert_eq "$(faults_of "$SCRATCH/trace")" 'opened 0'
 }
 
 # Each command as an administrator calls it.
@@ -56,15 +71,16 @@ case_commands_of_root() {
 	local command
 	local -a commands=('lookup over.test plain.test' 'trace over.test' 'check'
 		'refresh' 'refresh --force' 'overrides list' 'overrides export'
-		'overrides diff' 'cache stats' 'cache list' 'cache get plain.test'
-		'cache flush' 'stats' 'warm /dev/null' 'survey /dev/null')
+		"overrides diff $LDIF" 'cache stats' 'cache list' 'cache get plain.test'
+		"warm $SCRATCH/keys" "survey $SCRATCH/keys" 'cache flush plain.test'
+		'cache flush')
+	echo plain.test >"$SCRATCH/keys"
 	mxhop lookup plain.test
 	for command in "${commands[@]}"; do
 		# shellcheck disable=SC2086
-		strace_to "$SCRATCH/trace" mxhop $command >/dev/null 2>&1 || true
+		strace_to "$SCRATCH/trace" mxhop $command >/dev/null
 		assert_nobody_trusted "$SCRATCH/trace" 0
 	done
-	# shellcheck disable=SC2086
 	strace_to "$SCRATCH/trace" mxhop overrides list >/dev/null
 	assert_nobody_trusted "$SCRATCH/trace" 1
 }

@@ -238,6 +238,22 @@ START_TEST(bogus_loopback_is_nobody)
 }
 END_TEST
 
+/* It may have a good address in the family that is not known now. */
+START_TEST(bogus_in_one_family_and_unknown_in_the_other)
+{
+    struct run *r = run_new("10 a.test=127.0.0.1", "");
+
+    fixture_networks(&r->rules.bogus, "127.0.0.0/8");
+    r->set.mx[0].addrs.state[FAMILY_V6] = ADDR_FAILED;
+    run_clean(r);
+    ck_assert_int_eq(dropped(r, "a.test"), DROP_NO);
+    r->set.mx[0].addrs.state[FAMILY_V6] = ADDR_UNKNOWN;
+    run_clean(r);
+    ck_assert_int_eq(dropped(r, "a.test"), DROP_NO);
+    run_free(r);
+}
+END_TEST
+
 /* The administrator takes us out of the set: nobody is behind us then. */
 START_TEST(excluded_self_has_nobody_behind)
 {
@@ -421,6 +437,7 @@ int main(void)
     tcase_add_test(tc, families);
     tcase_add_test(tc, self_is_self_though_bogus_or_of_another_family);
     tcase_add_test(tc, bogus_loopback_is_nobody);
+    tcase_add_test(tc, bogus_in_one_family_and_unknown_in_the_other);
     tcase_add_test(tc, excluded_self_has_nobody_behind);
     LOOP(override_hops, hops);
     tcase_add_test(tc, self_among_override_hops_drops_nobody_else);

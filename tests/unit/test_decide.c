@@ -266,6 +266,28 @@ START_TEST(unexamined)
 }
 END_TEST
 
+/* Hosts that have no address are not made up for by some that nobody asked. */
+START_TEST(unexamined_behind_useless)
+{
+    struct rules r = fixture_rules();
+    struct mxset set = {0};
+    struct decide_input in = {.rules = &r, .domain = "d.test", .set = &set};
+    struct decision d;
+    char host[32];
+
+    for (uint16_t i = 0; i < 40; i++) {
+        snprintf(host, sizeof(host), "h%u.test", i);
+        fixture_mx(&set, i, host, i < 12 ? "none" : "192.0.2.1");
+    }
+    r.max_hops = 50;
+    ck_assert(decide(&in, &d));
+    ck_assert_uint_eq(d.n_kept, EXAMINE_MAX - 12);
+    ck_assert_str_eq(d.c[d.n_kept - 1].host, "h30.test");
+    decision_free(&d);
+    mxset_free(&set);
+}
+END_TEST
+
 /* A host without address must not use up the limit. */
 /* Postfix bounces with 5.4.4 where the last element has no address. */
 static const struct {
@@ -709,6 +731,7 @@ int main(void)
     tcase_add_test(tc, a_bogus_set_may_hold_hosts_without_address);
     tcase_add_test(tc, limited);
     tcase_add_test(tc, unexamined);
+    tcase_add_test(tc, unexamined_behind_useless);
     tcase_add_loop_test(tc, unknown_host_does_not_end_a_list, 0,
                         sizeof(tails) / sizeof(tails[0]));
     tcase_add_test(tc, limit_counts_usable_hosts);

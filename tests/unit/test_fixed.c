@@ -60,7 +60,8 @@ static int build(size_t n, unsigned char id_r[FIXED_ID_LEN])
     struct fixed_record *r = calloc(n + 1, sizeof(*r));
     char(*keys)[32] = calloc(n + 1, 32);
     unsigned char **values = calloc(n + 1, sizeof(*values));
-    struct fixed_set set = {.records = r, .n = n};
+    /* The same for all: pages of two tables differ by the ids alone. */
+    struct fixed_set set = {.records = r, .n = n, .seed = 42};
     int rc;
 
     set.blob.at = (const unsigned char *)"about";
@@ -288,7 +289,7 @@ END_TEST
 /* An owner who is hostile can make checks that are right. */
 static void repair_checks(unsigned char *bytes, size_t len)
 {
-    struct fixed_keys keys = fixed_keys_of(bytes + HEADER_ID);
+    struct fixed_keys keys = fixed_keys_of(bytes);
 
     for (uint32_t i = 0; (i + 1) * (size_t)FIXED_PAGE <= len; i++) {
         unsigned char *page = bytes + i * (size_t)FIXED_PAGE;

@@ -273,6 +273,32 @@ static bool model_has_exchanges(void)
     return false;
 }
 
+/* Of the same set, made at once. */
+static uint64_t general_of_whole_set(void)
+{
+    char whole[96], whole_lock[112];
+    struct ovtable_write w = {.path = whole, .shrink_percent = 100};
+    struct override v[SLOTS];
+    struct ovtable_change c;
+    struct ovtable_info info;
+    struct mxhop_error err;
+    struct ovtable *t;
+    size_t n = 0;
+
+    snprintf(whole, sizeof(whole), "%s.whole", path);
+    snprintf(whole_lock, sizeof(whole_lock), "%s.lock", whole);
+    for (unsigned i = 0; i < SLOTS; i++)
+        if (slot[i].o.dn != NULL)
+            v[n++] = slot[i].o;
+    ck_assert_int_eq(ovtable_replace(&w, v, n, &c, &err), MXHOP_OK);
+    ck_assert_int_eq(ovtable_open(&t, whole, &err), MXHOP_OK);
+    ovtable_info(t, &info);
+    ovtable_close(&t);
+    unlink(whole);
+    unlink(whole_lock);
+    return info.general;
+}
+
 static void check_table(const unsigned char *id)
 {
     static const int64_t times_s[] = {50, 100, 150, 200, 201};
@@ -286,6 +312,7 @@ static void check_table(const unsigned char *id)
     ck_assert_mem_eq(info.id, id, OVTABLE_ID_LEN);
     ck_assert_uint_eq(info.entries, valid_ones());
     ck_assert_int_eq(info.has_exchanges, model_has_exchanges());
+    ck_assert_uint_eq(info.general, general_of_whole_set());
     for (unsigned i = 0; i < 5; i++) {
         for (unsigned k = 0; k < KEYS; k++)
             check_key(t, OVTABLE_BY_KEY, some_key(k), times_s[i]);

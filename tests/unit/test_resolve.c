@@ -484,7 +484,7 @@ START_TEST(test_one_family_known)
     run_tasks();
     ck_assert_str_eq(fx.result.data,
                      "hosts ttl=9 10 mx1.example=198.51.100.1,2001:db8::1\n");
-    ck_assert_str_eq(fx.told.data, "[mx1.example ttl=80 ?,2001:db8::1]");
+    ck_assert_str_eq(fx.told.data, "[mx1.example ttl=80 secure ?,2001:db8::1]");
     mxset_free(&known);
     ck_assert_uint_eq(minidns_count(&fx.dns, "mx1.example 28"), 1);
     ck_assert_uint_eq(minidns_count(&fx.dns, "mx1.example 1"), 0);
