@@ -303,7 +303,8 @@ bool lookup_run(struct lookup *l, struct mxhop *mx, const char *key,
         ok = lookup_once(l, mx, key, flags);
     }
     if (ok && l->table == TABLE_BAD) {
-        mx->table_err = l->table_err;
+        if (mx->table != NULL) /* else another reason was found meanwhile */
+            mx->table_err = l->table_err;
         table_say(mx, true);
     }
     return ok;

@@ -245,7 +245,8 @@ static bool apply_take_old(void *ctx, fixed_kind kind, struct fixed_bytes key,
         }
     } else if (kind > OVTABLE_RECORD_EXCHANGE) {
         return kind == OVTABLE_RECORD_WHERE;
-    } else if (!ovtable_is_list(value.len)) {
+    } else if (!ovtable_is_list(value.len) || key.len == 0 ||
+               key.len > OVTABLE_KEY_MAX) {
         return false;
     }
     if (!ovtable_keep(&a->r, kind, key.at, key.len, value))

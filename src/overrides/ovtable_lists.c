@@ -40,6 +40,8 @@ enum codec_status ovtable_lists_note(struct ovtable_lists *x,
         struct lists_posting p = {.by = (uint8_t)by, .dn = parts.dn, .id = id};
 
         while (parts.enabled && override_next_text(&parts.lists[by], &p.key)) {
+            if (p.key.len == 0)
+                return CODEC_BAD;
             if (x->n == UINT32_MAX - 1 ||
                 !vec_room(&x->v, x->n, &x->cap, sizeof(*x->v)))
                 return CODEC_MEMORY;

@@ -245,6 +245,27 @@ START_TEST(damaged_entries_are_mentioned_once)
 }
 END_TEST
 
+/* What is wrong now, not what was before. */
+START_TEST(the_newest_reason_is_told)
+{
+    struct mxhop_host in_mta = host;
+    struct mxhop_error err;
+    struct mxhop *mx;
+
+    in_mta.flags = MXHOP_WORKER;
+    refresh();
+    spoil_entries();
+    ck_assert_int_eq(mxhop_open(&mx, config, &in_mta, &err), MXHOP_OK);
+    check_answer(mx, "elsewhere.example", 0, MXHOP_FORMAT_POSTFIX, NULL);
+    ck_assert_int_eq(chmod(table, 0666), 0);
+    said[0] = '\0';
+    check_answer(mx, "r.example", 0, MXHOP_FORMAT_POSTFIX,
+                 "retry:4.3.5 Routing overrides are not available");
+    ck_assert_msg(strstr(said, "everybody may write") != NULL, "%s", said);
+    mxhop_close(&mx);
+}
+END_TEST
+
 /* ---- what lies under the name is in force ---- */
 
 #define OVERRIDE_OF_R "relay:[a.example], [192.0.2.1]:2525"
@@ -837,6 +858,7 @@ int main(void)
     tcase_add_loop_test(tc, postfix_answers, 0,
                         sizeof(answers) / sizeof(answers[0]));
     tcase_add_test(tc, missing_table_defers_says_so_once_and_recovers);
+    tcase_add_test(tc, the_newest_reason_is_told);
     tcase_add_test(tc, damaged_entries_are_mentioned_once);
     tcase_add_test(tc, missing_table_may_pass);
     tcase_add_loop_test(tc, a_backup_is_restored, 0,

@@ -14,6 +14,7 @@
 #include "support/damage.h"
 #include "support/failmalloc.h"
 #include "support/pace.h"
+#include "table/fixed_format.h"
 
 static char dir[64], path[96], lock[112], note[112], half[112];
 
@@ -1022,6 +1023,46 @@ START_TEST(a_list_without_end)
 }
 END_TEST
 
+/* A list under a key without octets, which no refresh writes, is damage, and is
+   not taken over into a table that cannot be built. */
+START_TEST(an_old_list_without_key)
+{
+    static const unsigned char ids[2 * OVTABLE_ID_LEN] = {1};
+    struct fixed_record r = {.kind = OVTABLE_RECORD_KEY,
+                             .filtered = true,
+                             .key = {ids, OVTABLE_ID_LEN},
+                             .value = {ids, OVTABLE_ID_LEN}};
+    struct fixed_set set = {.records = &r, .n = 1};
+    struct table_meta about = {0};
+    struct buf meta = {0};
+    unsigned char page[FIXED_PAGE], header[FIXED_PAGE], id[FIXED_ID_LEN];
+    unsigned char *record = page + PAGE_DATA;
+    struct mxhop_error err = {0};
+    struct ovtable_change c;
+    struct fixed_keys keys;
+    uint64_t check;
+    int fd = open(dir, O_RDONLY | O_DIRECTORY);
+
+    ck_assert(table_meta_encode(&meta, &about));
+    set.blob.at = (unsigned char *)meta.data;
+    set.blob.len = meta.len;
+    ck_assert_int_eq(fixed_build(fd, "overrides", &set, id), 0);
+    close(fd);
+    fd = open(path, O_RDWR);
+    ck_assert_int_eq((int)pread(fd, header, FIXED_PAGE, 0), FIXED_PAGE);
+    ck_assert_int_eq((int)pread(fd, page, FIXED_PAGE, FIXED_PAGE), FIXED_PAGE);
+    record[RECORD_KEY_LEN] = 0;
+    record[RECORD_LEN] = 2 * OVTABLE_ID_LEN;
+    keys = fixed_keys_of(header);
+    check = htole64(page_check(&keys, 1, page));
+    memcpy(page + PAGE_CHECK, &check, sizeof(check));
+    ck_assert_int_eq((int)pwrite(fd, page, FIXED_PAGE, FIXED_PAGE), FIXED_PAGE);
+    close(fd);
+    buf_free(&meta);
+    ck_assert_msg(write_n(1, "a", false, &c, &err) == MXHOP_OK, "%s", err.text);
+}
+END_TEST
+
 START_TEST(bad_arguments)
 {
     struct override *o = make(1, "a");
@@ -1090,6 +1131,7 @@ int main(void)
     tcase_add_test(t, no_memory);
     tcase_add_test(t, many_entries_under_one_key);
     tcase_add_loop_test(t, a_list_without_end, 0, 2);
+    tcase_add_test(t, an_old_list_without_key);
     tcase_add_test(t, bad_arguments);
     suite_add_tcase(s, t);
     srunner_run_all(r, CK_NORMAL);
