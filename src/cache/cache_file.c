@@ -12,6 +12,7 @@
 
 #include "cache/cache_file.h"
 #include "util/err.h"
+#include "util/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -67,6 +68,40 @@ static enum mxhop_status place_make_as_root(const struct cache_place *p, int fd,
     return status;
 }
 
+/* The directory above, as root, who makes it where it is missing. */
+static enum mxhop_status place_open_up(struct cache_place *p, const char *up,
+                                       struct mxhop_error *err)
+{
+    char above[PATH_MAX], way[PATH_MAX];
+    const char *base = strrchr(up, '/') + 1;
+    int fd;
+
+    p->up_fd = file_open_dir(up, way);
+    if (p->up_fd >= 0)
+        return MXHOP_OK;
+    if (errno == ENOENT) {
+        snprintf(above, sizeof(above), "%.*s", (int)(base - up), up);
+        fd = file_open_dir(above, way);
+        if (fd >= 0) {
+            bool made = mkdirat(fd, base, 0755) == 0;
+
+            p->up_fd = openat(fd, base,
+                              O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+            if (made && p->up_fd >= 0)
+                (void)fchmod(p->up_fd, 0755); /* whatever the umask */
+            place_close_fd(&fd);
+            return p->up_fd >= 0 ? MXHOP_OK : place_failed(err, up);
+        }
+    }
+    if (errno != 0)
+        return place_failed(err, up);
+    return err_set(err, MXHOP_ERR_IO,
+                   "%s: %s does not belong to root alone, and who may write "
+                   "there could lead us elsewhere; `chown root %s && chmod "
+                   "go-w %s`",
+                   p->dir, way, way, way);
+}
+
 enum mxhop_status cache_place_find(struct cache_place *p_r, const char *dir,
                                    uid_t uid, gid_t gid,
                                    struct mxhop_error *err)
@@ -95,16 +130,7 @@ enum mxhop_status cache_place_find(struct cache_place *p_r, const char *dir,
                        "cannot be told from one of another boot",
                        p->dir);
     if (geteuid() == 0) {
-        if (mkdir(up, 0755) == 0) { /* whatever the umask */
-            int fd = open(up, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-            if (fd < 0 || fchmod(fd, 0755) < 0)
-                status = place_failed(err, up);
-            place_close_fd(&fd);
-        }
-        p->up_fd = open(up, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (p->up_fd < 0)
-            status = place_failed(err, up);
+        status = place_open_up(p, up, err);
         if (status != MXHOP_OK)
             return status;
         if (fstatat(p->up_fd, p->base, &st, AT_SYMLINK_NOFOLLOW) == 0)

@@ -215,7 +215,7 @@ static int overrides_run_action(const struct action *a, const char *config,
     if (argc - optind < a->min || argc - optind > a->max)
         return cli_usage("overrides", "overrides %s takes %s", a->name,
                          a->usage);
-    if (conf_load(&conf, config, NULL, &err) != MXHOP_OK)
+    if (conf_load(&conf, config, NULL, NULL, &err) != MXHOP_OK)
         return cli_fail(&err);
     status = a->run(&conf, format, argc - optind, argv + optind);
     conf_free(&conf);

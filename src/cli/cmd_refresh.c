@@ -171,7 +171,7 @@ int cmd_refresh(const char *config, int argc, char **argv)
         return cli_usage("refresh", "--force is for once; not with --follow");
     if (optind < argc)
         return cli_usage("refresh", "refresh takes no arguments");
-    if (conf_load(&conf, config, NULL, &err) != MXHOP_OK)
+    if (conf_load(&conf, config, NULL, NULL, &err) != MXHOP_OK)
         return cli_fail(&err);
     status = refresh(&conf, force, stay, config);
     conf_free(&conf);

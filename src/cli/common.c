@@ -119,7 +119,7 @@ static struct mxhop *cli_load(const char *config, bool as_owner, int *status_r)
     struct mxhop_error err;
     struct conf conf;
 
-    if (conf_load(&conf, config, NULL, &err) != MXHOP_OK) {
+    if (conf_load(&conf, config, NULL, NULL, &err) != MXHOP_OK) {
         *status_r = cli_fail(&err);
         return NULL;
     }

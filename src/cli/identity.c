@@ -22,6 +22,7 @@
 #include "cli/cli.h"
 #include "cache/cache_file.h"
 #include "overrides/ovtable.h"
+#include "util/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -192,12 +193,19 @@ int cli_become_owner(const struct conf *conf, const char *config)
 int cli_become_table_owner(const struct conf *conf)
 {
     struct identity who;
-    char dir[PATH_MAX];
+    char dir[PATH_MAX], way[PATH_MAX];
     struct stat st;
+    bool found;
+    int fd;
 
-    if (geteuid() != 0 || !ovtable_dir(dir, conf->override_table) ||
-        stat(dir, &st) != 0 || st.st_uid == 0 ||
-        !identity_take_user(getpwuid(st.st_uid), &who))
+    if (geteuid() != 0 || !ovtable_dir(dir, conf->override_table))
+        return 0;
+    fd = file_open_dir(dir, way);
+    found = fd >= 0 && fstat(fd, &st) == 0 && st.st_uid != 0 &&
+            identity_take_user(getpwuid(st.st_uid), &who);
+    if (fd >= 0)
+        close(fd);
+    if (!found)
         return 0;
     if (setgroups(1, &who.gid) == 0 && identity_become(&who))
         return 0;

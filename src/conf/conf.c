@@ -56,7 +56,7 @@ bool conf_cache_dir(const struct conf *c, const char *path, char *out,
 }
 
 enum mxhop_status conf_load(struct conf *c_r, const char *path, int *fd_r,
-                            struct mxhop_error *err)
+                            struct stat *seen_r, struct mxhop_error *err)
 {
     enum mxhop_status st;
     char *text = NULL;
@@ -73,6 +73,8 @@ enum mxhop_status conf_load(struct conf *c_r, const char *path, int *fd_r,
                    ? conf_fail(path, "cannot be opened", err)
                    : err_set(err, MXHOP_ERR_CONFIG,
                              "%.200s: not a regular file; expected one", path);
+    if (seen_r != NULL)
+        *seen_r = about;
     text = malloc(READ_MAX);
     if (text == NULL)
         st = err_nomem(err);

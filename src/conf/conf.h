@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <mxhop/error.h>
 #include "model/rules.h"
 #include "util/buf.h"
@@ -75,10 +76,11 @@ struct conf {
 /*
  * Read and check a file. Errors (MXHOP_ERR_CONFIG) name file, line, parameter
  * and what was expected. On error *c_r is empty. *fd_r, if not NULL, receives
- * a descriptor of the file that was read (the caller closes it).
+ * a descriptor of the file that was read (the caller closes it), and *seen_r,
+ * if not NULL, what it was before it was read.
  */
 enum mxhop_status conf_load(struct conf *c_r, const char *path, int *fd_r,
-                            struct mxhop_error *err);
+                            struct stat *seen_r, struct mxhop_error *err);
 /* The same over text; name is for errors. For tests and fuzzing. */
 enum mxhop_status conf_parse(struct conf *c_r, const char *name,
                              const char *text, size_t len,

@@ -194,6 +194,8 @@ const struct param params[] = {
             "the old ones stay in force, unless it is run with\n"
             ".Fl -force .\n"
             "An empty or truncated source should not unroute mail.\n"
+            "A damaged override table counts with the overrides that it had,\n"
+            "unless its header is damaged too: then nothing is held back.\n"
             "100%: no limit."},
     {AS("override_refresh", override_refresh_s),
      NUMBER(PARAM_TIME_S, "1m", SECONDS, DAYS), .unit = "s",

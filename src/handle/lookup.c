@@ -61,14 +61,16 @@ static bool table_failed(struct lookup *l)
                    "pass");
 }
 
-/* The first of `keys` under which an active override stands. */
-static enum mxhop_status find_first(struct lookup *l, struct ovtable *table,
+/* The first of `keys` under which an active override stands. What stands under
+   those before it may be the one to apply after its next edge. */
+static enum mxhop_status find_among(struct lookup *l, struct ovtable *table,
                                     enum ovtable_index by,
                                     const struct strlist *keys)
 {
     for (size_t i = 0; i < keys->n; i++) {
-        enum mxhop_status status = ovtable_find(table, by, keys->v[i], l->now_s,
-                                                &l->override, &l->table_err);
+        enum mxhop_status status =
+            ovtable_find(table, by, keys->v[i], l->now_s, &l->override,
+                         &l->edge_s, &l->table_err);
 
         if (status != MXHOP_OK)
             return status;
@@ -79,28 +81,6 @@ static enum mxhop_status find_first(struct lookup *l, struct ovtable *table,
         return l->matched != NULL ? MXHOP_OK : MXHOP_ERR_MEMORY;
     }
     return MXHOP_OK;
-}
-
-/* Any entry under these keys may be the one to apply after its next edge. */
-static enum mxhop_status find_edge(struct lookup *l, struct ovtable *table,
-                                   enum ovtable_index by,
-                                   const struct strlist *keys)
-{
-    enum mxhop_status status = MXHOP_OK;
-
-    for (size_t i = 0; i < keys->n && status == MXHOP_OK; i++)
-        status = ovtable_next_edge(table, by, keys->v[i], l->now_s, &l->edge_s,
-                                   &l->table_err);
-    return status;
-}
-
-static enum mxhop_status find_among(struct lookup *l, struct ovtable *table,
-                                    enum ovtable_index by,
-                                    const struct strlist *keys)
-{
-    enum mxhop_status status = find_first(l, table, by, keys);
-
-    return status == MXHOP_OK ? find_edge(l, table, by, keys) : status;
 }
 
 static enum mxhop_status find_by_key(struct lookup *l, struct ovtable *table)
@@ -323,7 +303,8 @@ bool lookup_run(struct lookup *l, struct mxhop *mx, const char *key,
         ok = lookup_once(l, mx, key, flags);
     }
     if (ok && l->table == TABLE_BAD) {
-        mx->table_err = l->table_err;
+        if (mx->table != NULL) /* else another reason was found meanwhile */
+            mx->table_err = l->table_err;
         table_say(mx, true);
     }
     return ok;

@@ -192,11 +192,11 @@ enum mxhop_status handle_resolver(struct mxhop *mx, struct mxhop_error *err)
     return status;
 }
 
-/* A link is watched itself: what it leads to may be out of a jail's reach. */
-static void watch_config(struct mxhop *mx, const char *config)
+/* A link is watched itself: what it leads to may be out of a jail's reach. To
+   be called before it is followed, or one that is turned meanwhile goes unseen.
+ */
+static void watch_link(struct mxhop *mx, const char *config)
 {
-    if (fstat(mx->config_fd, &mx->config_seen) != 0)
-        mx->config_seen = (struct stat){0};
     mx->config_link_fd = open(config, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (mx->config_link_fd < 0 ||
         (fstat(mx->config_link_fd, &mx->config_link_seen) == 0 &&
@@ -218,12 +218,12 @@ static enum mxhop_status open_parts(struct mxhop *mx, struct conf *conf,
         mx->conf = *conf;
         *conf = (struct conf){0};
     }
+    watch_link(mx, config);
     if (status == MXHOP_OK && conf == NULL)
-        status = conf_load(&mx->conf, config, &mx->config_fd, err);
-    if (status == MXHOP_OK) {
-        watch_config(mx, config);
+        status =
+            conf_load(&mx->conf, config, &mx->config_fd, &mx->config_seen, err);
+    if (status == MXHOP_OK)
         status = make_rules(mx, host, err);
-    }
     if (status == MXHOP_OK && mx->conf.overrides[0] != '\0')
         status = table_place(mx, err);
     if (status == MXHOP_OK)

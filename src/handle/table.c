@@ -10,7 +10,8 @@
  *
  * A file is known by device, inode, size and time of change. Within two seconds
  * of such a change another may hide behind the same time: then the header is
- * read again, which holds a random id. While nothing lies under the name, the
+ * read again, which holds a random id, or a table that could not be used is
+ * tried again, ten times a second. While nothing lies under the name, the
  * table that is open stays in force: it is the last good one.
  */
 
@@ -28,7 +29,8 @@
 #define LOOK_MS                                                   \
     1000 /* between two looks at a table that can be used; and at \
             least so often one is tried that cannot */
-#define FRESH_S 2
+#define FRESH_S  2
+#define RETRY_MS 100 /* before one that has just changed is tried again */
 
 /* The directory above the table's is opened, or the nearest above that which
    there is. Links on the way to it are followed now: a jail would hide them. */
@@ -100,8 +102,8 @@ static void table_look(struct mxhop *mx, uint64_t now_ms)
     if (mx->table != NULL &&
         (!there || (same && (!fresh || ovtable_is_unchanged(mx->table)))))
         return;
-    if (mx->table == NULL && mx->table_tried_ms != 0 && !fresh &&
-        (same || !there) && now_ms < mx->table_tried_ms + LOOK_MS)
+    if (mx->table == NULL && mx->table_tried_ms != 0 && (same || !there) &&
+        now_ms < mx->table_tried_ms + (fresh ? RETRY_MS : LOOK_MS))
         return;
     mx->table_tried_ms = now_ms;
     ovtable_close(&mx->table);

@@ -57,7 +57,7 @@ static void dec_strlist(struct dec *d, struct strlist *l)
 {
     uint32_t n = dec_u32(d);
 
-    if (n > dec_left(d) / 4)
+    if (n > dec_left(d) / 4 || n > OVTABLE_VALUES_MAX)
         dec_bad(d);
     for (uint32_t i = 0; i < n && d->status == CODEC_OK; i++) {
         char *s = dec_str(d);
@@ -88,7 +88,7 @@ static void dec_hops(struct dec *d, struct override *o)
 {
     uint32_t n = dec_u32(d);
 
-    if (n > dec_left(d) / HOP_SIZE_MIN)
+    if (n > dec_left(d) / HOP_SIZE_MIN || n > OVTABLE_VALUES_MAX)
         dec_bad(d);
     for (uint32_t i = 0; i < n && d->status == CODEC_OK; i++) {
         struct hopspec hop;

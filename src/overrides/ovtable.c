@@ -19,6 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define OVTABLE_ROOM ((size_t)4 * FIXED_VALUE_MAX) /* of entries of one key */
+
 struct ovtable {
     struct fixed *file;
     const char *path; /* for messages */
@@ -163,6 +165,12 @@ static bool ovtable_may_have(const struct ovtable *t, enum ovtable_index by,
            fixed_may_have(t->file, (fixed_kind)by, key, len);
 }
 
+bool ovtable_is_list(size_t len)
+{
+    return len > 0 && len % OVTABLE_ID_LEN == 0 &&
+           len / OVTABLE_ID_LEN <= OVTABLE_LIST_MAX;
+}
+
 /* The ids of the entries under a key, until the table is read again; none:
    ids_r->len is 0. */
 static enum mxhop_status ovtable_ids(struct ovtable *t, enum ovtable_index by,
@@ -178,8 +186,7 @@ static enum mxhop_status ovtable_ids(struct ovtable *t, enum ovtable_index by,
     if (found == FIXED_MEMORY)
         return err_nomem(err);
     if (found == FIXED_DAMAGED ||
-        (found == FIXED_FOUND &&
-         (ids_r->len == 0 || ids_r->len % OVTABLE_ID_LEN != 0)))
+        (found == FIXED_FOUND && !ovtable_is_list(ids_r->len)))
         return ovtable_damaged(t, err);
     return MXHOP_OK;
 }
@@ -193,9 +200,10 @@ bool ovtable_has(struct ovtable *t, enum ovtable_index by, const char *key)
     return ovtable_ids(t, by, key, &ids, NULL) != MXHOP_OK || ids.len > 0;
 }
 
-/* One entry by id; *o_r is empty on error. */
+/* One entry by id; *o_r is empty on error. Of *room octets what it has is taken
+   away: many ids may lead to few pages. */
 static enum mxhop_status ovtable_entry(struct ovtable *t,
-                                       const unsigned char *id,
+                                       const unsigned char *id, size_t *room,
                                        struct override *o_r,
                                        struct mxhop_error *err)
 {
@@ -206,8 +214,9 @@ static enum mxhop_status ovtable_entry(struct ovtable *t,
     *o_r = (struct override){0};
     if (found == FIXED_MEMORY)
         return err_nomem(err);
-    if (found != FIXED_FOUND)
+    if (found != FIXED_FOUND || v.len > *room)
         return ovtable_damaged(t, err);
+    *room -= v.len;
     return ovtable_decoded(t, override_decode(v.at, v.len, o_r), err);
 }
 
@@ -220,6 +229,7 @@ enum mxhop_status ovtable_under(struct ovtable *t, enum ovtable_index by,
     struct fixed_bytes there;
     enum mxhop_status status = ovtable_ids(t, by, key, &there, err);
     unsigned char few[16 * OVTABLE_ID_LEN], *ids = few;
+    size_t room = OVTABLE_ROOM;
     bool go_on = true;
 
     if (status != MXHOP_OK || there.len == 0)
@@ -234,7 +244,7 @@ enum mxhop_status ovtable_under(struct ovtable *t, enum ovtable_index by,
          at += OVTABLE_ID_LEN) {
         struct override o;
 
-        status = ovtable_entry(t, ids + at, &o, err);
+        status = ovtable_entry(t, ids + at, &room, &o, err);
         if (status == MXHOP_OK)
             go_on = fn(ctx, ids + at, &o);
         override_free(&o);
@@ -245,16 +255,29 @@ enum mxhop_status ovtable_under(struct ovtable *t, enum ovtable_index by,
 }
 
 struct wanted {
-    int64_t now_s;
+    int64_t now_s, *edge_s;
     struct override *o;
 };
 
+static void ovtable_note_edge(const struct wanted *w, int64_t at_s)
+{
+    if (w->edge_s != NULL && at_s > w->now_s && at_s < *w->edge_s)
+        *w->edge_s = at_s;
+}
+
+/* What stands behind the one that is active has no say before that ends. */
 static bool ovtable_take_active(void *ctx, const unsigned char *id,
                                 struct override *o)
 {
     struct wanted *w = ctx;
 
     (void)id;
+    if (!o->enabled)
+        return true;
+    ovtable_note_edge(w, o->not_before_s);
+    /* Its last second belongs to it. */
+    if (o->not_after_s != 0 && o->not_after_s < INT64_MAX)
+        ovtable_note_edge(w, o->not_after_s + 1);
     if (!override_active(o, w->now_s))
         return true;
     *w->o = *o;
@@ -264,44 +287,13 @@ static bool ovtable_take_active(void *ctx, const unsigned char *id,
 
 enum mxhop_status ovtable_find(struct ovtable *t, enum ovtable_index by,
                                const char *key, int64_t now_s,
-                               struct override *o_r, struct mxhop_error *err)
+                               struct override *o_r, int64_t *edge_s,
+                               struct mxhop_error *err)
 {
-    struct wanted w = {now_s, o_r};
+    struct wanted w = {now_s, edge_s, o_r};
 
     *o_r = (struct override){0};
     return ovtable_under(t, by, key, ovtable_take_active, &w, err);
-}
-
-struct edge {
-    int64_t now_s, *at_s;
-};
-
-static void ovtable_note_edge(const struct edge *edge, int64_t at_s)
-{
-    if (at_s > edge->now_s && at_s < *edge->at_s)
-        *edge->at_s = at_s;
-}
-
-static bool ovtable_note_edges(void *ctx, const unsigned char *id,
-                               struct override *o)
-{
-    (void)id;
-    if (!o->enabled)
-        return true;
-    ovtable_note_edge(ctx, o->not_before_s);
-    /* Its last second belongs to it. */
-    if (o->not_after_s != 0 && o->not_after_s < INT64_MAX)
-        ovtable_note_edge(ctx, o->not_after_s + 1);
-    return true;
-}
-
-enum mxhop_status ovtable_next_edge(struct ovtable *t, enum ovtable_index by,
-                                    const char *key, int64_t now_s,
-                                    int64_t *edge_s, struct mxhop_error *err)
-{
-    struct edge edge = {now_s, edge_s};
-
-    return ovtable_under(t, by, key, ovtable_note_edges, &edge, err);
 }
 
 /* ---- all of it ---- */

@@ -18,6 +18,9 @@
 #define OVTABLE_ID_LEN     16
 #define OVTABLE_KEY_MAX    511
 #define OVTABLE_COOKIE_MAX 4096
+/* What a lookup may have to read is bounded by these. */
+#define OVTABLE_LIST_MAX   4096  /* entries under one key */
+#define OVTABLE_VALUES_MAX 65536 /* of one attribute of an entry */
 
 struct ovtable; /* open for reading, by one thread at a time */
 
@@ -58,21 +61,19 @@ const char *ovtable_id_text(const unsigned char id[OVTABLE_ID_LEN],
  * Find the entry for one index key: of those that are active at now_s the one
  * with the lowest DN. Keys in normal form; by: key index or exchange index.
  * *o_r->dn is NULL when there is none (status MXHOP_OK); else *o_r is the
- * caller's to override_free(). MXHOP_ERR_TABLE: damaged.
+ * caller's to override_free(). The next second after now_s in which another may
+ * be the one, for what stands under this key, goes into *edge_s, if that is
+ * before it; NULL is allowed. MXHOP_ERR_TABLE: damaged.
  */
 enum ovtable_index { OVTABLE_BY_KEY, OVTABLE_BY_EXCHANGE };
 enum mxhop_status ovtable_find(struct ovtable *t, enum ovtable_index by,
                                const char *key, int64_t now_s,
-                               struct override *o_r, struct mxhop_error *err);
+                               struct override *o_r, int64_t *edge_s,
+                               struct mxhop_error *err);
 
 /* false: certainly no entry stands under the key, active or not. Allocates
    nothing. */
 bool ovtable_has(struct ovtable *t, enum ovtable_index by, const char *key);
-/* The next second after now_s in which an entry under `key` may become active
-   or cease to be, if that is before *edge_s, into *edge_s. */
-enum mxhop_status ovtable_next_edge(struct ovtable *t, enum ovtable_index by,
-                                    const char *key, int64_t now_s,
-                                    int64_t *edge_s, struct mxhop_error *err);
 
 /* Call fn for every entry under a key, active or not, in order of DN, until it
    returns false. It may keep what *o owns, and then leaves *o zeroed. */
@@ -157,7 +158,8 @@ struct ovtable_delta {
  * MXHOP_ERR_HELD when the set would lose more than shrink_percent of the
  * entries that it had within the last day. MXHOP_ERR_TABLE when the table is
  * damaged or of another version; a delta that is complete without `present`
- * makes a new one of it instead, unless the file is none of ours; also where
+ * makes a new one of it instead, unless the file is none of ours (the entries
+ * that its header tells of count for shrink_percent); also where
  * another writer was faster (change_r->superseded). MXHOP_ERR_IO, with the
  * reason. Waits for the disk, and some seconds for another refresh.
  */

@@ -50,7 +50,7 @@ struct apply {
     struct table_meta old, now;
     unsigned char old_id[OVTABLE_ID_LEN];
     bool there;       /* there is an old table, as it should be */
-    uint32_t entries; /* that were seen in it */
+    uint32_t entries; /* that it has for us: none of a damaged one */
     struct ovtable_records r;
     struct ovtable_lists lists;
     enum codec_status codec; /* what went wrong on the walk */
@@ -70,10 +70,20 @@ void ovtable_id_of_dn(const char *dn, unsigned char id_r[OVTABLE_ID_LEN])
 
 /* ---- the delta ---- */
 
+static enum mxhop_status apply_too_many(const struct override *o, size_t n,
+                                        struct mxhop_error *err)
+{
+    return err_set(err, MXHOP_ERR_ARGUMENT,
+                   "%s: %zu values of one attribute, at most %d are possible",
+                   o->dn, n, OVTABLE_VALUES_MAX);
+}
+
 static enum mxhop_status apply_check_keys(const struct override *o,
                                           const struct strlist *keys,
                                           struct mxhop_error *err)
 {
+    if (keys->n > OVTABLE_VALUES_MAX)
+        return apply_too_many(o, keys->n, err);
     for (size_t i = 0; i < keys->n; i++) {
         size_t len = strlen(keys->v[i]);
 
@@ -105,6 +115,10 @@ static enum mxhop_status apply_check_delta(const struct apply *a)
         status = apply_check_keys(o, &o->keys, a->err);
         if (status == MXHOP_OK)
             status = apply_check_keys(o, &o->exchanges, a->err);
+        if (status == MXHOP_OK && o->excludes.n > OVTABLE_VALUES_MAX)
+            status = apply_too_many(o, o->excludes.n, a->err);
+        if (status == MXHOP_OK && o->n_hops > OVTABLE_VALUES_MAX)
+            status = apply_too_many(o, o->n_hops, a->err);
     }
     return status;
 }
@@ -162,6 +176,11 @@ static enum mxhop_status apply_hash_delta(struct apply *a)
             override_encode(&a->encoded, a->item[i].o);
         a->item[i].record.len = a->encoded.len - at;
         at = a->encoded.len;
+        if (a->item[i].record.len > FIXED_VALUE_MAX)
+            return err_set(a->err, MXHOP_ERR_ARGUMENT,
+                           "%s: has %zu octets, at most %lu are possible",
+                           a->item[i].o->dn, a->item[i].record.len,
+                           (unsigned long)FIXED_VALUE_MAX);
     }
     if (a->encoded.failed)
         return err_nomem(a->err);
@@ -226,7 +245,8 @@ static bool apply_take_old(void *ctx, fixed_kind kind, struct fixed_bytes key,
         }
     } else if (kind > OVTABLE_RECORD_EXCHANGE) {
         return kind == OVTABLE_RECORD_WHERE;
-    } else if (value.len == 0 || value.len % OVTABLE_ID_LEN != 0) {
+    } else if (!ovtable_is_list(value.len) || key.len == 0 ||
+               key.len > OVTABLE_KEY_MAX) {
         return false;
     }
     if (!ovtable_keep(&a->r, kind, key.at, key.len, value))
@@ -251,14 +271,23 @@ static enum mxhop_status apply_load(struct apply *a)
     return MXHOP_OK;
 }
 
-/* A table that is damaged, and not needed, is as none. */
+/* A table that is damaged, and not needed, is as none; but how many entries it
+   had still counts, where its header is whole. */
 static void apply_forget_old(struct apply *a)
 {
+    unsigned char blob[FIXED_BLOB_MAX];
+    size_t len = fixed_read_blob(a->place.dir_fd, a->place.name, blob);
+    struct table_meta had;
+
     ovtable_close(&a->t);
     ovtable_lists_free(&a->lists);
     a->lists = (struct ovtable_lists){.stays = apply_stays, .ctx = a};
     a->change = (struct ovtable_change){0};
     a->old = (struct table_meta){0};
+    if (len > 0 && table_meta_decode(blob, len, &had) == CODEC_OK)
+        a->old = (struct table_meta){
+            .entries = had.entries, .peak = had.peak, .peak_s = had.peak_s};
+    a->entries = 0;
     a->codec = CODEC_OK;
     a->r.n = 0;
     a->there = false;
@@ -351,7 +380,7 @@ static enum mxhop_status apply_merge(struct apply *a)
     if (a->codec != CODEC_OK)
         return err_nomem(a->err);
     a->change.before = a->old.entries;
-    a->change.after = a->old.entries + a->change.added - a->change.removed;
+    a->change.after = a->entries + a->change.added - a->change.removed;
     a->change.changed =
         !a->there || a->change.added + a->change.modified + a->change.removed;
     return MXHOP_OK;
@@ -413,6 +442,13 @@ static enum mxhop_status apply_build(struct apply *a,
     a->codec = ovtable_lists_renew(&a->lists, &a->r, &a->now.kinds);
     if (a->codec == CODEC_BAD)
         return ovtable_refused(a->err, a->w->path, "is damaged");
+    if (a->lists.crowded.value.len > 0)
+        return err_set(a->err, MXHOP_ERR_ARGUMENT,
+                       "%s: %zu entries under the key %.*s, at most %d are "
+                       "possible",
+                       a->w->path, a->lists.crowded.value.len / OVTABLE_ID_LEN,
+                       (int)a->lists.crowded.key.len,
+                       (const char *)a->lists.crowded.key.at, OVTABLE_LIST_MAX);
     apply_describe(a);
     if (a->codec == CODEC_OK && table_meta_encode(&meta, &a->now) &&
         table_where_encode(&at, where) &&

@@ -17,6 +17,8 @@ enum mxhop_status ovtable_refused(struct mxhop_error *err, const char *path,
                                   const char *why);
 struct fixed *ovtable_file(struct ovtable *t);
 const struct table_meta *ovtable_meta(const struct ovtable *t);
+/* Whether a list of ids may have this length, in octets. */
+bool ovtable_is_list(size_t len);
 
 /* ---- ovtable_lists.c: the lists of entries under keys ---- */
 
@@ -42,7 +44,8 @@ struct ovtable_lists { /* zero-initialise, and give what is named first */
     uint32_t *slot; /* a hash table of them by key */
     size_t mask;
     uint64_t seed;
-    unsigned char *ids; /* of the lists that were made */
+    unsigned char *ids;          /* of the lists that were made */
+    struct fixed_record crowded; /* a list that is too long */
 };
 
 /* Note an entry that comes, with its id, or that goes, with NULL; one that

@@ -40,6 +40,8 @@ enum codec_status ovtable_lists_note(struct ovtable_lists *x,
         struct lists_posting p = {.by = (uint8_t)by, .dn = parts.dn, .id = id};
 
         while (parts.enabled && override_next_text(&parts.lists[by], &p.key)) {
+            if (p.key.len == 0)
+                return CODEC_BAD;
             if (x->n == UINT32_MAX - 1 ||
                 !vec_room(&x->v, x->n, &x->cap, sizeof(*x->v)))
                 return CODEC_MEMORY;
@@ -200,6 +202,8 @@ enum codec_status ovtable_lists_renew(struct ovtable_lists *x,
         if (!ovtable_keep(r, p->by, p->key.at, p->key.len,
                           (struct fixed_bytes){l.ids, l.len}))
             status = CODEC_MEMORY;
+        else if (!ovtable_is_list(l.len))
+            x->crowded = r->v[r->n - 1];
         l.ids += l.len;
     }
 out:

@@ -13,6 +13,7 @@
 
 #include "overrides/ovtable_int.h"
 #include "util/err.h"
+#include "util/file.h"
 #include "util/hash.h"
 
 #include <errno.h>
@@ -46,13 +47,25 @@ static enum mxhop_status place_error(struct mxhop_error *err, const char *path,
 static enum mxhop_status place_open_dir(struct ovtable_place *p,
                                         struct mxhop_error *err)
 {
-    char dir[PATH_MAX];
+    char dir[PATH_MAX], way[PATH_MAX];
     struct stat st;
+    int fd;
 
     if (!ovtable_dir(dir, p->path))
         return err_set(err, MXHOP_ERR_ARGUMENT, "%s: path is too long",
                        p->path);
-    p->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    fd = file_open_dir(dir, way);
+    if (fd < 0 && errno == 0)
+        return err_set(
+            err, MXHOP_ERR_IO,
+            "%s: %s does not belong to root alone, and who may write "
+            "there could lead us elsewhere; `chown root %s`, `chmod "
+            "go-w %s`, or run the refresh as its owner",
+            dir, way, way, way);
+    if (fd >= 0) {
+        p->dir_fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        close(fd);
+    }
     if (p->dir_fd < 0 || fstat(p->dir_fd, &st) != 0)
         return err_set(err, MXHOP_ERR_IO, "%s: %s; `install -d -m 0755 %s`",
                        dir, strerror(errno), dir);
@@ -61,7 +74,10 @@ static enum mxhop_status place_open_dir(struct ovtable_place *p,
                        "%s: this directory belongs to uid %lu, who could put "
                        "links in our way; run the refresh as its owner",
                        dir, (unsigned long)st.st_uid);
-    if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0 && (st.st_mode & S_ISVTX) == 0)
+    /* In a sticky one a stranger could have a file ready with a name of ours.
+     */
+    if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0 &&
+        ((st.st_mode & S_ISVTX) == 0 || geteuid() == 0))
         return err_set(err, MXHOP_ERR_IO,
                        "%s: others may write to this directory; "
                        "`install -d -m 0755 %s`",
@@ -76,43 +92,61 @@ static bool place_name(char out[NAME_MAX + 1], const char *name,
     return snprintf(out, NAME_MAX + 1, "%s%s", name, suffix) <= NAME_MAX;
 }
 
-static enum mxhop_status place_lock(struct ovtable_place *p,
-                                    struct mxhop_error *err)
+static enum mxhop_status place_open_lock(struct ovtable_place *p,
+                                         const char *name, struct stat *st_r,
+                                         struct mxhop_error *err)
 {
-    static const struct timespec tenth = {0, 100000000};
-    char name[NAME_MAX + 1];
-    struct stat st;
-    int tries = 0;
-
-    if (!place_name(name, p->name, ".lock"))
-        return err_set(err, MXHOP_ERR_ARGUMENT, "%s: path is too long",
-                       p->path);
     p->lock_fd = openat(p->dir_fd, name,
                         O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY |
                             O_CLOEXEC,
                         0600);
-    if (p->lock_fd < 0 || fstat(p->lock_fd, &st) != 0)
+    if (p->lock_fd < 0 || fstat(p->lock_fd, st_r) != 0)
         return place_error(err, p->path, ".lock");
-    if (!S_ISREG(st.st_mode) || st.st_nlink != 1 || st.st_uid != geteuid())
+    if (!S_ISREG(st_r->st_mode) || st_r->st_nlink > 1 ||
+        st_r->st_uid != geteuid())
         return err_set(
             err, MXHOP_ERR_IO,
             "%s.lock: is not a file of uid %lu with one name; remove "
             "it",
             p->path, (unsigned long)geteuid());
     /* Who may open it can hold it. */
-    if ((st.st_mode & 07777) != 0600 && fchmod(p->lock_fd, 0600) != 0)
+    if ((st_r->st_mode & 07777) != 0600 && fchmod(p->lock_fd, 0600) != 0)
         return place_error(err, p->path, ".lock");
-    while (flock(p->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-        if (errno != EWOULDBLOCK && errno != EINTR)
+    return MXHOP_OK;
+}
+
+static enum mxhop_status place_lock(struct ovtable_place *p,
+                                    struct mxhop_error *err)
+{
+    static const struct timespec tenth = {0, 100000000};
+    char name[NAME_MAX + 1];
+    struct stat st, now;
+    enum mxhop_status status;
+
+    if (!place_name(name, p->name, ".lock"))
+        return err_set(err, MXHOP_ERR_ARGUMENT, "%s: path is too long",
+                       p->path);
+    for (int tries = 0; tries <= LOCK_TRIES; tries++) {
+        status = place_open_lock(p, name, &st, err);
+        if (status != MXHOP_OK)
+            return status;
+        if (flock(p->lock_fd, LOCK_EX | LOCK_NB) == 0) {
+            /* Somebody may have removed it, and another refresh made its own.
+             */
+            if (fstatat(p->dir_fd, name, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+                now.st_ino == st.st_ino && now.st_dev == st.st_dev)
+                return MXHOP_OK;
+        } else if (errno != EWOULDBLOCK && errno != EINTR) {
             return place_error(err, p->path, ".lock");
-        if (tries++ == LOCK_TRIES)
-            return err_set(err, MXHOP_ERR_IO,
-                           "%s.lock: another refresh is at work; `fuser "
-                           "%s.lock` tells which",
-                           p->path, p->path);
+        }
+        close(p->lock_fd);
+        p->lock_fd = -1;
         nanosleep(&tenth, NULL);
     }
-    return MXHOP_OK;
+    return err_set(err, MXHOP_ERR_IO,
+                   "%s.lock: another refresh is at work; `fuser %s.lock` tells "
+                   "which",
+                   p->path, p->path);
 }
 
 enum mxhop_status ovtable_enter(struct ovtable_place *p_r, const char *path,

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #define WALK_PAGES 64 /* that are read at once */
+#define FIXED_OPEN (O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC)
 
 const char fixed_no_memory[] = "out of memory";
 const char fixed_is_link[] = "is a symbolic link; remove it";
@@ -96,17 +97,17 @@ static const char *fixed_check_header(struct fixed *t)
     t->records = load_u64(h + HEADER_RECORDS);
     if (load_u64(h + HEADER_CHECK) != page_check(&t->keys, 0, h) ||
         t->buckets == 0 || t->blocks == 0 || t->buckets >= t->pages ||
+        t->pages > FIXED_SIZE_MAX / FIXED_PAGE ||
+        t->blocks > (uint64_t)t->pages * FILTER_PAGE ||
+        filter_octets(t->blocks) > FILTER_MAX ||
         load_u16(h + HEADER_BLOB_LEN) > FIXED_BLOB_MAX)
         return "has a damaged header";
-    if (fixed_file_octets(t->pages, t->blocks) != (uint64_t)t->st.st_size)
-        return "is cut short, or too long";
     return NULL;
 }
 
 static const char *fixed_load_filter(struct fixed *t)
 {
-    size_t n =
-        (size_t)filter_octets(t->blocks); /* bounded by the file's size */
+    size_t n = (size_t)filter_octets(t->blocks); /* at most FILTER_MAX */
 
     t->filter = malloc(n);
     if (t->filter == NULL)
@@ -135,6 +136,9 @@ static const char *fixed_check_file(struct fixed *t, bool filtered)
     if (t->st.st_size > FIXED_SIZE_MAX)
         return "is too large for an override table";
     why = fixed_check_header(t);
+    if (why == NULL &&
+        fixed_file_octets(t->pages, t->blocks) != (uint64_t)t->st.st_size)
+        why = "is cut short, or too long";
     return why == NULL && filtered ? fixed_load_filter(t) : why;
 }
 
@@ -147,8 +151,7 @@ const char *fixed_open(struct fixed **t_r, int dir_fd, const char *name,
     *t_r = NULL;
     if (t == NULL)
         return fixed_no_memory;
-    t->fd = openat(dir_fd, name,
-                   O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC);
+    t->fd = openat(dir_fd, name, FIXED_OPEN);
     if (t->fd >= 0)
         why = fixed_check_file(t, filtered);
     else if (errno == ELOOP)
@@ -185,6 +188,21 @@ struct fixed_bytes fixed_blob(const struct fixed *t)
 {
     return (struct fixed_bytes){t->header + HEADER_BLOB,
                                 load_u16(t->header + HEADER_BLOB_LEN)};
+}
+
+size_t fixed_read_blob(int dir_fd, const char *name,
+                       unsigned char blob_r[FIXED_BLOB_MAX])
+{
+    struct fixed t = {.fd = openat(dir_fd, name, FIXED_OPEN)};
+    struct fixed_bytes blob = {0};
+
+    if (t.fd >= 0 && fixed_check_header(&t) == NULL)
+        blob = fixed_blob(&t);
+    if (blob.len > 0)
+        memcpy(blob_r, blob.at, blob.len);
+    if (t.fd >= 0)
+        close(t.fd);
+    return blob.len;
 }
 
 const struct stat *fixed_stat(const struct fixed *t)

@@ -18,8 +18,8 @@
 #define FIXED_ID_LEN    16
 #define FIXED_KEY_MAX   1024 /* octets of a key; 1 at least */
 #define FIXED_BLOB_MAX  1024 /* what the header keeps for the owner */
-#define FIXED_VALUE_MAX (UINT32_C(1) << 28)
-#define FIXED_SIZE_MAX  (INT64_C(1) << 33) /* octets of a file */
+#define FIXED_VALUE_MAX (UINT32_C(1) << 22)
+#define FIXED_SIZE_MAX  (INT64_C(1) << 31) /* octets of a file */
 
 struct fixed; /* open for reading, by one thread at a time */
 
@@ -45,6 +45,11 @@ extern const char fixed_no_memory[], fixed_is_link[], fixed_is_foreign[];
 const char *fixed_open(struct fixed **t_r, int dir_fd, const char *name,
                        bool filtered);
 void fixed_close(struct fixed **t); /* NULL is allowed */
+
+/* The blob of a regular file whose header checks, whatever became of the rest;
+   its length, or 0. */
+size_t fixed_read_blob(int dir_fd, const char *name,
+                       unsigned char blob_r[FIXED_BLOB_MAX]);
 
 /* Random, made with the file. */
 const unsigned char *fixed_id(const struct fixed *t);
@@ -94,7 +99,8 @@ struct fixed_set {
 /*
  * Build the table beside its place (NAME.new) and rename it over `name`:
  * readers see what was there or all of the new one. 0644, on disk when this
- * returns. id_r: of the new table. 0, or an errno value; what was there then
+ * returns. id_r: of the new table. 0, or an errno value (EBUSY: another builder
+ * has begun); what was there then
  * stays, unless only the directory could not be synced.
  */
 int fixed_build(int dir_fd, const char *name, const struct fixed_set *set,

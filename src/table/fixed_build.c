@@ -94,7 +94,7 @@ static int build_arrange(struct build *b, unsigned fill_percent)
         in_filter += set->records[i].filtered;
     }
     buckets = octets * 100 / ((uint64_t)PAGE_ROOM * fill_percent) + 1;
-    if (set->n >= UINT32_MAX ||
+    if (set->n >= UINT32_MAX || in_filter >= FILTER_MAX * 8 / FILTER_KEY_BITS ||
         buckets + octets / PAGE_ROOM > FIXED_SIZE_MAX / FIXED_PAGE)
         return EFBIG;
     b->buckets = (uint32_t)buckets;
@@ -302,6 +302,17 @@ static bool build_is_possible(const struct fixed_set *set)
     return possible;
 }
 
+/* Whether what lies under the name is ours: two builders at once would rename
+   each other's half. */
+static bool build_is_ours(const struct build *b, int dir_fd, const char *name)
+{
+    struct stat st, there;
+
+    return b->fd >= 0 && fstat(b->fd, &st) == 0 &&
+           fstatat(dir_fd, name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+           st.st_ino == there.st_ino && st.st_dev == there.st_dev;
+}
+
 int fixed_build(int dir_fd, const char *name, const struct fixed_set *set,
                 unsigned char id_r[FIXED_ID_LEN])
 {
@@ -326,10 +337,13 @@ int fixed_build(int dir_fd, const char *name, const struct fixed_set *set,
     b.fd = openat(dir_fd, temporary,
                   O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     rc = b.fd < 0 ? errno : build_file(&b);
-    if (rc == 0 && (fchmod(b.fd, 0644) != 0 || fsync(b.fd) != 0 ||
-                    renameat(dir_fd, temporary, dir_fd, name) != 0))
+    if (rc == 0 && (fchmod(b.fd, 0644) != 0 || fsync(b.fd) != 0))
         rc = errno;
-    if (rc != 0)
+    if (rc == 0 && !build_is_ours(&b, dir_fd, temporary))
+        rc = EBUSY;
+    if (rc == 0 && renameat(dir_fd, temporary, dir_fd, name) != 0)
+        rc = errno;
+    if (rc != 0 && build_is_ours(&b, dir_fd, temporary))
         unlinkat(dir_fd, temporary, 0);
     else if (fsync(dir_fd) != 0)
         rc = errno;

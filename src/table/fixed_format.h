@@ -63,7 +63,9 @@ enum { /* a record in a bucket */
 
 #define FILTER_BLOCK      64u /* octets: a cache line; a key has all bits in one */
 #define FILTER_KEY_BITS   20u
-#define FILTER_PROBES     7 /* of 9 bits of a hash each */
+#define FILTER_MAX        (UINT32_C(1) << 26) /* octets: of 26 million keys */
+#define FILTER_PAGE       16u /* blocks that a page's keys need at most */
+#define FILTER_PROBES     7   /* of 9 bits of a hash each */
 
 struct fixed_keys { /* what hashes are keyed with */
     uint64_t page, record;

@@ -299,13 +299,13 @@ START_TEST(test_load)
 
     ck_assert_ptr_nonnull(mkdtemp(dir));
     snprintf(path, sizeof(path), "%s/mxhop.cf", dir);
-    ck_assert_int_eq(conf_load(&c, path, &fd, &err), MXHOP_ERR_CONFIG);
+    ck_assert_int_eq(conf_load(&c, path, &fd, NULL, &err), MXHOP_ERR_CONFIG);
     ck_assert_int_eq(fd, -1);
     ck_assert_ptr_nonnull(strstr(err.text, "No such file"));
     ck_assert_ptr_nonnull(strstr(err.text, path));
 
     write_file(path, "max_hops = 9\n", 13);
-    ck_assert_int_eq(conf_load(&c, path, &fd, &err), MXHOP_OK);
+    ck_assert_int_eq(conf_load(&c, path, &fd, NULL, &err), MXHOP_OK);
     ck_assert_uint_eq(c.max_hops, 9);
     ck_assert(fstat(fd, &a) == 0 && stat(path, &b) == 0);
     ck_assert_uint_eq(a.st_ino, b.st_ino);
@@ -313,18 +313,18 @@ START_TEST(test_load)
     conf_free(&c);
 
     write_file(path, "", 0);
-    ck_assert_int_eq(conf_load(&c, path, NULL, &err), MXHOP_OK);
+    ck_assert_int_eq(conf_load(&c, path, NULL, NULL, &err), MXHOP_OK);
     conf_free(&c);
     write_file(path, "max_hops = x\n", 13);
-    ck_assert_int_eq(conf_load(&c, path, &fd, &err), MXHOP_ERR_CONFIG);
+    ck_assert_int_eq(conf_load(&c, path, &fd, NULL, &err), MXHOP_ERR_CONFIG);
     ck_assert_int_eq(fd, -1);
     ck_assert_ptr_nonnull(strstr(err.text, "mxhop.cf:1: max_hops: \"x\""));
 
     unlink(path);
     ck_assert_int_eq(mkfifo(path, 0600), 0); /* nobody writes: no waiting */
-    ck_assert_int_eq(conf_load(&c, path, &fd, &err), MXHOP_ERR_CONFIG);
+    ck_assert_int_eq(conf_load(&c, path, &fd, NULL, &err), MXHOP_ERR_CONFIG);
     ck_assert_ptr_nonnull(strstr(err.text, "not a regular file"));
-    ck_assert_int_eq(conf_load(&c, dir, &fd, &err), MXHOP_ERR_CONFIG);
+    ck_assert_int_eq(conf_load(&c, dir, &fd, NULL, &err), MXHOP_ERR_CONFIG);
     ck_assert_ptr_nonnull(strstr(err.text, "not a regular file"));
     unlink(path);
     rmdir(dir);
@@ -340,10 +340,10 @@ START_TEST(test_size_limit)
     close(mkstemp(path));
     memset(text, '#', (1 << 20) + 1);
     write_file(path, text, 1 << 20);
-    ck_assert_int_eq(conf_load(&c, path, NULL, &err), MXHOP_OK);
+    ck_assert_int_eq(conf_load(&c, path, NULL, NULL, &err), MXHOP_OK);
     conf_free(&c);
     write_file(path, text, (1 << 20) + 1);
-    ck_assert_int_eq(conf_load(&c, path, NULL, &err), MXHOP_ERR_CONFIG);
+    ck_assert_int_eq(conf_load(&c, path, NULL, NULL, &err), MXHOP_ERR_CONFIG);
     ck_assert_ptr_nonnull(strstr(err.text, "1 MiB"));
     unlink(path);
     free(text);

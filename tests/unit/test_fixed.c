@@ -1,12 +1,14 @@
 /* The immutable bucket table: found, absent or damaged, and nothing else. */
 
 #include <check.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "support/damage.h"
 #include "support/failmalloc.h"
@@ -284,6 +286,39 @@ START_TEST(a_sparse_file_of_terabytes)
 }
 END_TEST
 
+/* An owner who is hostile can make checks that are right. */
+static void repair_checks(unsigned char *bytes, size_t len)
+{
+    struct fixed_keys keys = fixed_keys_of(bytes);
+
+    for (uint32_t i = 0; (i + 1) * (size_t)FIXED_PAGE <= len; i++) {
+        unsigned char *page = bytes + i * (size_t)FIXED_PAGE;
+        uint64_t check = htole64(page_check(&keys, i, page));
+
+        memcpy(page, &check, sizeof(check));
+    }
+}
+
+/* A page on the disk, and a header that claims a filter of a gigabyte, or more
+   of it than there can be keys. */
+START_TEST(a_filter_that_is_only_claimed)
+{
+    uint32_t pages = _i == 0 ? 200000 : 100, blocks = _i == 0 ? 1 << 24 : 1601;
+    int fd;
+
+    must_build(1);
+    read_file();
+    memcpy(file + HEADER_PAGES, &(uint32_t){htole32(pages)}, 4);
+    memcpy(file + HEADER_BLOCKS, &(uint32_t){htole32(blocks)}, 4);
+    repair_checks(file, FIXED_PAGE);
+    write_file(file, FIXED_PAGE);
+    fd = openat(dir_fd, "t", O_WRONLY);
+    ck_assert_int_eq(ftruncate(fd, (off_t)fixed_file_octets(pages, blocks)), 0);
+    close(fd);
+    ck_assert_str_eq(why_not(), "has a damaged header");
+}
+END_TEST
+
 START_TEST(a_lease_is_not_waited_for)
 {
     int fd;
@@ -337,19 +372,6 @@ START_TEST(damage_is_never_absence)
     free(bytes);
 }
 END_TEST
-
-/* An owner who is hostile can make checks that are right. */
-static void repair_checks(unsigned char *bytes, size_t len)
-{
-    struct fixed_keys keys = fixed_keys_of(bytes);
-
-    for (uint32_t i = 0; (i + 1) * (size_t)FIXED_PAGE <= len; i++) {
-        unsigned char *page = bytes + i * (size_t)FIXED_PAGE;
-        uint64_t check = htole64(page_check(&keys, i, page));
-
-        memcpy(page, &check, sizeof(check));
-    }
-}
 
 static bool see_any(void *ctx, fixed_kind kind, struct fixed_bytes key,
                     struct fixed_bytes value)
@@ -410,6 +432,50 @@ START_TEST(a_hostile_owner_crashes_nobody)
 }
 END_TEST
 
+/* Many records that lead to the same pieces of one long value. */
+START_TEST(no_walk_reads_a_piece_again_and_again)
+{
+    enum { N = 20, LONG = 400000 };
+    static const unsigned char value[LONG];
+    struct fixed_record r[N];
+    char keys[N][8];
+    struct fixed_set set = {.records = r, .n = N};
+    unsigned char id[FIXED_ID_LEN], *pieces = NULL, sum;
+    struct fixed *t;
+
+    for (int i = 0; i < N; i++) {
+        snprintf(keys[i], sizeof(keys[i]), "%d", i);
+        r[i] = (struct fixed_record){
+            .key = {(unsigned char *)keys[i], strlen(keys[i])},
+            .value = {value, i == 0 ? LONG : RECORD_PIECES_LEN}};
+    }
+    ck_assert_int_eq(fixed_build(dir_fd, "t", &set, id), 0);
+    read_file();
+    ck_assert_uint_eq(load_u32(file + HEADER_BUCKETS), 1);
+    for (int pass = 0; pass < 2; pass++) {
+        unsigned char *p = file + FIXED_PAGE + PAGE_DATA;
+
+        for (int i = 0; i < N; i++) {
+            unsigned char *at = p + RECORD_HEAD + load_u16(p + RECORD_KEY_LEN);
+
+            if (p[RECORD_IN_PIECES] != 0)
+                pieces = at;
+            ck_assert(pass == 0 || pieces != NULL);
+            if (pass == 1) {
+                p[RECORD_IN_PIECES] = 1;
+                memmove(at, pieces, RECORD_PIECES_LEN);
+            }
+            p = at + load_u16(p + RECORD_LEN);
+        }
+    }
+    repair_checks(file, file_len);
+    write_file(file, file_len);
+    t = must_open(false);
+    ck_assert_int_eq(fixed_walk(t, see_any, &sum), FIXED_DAMAGED);
+    fixed_close(&t);
+}
+END_TEST
+
 /* A bucket whose pages lead back, or on and on. */
 START_TEST(no_endless_chain)
 {
@@ -449,6 +515,39 @@ START_TEST(a_file_that_changes_while_it_is_open)
     write_file(file, 0);
     ck_assert_int_eq(get(t, 1), FIXED_DAMAGED);
     fixed_close(&t);
+}
+END_TEST
+
+/* Another builder begins, and removes what this one has begun: the other's half
+   is not put in force, and stays. */
+START_TEST(two_builders_at_once)
+{
+    unsigned char id[FIXED_ID_LEN];
+    int status, fd, busy = 0;
+
+    must_build(1);
+    for (int round = 0; round < 20 && busy == 0; round++) {
+        pid_t pid = fork();
+
+        if (pid == 0)
+            _exit(build(2 * RECORDS, id));
+        while (unlinkat(dir_fd, "t.new", 0) != 0 &&
+               (busy = waitpid(pid, &status, WNOHANG)) == 0)
+            ;
+        if (busy != 0) { /* it was too fast */
+            busy = 0;
+            continue;
+        }
+        fd = openat(dir_fd, "t.new", O_WRONLY | O_CREAT | O_EXCL, 0600);
+        ck_assert_int_ge(fd, 0);
+        close(fd);
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        ck_assert_int_eq(status, EBUSY << 8);
+        busy = 1;
+    }
+    ck_assert_int_eq(busy, 1);
+    ck_assert_str_eq(why_not(), "");
+    ck_assert_int_eq(faccessat(dir_fd, "t.new", F_OK, 0), 0);
 }
 END_TEST
 
@@ -512,11 +611,14 @@ int main(void)
     tcase_add_test(t, two_builds_have_two_ids);
     tcase_add_test(t, what_is_no_table_is_refused_with_the_reason);
     tcase_add_test(t, a_sparse_file_of_terabytes);
+    tcase_add_loop_test(t, a_filter_that_is_only_claimed, 0, 2);
     tcase_add_test(t, a_lease_is_not_waited_for);
     tcase_add_test(t, damage_is_never_absence);
     tcase_add_test(t, a_hostile_owner_crashes_nobody);
+    tcase_add_test(t, no_walk_reads_a_piece_again_and_again);
     tcase_add_loop_test(t, no_endless_chain, 0, 2);
     tcase_add_test(t, a_file_that_changes_while_it_is_open);
+    tcase_add_test(t, two_builders_at_once);
     tcase_add_test(t, what_cannot_be_built);
     tcase_add_test(t, no_memory);
     suite_add_tcase(s, t);

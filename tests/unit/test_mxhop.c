@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@
 #include "support/damage.h"
 #include "support/failmalloc.h"
 #include "support/minidns.h"
+#include "util/clock.h"
 
 static char dir[64], config[96], ldif[96], table[96], lock[128];
 static char said[4096];
@@ -243,6 +245,27 @@ START_TEST(damaged_entries_are_mentioned_once)
 }
 END_TEST
 
+/* What is wrong now, not what was before. */
+START_TEST(the_newest_reason_is_told)
+{
+    struct mxhop_host in_mta = host;
+    struct mxhop_error err;
+    struct mxhop *mx;
+
+    in_mta.flags = MXHOP_WORKER;
+    refresh();
+    spoil_entries();
+    ck_assert_int_eq(mxhop_open(&mx, config, &in_mta, &err), MXHOP_OK);
+    check_answer(mx, "elsewhere.example", 0, MXHOP_FORMAT_POSTFIX, NULL);
+    ck_assert_int_eq(chmod(table, 0666), 0);
+    said[0] = '\0';
+    check_answer(mx, "r.example", 0, MXHOP_FORMAT_POSTFIX,
+                 "retry:4.3.5 Routing overrides are not available");
+    ck_assert_msg(strstr(said, "everybody may write") != NULL, "%s", said);
+    mxhop_close(&mx);
+}
+END_TEST
+
 /* ---- what lies under the name is in force ---- */
 
 #define OVERRIDE_OF_R "relay:[a.example], [192.0.2.1]:2525"
@@ -393,6 +416,31 @@ START_TEST(a_failed_table_is_looked_at_each_time)
         refresh();
         check_answer(mx, "r.example", 0, MXHOP_FORMAT_POSTFIX, OVERRIDE_OF_R);
     }
+    mxhop_close(&mx);
+}
+END_TEST
+
+/* How long that takes is its owner's choice, and so is how fresh it is. */
+START_TEST(a_failed_table_is_not_read_each_time)
+{
+    int events = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    static char happened[1 << 16];
+    uint64_t from_ms = clock_boot_ms();
+    struct mxhop *mx;
+    ssize_t len;
+
+    refresh();
+    run("truncate -s 5000 %s", table);
+    mx = open_handle();
+    ck_assert_int_ge(
+        inotify_add_watch(events, table, IN_OPEN | IN_CLOSE_NOWRITE), 0);
+    for (int i = 0; i < 1000; i++)
+        check_answer(mx, "r.example", 0, MXHOP_FORMAT_POSTFIX, NO_TABLE);
+    len = read(events, happened, sizeof(happened));
+    ck_assert_uint_ge(len, 2 * sizeof(struct inotify_event));
+    ck_assert_uint_le(len, 2 * sizeof(struct inotify_event) *
+                               ((clock_boot_ms() - from_ms) / 100 + 2));
+    close(events);
     mxhop_close(&mx);
 }
 END_TEST
@@ -810,6 +858,7 @@ int main(void)
     tcase_add_loop_test(tc, postfix_answers, 0,
                         sizeof(answers) / sizeof(answers[0]));
     tcase_add_test(tc, missing_table_defers_says_so_once_and_recovers);
+    tcase_add_test(tc, the_newest_reason_is_told);
     tcase_add_test(tc, damaged_entries_are_mentioned_once);
     tcase_add_test(tc, missing_table_may_pass);
     tcase_add_loop_test(tc, a_backup_is_restored, 0,
@@ -817,6 +866,7 @@ int main(void)
     tcase_add_test(tc, many_sets_in_one_moment);
     tcase_add_test(tc, a_directory_that_comes_and_goes);
     tcase_add_test(tc, a_failed_table_is_looked_at_each_time);
+    tcase_add_test(tc, a_failed_table_is_not_read_each_time);
     tcase_add_loop_test(tc, a_table_is_copied_over_again_and_again, 0, 2);
     tcase_add_test(tc, a_configuration_that_changes);
     tcase_add_test(tc, answer_override_names_the_reason_once);

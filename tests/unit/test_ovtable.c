@@ -10,12 +10,13 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "overrides/ovtable.h"
+#include "overrides/ovtable_int.h"
 #include "support/damage.h"
 #include "support/failmalloc.h"
 #include "support/pace.h"
+#include "table/fixed_format.h"
 
-static char dir[64], path[80], lock[96], note[96], half[96];
+static char dir[64], path[96], lock[112], note[112], half[112];
 
 static void setup(void)
 {
@@ -113,7 +114,7 @@ static const char *mark_of(struct ovtable *t, const char *key)
     struct mxhop_error err;
     struct override o;
 
-    if (ovtable_find(t, OVTABLE_BY_KEY, key, 0, &o, &err) != MXHOP_OK)
+    if (ovtable_find(t, OVTABLE_BY_KEY, key, 0, &o, NULL, &err) != MXHOP_OK)
         return "!";
     snprintf(mark, sizeof(mark), "%s", o.dn != NULL ? o.transport : "");
     override_free(&o);
@@ -175,7 +176,7 @@ START_TEST(write_and_find)
     ck_assert_str_eq(mark_of(t, "d200.example"), "");
     ck_assert_str_eq(mark_of(t, ""), "");
     ck_assert_int_eq(ovtable_find(t, OVTABLE_BY_EXCHANGE, ".mx.example", 0, &o,
-                                  &err),
+                                  NULL, &err),
                      MXHOP_OK);
     ck_assert_str_eq(o.dn, "cn=000099,dc=example");
     override_free(&o);
@@ -251,7 +252,7 @@ START_TEST(lowest_active_dn)
     t = must_open();
     for (int i = 0; i < 2; i++) {
         ck_assert_int_eq(ovtable_find(t, OVTABLE_BY_KEY, "same.example",
-                                      cases[i].now_s, &got, &err),
+                                      cases[i].now_s, &got, NULL, &err),
                          MXHOP_OK);
         ck_assert_str_eq(got.dn, cases[i].dn);
         override_free(&got);
@@ -592,6 +593,35 @@ START_TEST(damaged_page)
 }
 END_TEST
 
+/* A flipped bit does not switch the limit off, as long as the header tells how
+   many entries there were. */
+START_TEST(a_damaged_set_is_held_back)
+{
+    static const struct {
+        off_t at, size;
+        bool held;
+    } cases[] = {{3 * 4096 + 100, -1, true},
+                 {0, 20000, true},
+                 {21, -1, false},
+                 {0, 2000, false}};
+    struct mxhop_error err = {0};
+    struct ovtable_change c;
+
+    must_write(300, "a");
+    spoil_file(cases[_i].at, "damage", cases[_i].size < 0 ? 6 : 0,
+               cases[_i].size);
+    if (cases[_i].held) {
+        ck_assert_int_eq(write_n(2, "a", false, &c, &err), MXHOP_ERR_HELD);
+        ck_assert_ptr_nonnull(strstr(err.text, "298 of 300"));
+        ck_assert_int_eq(write_n(200, "a", false, &c, &err), MXHOP_OK);
+        ck_assert(c.after == 200 && c.changed);
+        ck_assert_int_eq(write_n(149, "a", false, &c, &err), MXHOP_ERR_HELD);
+    }
+    ck_assert_int_eq(write_n(2, "a", cases[_i].held, &c, &err), MXHOP_OK);
+    ck_assert_uint_eq(c.after, 2);
+}
+END_TEST
+
 /* Who does not have all of the set cannot make it anew. */
 START_TEST(part_of_a_damaged_set)
 {
@@ -730,7 +760,32 @@ START_TEST(not_a_file)
     ck_assert_int_eq(write_n(1, "a", true, &c, &err), MXHOP_ERR_IO);
     ck_assert_ptr_nonnull(strstr(err.text, "install -d -m 0755"));
     ck_assert_int_eq(chmod(dir, 01777), 0);
-    ck_assert_int_eq(write_n(1, "a", true, &c, &err), MXHOP_OK);
+    ck_assert_int_eq(write_n(1, "a", true, &c, &err),
+                     geteuid() == 0 ? MXHOP_ERR_IO : MXHOP_OK);
+}
+END_TEST
+
+/* The directory is root's, but not the one above it: who owns that one puts a
+   link in its place, or another directory of root's. */
+START_TEST(led_elsewhere)
+{
+    struct mxhop_error err = {0};
+    struct ovtable_change c;
+    char site[70], in[76];
+
+    if (geteuid() != 0)
+        return;
+    snprintf(site, sizeof(site), "%s/site", dir);
+    snprintf(in, sizeof(in), "%s/root", site);
+    ck_assert_int_eq(mkdir(site, 0755), 0);
+    ck_assert_int_eq(mkdir(in, 0755), 0);
+    snprintf(path, sizeof(path), "%s/overrides", in);
+    ck_assert_int_eq(chown(site, 65534, 65534), 0);
+    ck_assert_int_eq(write_n(1, "a", true, &c, &err), MXHOP_ERR_IO);
+    ck_assert_msg(strstr(err.text, "does not belong to root") != NULL, "%s",
+                  err.text);
+    ck_assert_int_eq(rmdir(in), 0); /* nothing is in it */
+    ck_assert_int_eq(rmdir(site), 0);
 }
 END_TEST
 
@@ -783,6 +838,49 @@ START_TEST(a_refresh_that_does_not_end)
 }
 END_TEST
 
+/* A refresh that waits for a lock that somebody removes is not beside the one
+   that takes the new lock. */
+static int refresh_in_child(void *arg)
+{
+    struct mxhop_error err;
+    struct ovtable_change c;
+
+    (void)arg;
+    return write_n(1, "b", true, &c, &err) == MXHOP_OK ? 0 : 1;
+}
+
+START_TEST(a_lock_that_is_removed)
+{
+    int ready[2], status;
+    char x;
+    pid_t old, waiting;
+    struct ovtable *t;
+    int fd;
+
+    must_write(1, "a");
+    ck_assert_int_eq(pipe(ready), 0);
+    old = spawn(hold_lock, &ready[1]);
+    ck_assert_int_eq((int)read(ready[0], &x, 1), 1);
+    waiting = spawn(refresh_in_child, NULL);
+    usleep(300000); /* it has opened the lock that is held */
+    ck_assert_int_eq(unlink(lock), 0);
+    fd = open(lock, O_RDWR | O_CREAT | O_EXCL, 0600);
+    ck_assert_int_eq(flock(fd, LOCK_EX), 0);
+    kill(old, SIGKILL);
+    reap(old);
+    usleep(500000);
+    ck_assert_int_eq(waitpid(waiting, &status, WNOHANG), 0);
+    t = must_open();
+    ck_assert_str_eq(mark_of(t, "d0.example"), "a");
+    ovtable_close(&t);
+    close(fd);
+    ck_assert_int_eq(reap(waiting), 0);
+    t = must_open();
+    ck_assert_str_eq(mark_of(t, "d0.example"), "b");
+    ovtable_close(&t);
+}
+END_TEST
+
 /* An id that is alike is none of another table. */
 START_TEST(a_note_belongs_to_its_table)
 {
@@ -832,7 +930,8 @@ START_TEST(no_memory)
         if (s == MXHOP_OK)
             s = ovtable_open(&t, path, &err);
         if (s == MXHOP_OK)
-            s = ovtable_find(t, OVTABLE_BY_KEY, "d1.example", 0, &o, &err);
+            s = ovtable_find(t, OVTABLE_BY_KEY, "d1.example", 0, &o, NULL,
+                             &err);
         hit = failmalloc_hit();
         failmalloc_at(0);
         override_free(&o);
@@ -842,6 +941,125 @@ START_TEST(no_memory)
             break;
     }
     discard(set, 5);
+}
+END_TEST
+
+/* A lookup reads all of them until one is active. */
+START_TEST(many_entries_under_one_key)
+{
+    size_t n = OVTABLE_LIST_MAX + 1;
+    struct override *o = make(n, "x");
+    struct mxhop_error err = {0};
+    struct ovtable_change c;
+    struct ovtable *t;
+
+    for (size_t i = 0; i < n; i++)
+        strlist_add(&o[i].keys, "same.example");
+    ck_assert_int_eq(replace_set(o, n, true, &c, &err), MXHOP_ERR_ARGUMENT);
+    ck_assert_ptr_nonnull(
+        strstr(err.text, "4097 entries under the key same.example"));
+    ck_assert_int_ne(access(path, F_OK), 0);
+    ck_assert_int_eq(replace_set(o, n - 1, true, &c, &err), MXHOP_OK);
+    t = must_open();
+    ck_assert_str_eq(mark_of(t, "same.example"), "x");
+    ovtable_close(&t);
+    /* One more comes to those that are there. */
+    ck_assert_int_eq(replace_set(o, n, true, &c, &err), MXHOP_ERR_ARGUMENT);
+    discard(o, n);
+}
+END_TEST
+
+/* What a hostile owner of the file may make of it: more entries than a refresh
+   writes, or ids of one large entry again and again. */
+START_TEST(a_list_without_end)
+{
+    static const size_t lens[] = {OVTABLE_LIST_MAX + 1, 20};
+    size_t n = lens[_i];
+    unsigned char(*ids)[OVTABLE_ID_LEN] = calloc(n, OVTABLE_ID_LEN);
+    char *reason = malloc(3 << 20);
+    struct override got;
+    struct override o = {.dn = strdup("cn=x"),
+                         .enabled = true,
+                         .reason = reason,
+                         .not_before_s = 4000000000};
+    struct table_meta about = {.entries = 1};
+    struct buf entry = {0}, meta = {0};
+    const struct chars key = {"a.example", 9};
+    unsigned char id[FIXED_ID_LEN];
+    struct mxhop_error err;
+    struct ovtable *t;
+    int fd = open(dir, O_RDONLY | O_DIRECTORY);
+
+    memset(reason, 'x', 3 << 20);
+    reason[_i == 0 ? 1 : (3 << 20) - 1] = '\0';
+    table_kinds_add(&about.kinds, OVTABLE_BY_KEY, key);
+    ck_assert(override_encode(&entry, &o) && table_meta_encode(&meta, &about));
+    struct fixed_record r[] = {
+        {.kind = OVTABLE_RECORD_KEY,
+         .filtered = true,
+         .key = {(const unsigned char *)key.at, key.len},
+         .value = {ids[0], n * OVTABLE_ID_LEN}},
+        {.kind = OVTABLE_RECORD_ENTRY,
+         .key = {ids[0], OVTABLE_ID_LEN},
+         .value = {(unsigned char *)entry.data, entry.len}},
+    };
+    struct fixed_set set = {.records = r, .n = 2};
+    set.blob.at = (unsigned char *)meta.data;
+    set.blob.len = meta.len;
+    ck_assert_int_eq(fixed_build(fd, "overrides", &set, id), 0);
+    t = must_open();
+    ck_assert_str_eq(mark_of(t, key.at), "!");
+    ck_assert_int_eq(ovtable_find(t, OVTABLE_BY_KEY, key.at, 0, &got, NULL,
+                                  &err),
+                     MXHOP_ERR_TABLE);
+    ck_assert_ptr_nonnull(strstr(err.text, "damaged"));
+    ovtable_close(&t);
+    close(fd);
+    buf_free(&entry);
+    buf_free(&meta);
+    free(o.dn);
+    free(reason);
+    free(ids);
+}
+END_TEST
+
+/* A list under a key without octets, which no refresh writes, is damage, and is
+   not taken over into a table that cannot be built. */
+START_TEST(an_old_list_without_key)
+{
+    static const unsigned char ids[2 * OVTABLE_ID_LEN] = {1};
+    struct fixed_record r = {.kind = OVTABLE_RECORD_KEY,
+                             .filtered = true,
+                             .key = {ids, OVTABLE_ID_LEN},
+                             .value = {ids, OVTABLE_ID_LEN}};
+    struct fixed_set set = {.records = &r, .n = 1};
+    struct table_meta about = {0};
+    struct buf meta = {0};
+    unsigned char page[FIXED_PAGE], header[FIXED_PAGE], id[FIXED_ID_LEN];
+    unsigned char *record = page + PAGE_DATA;
+    struct mxhop_error err = {0};
+    struct ovtable_change c;
+    struct fixed_keys keys;
+    uint64_t check;
+    int fd = open(dir, O_RDONLY | O_DIRECTORY);
+
+    ck_assert(table_meta_encode(&meta, &about));
+    set.blob.at = (unsigned char *)meta.data;
+    set.blob.len = meta.len;
+    ck_assert_int_eq(fixed_build(fd, "overrides", &set, id), 0);
+    close(fd);
+    fd = open(path, O_RDWR);
+    ck_assert_int_eq((int)pread(fd, header, FIXED_PAGE, 0), FIXED_PAGE);
+    ck_assert_int_eq((int)pread(fd, page, FIXED_PAGE, FIXED_PAGE), FIXED_PAGE);
+    record[RECORD_KEY_LEN] = 0;
+    record[RECORD_LEN] = 2 * OVTABLE_ID_LEN;
+    keys = fixed_keys_of(header);
+    check = htole64(page_check(&keys, 1, page));
+    memcpy(page + PAGE_CHECK, &check, sizeof(check));
+    ck_assert_int_eq((int)pwrite(fd, page, FIXED_PAGE, FIXED_PAGE), FIXED_PAGE);
+    close(fd);
+    buf_free(&meta);
+    ck_assert_msg(write_n(1, "a", false, &c, &err) == MXHOP_OK, "%s", err.text);
 }
 END_TEST
 
@@ -856,6 +1074,19 @@ START_TEST(bad_arguments)
     key[512] = '\0';
     strlist_add(&o[0].keys, key);
     ck_assert_int_eq(replace_set(o, 1, true, &c, &err), MXHOP_ERR_ARGUMENT);
+    key[0] = '\0';
+    for (int i = 0; i <= OVTABLE_VALUES_MAX; i++)
+        strlist_add(&o[0].excludes, key);
+    strlist_free(&o[0].keys);
+    ck_assert_int_eq(replace_set(o, 1, true, &c, &err), MXHOP_ERR_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(err.text, "65537 values"));
+    strlist_free(&o[0].excludes);
+    free(o[0].reason);
+    o[0].reason = malloc((4 << 20) + 1);
+    memset(o[0].reason, 'x', 4 << 20);
+    o[0].reason[4 << 20] = '\0';
+    ck_assert_int_eq(replace_set(o, 1, true, &c, &err), MXHOP_ERR_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(err.text, "octets"));
     free(o[0].dn);
     o[0].dn = NULL;
     ck_assert_int_eq(replace_set(o, 1, true, &c, &err), MXHOP_ERR_ARGUMENT);
@@ -886,15 +1117,21 @@ int main(void)
     tcase_add_test(t, killed_writer);
     tcase_add_loop_test(t, damaged_file_is_made_anew, 0, 9);
     tcase_add_test(t, damaged_page);
+    tcase_add_loop_test(t, a_damaged_set_is_held_back, 0, 4);
     tcase_add_test(t, part_of_a_damaged_set);
     tcase_add_test(t, damage_is_never_absence);
     tcase_add_test(t, foreign_file);
     tcase_add_test(t, table_of_the_first_version);
     tcase_add_test(t, not_a_file);
+    tcase_add_test(t, led_elsewhere);
     tcase_add_test(t, modes_are_mended);
     tcase_add_test(t, a_refresh_that_does_not_end);
+    tcase_add_test(t, a_lock_that_is_removed);
     tcase_add_test(t, a_note_belongs_to_its_table);
     tcase_add_test(t, no_memory);
+    tcase_add_test(t, many_entries_under_one_key);
+    tcase_add_loop_test(t, a_list_without_end, 0, 2);
+    tcase_add_test(t, an_old_list_without_key);
     tcase_add_test(t, bad_arguments);
     suite_add_tcase(s, t);
     srunner_run_all(r, CK_NORMAL);

@@ -2,6 +2,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -197,6 +198,65 @@ START_TEST(test_hash_is_stable)
 }
 END_TEST
 
+static char ground[64];
+
+/* "" where the directory is opened, else the reason. */
+static const char *way_of(const char *path)
+{
+    static char way[PATH_MAX];
+    char whole[160];
+    int fd;
+
+    snprintf(whole, sizeof(whole), "%s/%s", ground, path);
+    fd = file_open_dir(whole, way);
+    if (fd >= 0) {
+        close(fd);
+        return "";
+    }
+    return errno != 0
+               ? strerror(errno)
+               : way + (strlen(way) > strlen(ground) ? strlen(ground) : 0);
+}
+
+static void on_ground(const char *command)
+{
+    char whole[256];
+
+    snprintf(whole, sizeof(whole), "cd %s && %s", ground, command);
+    ck_assert_msg(system(whole) == 0, "%s", whole);
+}
+
+START_TEST(test_no_stranger_leads_root)
+{
+    strcpy(ground, "/tmp/mxhop-util-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(ground));
+    on_ground("mkdir -p a/b s/b o/b w/b && ln -s a/b link && ln -s /tmp abs && "
+              "ln -s loop loop && touch file && ln -s ../a s/up && "
+              "ln -s ../a w/up");
+    ck_assert_str_eq(way_of(""), "");
+    ck_assert_str_eq(way_of("a//b/"), "");
+    ck_assert_str_eq(way_of("link/../b"), "");
+    ck_assert_str_eq(way_of("abs"), "");
+    ck_assert_str_eq(way_of("s/up/b"), "");
+    ck_assert_str_eq(way_of("none"), "No such file or directory");
+    ck_assert_str_eq(way_of("file"), "Not a directory");
+    ck_assert_str_eq(way_of("loop"), strerror(ELOOP));
+    if (geteuid() == 0) {
+        on_ground("chown 65534 o && chmod 1777 s && chmod 775 w && "
+                  "chown -h 65534 link");
+        ck_assert_str_eq(way_of("o"), "");
+        ck_assert_str_eq(way_of("o/b"), "/o");
+        ck_assert_str_eq(way_of("s/b"), "");
+        ck_assert_str_eq(way_of("s/up/b"), "/s/up");
+        ck_assert_str_eq(way_of("w/b"), "/w");
+        ck_assert_str_eq(way_of("w/up"), "/w");
+        ck_assert_str_eq(way_of("link"), "/link");
+    }
+    on_ground("rm -r a s o w link abs loop file");
+    rmdir(ground);
+}
+END_TEST
+
 START_TEST(test_clock)
 {
     uint64_t before = clock_boot_ms();
@@ -330,6 +390,7 @@ int main(void)
     tcase_add_test(t, test_err);
     tcase_add_test(t, test_log);
     tcase_add_test(t, test_hash_is_stable);
+    tcase_add_test(t, test_no_stranger_leads_root);
     tcase_add_test(t, test_clock);
     srunner_run_all(r, CK_ENV);
     failed = srunner_ntests_failed(r);
