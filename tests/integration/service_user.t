@@ -65,6 +65,7 @@ case_the_service_changes_what_a_daemon_sees() {
 	start_sink 192.0.2.11
 	override over over.test '[192.0.2.11]' >/etc/mxhop/overrides.ldif
 	run_unit mxhop-refresh.service
+	sleep 1 # what a daemon looked at just before, it takes for a second
 	assert_sent_to three 192.0.2.11
 }
 
