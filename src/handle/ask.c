@@ -41,11 +41,11 @@ static void hear_out(struct lookup *l)
     struct mxhop *mx = l->mx;
     uint64_t until_ms = clock_boot_ms() + HEAR_OUT_MS;
 
-    if (mx->heard_out)
+    if (mx->dns.heard_out)
         return;
-    mx->heard_out = true;
-    while (engine_down(mx->engine) && clock_boot_ms() < until_ms)
-        resolver_step(mx->resolver, until_ms, -1);
+    mx->dns.heard_out = true;
+    while (engine_down(mx->dns.engine) && clock_boot_ms() < until_ms)
+        resolver_step(mx->dns.resolver, until_ms, -1);
 }
 
 /* On the calling thread: it may take the whole budget of the lookup. */
@@ -56,7 +56,7 @@ static bool ask_here(struct lookup *l, const struct ask *q, struct mxset *set_r)
 
     if (handle_resolver(l->mx, NULL) != MXHOP_OK || time_left_ms(l) == 0)
         return false;
-    r = l->mx->resolver;
+    r = l->mx->dns.resolver;
     hear_out(l);
     if (resolver_start_domain(r, q->name, q->known, l->deadline_ms, take_result,
                               &w) != MXHOP_OK)
@@ -76,9 +76,9 @@ static uint32_t may_wait_ms(const struct lookup *l, const struct ask *q)
 {
     const struct mxhop *mx = l->mx;
 
-    if (!q->wait || worker_down(mx->worker))
+    if (!q->wait || worker_down(mx->dns.worker))
         return 0;
-    return ration_allow(&mx->ration, clock_boot_ms(), time_left_ms(l),
+    return ration_allow(&mx->dns.ration, clock_boot_ms(), time_left_ms(l),
                         first_seen(q));
 }
 
@@ -88,12 +88,13 @@ static bool ask_worker(struct lookup *l, const struct ask *q,
     struct mxhop *mx = l->mx;
     uint64_t start_ms = clock_boot_ms();
     uint32_t allowed_ms = may_wait_ms(l, q);
-    enum worker_verdict verdict = worker_domain(mx->worker, q->name, q->known,
-                                                q->flags, allowed_ms, set_r);
+    enum worker_verdict verdict =
+        worker_domain(mx->dns.worker, q->name, q->known, q->flags, allowed_ms,
+                      set_r);
     uint64_t end_ms = clock_boot_ms();
 
     if (allowed_ms > 0)
-        ration_spend(&mx->ration, end_ms, (uint32_t)(end_ms - start_ms),
+        ration_spend(&mx->dns.ration, end_ms, (uint32_t)(end_ms - start_ms),
                      first_seen(q));
     return verdict == WORKER_DONE;
 }
@@ -102,7 +103,7 @@ bool ask_dns(struct lookup *l, const struct ask *q, struct mxset *set_r)
 {
     *set_r = (struct mxset){0};
     ask_reload_servers(l->mx);
-    if (l->mx->worker != NULL)
+    if (l->mx->dns.worker != NULL)
         return ask_worker(l, q, set_r);
     return ask_here(l, q, set_r);
 }
@@ -113,10 +114,10 @@ void ask_refresh(struct mxhop *mx, const char *name)
 
     /* While nobody is to be reached it stays due, and costs nothing. That it
        was asked for is noted by learn_claim(), once for all processes. */
-    if (mx->worker == NULL || worker_down(mx->worker))
+    if (mx->dns.worker == NULL || worker_down(mx->dns.worker))
         return;
     ask_reload_servers(mx);
-    (void)worker_domain(mx->worker, name, NULL, WORKER_REFRESH, 0, &unused);
+    (void)worker_domain(mx->dns.worker, name, NULL, WORKER_REFRESH, 0, &unused);
 }
 
 /* ---- name servers ---- */
@@ -127,18 +128,18 @@ static bool resolv_conf_changed(struct mxhop *mx)
 {
     struct stat st, root;
 
-    if (stat("/", &root) != 0 || root.st_ino != mx->root.st_ino ||
-        root.st_dev != mx->root.st_dev)
+    if (stat("/", &root) != 0 || root.st_ino != mx->dns.root.st_ino ||
+        root.st_dev != mx->dns.root.st_dev)
         return false;
     if (stat("/etc/resolv.conf", &st) != 0)
         return false;
-    if (st.st_ino == mx->resolv_conf.st_ino &&
-        st.st_dev == mx->resolv_conf.st_dev &&
-        st.st_size == mx->resolv_conf.st_size && /* times are coarse */
-        st.st_mtim.tv_sec == mx->resolv_conf.st_mtim.tv_sec &&
-        st.st_mtim.tv_nsec == mx->resolv_conf.st_mtim.tv_nsec)
+    if (st.st_ino == mx->dns.resolv_conf.st_ino &&
+        st.st_dev == mx->dns.resolv_conf.st_dev &&
+        st.st_size == mx->dns.resolv_conf.st_size && /* times are coarse */
+        st.st_mtim.tv_sec == mx->dns.resolv_conf.st_mtim.tv_sec &&
+        st.st_mtim.tv_nsec == mx->dns.resolv_conf.st_mtim.tv_nsec)
         return false;
-    mx->resolv_conf = st;
+    mx->dns.resolv_conf = st;
     return true;
 }
 
@@ -148,16 +149,16 @@ void ask_reload_servers(struct mxhop *mx)
     uint64_t now_ms = clock_boot_ms();
 
     if (mx->conf.dns_servers[0] != '\0' ||
-        now_ms < mx->resolv_checked_ms + 1000)
+        now_ms < mx->dns.resolv_checked_ms + 1000)
         return;
-    mx->resolv_checked_ms = now_ms;
+    mx->dns.resolv_checked_ms = now_ms;
     if (!resolv_conf_changed(mx))
         return;
     if (dns_servers_load(&servers, NULL, NULL) != MXHOP_OK)
         return;
-    if (mx->worker != NULL)
-        worker_set_servers(mx->worker, &servers);
-    if (mx->engine != NULL)
-        engine_set_servers(mx->engine, &servers);
+    if (mx->dns.worker != NULL)
+        worker_set_servers(mx->dns.worker, &servers);
+    if (mx->dns.engine != NULL)
+        engine_set_servers(mx->dns.engine, &servers);
     log_info(&mx->log, "/etc/resolv.conf changed: name servers read again");
 }

@@ -72,7 +72,7 @@ static void bulk_start(struct run *r, const char *domain,
     struct job *job = r->free;
     uint64_t deadline_ms = r->now_ms + r->b->timeout_ms;
 
-    if (resolver_start_domain(r->mx->resolver, domain, known, deadline_ms,
+    if (resolver_start_domain(r->mx->dns.resolver, domain, known, deadline_ms,
                               bulk_resolved, job) != MXHOP_OK) {
         r->failed = true;
         return;
@@ -88,11 +88,11 @@ static void bulk_take_domain(struct run *r, const char *domain)
     struct mxset set = {0};
     bool usable;
 
-    if (mx->view != NULL)
-        st = cache_get_domain(mx->view, domain, r->now_ms, &set);
+    if (mx->store.view != NULL)
+        st = cache_get_domain(mx->store.view, domain, r->now_ms, &set);
     if (st.verdict == CACHE_FAILING ||
         (st.verdict == CACHE_FRESH &&
-         facts_addresses(mx, mx->view, &set, &usable)))
+         facts_addresses(mx, mx->store.view, &set, &usable)))
         bulk_answer_domain(r, domain, &set, true);
     else
         bulk_start(r, domain, st.verdict == CACHE_FRESH ? &set : NULL);
@@ -114,7 +114,7 @@ static void bulk_take_key(struct run *r, const char *text)
    moment's outage would use up the whole list. */
 static bool bulk_pauses(struct run *r)
 {
-    if (!engine_down(r->mx->engine)) {
+    if (!engine_down(r->mx->dns.engine)) {
         r->down_ms = 0;
         return false;
     }
@@ -144,7 +144,7 @@ static bool bulk_fill(struct run *r)
 
 static void bulk_write(struct run *r, bool last)
 {
-    struct cache *cache = r->mx->cache;
+    struct cache *cache = r->mx->store.cache;
 
     if (cache == NULL)
         return;
@@ -164,7 +164,7 @@ static uint64_t bulk_wait_until(const struct run *r, bool filled)
 
     if (!filled)
         return 0;
-    if (r->mx->cache != NULL && cache_pending(r->mx->cache) > 0 &&
+    if (r->mx->store.cache != NULL && cache_pending(r->mx->store.cache) > 0 &&
         r->batch_ms + BATCH_MS < until_ms)
         until_ms = r->batch_ms + BATCH_MS;
     return until_ms;
@@ -177,7 +177,7 @@ static void bulk_work(struct run *r)
 
         if (r->failed || (r->input == BULK_END && r->n_busy == 0))
             return;
-        resolver_step(r->mx->resolver, bulk_wait_until(r, filled),
+        resolver_step(r->mx->dns.resolver, bulk_wait_until(r, filled),
                       r->input == BULK_LATER ? r->b->input_fd : -1);
         r->now_ms = clock_boot_ms();
         bulk_write(r, false);
@@ -213,8 +213,8 @@ enum mxhop_status bulk_run(struct mxhop *mx, const struct bulk *b,
     bulk_work(&r);
     bulk_write(&r, true);
     if (r.n_busy > 0) {
-        resolver_close(&mx->resolver);
-        engine_close(&mx->engine);
+        resolver_close(&mx->dns.resolver);
+        engine_close(&mx->dns.engine);
     }
     free(r.jobs);
     *unwritten_r = r.unwritten;

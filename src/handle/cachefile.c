@@ -49,7 +49,7 @@ static enum mxhop_status handle_find_place(struct mxhop *mx, const char *dir,
                        "the cache %s is for uid %lu, and this process has "
                        "uid %lu",
                        dir, (unsigned long)uid, (unsigned long)geteuid());
-    return cache_place_find(&mx->place, dir, uid, gid, err);
+    return cache_place_find(&mx->store.place, dir, uid, gid, err);
 }
 
 static void handle_say_why(struct mxhop *mx, const struct mxhop_error *why)
@@ -70,7 +70,7 @@ void handle_find_cache(struct mxhop *mx, const char *config)
         handle_find_place(mx, dir, &why) == MXHOP_OK)
         return;
     handle_say_why(mx, &why);
-    cache_place_close(&mx->place);
+    cache_place_close(&mx->store.place);
 }
 
 /* Takes live. false: no memory. */
@@ -86,12 +86,13 @@ static bool handle_use_table(struct mxhop *mx, struct live *live)
     };
     struct mxhop_error err;
 
-    if (cache_open(&mx->cache, live, &policy, &err) != MXHOP_OK)
+    if (cache_open(&mx->store.cache, live, &policy, &err) != MXHOP_OK)
         return false;
-    mx->view = cache_view_open(mx->cache);
-    if (mx->worker != NULL)
-        mx->worker_view = cache_view_open(mx->cache);
-    if (mx->view != NULL && (mx->worker_view != NULL || mx->worker == NULL))
+    mx->store.view = cache_view_open(mx->store.cache);
+    if (mx->dns.worker != NULL)
+        mx->store.worker_view = cache_view_open(mx->store.cache);
+    if (mx->store.view != NULL &&
+        (mx->store.worker_view != NULL || mx->dns.worker == NULL))
         return true;
     handle_close_cache(mx);
     return false;
@@ -103,22 +104,22 @@ void handle_open_cache(struct mxhop *mx)
     struct mxhop_error why;
     struct live *live;
 
-    if (mx->cache_opened)
+    if (mx->store.opened)
         return;
-    mx->cache_opened = true;
+    mx->store.opened = true;
     if (strcmp(mx->conf.cache, "none") == 0)
         return;
-    if (mx->place.up_fd >= 0 && geteuid() == mx->place.uid) {
-        if (cache_place_open(&mx->place, mx->conf.cache_size_bytes, &live,
+    if (mx->store.place.up_fd >= 0 && geteuid() == mx->store.place.uid) {
+        if (cache_place_open(&mx->store.place, mx->conf.cache_size_bytes, &live,
                              &warning, &why) != MXHOP_OK) {
             handle_say_why(mx, &why);
         } else if (handle_use_table(mx, live)) {
-            mx->cache_dir = mx->place.dir;
+            mx->store.dir = mx->store.place.dir;
             if (warning != NULL)
-                log_warn(&mx->log, "cache %s %s", mx->cache_dir, warning);
+                log_warn(&mx->log, "cache %s %s", mx->store.dir, warning);
         }
     }
-    if (mx->cache == NULL &&
+    if (mx->store.cache == NULL &&
         live_open_memory(&live, mx->conf.cache_size_bytes, &why) == MXHOP_OK)
         (void)handle_use_table(mx, live); /* else every lookup is a miss */
     servers_assume(mx);
@@ -126,8 +127,8 @@ void handle_open_cache(struct mxhop *mx)
 
 void handle_close_cache(struct mxhop *mx)
 {
-    cache_view_close(&mx->view);
-    cache_view_close(&mx->worker_view);
-    cache_close(&mx->cache);
-    mx->cache_dir = NULL;
+    cache_view_close(&mx->store.view);
+    cache_view_close(&mx->store.worker_view);
+    cache_close(&mx->store.cache);
+    mx->store.dir = NULL;
 }

@@ -183,11 +183,11 @@ static void explain_outcome(const struct lookup *l, struct buf *out)
 static void explain_cache(const struct lookup *l, struct buf *out)
 {
     step(out, 5, "cache");
-    if (l->mx->cache != NULL && l->asked_dns)
+    if (l->mx->store.cache != NULL && l->asked_dns)
         buf_printf(out, "%s\n" INDENT,
-                   l->mx->cache_dir != NULL ? l->mx->cache_dir
+                   l->mx->store.dir != NULL ? l->mx->store.dir
                                             : "in the memory of this process");
-    if (l->mx->cache == NULL)
+    if (l->mx->store.cache == NULL)
         sentence(out, "none configured");
     else if (!l->asked_dns)
         sentence(out, "not asked");

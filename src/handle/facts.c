@@ -21,7 +21,7 @@ static bool facts_is_due(const struct mxhop *mx,
 {
     return st->verdict == CACHE_MISS ||
            (st->refresh_due &&
-            (mx->worker != NULL || st->verdict == CACHE_STALE));
+            (mx->dns.worker != NULL || st->verdict == CACHE_STALE));
 }
 
 static struct cache_entry_state facts_get_host(const struct mxhop *mx,
@@ -69,8 +69,8 @@ static void facts_note_due_hosts(const struct mxhop *mx,
         const char *host = set->mx[index[i]].host;
         struct hostaddrs addrs;
 
-        if (facts_get_host(mx, mx->view, host, &addrs).refresh_due)
-            cache_note_host_refresh(mx->cache, host, clock_boot_ms());
+        if (facts_get_host(mx, mx->store.view, host, &addrs).refresh_due)
+            cache_note_host_refresh(mx->store.cache, host, clock_boot_ms());
     }
 }
 
@@ -81,11 +81,11 @@ static bool facts_refresh_stale(struct lookup *l, const char *name,
     const struct ask q = {.name = name};
     struct mxhop *mx = l->mx;
 
-    if (mx->worker != NULL) {
+    if (mx->dns.worker != NULL) {
         ask_refresh(mx, name);
         return false;
     }
-    cache_note_refresh(mx->cache, name, clock_boot_ms());
+    cache_note_refresh(mx->store.cache, name, clock_boot_ms());
     if (!ask_dns(l, &q, better_r))
         return false;
     if (better_r->outcome != MX_FAILURE)
@@ -101,7 +101,7 @@ static enum mxhop_cache_state facts_from_stale(struct lookup *l,
     struct mxset better;
     bool usable;
 
-    (void)facts_addresses(l->mx, l->mx->view, set, &usable);
+    (void)facts_addresses(l->mx, l->mx->store.view, set, &usable);
     if (!due || !facts_refresh_stale(l, name, &better))
         return MXHOP_CACHE_STALE;
     mxset_free(set);
@@ -119,7 +119,7 @@ static enum mxhop_cache_state facts_from_fresh(struct lookup *l,
     struct mxset better;
     bool usable;
 
-    if (facts_addresses(mx, mx->view, set, &usable))
+    if (facts_addresses(mx, mx->store.view, set, &usable))
         return MXHOP_CACHE_HIT;
     facts_note_due_hosts(mx, set);
     q.wait = wait && !usable;
@@ -138,13 +138,13 @@ static void facts_write_touches(struct mxhop *mx)
 {
     uint64_t now_ms = clock_boot_ms();
 
-    if (mx->touched_ms == 0)
-        mx->touched_ms = now_ms;
-    if (cache_pending(mx->cache) <= FACTS_PENDING_MAX &&
-        now_ms < mx->touched_ms + FACTS_PENDING_MS)
+    if (mx->store.touched_ms == 0)
+        mx->store.touched_ms = now_ms;
+    if (cache_pending(mx->store.cache) <= FACTS_PENDING_MAX &&
+        now_ms < mx->store.touched_ms + FACTS_PENDING_MS)
         return;
-    mx->touched_ms = 0;
-    worker_flush_soon(mx->worker);
+    mx->store.touched_ms = 0;
+    worker_flush_soon(mx->dns.worker);
 }
 
 /* What a lookup that was answered from the cache leaves to be done. */
@@ -152,10 +152,10 @@ void facts_used(struct mxhop *mx, const char *domain, bool refresh_due,
                 bool once)
 {
     if (once)
-        cache_touch(mx->cache, domain);
+        cache_touch(mx->store.cache, domain);
     if (refresh_due)
         ask_refresh(mx, domain);
-    else if (once && mx->worker != NULL)
+    else if (once && mx->dns.worker != NULL)
         facts_write_touches(mx);
 }
 
@@ -167,8 +167,9 @@ static bool facts_of(struct lookup *l, const char *name, bool wait,
     struct mxhop *mx = l->mx;
 
     *entry_r = (struct cache_entry_state){0};
-    if (mx->view != NULL)
-        *entry_r = cache_get_domain(mx->view, name, clock_boot_ms(), set_r);
+    if (mx->store.view != NULL)
+        *entry_r =
+            cache_get_domain(mx->store.view, name, clock_boot_ms(), set_r);
     switch (entry_r->verdict) {
     case CACHE_FRESH:
         *state_r = facts_from_fresh(l, name, wait, set_r);
@@ -202,13 +203,14 @@ static void facts_host(struct lookup *l, const char *host,
                        struct hostaddrs *addrs)
 {
     struct mxhop *mx = l->mx;
-    struct cache_entry_state st = facts_get_host(mx, mx->view, host, addrs);
+    struct cache_entry_state st =
+        facts_get_host(mx, mx->store.view, host, addrs);
 
-    if (!facts_is_due(mx, &st) || mx->worker == NULL)
+    if (!facts_is_due(mx, &st) || mx->dns.worker == NULL)
         return;
     if (st.refresh_due)
-        cache_note_host_refresh(mx->cache, host, clock_boot_ms());
-    worker_host(mx->worker, host);
+        cache_note_host_refresh(mx->store.cache, host, clock_boot_ms());
+    worker_host(mx->dns.worker, host);
 }
 
 bool facts_hops(struct lookup *l)

@@ -17,7 +17,10 @@
 #include "overrides/ovtable.h"
 #include "util/log.h"
 
+/* By who uses it. */
 struct mxhop {
+    /* From configuration and host; nobody changes it after mxhop_open(), but
+       for machine.c. */
     struct conf conf;
     struct rules rules; /* points into conf and the host_* copies */
     struct mxhop_host host;
@@ -26,38 +29,49 @@ struct mxhop {
     struct log log;
     enum answer_mode answer; /* with auto resolved */
     uint32_t budget_ms;
-    int config_fd;
-    int config_link_fd; /* the symbolic link in its place, or -1 */
-    struct stat config_seen, config_link_seen; /* when it was read */
 
-    /* DNS: a worker, or a resolver once one is needed (handle_resolver()). */
-    struct cache *cache;            /* from the first lookup on; or NULL */
-    struct cache_view *view;        /* of the thread that calls the library */
-    struct cache_view *worker_view; /* of the worker's thread, or NULL */
-    struct cache_place place;       /* of the shared cache, if there is one */
-    bool cache_opened;              /* or tried to */
-    const char *cache_dir; /* NULL: cache = memory or none, or it failed */
-    _Atomic uint64_t unwritten_ms; /* nothing could be written since; or 0 */
-    bool unwritten_said;
-    uint64_t touched_ms; /* the first touch since they were written last; 0 */
-    uint64_t rules_hash; /* of all that routes are made from; 0: not yet */
-    struct buf text;     /* the last answer of mxhop_text() */
-    struct worker *worker;
-    struct engine *engine;
-    struct resolver *resolver;
-    bool heard_out; /* without worker: for a server that others found gone */
-    struct ration ration;
-    struct stat resolv_conf, root; /* to notice a change, and a jail */
-    uint64_t resolv_checked_ms;
+    struct { /* mxhop.c: the configuration's file, to notice a change */
+        int fd;
+        int link_fd;                 /* the symbolic link in its place, or -1 */
+        struct stat seen, link_seen; /* when it was read */
+    } config;
 
-    /* Overrides; unused where the parameter overrides is empty. */
-    struct ovtable *table;  /* NULL: not opened yet, or it cannot be used */
-    int above_fd;           /* of a directory above the table's, O_PATH */
-    char *table_name;       /* the table's path from there */
-    struct stat table_seen; /* the file in use, or that cannot be; or zero */
-    uint64_t table_looked_ms, table_tried_ms;
-    bool table_bad; /* said so in the log */
-    struct mxhop_error table_err;
+    struct {                 /* text.c */
+        uint64_t rules_hash; /* of all that routes are made from; 0: not yet */
+        struct buf last;     /* the last answer of mxhop_text() */
+    } text;
+
+    struct {                            /* cachefile.c, facts.c, learn.c */
+        struct cache *cache;            /* from the first lookup on; or NULL */
+        struct cache_view *view;        /* of the thread that calls us */
+        struct cache_view *worker_view; /* of the worker's, or NULL */
+        struct cache_place place; /* of the shared cache, if there is one */
+        bool opened;              /* or tried to */
+        const char *dir; /* NULL: cache = memory or none, or it failed */
+        _Atomic uint64_t unwritten_ms; /* nothing was written since; or 0 */
+        bool unwritten_said;
+        uint64_t touched_ms; /* the first touch since the last writing; 0 */
+    } store;
+
+    struct { /* ask.c, servers.c */
+        struct worker *worker;
+        struct engine *engine; /* without worker: handle_resolver() */
+        struct resolver *resolver;
+        bool heard_out; /* without worker: a server that others found gone */
+        struct ration ration;
+        struct stat resolv_conf, root; /* to notice a change, and a jail */
+        uint64_t resolv_checked_ms;
+    } dns;
+
+    struct { /* table.c; unused where the parameter overrides is empty */
+        struct ovtable *table; /* NULL: not opened yet, or it cannot be used */
+        int above_fd;          /* of a directory above the table's, O_PATH */
+        char *name;            /* the table's path from there */
+        struct stat seen;      /* the file in use, or that cannot be; or zero */
+        uint64_t looked_ms, tried_ms;
+        bool bad; /* said so in the log */
+        struct mxhop_error err;
+    } overrides;
 };
 
 /* Everything that one lookup found out, for the route and for the trace. */

@@ -97,8 +97,8 @@ void keep_text(const struct lookup *l, enum mxhop_format format, enum keep by,
         strcmp(l->matched, "*") != 0)
         return;
     if (by != KEEP_BY_DOMAIN && l->table == TABLE_OK)
-        cache_put_overridden(mx->cache, key_text(&l->key), &r);
+        cache_put_overridden(mx->store.cache, key_text(&l->key), &r);
     if (by == KEEP_BY_DOMAIN && l->asked_dns &&
         (l->override.dn == NULL || l->by_exchange))
-        cache_put_route(mx->cache, l->key.domain, &l->set, &r);
+        cache_put_route(mx->store.cache, l->key.domain, &l->set, &r);
 }

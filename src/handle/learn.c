@@ -18,7 +18,7 @@
 /* The view of the thread that runs the resolver. */
 static struct cache_view *learn_view(const struct mxhop *mx)
 {
-    return mx->worker != NULL ? mx->worker_view : mx->view;
+    return mx->dns.worker != NULL ? mx->store.worker_view : mx->store.view;
 }
 
 static unsigned learn_host_known(void *ctx, const char *host, unsigned families,
@@ -26,7 +26,7 @@ static unsigned learn_host_known(void *ctx, const char *host, unsigned families,
 {
     const struct mxhop *mx = ctx;
 
-    if (mx->cache == NULL)
+    if (mx->store.cache == NULL)
         return 0;
     return cache_get_host(learn_view(mx), host, families, clock_boot_ms(),
                           addrs_r)
@@ -38,8 +38,8 @@ static void learn_host_learned(void *ctx, const char *host,
 {
     const struct mxhop *mx = ctx;
 
-    if (mx->cache != NULL)
-        cache_put_host(mx->cache, host, clock_boot_ms(), addrs);
+    if (mx->store.cache != NULL)
+        cache_put_host(mx->store.cache, host, clock_boot_ms(), addrs);
 }
 
 static void learn_mx_learned(void *ctx, const char *domain,
@@ -47,8 +47,8 @@ static void learn_mx_learned(void *ctx, const char *domain,
 {
     const struct mxhop *mx = ctx;
 
-    if (mx->cache != NULL)
-        cache_put_domain(mx->cache, domain, clock_boot_ms(), set);
+    if (mx->store.cache != NULL)
+        cache_put_domain(mx->store.cache, domain, clock_boot_ms(), set);
 }
 
 _Static_assert(EXAMINE_MAX <= RESOLVE_PICK_MAX,
@@ -76,14 +76,14 @@ static void learn_claim(void *ctx, const char *const *domains, size_t n,
 {
     const struct mxhop *mx = ctx;
 
-    if (mx->cache_dir != NULL) {
-        cache_claim(mx->cache, domains, n, clock_boot_ms(), granted);
+    if (mx->store.dir != NULL) {
+        cache_claim(mx->store.cache, domains, n, clock_boot_ms(), granted);
         return;
     }
     for (size_t i = 0; i < n; i++) {
         granted[i] = true;
-        if (mx->cache != NULL) /* of others nothing is noted */
-            cache_note_refresh(mx->cache, domains[i], clock_boot_ms());
+        if (mx->store.cache != NULL) /* of others nothing is noted */
+            cache_note_refresh(mx->store.cache, domains[i], clock_boot_ms());
     }
 }
 
@@ -94,11 +94,12 @@ static bool learn_peek(void *ctx, const char *domain, struct mxset *set_r)
     bool usable = false;
 
     *set_r = (struct mxset){0};
-    if (mx->cache == NULL)
+    if (mx->store.cache == NULL)
         return false;
-    st = cache_get_domain(mx->worker_view, domain, clock_boot_ms(), set_r);
+    st =
+        cache_get_domain(mx->store.worker_view, domain, clock_boot_ms(), set_r);
     if (st.verdict == CACHE_FRESH)
-        (void)facts_addresses(mx, mx->worker_view, set_r, &usable);
+        (void)facts_addresses(mx, mx->store.worker_view, set_r, &usable);
     if (st.verdict == CACHE_FAILING || usable)
         return true;
     mxset_free(set_r);
@@ -111,15 +112,16 @@ static void learn_write(void *ctx)
     struct mxhop *mx = ctx;
     uint64_t never = 0;
 
-    if (mx->cache == NULL)
+    if (mx->store.cache == NULL)
         return;
-    if (cache_flush(mx->cache, WRITE_WAIT_MS)) {
-        atomic_store(&mx->unwritten_ms, 0);
+    if (cache_flush(mx->store.cache, WRITE_WAIT_MS)) {
+        atomic_store(&mx->store.unwritten_ms, 0);
         return;
     }
-    atomic_compare_exchange_strong(&mx->unwritten_ms, &never, clock_boot_ms());
-    if (mx->cache_dir != NULL)
-        cache_place_renew(&mx->place);
+    atomic_compare_exchange_strong(&mx->store.unwritten_ms, &never,
+                                   clock_boot_ms());
+    if (mx->store.dir != NULL)
+        cache_place_renew(&mx->store.place);
 }
 
 struct worker_store learn_store(struct mxhop *mx)
@@ -135,29 +137,29 @@ struct worker_store learn_store(struct mxhop *mx)
 
 void learn_flush(struct mxhop *mx)
 {
-    if (mx->cache == NULL || cache_pending(mx->cache) == 0)
+    if (mx->store.cache == NULL || cache_pending(mx->store.cache) == 0)
         return;
-    if (mx->worker != NULL)
-        worker_flush_soon(mx->worker);
+    if (mx->dns.worker != NULL)
+        worker_flush_soon(mx->dns.worker);
     else
         learn_write(mx);
 }
 
 void learn_report(struct mxhop *mx)
 {
-    uint64_t since_ms = atomic_load(&mx->unwritten_ms);
+    uint64_t since_ms = atomic_load(&mx->store.unwritten_ms);
     bool bad =
         since_ms != 0 && clock_boot_ms() > since_ms + UNWRITTEN_PATIENCE_MS;
 
-    if (mx->cache_dir == NULL || bad == mx->unwritten_said ||
-        (mx->unwritten_said && since_ms != 0))
+    if (mx->store.dir == NULL || bad == mx->store.unwritten_said ||
+        (mx->store.unwritten_said && since_ms != 0))
         return;
-    mx->unwritten_said = bad;
+    mx->store.unwritten_said = bad;
     if (bad)
         log_warn(&mx->log,
                  "cache %s cannot be written: it is full, or a process that "
                  "uses it is stopped; what is learnt is asked for again",
-                 mx->cache_dir);
+                 mx->store.dir);
     else
-        log_info(&mx->log, "cache %s is written again", mx->cache_dir);
+        log_info(&mx->log, "cache %s is written again", mx->store.dir);
 }

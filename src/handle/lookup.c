@@ -147,7 +147,7 @@ static bool conclude(struct lookup *l)
         .facts = l->facts,
         .set = l->asked_dns && !l->cold ? &l->set : NULL,
         .cold = l->cold,
-        .learning = l->mx->worker != NULL,
+        .learning = l->mx->dns.worker != NULL,
         .now_s = l->now_s,
     };
 
@@ -237,7 +237,7 @@ static bool with_table(struct lookup *l)
         return route_domain(l, NULL);
     table = table_now(l->mx);
     if (table == NULL) {
-        l->table_err = l->mx->table_err;
+        l->table_err = l->mx->overrides.err;
         return table_failed(l);
     }
     l->table = TABLE_OK;
@@ -303,8 +303,9 @@ bool lookup_run(struct lookup *l, struct mxhop *mx, const char *key,
         ok = lookup_once(l, mx, key, flags);
     }
     if (ok && l->table == TABLE_BAD) {
-        if (mx->table != NULL) /* else another reason was found meanwhile */
-            mx->table_err = l->table_err;
+        if (mx->overrides.table !=
+            NULL) /* else another reason was found meanwhile */
+            mx->overrides.err = l->table_err;
         table_say(mx, true);
     }
     return ok;

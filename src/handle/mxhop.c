@@ -159,21 +159,22 @@ static enum mxhop_status open_dns(struct mxhop *mx, struct mxhop_error *err)
     enum mxhop_status status;
 
     w.owner.ctx = mx;
-    if (stat("/", &mx->root) != 0 || stat("/etc/resolv.conf", &mx->resolv_conf))
-        mx->resolv_conf = (struct stat){0};
+    if (stat("/", &mx->dns.root) != 0 ||
+        stat("/etc/resolv.conf", &mx->dns.resolv_conf))
+        mx->dns.resolv_conf = (struct stat){0};
     status = dns_servers_load(&w.servers, mx->conf.dns_servers, err);
     if (status != MXHOP_OK)
         return status;
     if ((mx->host.flags & MXHOP_WORKER) != 0)
-        return worker_open(&mx->worker, &w, err);
-    status = engine_open(&mx->engine, &w.servers, err);
+        return worker_open(&mx->dns.worker, &w, err);
+    status = engine_open(&mx->dns.engine, &w.servers, err);
     if (status != MXHOP_OK)
         return status;
-    engine_watch_servers(mx->engine, servers_report, mx);
-    status =
-        resolver_open(&mx->resolver, mx->engine, &w.owner, w.families, err);
+    engine_watch_servers(mx->dns.engine, servers_report, mx);
+    status = resolver_open(&mx->dns.resolver, mx->dns.engine, &w.owner,
+                           w.families, err);
     if (status != MXHOP_OK)
-        engine_close(&mx->engine);
+        engine_close(&mx->dns.engine);
     return status;
 }
 
@@ -182,7 +183,7 @@ enum mxhop_status handle_resolver(struct mxhop *mx, struct mxhop_error *err)
 {
     enum mxhop_status status;
 
-    if (mx->resolver != NULL)
+    if (mx->dns.resolver != NULL)
         return MXHOP_OK;
     if ((mx->host.flags & MXHOP_WORKER) != 0)
         return err_set(err, MXHOP_ERR_ARGUMENT, "a worker has the resolver");
@@ -197,13 +198,13 @@ enum mxhop_status handle_resolver(struct mxhop *mx, struct mxhop_error *err)
  */
 static void watch_link(struct mxhop *mx, const char *config)
 {
-    mx->config_link_fd = open(config, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    if (mx->config_link_fd < 0 ||
-        (fstat(mx->config_link_fd, &mx->config_link_seen) == 0 &&
-         S_ISLNK(mx->config_link_seen.st_mode)))
+    mx->config.link_fd = open(config, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (mx->config.link_fd < 0 ||
+        (fstat(mx->config.link_fd, &mx->config.link_seen) == 0 &&
+         S_ISLNK(mx->config.link_seen.st_mode)))
         return;
-    close(mx->config_link_fd);
-    mx->config_link_fd = -1;
+    close(mx->config.link_fd);
+    mx->config.link_fd = -1;
 }
 
 /* conf: what was read already, and is ours now; NULL: read it. */
@@ -221,7 +222,7 @@ static enum mxhop_status open_parts(struct mxhop *mx, struct conf *conf,
     watch_link(mx, config);
     if (status == MXHOP_OK && conf == NULL)
         status =
-            conf_load(&mx->conf, config, &mx->config_fd, &mx->config_seen, err);
+            conf_load(&mx->conf, config, &mx->config.fd, &mx->config.seen, err);
     if (status == MXHOP_OK)
         status = make_rules(mx, host, err);
     if (status == MXHOP_OK && mx->conf.overrides[0] != '\0')
@@ -244,8 +245,9 @@ static void settle(struct mxhop *mx)
         log_warn(&mx->log, "%s: keys that are not ASCII pass", no_idn);
     mx->budget_ms = mx->conf.lookup_budget_ms;
     if (mx->budget_ms == 0)
-        mx->budget_ms = mx->worker != NULL ? BUDGET_WORKER_MS : BUDGET_OWN_MS;
-    ration_init(&mx->ration, mx->conf.wait_share_percent);
+        mx->budget_ms =
+            mx->dns.worker != NULL ? BUDGET_WORKER_MS : BUDGET_OWN_MS;
+    ration_init(&mx->dns.ration, mx->conf.wait_share_percent);
     resolve_answer(mx);
     mx->addresses_due = (mx->host.flags & MXHOP_THIS_MACHINE) != 0 &&
                         mx->conf.own_addresses[0] == '\0' &&
@@ -264,8 +266,8 @@ enum mxhop_status probe_open(struct mxhop **mx_r, struct conf *conf,
     *mx_r = NULL;
     if (mx == NULL)
         return err_nomem(err);
-    mx->config_fd = mx->config_link_fd = mx->above_fd = -1;
-    mx->place.up_fd = mx->place.dir_fd = -1;
+    mx->config.fd = mx->config.link_fd = mx->overrides.above_fd = -1;
+    mx->store.place.up_fd = mx->store.place.dir_fd = -1;
     mx->log = (struct log){forward_log, mx};
     machine_name(&whole, name);
     if (whole.own_names == NULL && name[0] != '\0')
@@ -293,11 +295,11 @@ void mxhop_close(struct mxhop **mx)
     *mx = NULL;
     if (m == NULL)
         return;
-    worker_close(&m->worker); /* first: its thread uses the rest */
-    resolver_close(&m->resolver);
-    engine_close(&m->engine);
+    worker_close(&m->dns.worker); /* first: its thread uses the rest */
+    resolver_close(&m->dns.resolver);
+    engine_close(&m->dns.engine);
     handle_close_cache(m);
-    cache_place_close(&m->place);
+    cache_place_close(&m->store.place);
     table_leave(m);
     networks_free(&m->rules.own_addresses);
     networks_free(&m->rules.bogus);
@@ -306,17 +308,17 @@ void mxhop_close(struct mxhop **mx)
     free(m->host_reason);
     free(m->host_cache_owner);
     free(m->host_addresses);
-    buf_free(&m->text);
-    if (m->config_fd >= 0)
-        close(m->config_fd);
-    if (m->config_link_fd >= 0)
-        close(m->config_link_fd);
+    buf_free(&m->text.last);
+    if (m->config.fd >= 0)
+        close(m->config.fd);
+    if (m->config.link_fd >= 0)
+        close(m->config.link_fd);
     free(m);
 }
 
 int mxhop_watch_fd(const struct mxhop *mx)
 {
-    return mx->config_fd;
+    return mx->config.fd;
 }
 
 static bool is_as_seen(int fd, const struct stat *seen)
@@ -330,8 +332,8 @@ static bool is_as_seen(int fd, const struct stat *seen)
 
 int mxhop_outdated(const struct mxhop *mx)
 {
-    return !is_as_seen(mx->config_fd, &mx->config_seen) ||
-           !is_as_seen(mx->config_link_fd, &mx->config_link_seen);
+    return !is_as_seen(mx->config.fd, &mx->config.seen) ||
+           !is_as_seen(mx->config.link_fd, &mx->config.link_seen);
 }
 
 /* ---- rendering ---- */

@@ -35,12 +35,12 @@ enum addr_state probe_host(struct mxhop *mx, const char *host)
     handle_open_cache(mx);
     if (handle_resolver(mx, NULL) != MXHOP_OK || !mxset_add(&alone, host, 0))
         return ADDR_UNKNOWN;
-    if (resolver_start_domain(mx->resolver, host, &alone, deadline_ms,
+    if (resolver_start_domain(mx->dns.resolver, host, &alone, deadline_ms,
                               probe_done, &p) != MXHOP_OK)
         p.done = true;
     mxset_free(&alone);
     while (!p.done)
-        resolver_step(mx->resolver, deadline_ms, -1);
+        resolver_step(mx->dns.resolver, deadline_ms, -1);
     return hostaddrs_state(&p.addrs, mx->rules.families);
 }
 
@@ -52,11 +52,11 @@ const struct conf *probe_conf(const struct mxhop *mx)
 bool probe_shared_cache(struct mxhop *mx, struct probe_cache *c_r)
 {
     handle_open_cache(mx);
-    *c_r = (struct probe_cache){.dir = mx->cache_dir,
-                                .cache = mx->cache,
-                                .view = mx->view,
+    *c_r = (struct probe_cache){.dir = mx->store.dir,
+                                .cache = mx->store.cache,
+                                .view = mx->store.view,
                                 .families = mx->rules.families};
-    return mx->cache_dir != NULL;
+    return mx->store.dir != NULL;
 }
 
 const char *probe_server_state(const struct cache_server *s)

@@ -23,11 +23,11 @@ size_t servers_here(const struct mxhop *mx,
 {
     size_t n = 0;
 
-    if (mx->worker != NULL)
-        return worker_servers(mx->worker, servers_r, DNS_SERVERS_MAX);
-    if (mx->engine != NULL)
-        for (n = 0; n < engine_server_count(mx->engine); n++)
-            engine_server_get(mx->engine, n, &servers_r[n]);
+    if (mx->dns.worker != NULL)
+        return worker_servers(mx->dns.worker, servers_r, DNS_SERVERS_MAX);
+    if (mx->dns.engine != NULL)
+        for (n = 0; n < engine_server_count(mx->dns.engine); n++)
+            engine_server_get(mx->dns.engine, n, &servers_r[n]);
     return n;
 }
 
@@ -40,23 +40,24 @@ bool servers_report_is_old(const struct cache_server *s)
 bool servers_seen_open(const struct mxhop *mx, const char *address,
                        struct cache_server *s_r)
 {
-    return mx->view != NULL && cache_get_server(mx->view, address, s_r) &&
+    return mx->store.view != NULL &&
+           cache_get_server(mx->store.view, address, s_r) &&
            s_r->state == BREAKER_OPEN && !servers_report_is_old(s_r);
 }
 
 void servers_assume(struct mxhop *mx)
 {
     struct engine_server servers[DNS_SERVERS_MAX];
-    size_t n = mx->view != NULL ? servers_here(mx, servers) : 0;
+    size_t n = mx->store.view != NULL ? servers_here(mx, servers) : 0;
     struct cache_server s;
 
     for (size_t i = 0; i < n; i++) {
         if (!servers_seen_open(mx, servers[i].address, &s))
             continue;
-        if (mx->worker != NULL)
-            worker_assume_open(mx->worker, servers[i].address);
+        if (mx->dns.worker != NULL)
+            worker_assume_open(mx->dns.worker, servers[i].address);
         else
-            engine_assume_open(mx->engine, servers[i].address);
+            engine_assume_open(mx->dns.engine, servers[i].address);
     }
 }
 
@@ -72,6 +73,6 @@ void servers_report(void *ctx, const struct engine_server *s)
     };
 
     memcpy(report.address, s->address, sizeof(report.address));
-    if (mx->cache != NULL)
-        cache_put_server(mx->cache, &report);
+    if (mx->store.cache != NULL)
+        cache_put_server(mx->store.cache, &report);
 }

@@ -51,32 +51,32 @@ enum mxhop_status table_place(struct mxhop *mx, struct mxhop_error *err)
         while (end > path && *--end != '/')
             ;
         *end = '\0';
-        mx->above_fd = open(path[0] != '\0' ? path : "/",
-                            O_PATH | O_DIRECTORY | O_CLOEXEC);
-    } while (mx->above_fd < 0 && end > path);
-    if (mx->above_fd < 0)
+        mx->overrides.above_fd = open(path[0] != '\0' ? path : "/",
+                                      O_PATH | O_DIRECTORY | O_CLOEXEC);
+    } while (mx->overrides.above_fd < 0 && end > path);
+    if (mx->overrides.above_fd < 0)
         return err_set(err, MXHOP_ERR_IO, "/: cannot be opened");
-    mx->table_name = strdup(end + 1 + strspn(end + 1, "/"));
-    return mx->table_name != NULL ? MXHOP_OK : err_nomem(err);
+    mx->overrides.name = strdup(end + 1 + strspn(end + 1, "/"));
+    return mx->overrides.name != NULL ? MXHOP_OK : err_nomem(err);
 }
 
 void table_leave(struct mxhop *mx)
 {
-    ovtable_close(&mx->table);
-    free(mx->table_name);
-    if (mx->above_fd >= 0)
-        close(mx->above_fd);
+    ovtable_close(&mx->overrides.table);
+    free(mx->overrides.name);
+    if (mx->overrides.above_fd >= 0)
+        close(mx->overrides.above_fd);
 }
 
 void table_say(struct mxhop *mx, bool bad)
 {
-    if (bad == mx->table_bad)
+    if (bad == mx->overrides.bad)
         return;
-    mx->table_bad = bad;
+    mx->overrides.bad = bad;
     if (bad)
-        log_warn(&mx->log, "%s; on_override_failure = %s", mx->table_err.text,
-                 mx->rules.on_override_failure == CHOICE_DEFER ? "defer"
-                                                               : "pass");
+        log_warn(
+            &mx->log, "%s; on_override_failure = %s", mx->overrides.err.text,
+            mx->rules.on_override_failure == CHOICE_DEFER ? "defer" : "pass");
     else
         log_info(&mx->log, "override table %s is usable",
                  mx->conf.override_table);
@@ -93,27 +93,30 @@ static void table_look(struct mxhop *mx, uint64_t now_ms)
 {
     struct ovtable *t;
     struct stat st;
-    bool there =
-        fstatat(mx->above_fd, mx->table_name, &st, AT_SYMLINK_NOFOLLOW) == 0;
-    bool same = there && table_is_same(&st, &mx->table_seen);
+    bool there = fstatat(mx->overrides.above_fd, mx->overrides.name, &st,
+                         AT_SYMLINK_NOFOLLOW) == 0;
+    bool same = there && table_is_same(&st, &mx->overrides.seen);
     bool fresh = there && st.st_ctim.tv_sec + FRESH_S >= clock_wall_s();
 
-    mx->table_looked_ms = now_ms;
-    if (mx->table != NULL &&
-        (!there || (same && (!fresh || ovtable_is_unchanged(mx->table)))))
+    mx->overrides.looked_ms = now_ms;
+    if (mx->overrides.table != NULL &&
+        (!there ||
+         (same && (!fresh || ovtable_is_unchanged(mx->overrides.table)))))
         return;
-    if (mx->table == NULL && mx->table_tried_ms != 0 && (same || !there) &&
-        now_ms < mx->table_tried_ms + (fresh ? RETRY_MS : LOOK_MS))
+    if (mx->overrides.table == NULL && mx->overrides.tried_ms != 0 &&
+        (same || !there) &&
+        now_ms < mx->overrides.tried_ms + (fresh ? RETRY_MS : LOOK_MS))
         return;
-    mx->table_tried_ms = now_ms;
-    ovtable_close(&mx->table);
-    mx->table_seen = there ? st : (struct stat){0};
-    if (ovtable_open_at(
-            &t, mx->above_fd, mx->table_name, mx->conf.override_table,
-            (mx->host.flags & MXHOP_WORKER) != 0, &mx->table_err) != MXHOP_OK)
+    mx->overrides.tried_ms = now_ms;
+    ovtable_close(&mx->overrides.table);
+    mx->overrides.seen = there ? st : (struct stat){0};
+    if (ovtable_open_at(&t, mx->overrides.above_fd, mx->overrides.name,
+                        mx->conf.override_table,
+                        (mx->host.flags & MXHOP_WORKER) != 0,
+                        &mx->overrides.err) != MXHOP_OK)
         return;
-    mx->table = t;
-    mx->table_seen = *ovtable_stat(t);
+    mx->overrides.table = t;
+    mx->overrides.seen = *ovtable_stat(t);
     table_say(mx, false);
 }
 
@@ -121,17 +124,19 @@ struct ovtable *table_now(struct mxhop *mx)
 {
     uint64_t now_ms = clock_boot_ms();
 
-    if (mx->table == NULL || now_ms >= mx->table_looked_ms + LOOK_MS)
+    if (mx->overrides.table == NULL ||
+        now_ms >= mx->overrides.looked_ms + LOOK_MS)
         table_look(mx, now_ms);
-    return mx->table;
+    return mx->overrides.table;
 }
 
 bool table_is_another(struct mxhop *mx)
 {
-    const struct stat was = mx->table_seen;
+    const struct stat was = mx->overrides.seen;
 
-    if (mx->table == NULL)
+    if (mx->overrides.table == NULL)
         return false;
     table_look(mx, clock_boot_ms());
-    return mx->table != NULL && !table_is_same(&was, &mx->table_seen);
+    return mx->overrides.table != NULL &&
+           !table_is_same(&was, &mx->overrides.seen);
 }

@@ -58,7 +58,7 @@ uint64_t text_made_of(const struct mxhop *mx, const struct ovtable_info *info,
         memcpy(parts, info->id, OVTABLE_ID_LEN);
     else
         parts[0] = info->general;
-    return hash_bytes(mx->rules_hash, parts, sizeof(parts));
+    return hash_bytes(mx->text.rules_hash, parts, sizeof(parts));
 }
 
 /* The others name what was asked, and have words for everything. */
@@ -103,15 +103,15 @@ static bool kept_answer(struct mxhop *mx, const struct key *key,
     struct cached_route route;
 
     if (by != KEEP_BY_DOMAIN
-            ? !cache_get_overridden(mx->view, key_text(key), made_of, now_ms,
-                                    now_s, &route, &mx->text)
-            : !cache_get_route(mx->view, key->domain, made_of, now_ms, now_s,
-                               &route, &mx->text))
+            ? !cache_get_overridden(mx->store.view, key_text(key), made_of,
+                                    now_ms, now_s, &route, &mx->text.last)
+            : !cache_get_route(mx->store.view, key->domain, made_of, now_ms,
+                               now_s, &route, &mx->text.last))
         return false;
     if (route.refresh_due || route.once)
         facts_used(mx, key->domain, route.refresh_due, route.once);
     if (route.has_text)
-        *text_r = mx->text.data;
+        *text_r = mx->text.last.data;
     return true;
 }
 
@@ -136,7 +136,7 @@ static bool short_way(struct mxhop *mx, const struct key *key,
     if (by == KEEP_BY_DOMAIN && (key->kind == KEY_RECIPIENT ||
                                  lookup_only_overrides(mx, info.has_exchanges)))
         return true;
-    if (mx->view == NULL || mx->rules_hash == 0)
+    if (mx->store.view == NULL || mx->text.rules_hash == 0)
         return false;
     *keep_r = by;
     return kept_answer(mx, key, &info, format, by, text_r);
@@ -151,16 +151,16 @@ static enum mxhop_status long_way(struct mxhop *mx, const char *key,
     struct mxhop_route *route = NULL;
     struct lookup l;
 
-    buf_free(&mx->text); /* a failure sticks to it */
+    buf_free(&mx->text.last); /* a failure sticks to it */
     if (lookup_run(&l, mx, key, 0))
         route = route_from_lookup(&l);
-    if (route != NULL && render_for(format)(route, &mx->text))
-        *text_r = mx->text.data;
-    if (route != NULL && !mx->text.failed)
+    if (route != NULL && render_for(format)(route, &mx->text.last))
+        *text_r = mx->text.last.data;
+    if (route != NULL && !mx->text.last.failed)
         keep_text(&l, format, by, *text_r);
     lookup_free(&l);
     learn_flush(mx);
-    if (route == NULL || mx->text.failed) {
+    if (route == NULL || mx->text.last.failed) {
         *text_r = NULL;
         mxhop_route_free(&route);
         return err_nomem(err);
@@ -181,9 +181,9 @@ enum mxhop_status mxhop_text(struct mxhop *mx, const char *key,
         return err_set(err, MXHOP_ERR_ARGUMENT, "unknown format %d",
                        (int)format);
     handle_open_cache(mx);
-    if (mx->rules_hash == 0) { /* not for those who never ask here */
+    if (mx->text.rules_hash == 0) { /* not for those who never ask here */
         machine_addresses(mx);
-        mx->rules_hash = text_rules_hash(mx);
+        mx->text.rules_hash = text_rules_hash(mx);
     }
     key_parse(key, &parsed);
     if (short_way(mx, &parsed, format, text_r, &by))

@@ -225,8 +225,8 @@ START_TEST(asks_only_for_unknown_addresses)
 
     handle_open_cache(mx);
     ck_assert(mxset_add(&set, "mx.example", 10));
-    cache_put_domain(mx->cache, "known.example", clock_boot_ms(), &set);
-    ck_assert(cache_flush(mx->cache, 1000));
+    cache_put_domain(mx->store.cache, "known.example", clock_boot_ms(), &set);
+    ck_assert(cache_flush(mx->store.cache, 1000));
     mxset_free(&set);
     run(list);
     ck_assert_uint_eq(minidns_count(&dns, NULL), 1);
@@ -300,9 +300,9 @@ START_TEST(waits_for_a_name_server)
 {
     struct engine_server server;
 
-    engine_server_get(mx->engine, 0, &server);
-    engine_assume_open(mx->engine, server.address);
-    ck_assert(engine_down(mx->engine));
+    engine_server_get(mx->dns.engine, 0, &server);
+    engine_assume_open(mx->dns.engine, server.address);
+    ck_assert(engine_down(mx->dns.engine));
     run(mixed);
     check_outcomes(false);
 }
@@ -318,8 +318,8 @@ START_TEST(does_not_wait_for_ever)
     mxhop_close(&mx);
     dns.addr.sin_port = htons(9); /* nobody is there */
     open_handle("memory");
-    engine_server_get(mx->engine, 0, &server);
-    engine_assume_open(mx->engine, server.address);
+    engine_server_get(mx->dns.engine, 0, &server);
+    engine_assume_open(mx->dns.engine, server.address);
     b.timeout_ms = 300;
     ck_assert_int_eq(run_with(&b, list), MXHOP_OK);
     ck_assert_uint_eq(n_answered, 2);
@@ -341,7 +341,8 @@ START_TEST(stops_in_the_middle)
     ck_assert_uint_eq(n_answered, 1);
     ck_assert_str_eq(answers[0].domain, "hosts.example");
     ck_assert_int_eq(run_with(&defaults, again), MXHOP_OK);
-    st = cache_get_domain(mx->view, "hosts.example", clock_boot_ms(), &set);
+    st = cache_get_domain(mx->store.view, "hosts.example", clock_boot_ms(),
+                          &set);
     ck_assert_int_eq(st.verdict, CACHE_FRESH);
     mxset_free(&set);
 }
