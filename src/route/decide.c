@@ -45,16 +45,21 @@ bool candidate_same_group(const struct candidate *a, const struct candidate *b)
            a->rank == b->rank;
 }
 
-/* The list is in order. Which hosts of a set beyond the first have an address
-   is not known, and is not asked for. */
+/* The list is in order. Which hosts of a set beyond the first that
+   decide_pick() gives have an address is not known, and is not asked for. */
 static void decide_drop_unexamined(struct candidates *list)
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < list->n; i++)
-        if (list->v[i].is_dns && ++n > EXAMINE_MAX &&
-            list->v[i].drop == DROP_NO)
-            list->v[i].drop = DROP_UNEXAMINED;
+    for (size_t i = 0; i < list->n; i++) {
+        struct candidate *c = &list->v[i];
+
+        if (!c->is_dns || !clean_is_hostname(c->host) ||
+            clean_looks_like_address(c->host))
+            continue;
+        if (++n > EXAMINE_MAX && c->drop == DROP_NO)
+            c->drop = DROP_UNEXAMINED;
+    }
 }
 
 /* The list is in order, kept ones first. */

@@ -279,6 +279,10 @@ START_TEST(unexamined_behind_useless)
         snprintf(host, sizeof(host), "h%u.test", i);
         fixture_mx(&set, i, host, i < 12 ? "none" : "192.0.2.1");
     }
+    for (uint16_t i = 0; i < 40; i++) { /* no names: nobody asks for them */
+        snprintf(host, sizeof(host), "-%u.test", i);
+        fixture_mx(&set, 0, host, "unknown");
+    }
     r.max_hops = 50;
     ck_assert(decide(&in, &d));
     ck_assert_uint_eq(d.n_kept, EXAMINE_MAX - 12);
