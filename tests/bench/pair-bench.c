@@ -49,7 +49,8 @@ static void print_log(void *ctx, enum mxhop_log_level level, const char *line)
 
 static struct mxhop *open_one(const char *config)
 {
-    const struct mxhop_host host = {.log = print_log};
+    /* As Postfix has it: the filter of the overrides is in memory. */
+    const struct mxhop_host host = {.flags = MXHOP_WORKER, .log = print_log};
     struct mxhop_error err;
     struct mxhop *mx;
 

@@ -67,14 +67,18 @@ byte() { printf '%b' "\\x$(printf %02x "$1")"; }
 
 # ATTRIBUTE of otherwise good entries, with each byte in the middle once.
 entries_with_each_byte() { # ATTRIBUTE BEFORE AFTER [LINE...]
-	local b attribute=$1 before=$2 after=$3
-	shift 3
-	for b in {0..255}; do
-		printf '%s\n' "dn: cn=$attribute-$b,$BASE" 'objectClass: mxhopOverride' \
-			"cn: $attribute-$b" "${@//%/$b}"
-		printf '%s:: %s\n\n' "$attribute" \
-			"$({ printf %s "$before" && byte "$b" && printf %s "$after"; } | base64_of)"
-	done
+	python3 -c '
+import binascii, sys
+
+base, attribute, before, after, *lines = sys.argv[1:]
+for b in range(256):
+    value = before.encode() + bytes([b]) + after.encode()
+    print("dn: cn=%s-%d,%s" % (attribute, b, base))
+    print("objectClass: mxhopOverride\ncn: %s-%d" % (attribute, b))
+    for line in lines:
+        print(line.replace("%", str(b)))
+    print("%s:: %s" % (attribute, binascii.b2a_base64(value).decode()))
+' "$BASE" "$@"
 }
 
 # Whatever is answered for a key of the table is made of these.
