@@ -5,7 +5,7 @@
  * that was copied over it, a directory that was moved aside and made anew. So
  * before a jail is entered only a directory above the table's is opened, and
  * the table is looked for from there: at the first lookup, when a daemon has
- * given root up, then once a second, and while there is none that can be used,
+ * given root up, then every 600 ms, and while there is none that can be used,
  * at every lookup, so that the first one behind a refresh is right.
  *
  * A file is known by device, inode, size and time of change. Within two seconds
@@ -26,9 +26,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LOOK_MS                                                   \
-    1000 /* between two looks at a table that can be used; and at \
-            least so often one is tried that cannot */
+/* Between two looks at a table that can be used; and so often at least one is
+   tried that cannot. With a refresh before it, a change is in force in a
+   second. */
+#define LOOK_MS  600
 #define FRESH_S  2
 #define RETRY_MS 100 /* before one that has just changed is tried again */
 
