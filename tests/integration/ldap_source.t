@@ -640,7 +640,7 @@ case_follow_with_a_new_password() {
 	printf '%s\n' "dn: $READER" 'changetype: modify' 'replace: userPassword' \
 		'userPassword: another' | ldap_modify one
 	restart_slapd one
-	eventually 5 log_has "$SCRATCH/follow.log" 'Invalid credentials' || fail "still welcome"
+	eventually 20 log_has "$SCRATCH/follow.log" 'Invalid credentials' || fail "still welcome"
 	install -m 0400 /dev/stdin /etc/mxhop/secret <<<'another'
 	mark
 	# The pause doubles with each attempt in vain, and slapd takes its time to start.
