@@ -194,6 +194,7 @@ case_a_server_that_sends_garbage() {
 
 case_a_hundred_thousand() {
 	configure 127.0.0.1
+	sed -i 's/^ldap_timeout = .*/ldap_timeout = 50s/' /etc/mxhop/mxhop.cf
 	bulk_overrides 1 100000 | hostile_directory
 	refresh_and_look
 	assert_eq "$(postmap -q d100000.bulk.test $M)" ':[192.0.2.0]'
