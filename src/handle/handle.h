@@ -243,9 +243,6 @@ enum keep {
 uint64_t text_made_of(const struct mxhop *mx, const struct ovtable_info *info,
                       enum mxhop_format format, enum keep by);
 
-/* A hash of all that routes are made from besides MX set and overrides. */
-uint64_t text_rules_hash(const struct mxhop *mx);
-
 /* ---- keep.c: what a lookup leaves behind ---- */
 
 /* Keep the text (NULL: the format has no words) if a later lookup may get it.

@@ -28,7 +28,7 @@ static void add_text(struct buf *out, const char *text)
 }
 
 /* The same text of configuration and host makes the same routes. */
-uint64_t text_rules_hash(const struct mxhop *mx)
+static uint64_t text_rules_hash(const struct mxhop *mx)
 {
     struct buf all = {0};
     uint64_t hash = 0; /* without memory: no finished answers are used */
