@@ -208,28 +208,31 @@ static bool live_map(struct live_view *v)
               : (size_t)st.st_size & ~(size_t)(LIVE_PAGE - 1);
     if (v->map != NULL && v->replaced == replaced && len == v->map_len)
         return true;
-    map = mmap(NULL, len, PROT_READ, MAP_SHARED, v->t->fd, 0);
+    if (v->map != NULL && v->replaced == replaced) {
+        map = mremap((void *)(uintptr_t)v->map, v->map_len, len,
+                     MREMAP_MAYMOVE); /* pages that are there stay */
+    } else {
+        map = mmap(NULL, len, PROT_READ, MAP_SHARED, v->t->fd, 0);
+        if (map != MAP_FAILED && v->map != NULL)
+            munmap((void *)(uintptr_t)v->map, v->map_len);
+    }
     if (map == MAP_FAILED)
         return false;
-    if (v->map != NULL)
-        munmap((void *)(uintptr_t)v->map, v->map_len);
     v->map = map;
     v->map_len = len;
     v->replaced = replaced;
     return true;
 }
 
-bool live_copy_page(struct live_view *v, uint32_t i,
-                    unsigned char page_r[LIVE_PAGE])
+const unsigned char *live_page_at(struct live_view *v, uint32_t i)
 {
     size_t end = ((size_t)i + 2) * LIVE_PAGE;
 
     if ((v->map == NULL || end > v->map_len ||
          v->replaced != atomic_load(&v->t->replaced)) &&
         (!live_map(v) || end > v->map_len))
-        return false;
-    memcpy(page_r, v->map + end - LIVE_PAGE, LIVE_PAGE);
-    return true;
+        return NULL;
+    return v->map + end - LIVE_PAGE;
 }
 
 /* Of what is there now. false: nothing is. */
@@ -402,8 +405,11 @@ static bool live_copy_bucket(struct live_view *v, uint32_t i, uint64_t seed,
                              unsigned char page[LIVE_PAGE])
 {
     for (int tries = 0; tries < TRIES; tries++) {
-        if (!live_copy_page(v, i, page))
+        const unsigned char *at = live_page_at(v, i);
+
+        if (at == NULL)
             return false;
+        memcpy(page, at, LIVE_PAGE);
         memcpy(b_r, page, sizeof(*b_r));
         if (b_r->count <= LIVE_SLOTS &&
             b_r->check == live_bucket_check(b_r, seed, i))

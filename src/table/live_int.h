@@ -158,9 +158,9 @@ static inline uint64_t live_head_check(const struct live_head *h)
 /* The file, made if need be, and no other's: -1 with *err. */
 int live_open_own(int dir_fd, const char *name, struct mxhop_error *err);
 
-/* A bucket as it lies there; false: it is beyond the end of the file. */
-bool live_copy_page(struct live_view *v, uint32_t i,
-                    unsigned char page_r[LIVE_PAGE]);
+/* A bucket as it lies in the map, which others may write, until the next call;
+   NULL: it is beyond the end of the file. */
+const unsigned char *live_page_at(struct live_view *v, uint32_t i);
 
 /* The key of a piece; octets of it. */
 size_t live_piece_key(unsigned char key_r[LIVE_KEY_MAX + 1], const void *key,

@@ -43,6 +43,7 @@ struct live_page {
     bool loaded;
     uint32_t i;
     unsigned count, used, was_used;
+    unsigned end; /* of the last record, and of what was removed behind it */
     struct page_record rec[LIVE_SLOTS];
     unsigned char bytes[LIVE_PAGE];
 };
@@ -54,6 +55,7 @@ static void page_clear(struct live_page *p, uint32_t i)
     p->loaded = true;
     p->i = i;
     p->count = p->used = p->was_used = 0;
+    p->end = sizeof(struct live_bucket);
 }
 
 static void live_forget_pages(struct live *t)
@@ -64,6 +66,7 @@ static void live_forget_pages(struct live *t)
 
 static void page_load(struct live *t, struct live_page *p, uint32_t i)
 {
+    const unsigned char *page;
     struct live_bucket b;
 
     if (p->loaded && p->i == i)
@@ -72,8 +75,10 @@ static void page_load(struct live *t, struct live_page *p, uint32_t i)
         if (t->page[k].i == i)
             t->page[k].loaded = false;
     page_clear(p, i);
-    if (!live_copy_page(t->writer, i, p->bytes))
+    page = live_page_at(t->writer, i);
+    if (page == NULL)
         return;
+    memcpy(p->bytes, page, LIVE_PAGE);
     memcpy(&b, p->bytes, sizeof(b));
     if (b.count > LIVE_SLOTS ||
         b.check != live_bucket_check(&b, t->head.seed, i))
@@ -96,6 +101,7 @@ static void page_load(struct live *t, struct live_page *p, uint32_t i)
         p->used += r->len;
         p->count++;
     }
+    p->end = LIVE_PAGE;
 }
 
 /* Of short records the slots are gone before the room, and the table is to grow
@@ -107,26 +113,36 @@ static unsigned page_used(const struct live_page *p)
     return p->used > slots ? p->used : slots;
 }
 
-static void page_store(struct live *t, struct live_page *p)
+/* The records in one piece, without what was removed between them. */
+static void page_compact(struct live_page *p)
 {
     unsigned char image[LIVE_PAGE];
+    unsigned at = sizeof(struct live_bucket);
+
+    if (p->end == at + p->used)
+        return;
+    for (unsigned k = 0; k < p->count; k++) {
+        memcpy(image + at, p->bytes + p->rec[k].at, p->rec[k].len);
+        p->rec[k].at = (uint16_t)at;
+        at += p->rec[k].len;
+    }
+    memcpy(p->bytes + sizeof(struct live_bucket),
+           image + sizeof(struct live_bucket), p->used);
+    p->end = at;
+}
+
+static void page_store(struct live *t, struct live_page *p)
+{
     struct live_bucket b = {.count = (uint16_t)p->count,
                             .used = (uint16_t)page_used(p)};
-    unsigned at = sizeof(b);
 
-    for (unsigned k = 0; k < p->count; k++) {
-        struct page_record *r = &p->rec[k];
-
-        memcpy(image + at, p->bytes + r->at, r->len);
-        r->at = (uint16_t)at;
-        b.slot[k] = (struct live_slot){r->tag, r->at};
-        at += r->len;
-    }
-    memset(image + at, 0, LIVE_PAGE - at);
+    page_compact(p);
+    for (unsigned k = 0; k < p->count; k++)
+        b.slot[k] = (struct live_slot){p->rec[k].tag, p->rec[k].at};
+    memset(p->bytes + p->end, 0, LIVE_PAGE - p->end);
     b.check = live_bucket_check(&b, t->head.seed, p->i);
-    memcpy(image, &b, sizeof(b));
-    memcpy(p->bytes, image, LIVE_PAGE);
-    if (pwrite(t->fd, image, LIVE_PAGE, ((off_t)p->i + 1) * LIVE_PAGE) !=
+    memcpy(p->bytes, &b, sizeof(b));
+    if (pwrite(t->fd, p->bytes, LIVE_PAGE, ((off_t)p->i + 1) * LIVE_PAGE) !=
         LIVE_PAGE)
         t->failed = true;
     t->head.used += b.used;
@@ -163,22 +179,15 @@ static bool page_fits(const struct live_page *p, size_t len)
 static void page_add(struct live_page *p, uint16_t tag, const void *record)
 {
     struct page_record *r = &p->rec[p->count];
-    unsigned char image[LIVE_PAGE];
-    unsigned at = sizeof(struct live_bucket);
 
-    for (unsigned k = 0; k < p->count; k++) { /* the room is in one piece */
-        memcpy(image + at, p->bytes + p->rec[k].at, p->rec[k].len);
-        p->rec[k].at = (uint16_t)at;
-        at += p->rec[k].len;
-    }
     memcpy(&r->head, record, sizeof(r->head));
     r->tag = tag;
-    r->at = (uint16_t)at;
     r->len = (uint16_t)live_record_len(&r->head);
-    memcpy(image + at, record, r->len);
-    memcpy(p->bytes + sizeof(struct live_bucket),
-           image + sizeof(struct live_bucket),
-           at + r->len - sizeof(struct live_bucket));
+    if (p->end + r->len > LIVE_PAGE)
+        page_compact(p);
+    r->at = (uint16_t)p->end;
+    memcpy(p->bytes + r->at, record, r->len);
+    p->end += r->len;
     p->used += r->len;
     p->count++;
 }
@@ -352,24 +361,44 @@ static bool live_is_full(const struct live *t)
 
 /* ---- records ---- */
 
-/* Where the key is, into *at_r; NULL: nowhere. page[0] is the home's then, and
-   page[1] the other bucket's if that had to be looked at. */
+/* No record with this tag is there: known from the first two cache lines. */
+static bool live_lacks(struct live *t, uint32_t i, uint16_t tag)
+{
+    const unsigned char *page = live_page_at(t->writer, i);
+    struct live_bucket b;
+
+    if (page == NULL)
+        return true;
+    memcpy(&b, page, sizeof(b));
+    if (b.count > LIVE_SLOTS ||
+        b.check != live_bucket_check(&b, t->head.seed, i))
+        return true;
+    for (unsigned k = 0; k < b.count; k++)
+        if (b.slot[k].tag == tag)
+            return false;
+    return true;
+}
+
+/* Where the key is, into *at_r; NULL: nowhere. A home that is read is in
+   page[0], another bucket in page[1]. */
 static struct live_page *live_locate(struct live *t, uint64_t hash, bool piece,
                                      const void *key, size_t key_len, int *at_r)
 {
-    struct live_page *p = &t->page[0], *q = &t->page[1];
     uint16_t tag = live_tag(hash);
-    uint32_t other = live_other(hash, t->head.n);
+    uint32_t home = live_home(hash, t->head.n),
+             other = live_other(hash, t->head.n);
 
-    page_load(t, p, live_home(hash, t->head.n));
-    *at_r = page_find(p, tag, piece, key, key_len);
-    if (*at_r >= 0)
-        return p;
-    if (other == p->i)
-        return NULL;
-    page_load(t, q, other);
-    *at_r = page_find(q, tag, piece, key, key_len);
-    return *at_r >= 0 ? q : NULL;
+    for (int k = 0; k < (home == other ? 1 : 2); k++) {
+        uint32_t i = k == 0 ? home : other;
+
+        if (live_lacks(t, i, tag))
+            continue;
+        page_load(t, &t->page[k], i);
+        *at_r = page_find(&t->page[k], tag, piece, key, key_len);
+        if (*at_r >= 0)
+            return &t->page[k];
+    }
+    return NULL;
 }
 
 /* Move records to the other bucket that they may be in until `len` octets fit.
@@ -422,7 +451,9 @@ static bool live_try_put(struct live *t, uint64_t hash,
                       r.key_len, &at);
     if (was != NULL)
         page_remove(was, (unsigned)at);
-    page_load(t, q, other);
+    page_load(t, p, home);
+    if (!page_fits(p, len))
+        page_load(t, q, other);
     if (page_fits(p, len)) {
         to = p;
     } else if (page_fits(q, len)) {
