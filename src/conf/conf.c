@@ -60,6 +60,7 @@ enum mxhop_status conf_load(struct conf *c_r, const char *path, int *fd_r,
 {
     enum mxhop_status st;
     char *text = NULL;
+    size_t room = READ_MAX;
     struct stat about;
     ssize_t n;
     int fd;
@@ -75,10 +76,12 @@ enum mxhop_status conf_load(struct conf *c_r, const char *path, int *fd_r,
                              "%.200s: not a regular file; expected one", path);
     if (seen_r != NULL)
         *seen_r = about;
-    text = malloc(READ_MAX);
+    if (about.st_size < READ_MAX) /* and if it has grown, the rest is late */
+        room = (size_t)about.st_size + 1;
+    text = malloc(room);
     if (text == NULL)
         st = err_nomem(err);
-    else if ((n = file_read(fd, text, READ_MAX)) < 0)
+    else if ((n = file_read(fd, text, room)) < 0)
         st = conf_fail(path, "cannot be read", err);
     else
         st = conf_parse(c_r, path, text, (size_t)n, err);

@@ -198,13 +198,9 @@ enum mxhop_status handle_resolver(struct mxhop *mx, struct mxhop_error *err)
  */
 static void watch_link(struct mxhop *mx, const char *config)
 {
-    mx->config.link_fd = open(config, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    if (mx->config.link_fd < 0 ||
-        (fstat(mx->config.link_fd, &mx->config.link_seen) == 0 &&
-         S_ISLNK(mx->config.link_seen.st_mode)))
-        return;
-    close(mx->config.link_fd);
-    mx->config.link_fd = -1;
+    if (lstat(config, &mx->config.link_seen) == 0 &&
+        S_ISLNK(mx->config.link_seen.st_mode))
+        mx->config.link_fd = open(config, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 }
 
 /* conf: what was read already, and is ours now; NULL: read it. */

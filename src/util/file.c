@@ -41,6 +41,7 @@ int file_open_dir(const char *path, char way_r[PATH_MAX])
 {
     char rest[PATH_MAX], target[PATH_MAX], name[NAME_MAX + 1];
     int at, next = -1, why = ENAMETOOLONG, links = 0;
+    bool root = geteuid() == 0;
     size_t way = 0;
     struct stat dir, st;
 
@@ -48,6 +49,10 @@ int file_open_dir(const char *path, char way_r[PATH_MAX])
     at = open(path[0] == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (at < 0)
         return -1;
+    if (fstat(at, &dir) != 0) {
+        why = errno;
+        goto fail;
+    }
     if (snprintf(rest, sizeof(rest), "%s", path) >= (int)sizeof(rest))
         goto fail;
     for (;;) {
@@ -62,18 +67,18 @@ int file_open_dir(const char *path, char way_r[PATH_MAX])
         name[n] = '\0';
         from += n;
         next = openat(at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-        if (next < 0 || fstat(at, &dir) != 0 || fstat(next, &st) != 0) {
+        if (next < 0 || fstat(next, &st) != 0) {
             why = errno;
             goto fail;
         }
         why = 0;
-        if (geteuid() == 0 && !file_is_kept(&dir, true))
+        if (root && !file_is_kept(&dir, true))
             goto fail;
         snprintf(way_r + way, PATH_MAX - way, "/%s", name);
         if (S_ISLNK(st.st_mode)) {
             ssize_t len = readlinkat(next, "", target, sizeof(target) - 1);
 
-            if (geteuid() == 0 &&
+            if (root &&
                 (!file_is_kept(&dir, false) || st.st_uid != 0))
                 goto fail;
             why = len < 0 ? errno : ++links > FILE_LINKS ? ELOOP : ENAMETOOLONG;
@@ -89,9 +94,10 @@ int file_open_dir(const char *path, char way_r[PATH_MAX])
                 continue;
             way = 0;
             next = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-            why = errno;
-            if (next < 0)
+            if (next < 0 || fstat(next, &st) != 0) {
+                why = errno;
                 goto fail;
+            }
         } else {
             why = ENOTDIR;
             if (!S_ISDIR(st.st_mode))
@@ -101,6 +107,7 @@ int file_open_dir(const char *path, char way_r[PATH_MAX])
         }
         close(at);
         at = next;
+        dir = st;
         next = -1;
         why = ENAMETOOLONG;
     }
