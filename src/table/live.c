@@ -161,7 +161,6 @@ void live_close(struct live **t)
     close((*t)->fd);
     pthread_mutex_destroy(&(*t)->writing);
     free((*t)->page);
-    free((*t)->value);
     free(*t);
     *t = NULL;
 }
@@ -339,9 +338,22 @@ size_t live_piece_key(unsigned char key_r[LIVE_KEY_MAX + 1], const void *key,
     return key_len + 1;
 }
 
-bool live_long_is_sane(const struct live_long *l)
+/* Of the record in v->page. */
+static bool live_is_long(const struct live_view *v, struct live_long *l_r)
 {
-    return l->len > LIVE_PIECE_MAX && l->len <= LIVE_VALUE_MAX;
+    struct live_record r;
+
+    memcpy(&r, v->page, sizeof(r));
+    if (r.kind != LIVE_LONG || r.value_len != sizeof(*l_r))
+        return false;
+    memcpy(l_r, v->page + sizeof(r) + r.key_len, sizeof(*l_r));
+    return l_r->len > LIVE_PIECE_MAX && l_r->len <= LIVE_VALUE_MAX;
+}
+
+bool live_get_long(struct live_view *v, const void *key, size_t key_len,
+                   struct live_long *l_r)
+{
+    return live_lookup(v, key, key_len, false) && live_is_long(v, l_r);
 }
 
 /* Piece by piece into v->value. */
@@ -352,8 +364,6 @@ static bool live_assemble(struct live_view *v, const void *key, size_t key_len,
     struct live_record r;
     uint64_t nonce;
 
-    if (!live_long_is_sane(l))
-        return false;
     if (v->value == NULL)
         v->value = malloc(LIVE_VALUE_MAX);
     if (v->value == NULL)
@@ -387,10 +397,7 @@ bool live_get(struct live_view *v, const void *key, size_t key_len,
                                    (enum live_worth)r.worth, r.dead_s};
     if (r.kind != LIVE_LONG)
         return true;
-    if (r.value_len != sizeof(l))
-        return false;
-    memcpy(&l, value_r->data, sizeof(l));
-    if (!live_assemble(v, key, key_len, &l))
+    if (!live_is_long(v, &l) || !live_assemble(v, key, key_len, &l))
         return false;
     value_r->data = v->value;
     value_r->len = l.len;

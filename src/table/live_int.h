@@ -89,8 +89,7 @@ struct live {
     uint64_t pages; /* of the file */
     bool failed, no_room;
     struct live_page *page;   /* LIVE_PAGES: the home, the other, a third */
-    unsigned char *value;     /* LIVE_VALUE_MAX, for live_find() */
-    struct live_view *writer; /* to read buckets without a system call */
+    struct live_view *writer; /* to read without a system call */
 };
 
 struct live_view {
@@ -165,6 +164,8 @@ const unsigned char *live_page_at(struct live_view *v, uint32_t i);
 /* The key of a piece; octets of it. */
 size_t live_piece_key(unsigned char key_r[LIVE_KEY_MAX + 1], const void *key,
                       size_t key_len, size_t number);
-bool live_long_is_sane(const struct live_long *l);
+/* Whether a long value stands under the key, with as many pieces as l_r has. */
+bool live_get_long(struct live_view *v, const void *key, size_t key_len,
+                   struct live_long *l_r);
 
 #endif
