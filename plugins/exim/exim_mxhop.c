@@ -8,20 +8,21 @@
  *
  *     ...{mxhop_route}{$domain}{/etc/mxhop/mxhop.cf}{$local_part@$domain}}
  *
- * mxhop_route      a host list for manualroute. Defer: the expansion fails with
- *                  the text, and Exim defers the address. Reject and pass: it
- *                  fails as by {fail}, and the router declines
- * mxhop_fate       `:fail: ...' or `:defer: ...' for a redirect router; else
- *                  empty
+ * mxhop_route      a host list for manualroute. Where there is none the
+ *                  expansion fails as by {fail}, and the router declines
+ * mxhop_rest       for a redirect router behind it: `:fail: ...' for reject,
+ *                  `:defer: ...' for defer, and for a list of an override
+ *                  that Exim has passed on; else empty
  * mxhop_transport  the transport that an override or the configuration names;
  *                  else empty
+ * mxhop_fate       `:fail: ...' or `:defer: ...'; else empty, also where there
+ *                  is a list. For ACLs
  * mxhop_trace      every step of the decision, for `exim -be'
  *
  * The last answer is kept for a second, so that the routers that an address
- * passes are told the same and wait once. When mxhop_route has declined, the
- * next mxhop_fate about the same address is told the same however long the
- * process was stopped in between: an address that was rejected is never passed
- * on to dnslookup.
+ * passes are told the same, and wait once. Were the process stopped in between,
+ * each is told what holds then. Whatever that is, an address under an override
+ * does not get past mxhop_rest, unless the override says pass.
  *
  * Handles: most processes of Exim never route anything, so one is opened when
  * it is first needed, for each configuration file, and kept until the process
@@ -79,7 +80,6 @@ static struct {
     const struct exim_handle *handle;
     unsigned flags;
     long long at_ms;
-    bool declined; /* by mxhop_route, and mxhop_fate was not asked since */
 } exim_last;
 
 /* ---- handles ---- */
@@ -156,30 +156,25 @@ static long long exim_now_ms(void)
 }
 
 /* The last answer is about this, too, and counts still. */
-static bool exim_is_kept(const struct exim_question *q, bool for_fate)
+static bool exim_is_kept(const struct exim_question *q)
 {
     const struct exim_handle *h = exim_last.handle;
 
-    if (exim_last.route == NULL || exim_last.flags != q->flags ||
-        strcmp(exim_last.route->key, q->key) != 0 ||
-        strcmp(h->config, q->config) != 0)
-        return false;
-    return (for_fate && exim_last.declined) ||
-           (h->pid == getpid() && h->euid == geteuid() &&
-            exim_now_ms() - exim_last.at_ms < EXIM_KEPT_MS);
+    return exim_last.route != NULL && exim_last.flags == q->flags &&
+           strcmp(exim_last.route->key, q->key) == 0 &&
+           strcmp(h->config, q->config) == 0 && h->pid == getpid() &&
+           h->euid == geteuid() &&
+           exim_now_ms() - exim_last.at_ms < EXIM_KEPT_MS;
 }
 
 /* The route. It belongs to this module and is valid until the next call. NULL
    with *err. */
 static const struct mxhop_route *exim_answer(const struct exim_question *q,
-                                             bool for_fate,
                                              struct mxhop_error *err)
 {
     struct exim_handle *h;
-    bool kept = exim_is_kept(q, for_fate);
 
-    exim_last.declined = false;
-    if (kept)
+    if (exim_is_kept(q))
         return exim_last.route;
     mxhop_route_free(&exim_last.route);
     h = exim_open(q->config, err);
@@ -198,41 +193,35 @@ static const struct mxhop_route *exim_answer(const struct exim_question *q,
 typedef enum exim_result exim_say_fn(const struct exim_question *q,
                                      char **text_r, struct mxhop_error *err);
 
+static enum exim_result exim_copy(const char *text, char **text_r,
+                                  struct mxhop_error *err)
+{
+    *text_r = strdup(text);
+    if (*text_r != NULL)
+        return EXIM_OK;
+    exim_no_memory(err);
+    return EXIM_FAIL;
+}
+
 static enum exim_result exim_say_route(const struct exim_question *q,
                                        char **text_r, struct mxhop_error *err)
 {
-    static const char defer[] = ":defer: ";
-    const struct mxhop_route *route = exim_answer(q, false, err);
-    bool defers;
+    const struct mxhop_route *route = exim_answer(q, err);
 
-    if (route == NULL)
+    if (route == NULL ||
+        mxhop_render(exim_last.handle->mx, route, MXHOP_FORMAT_EXIM, text_r,
+                     err) != MXHOP_OK)
         return EXIM_FAIL;
-    if (route->disposition == MXHOP_PASS ||
-        route->disposition == MXHOP_REJECT) {
-        exim_last.declined = true;
-        snprintf(err->text, sizeof(err->text), "%s", route->reason);
-        return EXIM_FAIL_FORCED;
-    }
-    defers = route->disposition == MXHOP_DEFER;
-    if (mxhop_render(exim_last.handle->mx, route,
-                     defers ? MXHOP_FORMAT_EXIM_FATE : MXHOP_FORMAT_EXIM,
-                     text_r, err) != MXHOP_OK)
-        return EXIM_FAIL;
-    if (*text_r == NULL) { /* no host is fit to be in a list */
-        strcpy(err->text, "451 4.3.5 No host to deliver to");
-        return EXIM_FAIL;
-    }
-    if (!defers)
+    if (*text_r != NULL)
         return EXIM_OK;
-    memmove(*text_r, *text_r + strlen(defer),
-            strlen(*text_r + strlen(defer)) + 1);
-    return EXIM_FAIL;
+    snprintf(err->text, sizeof(err->text), "%s", route->reason);
+    return EXIM_FAIL_FORCED;
 }
 
 static enum exim_result exim_say_fate(const struct exim_question *q,
                                       char **text_r, struct mxhop_error *err)
 {
-    const struct mxhop_route *route = exim_answer(q, true, err);
+    const struct mxhop_route *route = exim_answer(q, err);
 
     if (route == NULL ||
         mxhop_render(exim_last.handle->mx, route, MXHOP_FORMAT_EXIM_FATE,
@@ -241,19 +230,30 @@ static enum exim_result exim_say_fate(const struct exim_question *q,
     return EXIM_OK;
 }
 
+/* Asked about an address with a list, Exim found that the first host is this
+   system: for an override that is the end of the search. */
+static enum exim_result exim_say_rest(const struct exim_question *q,
+                                      char **text_r, struct mxhop_error *err)
+{
+    enum exim_result result = exim_say_fate(q, text_r, err);
+
+    if (result != EXIM_OK || exim_last.route->disposition != MXHOP_ROUTE ||
+        exim_last.route->override == NULL)
+        return result;
+    return exim_copy(":defer: 451 4.3.5 The host that the override names is "
+                     "this system itself",
+                     text_r, err);
+}
+
 static enum exim_result exim_say_transport(const struct exim_question *q,
                                            char **text_r,
                                            struct mxhop_error *err)
 {
-    const struct mxhop_route *route = exim_answer(q, false, err);
+    const struct mxhop_route *route = exim_answer(q, err);
 
     if (route == NULL)
         return EXIM_FAIL;
-    *text_r = strdup(route->transport);
-    if (*text_r != NULL)
-        return EXIM_OK;
-    exim_no_memory(err);
-    return EXIM_FAIL;
+    return exim_copy(route->transport, text_r, err);
 }
 
 static enum exim_result exim_say_trace(const struct exim_question *q,
@@ -301,7 +301,8 @@ static int exim_call(exim_say_fn *say, unsigned char **text_r, int argc,
     return (int)result;
 }
 
-MXHOP_API exim_dlfunc mxhop_route, mxhop_fate, mxhop_transport, mxhop_trace;
+MXHOP_API exim_dlfunc mxhop_route, mxhop_rest, mxhop_transport, mxhop_fate,
+    mxhop_trace;
 
 int mxhop_route(unsigned char **text_r, int argc, unsigned char *argv[])
 {
@@ -311,6 +312,11 @@ int mxhop_route(unsigned char **text_r, int argc, unsigned char *argv[])
 int mxhop_fate(unsigned char **text_r, int argc, unsigned char *argv[])
 {
     return exim_call(exim_say_fate, text_r, argc, argv);
+}
+
+int mxhop_rest(unsigned char **text_r, int argc, unsigned char *argv[])
+{
+    return exim_call(exim_say_rest, text_r, argc, argv);
 }
 
 int mxhop_transport(unsigned char **text_r, int argc, unsigned char *argv[])
