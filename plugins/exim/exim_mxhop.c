@@ -8,6 +8,9 @@
  *
  *     ...{mxhop_route}{$domain}{/etc/mxhop/mxhop.cf}{$local_part@$domain}}
  *
+ * A fourth argument that is not empty says that Exim delivers the domain
+ * itself: only an override for exactly this domain or recipient counts then.
+ *
  * mxhop_route      a host list for manualroute. Where there is none the
  *                  expansion fails as by {fail}, and the router declines
  * mxhop_rest       for a redirect router behind it: `:fail: ...' for reject,
@@ -70,15 +73,18 @@ struct exim_question {
     const char *config;
     const char *key; /* domain or recipient */
     unsigned flags;  /* of mxhop_lookup() */
+    bool local;      /* Exim delivers the domain itself */
 };
 
 /* For the one thread that Exim has. */
 static struct exim_handle *exim_handles;
+static bool exim_local; /* of the question now asked */
 
 static struct {
     struct mxhop_route *route; /* NULL: nothing is kept */
     const struct exim_handle *handle;
     unsigned flags;
+    bool local;
     long long at_ms;
 } exim_last;
 
@@ -89,6 +95,13 @@ static void exim_log(void *ctx, enum mxhop_log_level level, const char *line)
     (void)ctx;
     if (level == MXHOP_LOG_WARN)
         syslog(LOG_MAIL | LOG_WARNING, "mxhop: %s", line);
+}
+
+static enum mxhop_local exim_is_local(void *ctx, const char *domain)
+{
+    (void)ctx;
+    (void)domain;
+    return exim_local ? MXHOP_LOCAL_YES : MXHOP_LOCAL_NO;
 }
 
 static enum mxhop_status exim_no_memory(struct mxhop_error *err)
@@ -129,6 +142,7 @@ static struct exim_handle *exim_open(const char *config,
     static const struct mxhop_host host = {
         .flags = MXHOP_THIS_MACHINE,
         .log = exim_log,
+        .is_local = exim_is_local,
         .cache_owner = "root",
     };
     struct exim_handle *h = exim_handle_for(config);
@@ -161,10 +175,24 @@ static bool exim_is_kept(const struct exim_question *q)
     const struct exim_handle *h = exim_last.handle;
 
     return exim_last.route != NULL && exim_last.flags == q->flags &&
+           exim_last.local == q->local &&
            strcmp(exim_last.route->key, q->key) == 0 &&
            strcmp(h->config, q->config) == 0 && h->pid == getpid() &&
            h->euid == geteuid() &&
            exim_now_ms() - exim_last.at_ms < EXIM_KEPT_MS;
+}
+
+/* A domain that Exim delivers itself, although the parameter local_domains
+   names others, is left to it. */
+static const struct mxhop_route *exim_route(const struct exim_question *q)
+{
+    static const struct mxhop_route pass = {
+        .disposition = MXHOP_PASS,
+        .reason = "Exim delivers this domain itself",
+        .transport = "",
+    };
+
+    return q->local && !exim_last.route->local ? &pass : exim_last.route;
 }
 
 /* The route. It belongs to this module and is valid until the next call. NULL
@@ -175,16 +203,18 @@ static const struct mxhop_route *exim_answer(const struct exim_question *q,
     struct exim_handle *h;
 
     if (exim_is_kept(q))
-        return exim_last.route;
+        return exim_route(q);
     mxhop_route_free(&exim_last.route);
+    exim_local = q->local;
     h = exim_open(q->config, err);
     if (h == NULL || mxhop_lookup(h->mx, q->key, q->flags, &exim_last.route,
                                   err) != MXHOP_OK)
         return NULL;
     exim_last.handle = h;
     exim_last.flags = q->flags;
+    exim_last.local = q->local;
     exim_last.at_ms = exim_now_ms();
-    return exim_last.route;
+    return exim_route(q);
 }
 
 /* ---- the functions ---- */
@@ -203,17 +233,25 @@ static enum exim_result exim_copy(const char *text, char **text_r,
     return EXIM_FAIL;
 }
 
+static enum exim_result exim_render(const struct mxhop_route *route,
+                                    enum mxhop_format format, char **text_r,
+                                    struct mxhop_error *err)
+{
+    if (route == NULL || mxhop_render(exim_last.handle->mx, route, format,
+                                      text_r, err) != MXHOP_OK)
+        return EXIM_FAIL;
+    return EXIM_OK;
+}
+
 static enum exim_result exim_say_route(const struct exim_question *q,
                                        char **text_r, struct mxhop_error *err)
 {
     const struct mxhop_route *route = exim_answer(q, err);
+    enum exim_result result =
+        exim_render(route, MXHOP_FORMAT_EXIM, text_r, err);
 
-    if (route == NULL ||
-        mxhop_render(exim_last.handle->mx, route, MXHOP_FORMAT_EXIM, text_r,
-                     err) != MXHOP_OK)
-        return EXIM_FAIL;
-    if (*text_r != NULL)
-        return EXIM_OK;
+    if (result != EXIM_OK || *text_r != NULL)
+        return result;
     snprintf(err->text, sizeof(err->text), "%s", route->reason);
     return EXIM_FAIL_FORCED;
 }
@@ -221,13 +259,8 @@ static enum exim_result exim_say_route(const struct exim_question *q,
 static enum exim_result exim_say_fate(const struct exim_question *q,
                                       char **text_r, struct mxhop_error *err)
 {
-    const struct mxhop_route *route = exim_answer(q, err);
-
-    if (route == NULL ||
-        mxhop_render(exim_last.handle->mx, route, MXHOP_FORMAT_EXIM_FATE,
-                     text_r, err) != MXHOP_OK)
-        return EXIM_FAIL;
-    return EXIM_OK;
+    return exim_render(exim_answer(q, err), MXHOP_FORMAT_EXIM_FATE, text_r,
+                       err);
 }
 
 /* Asked about an address with a list, Exim found that the first host is this
@@ -235,11 +268,11 @@ static enum exim_result exim_say_fate(const struct exim_question *q,
 static enum exim_result exim_say_rest(const struct exim_question *q,
                                       char **text_r, struct mxhop_error *err)
 {
-    enum exim_result result = exim_say_fate(q, text_r, err);
+    const struct mxhop_route *route = exim_answer(q, err);
 
-    if (result != EXIM_OK || exim_last.route->disposition != MXHOP_ROUTE ||
-        exim_last.route->override == NULL)
-        return result;
+    if (route == NULL || route->disposition != MXHOP_ROUTE ||
+        route->override == NULL)
+        return exim_render(route, MXHOP_FORMAT_EXIM_FATE, text_r, err);
     return exim_copy(":defer: 451 4.3.5 The host that the override names is "
                      "this system itself",
                      text_r, err);
@@ -262,6 +295,7 @@ static enum exim_result exim_say_trace(const struct exim_question *q,
     const struct exim_handle *h = exim_open(q->config, err);
     struct mxhop_route *route;
 
+    exim_local = q->local;
     if (h == NULL ||
         mxhop_explain(h->mx, q->key, q->flags, &route, text_r, err) != MXHOP_OK)
         return EXIM_FAIL;
@@ -276,14 +310,14 @@ static int exim_call(exim_say_fn *say, unsigned char **text_r, int argc,
     static char *text; /* of the last answer */
     static struct mxhop_error err;
     static char usage[] = "mxhop: expected {domain}, optionally {configuration "
-                          "file}, optionally {recipient}";
+                          "file}, {recipient}, {local}";
     struct exim_question q;
     enum exim_result result;
-    const char *args[3] = {"", "", ""};
+    const char *args[4] = {"", "", "", ""};
 
     free(text);
     text = NULL;
-    if (argc < 1 || argc > 3) {
+    if (argc < 1 || argc > 4) {
         *text_r = (unsigned char *)usage;
         return EXIM_FAIL;
     }
@@ -292,6 +326,7 @@ static int exim_call(exim_say_fn *say, unsigned char **text_r, int argc,
     q.config = args[1][0] != '\0' ? args[1] : MXHOP_DEFAULT_CONFIG;
     q.key = args[2][0] != '\0' ? args[2] : args[0];
     q.flags = args[2][0] != '\0' ? MXHOP_ADDRESS : 0;
+    q.local = args[3][0] != '\0';
     err.text[0] = '\0';
     result = say(&q, &text, &err);
     if (result != EXIM_OK && text == NULL)

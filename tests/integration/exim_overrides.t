@@ -326,3 +326,49 @@ case_debian_with_answer_override() {
 	assert_exim_log '== u@misspelt.test .*R=mxhop_route defer'
 	assert_no_panic
 }
+
+# ---- local domains ----
+
+with_local() { # OTHER-LOCAL-DOMAINS
+	sed -i -e "s/^domainlist local_domains.*/& $1\nMXHOP_LOCAL = yes/" \
+		-e 's,^  file = /var/mail/.*,  file = /run/mail/$local_part_data\n  user = Debian-exim\n  current_directory = /,' \
+		/etc/exim4/exim4.conf
+	install -d -o Debian-exim /run/mail
+}
+
+# Only what names exactly this recipient or this domain counts, and nothing where
+# mxhop cannot say.
+case_overrides_for_local_recipients_and_domains() {
+	with_local ': half.test : mx1.example'
+	{
+		entry mailbox 'Key: moved@mta.mxhop.test' 'Hop: [relay.test]'
+		entry half 'Key: half.test' 'Hop: [realy.test]'
+		entry here 'Key: alice@half.test' 'Mode: pass'
+		entry all 'Key: *' 'Hop: [relay.test]'
+	} >>/etc/mxhop/overrides.ldif
+	mxhop refresh
+	start_sinks
+	exim_send bob@mta.mxhop.test moved@mta.mxhop.test alice@mta.mxhop.test \
+		alice@half.test bob@half.test alice@mx1.example
+	assert_eq "$(sink_recipients 192.0.2.10 | sort | paste -sd ' ')" moved@mta.mxhop.test
+	assert_exim_log '== bob@half.test .*R=mxhop_route defer'
+	for i in mta.mxhop.test half.test mx1.example; do
+		assert_exim_log "> alice <alice@$i> .*R=local_user"
+	done
+	assert_eq "$(exim_queue)" 1
+	exim_purge
+	rm $TABLE
+	exim_send bob@mta.mxhop.test bob@mta.mxhop.test
+	assert_exim_log '> bob <bob@mta.mxhop.test> .*R=local_user'
+	assert_no_panic
+}
+
+# What the parameter says of others than Exim's domains changes nothing.
+case_other_local_domains_in_the_configuration() {
+	with_local
+	echo 'local_domains = plain.test' >>$CF
+	entry all 'Key: *' 'Hop: [relay.test]' >>/etc/mxhop/overrides.ldif
+	mxhop refresh
+	exim_send bob@mta.mxhop.test alice@mta.mxhop.test
+	assert_exim_log '> alice <alice@mta.mxhop.test> .*R=local_user'
+}
