@@ -70,6 +70,10 @@ enum mxhop_local {
 #define MXHOP_THIS_MACHINE                                      \
     0x2u /* own_names and own_addresses that are NULL are those \
             of this machine: its host name, all its addresses */
+#define MXHOP_FINDS_ITSELF                                         \
+    0x4u /* the MTA ends a list at a host that is this machine: of \
+            own_addresses only those are needed that overrides may \
+            name */
 
 /*
  * What the embedding program knows and the library cannot. Every member may

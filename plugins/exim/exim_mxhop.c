@@ -140,7 +140,7 @@ static struct exim_handle *exim_open(const char *config,
                                      struct mxhop_error *err)
 {
     static const struct mxhop_host host = {
-        .flags = MXHOP_THIS_MACHINE,
+        .flags = MXHOP_THIS_MACHINE | MXHOP_FINDS_ITSELF,
         .log = exim_log,
         .is_local = exim_is_local,
         .cache_owner = "root",

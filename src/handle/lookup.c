@@ -258,7 +258,8 @@ static bool conclude(struct lookup *l)
         .now_s = l->now_s,
     };
 
-    if (l->set.n_mx > 0 || l->override.n_hops > 0)
+    if (l->override.n_hops > 0 ||
+        (l->set.n_mx > 0 && (l->mx->host.flags & MXHOP_FINDS_ITSELF) == 0))
         machine_addresses(l->mx);
     if (!decide(&in, &l->decision))
         return false;
