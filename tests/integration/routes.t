@@ -300,7 +300,7 @@ case_no_exchange_has_an_address() {
 	conf 'on_no_host = reject'
 	assert_match "$(route ghost.test)" '^error:5\.4\.4 '
 	conf 'on_no_host = defer'
-	assert_match "$(route ghost.test)" '^retry:4\.[0-9]+\.[0-9]+ '
+	assert_match "$(route ghost.test)" '^\./retry:4\.[0-9]+\.[0-9]+ '
 	conf
 }
 
