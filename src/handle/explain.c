@@ -95,16 +95,6 @@ static void explain_local(const struct lookup *l, struct buf *out)
         sentence(out, "%s", texts[l->local]);
 }
 
-/* An entry, and what it does, on lines of their own. */
-static void explain_dn(const char *dn, const char *does, struct buf *out)
-{
-    buf_puts(out, INDENT);
-    buf_puts_printable(out, dn);
-    buf_putc(out, '\n');
-    if (does != NULL)
-        buf_printf(out, INDENT "%s\n", does);
-}
-
 static void explain_override(const struct lookup *l, struct buf *out)
 {
     const struct override *o = &l->override;
@@ -122,15 +112,13 @@ static void explain_override(const struct lookup *l, struct buf *out)
     if (o->dn == NULL) {
         sentence(out, "none applies (%u entries, id %s)", l->info.entries,
                  ovtable_id_text(l->info.id, id));
-        if (l->idle != NULL)
-            explain_dn(l->idle, "excludes no host of this domain", out);
         return;
     }
     sentence(out, "mode %s, by %s %s", override_mode_name(o->mode),
              l->by_exchange ? "exchange" : "key", l->matched);
-    explain_dn(o->dn, NULL, out);
-    for (size_t i = 0; i < l->n_also; i++)
-        explain_dn(l->also[i].dn, "excludes hosts beside it", out);
+    buf_puts(out, INDENT);
+    buf_puts_printable(out, o->dn);
+    buf_putc(out, '\n');
     buf_puts(out, INDENT);
     sentence(out, "in %s (id %s)", l->mx->conf.override_table,
              ovtable_id_text(l->info.id, id));
@@ -302,9 +290,6 @@ static void explain_hosts(const struct lookup *l, struct buf *out)
              l->decision.n - l->decision.n_kept, l->mx->rules.max_hops);
     for (size_t i = 0; i < l->decision.n; i++)
         explain_candidate(&l->decision.c[i], i + 1, out);
-    if (l->decision.stopper)
-        buf_puts(out, INDENT "the last one may have no address: Postfix gets "
-                             "the stopper\n");
 }
 
 static void explain_result(const struct lookup *l,
@@ -331,8 +316,7 @@ static void explain(const struct lookup *l, const struct mxhop_route *route,
     explain_key(l, out);
     if (l->key.kind != KEY_NONE) {
         explain_local(l, out);
-        if (l->local == MXHOP_LOCAL_NO || l->override.dn != NULL ||
-            l->idle != NULL) {
+        if (l->local == MXHOP_LOCAL_NO) {
             explain_override(l, out);
             explain_dns(l, out);
             explain_cache(l, out);
