@@ -8,20 +8,24 @@
  *
  *     ...{mxhop_route}{$domain}{/etc/mxhop/mxhop.cf}{$local_part@$domain}}
  *
- * mxhop_route      a host list for manualroute. Defer: the expansion fails with
- *                  the text, and Exim defers the address. Reject and pass: it
- *                  fails as by {fail}, and the router declines
- * mxhop_fate       `:fail: ...' or `:defer: ...' for a redirect router; else
- *                  empty
+ * A fourth argument that is not empty says that Exim delivers the domain
+ * itself: only an override for exactly this domain or recipient counts then.
+ *
+ * mxhop_route      a host list for manualroute. Where there is none the
+ *                  expansion fails as by {fail}, and the router declines
+ * mxhop_rest       for a redirect router behind it: `:fail: ...' for reject,
+ *                  `:defer: ...' for defer, and for a list of an override
+ *                  that Exim has passed on; else empty
  * mxhop_transport  the transport that an override or the configuration names;
  *                  else empty
+ * mxhop_fate       `:fail: ...' or `:defer: ...'; else empty, also where there
+ *                  is a list. For ACLs
  * mxhop_trace      every step of the decision, for `exim -be'
  *
  * The last answer is kept for a second, so that the routers that an address
- * passes are told the same and wait once. When mxhop_route has declined, the
- * next mxhop_fate about the same address is told the same however long the
- * process was stopped in between: an address that was rejected is never passed
- * on to dnslookup.
+ * passes are told the same, and wait once. Were the process stopped in between,
+ * each is told what holds then. Whatever that is, an address under an override
+ * does not get past mxhop_rest, unless the override says pass.
  *
  * Handles: most processes of Exim never route anything, so one is opened when
  * it is first needed, for each configuration file, and kept until the process
@@ -69,17 +73,19 @@ struct exim_question {
     const char *config;
     const char *key; /* domain or recipient */
     unsigned flags;  /* of mxhop_lookup() */
+    bool local;      /* Exim delivers the domain itself */
 };
 
 /* For the one thread that Exim has. */
 static struct exim_handle *exim_handles;
+static bool exim_local; /* of the question now asked */
 
 static struct {
     struct mxhop_route *route; /* NULL: nothing is kept */
     const struct exim_handle *handle;
     unsigned flags;
+    bool local;
     long long at_ms;
-    bool declined; /* by mxhop_route, and mxhop_fate was not asked since */
 } exim_last;
 
 /* ---- handles ---- */
@@ -89,6 +95,13 @@ static void exim_log(void *ctx, enum mxhop_log_level level, const char *line)
     (void)ctx;
     if (level == MXHOP_LOG_WARN)
         syslog(LOG_MAIL | LOG_WARNING, "mxhop: %s", line);
+}
+
+static enum mxhop_local exim_is_local(void *ctx, const char *domain)
+{
+    (void)ctx;
+    (void)domain;
+    return exim_local ? MXHOP_LOCAL_YES : MXHOP_LOCAL_NO;
 }
 
 static enum mxhop_status exim_no_memory(struct mxhop_error *err)
@@ -127,8 +140,9 @@ static struct exim_handle *exim_open(const char *config,
                                      struct mxhop_error *err)
 {
     static const struct mxhop_host host = {
-        .flags = MXHOP_THIS_MACHINE,
+        .flags = MXHOP_THIS_MACHINE | MXHOP_FINDS_ITSELF,
         .log = exim_log,
+        .is_local = exim_is_local,
         .cache_owner = "root",
     };
     struct exim_handle *h = exim_handle_for(config);
@@ -156,40 +170,51 @@ static long long exim_now_ms(void)
 }
 
 /* The last answer is about this, too, and counts still. */
-static bool exim_is_kept(const struct exim_question *q, bool for_fate)
+static bool exim_is_kept(const struct exim_question *q)
 {
     const struct exim_handle *h = exim_last.handle;
 
-    if (exim_last.route == NULL || exim_last.flags != q->flags ||
-        strcmp(exim_last.route->key, q->key) != 0 ||
-        strcmp(h->config, q->config) != 0)
-        return false;
-    return (for_fate && exim_last.declined) ||
-           (h->pid == getpid() && h->euid == geteuid() &&
-            exim_now_ms() - exim_last.at_ms < EXIM_KEPT_MS);
+    return exim_last.route != NULL && exim_last.flags == q->flags &&
+           exim_last.local == q->local &&
+           strcmp(exim_last.route->key, q->key) == 0 &&
+           strcmp(h->config, q->config) == 0 && h->pid == getpid() &&
+           h->euid == geteuid() &&
+           exim_now_ms() - exim_last.at_ms < EXIM_KEPT_MS;
+}
+
+/* A domain that Exim delivers itself, although the parameter local_domains
+   names others, is left to it. */
+static const struct mxhop_route *exim_route(const struct exim_question *q)
+{
+    static const struct mxhop_route pass = {
+        .disposition = MXHOP_PASS,
+        .reason = "Exim delivers this domain itself",
+        .transport = "",
+    };
+
+    return q->local && !exim_last.route->local ? &pass : exim_last.route;
 }
 
 /* The route. It belongs to this module and is valid until the next call. NULL
    with *err. */
 static const struct mxhop_route *exim_answer(const struct exim_question *q,
-                                             bool for_fate,
                                              struct mxhop_error *err)
 {
     struct exim_handle *h;
-    bool kept = exim_is_kept(q, for_fate);
 
-    exim_last.declined = false;
-    if (kept)
-        return exim_last.route;
+    if (exim_is_kept(q))
+        return exim_route(q);
     mxhop_route_free(&exim_last.route);
+    exim_local = q->local;
     h = exim_open(q->config, err);
     if (h == NULL || mxhop_lookup(h->mx, q->key, q->flags, &exim_last.route,
                                   err) != MXHOP_OK)
         return NULL;
     exim_last.handle = h;
     exim_last.flags = q->flags;
+    exim_last.local = q->local;
     exim_last.at_ms = exim_now_ms();
-    return exim_last.route;
+    return exim_route(q);
 }
 
 /* ---- the functions ---- */
@@ -198,62 +223,70 @@ static const struct mxhop_route *exim_answer(const struct exim_question *q,
 typedef enum exim_result exim_say_fn(const struct exim_question *q,
                                      char **text_r, struct mxhop_error *err);
 
+static enum exim_result exim_copy(const char *text, char **text_r,
+                                  struct mxhop_error *err)
+{
+    *text_r = strdup(text);
+    if (*text_r != NULL)
+        return EXIM_OK;
+    exim_no_memory(err);
+    return EXIM_FAIL;
+}
+
+static enum exim_result exim_render(const struct mxhop_route *route,
+                                    enum mxhop_format format, char **text_r,
+                                    struct mxhop_error *err)
+{
+    if (route == NULL || mxhop_render(exim_last.handle->mx, route, format,
+                                      text_r, err) != MXHOP_OK)
+        return EXIM_FAIL;
+    return EXIM_OK;
+}
+
 static enum exim_result exim_say_route(const struct exim_question *q,
                                        char **text_r, struct mxhop_error *err)
 {
-    static const char defer[] = ":defer: ";
-    const struct mxhop_route *route = exim_answer(q, false, err);
-    bool defers;
+    const struct mxhop_route *route = exim_answer(q, err);
+    enum exim_result result =
+        exim_render(route, MXHOP_FORMAT_EXIM, text_r, err);
 
-    if (route == NULL)
-        return EXIM_FAIL;
-    if (route->disposition == MXHOP_PASS ||
-        route->disposition == MXHOP_REJECT) {
-        exim_last.declined = true;
-        snprintf(err->text, sizeof(err->text), "%s", route->reason);
-        return EXIM_FAIL_FORCED;
-    }
-    defers = route->disposition == MXHOP_DEFER;
-    if (mxhop_render(exim_last.handle->mx, route,
-                     defers ? MXHOP_FORMAT_EXIM_FATE : MXHOP_FORMAT_EXIM,
-                     text_r, err) != MXHOP_OK)
-        return EXIM_FAIL;
-    if (*text_r == NULL) { /* no host is fit to be in a list */
-        strcpy(err->text, "451 4.3.5 No host to deliver to");
-        return EXIM_FAIL;
-    }
-    if (!defers)
-        return EXIM_OK;
-    memmove(*text_r, *text_r + strlen(defer),
-            strlen(*text_r + strlen(defer)) + 1);
-    return EXIM_FAIL;
+    if (result != EXIM_OK || *text_r != NULL)
+        return result;
+    snprintf(err->text, sizeof(err->text), "%s", route->reason);
+    return EXIM_FAIL_FORCED;
 }
 
 static enum exim_result exim_say_fate(const struct exim_question *q,
                                       char **text_r, struct mxhop_error *err)
 {
-    const struct mxhop_route *route = exim_answer(q, true, err);
+    return exim_render(exim_answer(q, err), MXHOP_FORMAT_EXIM_FATE, text_r,
+                       err);
+}
 
-    if (route == NULL ||
-        mxhop_render(exim_last.handle->mx, route, MXHOP_FORMAT_EXIM_FATE,
-                     text_r, err) != MXHOP_OK)
-        return EXIM_FAIL;
-    return EXIM_OK;
+/* Asked about an address with a list, Exim found that the first host is this
+   system: for an override that is the end of the search. */
+static enum exim_result exim_say_rest(const struct exim_question *q,
+                                      char **text_r, struct mxhop_error *err)
+{
+    const struct mxhop_route *route = exim_answer(q, err);
+
+    if (route == NULL || route->disposition != MXHOP_ROUTE ||
+        route->override == NULL)
+        return exim_render(route, MXHOP_FORMAT_EXIM_FATE, text_r, err);
+    return exim_copy(":defer: 451 4.3.5 The host that the override names is "
+                     "this system itself",
+                     text_r, err);
 }
 
 static enum exim_result exim_say_transport(const struct exim_question *q,
                                            char **text_r,
                                            struct mxhop_error *err)
 {
-    const struct mxhop_route *route = exim_answer(q, false, err);
+    const struct mxhop_route *route = exim_answer(q, err);
 
     if (route == NULL)
         return EXIM_FAIL;
-    *text_r = strdup(route->transport);
-    if (*text_r != NULL)
-        return EXIM_OK;
-    exim_no_memory(err);
-    return EXIM_FAIL;
+    return exim_copy(route->transport, text_r, err);
 }
 
 static enum exim_result exim_say_trace(const struct exim_question *q,
@@ -262,6 +295,7 @@ static enum exim_result exim_say_trace(const struct exim_question *q,
     const struct exim_handle *h = exim_open(q->config, err);
     struct mxhop_route *route;
 
+    exim_local = q->local;
     if (h == NULL ||
         mxhop_explain(h->mx, q->key, q->flags, &route, text_r, err) != MXHOP_OK)
         return EXIM_FAIL;
@@ -276,14 +310,14 @@ static int exim_call(exim_say_fn *say, unsigned char **text_r, int argc,
     static char *text; /* of the last answer */
     static struct mxhop_error err;
     static char usage[] = "mxhop: expected {domain}, optionally {configuration "
-                          "file}, optionally {recipient}";
+                          "file}, {recipient}, {local}";
     struct exim_question q;
     enum exim_result result;
-    const char *args[3] = {"", "", ""};
+    const char *args[4] = {"", "", "", ""};
 
     free(text);
     text = NULL;
-    if (argc < 1 || argc > 3) {
+    if (argc < 1 || argc > 4) {
         *text_r = (unsigned char *)usage;
         return EXIM_FAIL;
     }
@@ -292,6 +326,7 @@ static int exim_call(exim_say_fn *say, unsigned char **text_r, int argc,
     q.config = args[1][0] != '\0' ? args[1] : MXHOP_DEFAULT_CONFIG;
     q.key = args[2][0] != '\0' ? args[2] : args[0];
     q.flags = args[2][0] != '\0' ? MXHOP_ADDRESS : 0;
+    q.local = args[3][0] != '\0';
     err.text[0] = '\0';
     result = say(&q, &text, &err);
     if (result != EXIM_OK && text == NULL)
@@ -301,7 +336,8 @@ static int exim_call(exim_say_fn *say, unsigned char **text_r, int argc,
     return (int)result;
 }
 
-MXHOP_API exim_dlfunc mxhop_route, mxhop_fate, mxhop_transport, mxhop_trace;
+MXHOP_API exim_dlfunc mxhop_route, mxhop_rest, mxhop_transport, mxhop_fate,
+    mxhop_trace;
 
 int mxhop_route(unsigned char **text_r, int argc, unsigned char *argv[])
 {
@@ -311,6 +347,11 @@ int mxhop_route(unsigned char **text_r, int argc, unsigned char *argv[])
 int mxhop_fate(unsigned char **text_r, int argc, unsigned char *argv[])
 {
     return exim_call(exim_say_fate, text_r, argc, argv);
+}
+
+int mxhop_rest(unsigned char **text_r, int argc, unsigned char *argv[])
+{
+    return exim_call(exim_say_rest, text_r, argc, argv);
 }
 
 int mxhop_transport(unsigned char **text_r, int argc, unsigned char *argv[])

@@ -133,7 +133,8 @@ case_the_order_of_a_list() {
 	assert_no_panic
 }
 
-# What a function tells Exim: 0 the text, 2 defer with the text, 4 decline.
+# What a function tells Exim: 0 the text, 2 defer with the text, 4 decline. Where
+# mxhop_rest has a text, no address gets past it.
 case_results() {
 	plugin_host >"$SCRATCH/out" <<-'END'
 		mxhop_route replace.test
@@ -145,25 +146,56 @@ case_results() {
 		mxhop_route null.test
 		mxhop_fate null.test
 		mxhop_fate defer.test
+		mxhop_fate replace.test
 		mxhop_fate ok.test
+		mxhop_rest replace.test
+		mxhop_rest defer.test
+		mxhop_rest reject.test
+		mxhop_rest null.test
+		mxhop_rest pass.test
+		mxhop_rest ok.test
+		mxhop_rest nx.test
+		mxhop_route ok.test /etc/mxhop/none.cf
+		mxhop_rest ok.test /etc/mxhop/none.cf
 	END
-	assert_eq "$(sed -E 's/^4 .*/4/' "$SCRATCH/out" | paste -sd '|')" \
-		'0 <;relay.test;+;mx3.test|2 451 4.3.5 Moving until noon|4|0 :fail: 550 5.7.1 Moved to example.net|4|0 |4|0 :fail: 550 5.1.10 Domain null.test does not accept mail (null MX)|0 :defer: 451 4.3.5 Moving until noon|0 '
+	assert_eq "$(sed -E 's/^4 .*/4/; s/none.cf: .*/none.cf/' "$SCRATCH/out")" "$(cat <<-'END'
+		0 <;relay.test;+;mx3.test
+		4
+		4
+		0 :fail: 550 5.7.1 Moved to example.net
+		4
+		0 
+		4
+		0 :fail: 550 5.1.10 Domain null.test does not accept mail (null MX)
+		0 :defer: 451 4.3.5 Moving until noon
+		0 
+		0 
+		0 :defer: 451 4.3.5 The host that the override names is this system itself
+		0 :defer: 451 4.3.5 Moving until noon
+		0 :fail: 550 5.7.1 Moved to example.net
+		0 :fail: 550 5.1.10 Domain null.test does not accept mail (null MX)
+		0 
+		0 
+		0 
+		2 /etc/mxhop/none.cf
+		2 /etc/mxhop/none.cf
+	END
+	)"
 }
 
-# What mxhop_route declined, mxhop_fate is told the same about, once, whatever
-# has changed meanwhile: dnslookup stands behind it.
-case_an_answer_does_not_change_between_the_routers() {
-	sed 's/^mxhopMode: reject/mxhopMode: pass/' /etc/mxhop/overrides.ldif >/run/changed.ldif
+# For a second the routers of an address are told the same, and it costs one
+# lookup; after that what holds then.
+case_an_answer_is_kept_for_a_second() {
+	sed 's/^mxhopMode: reject/mxhopMode: defer/' /etc/mxhop/overrides.ldif >/run/changed.ldif
 	plugin_host >"$SCRATCH/out" <<-'END'
 		mxhop_route reject.test
-		run sleep 1.1; cp /run/changed.ldif /etc/mxhop/overrides.ldif; mxhop refresh >&2
-		mxhop_fate reject.test
+		run cp /run/changed.ldif /etc/mxhop/overrides.ldif; mxhop refresh >&2
+		mxhop_rest reject.test
 		run sleep 1.1
-		mxhop_fate reject.test
+		mxhop_rest reject.test
 	END
 	assert_eq "$(sed -E 's/^4 .*/4/' "$SCRATCH/out" | paste -sd '|')" \
-		'4|0 :fail: 550 5.7.1 Moved to example.net|0 '
+		'4|0 :fail: 550 5.7.1 Moved to example.net|0 :defer: 451 4.3.5 Moved to example.net'
 }
 
 routers_of() { # ADDRESS
@@ -175,7 +207,7 @@ routers_of() { # ADDRESS
 
 case_an_ordinary_delivery_passes_one_router() {
 	assert_eq "$(routers_of a@ok.test)" mxhop_route
-	assert_eq "$(routers_of a@pass.test)" 'mxhop_route mxhop_fate dnslookup'
+	assert_eq "$(routers_of a@pass.test)" 'mxhop_route mxhop_rest dnslookup'
 }
 
 case_arguments() {
@@ -186,7 +218,7 @@ case_arguments() {
 		'<;relay.test;+;mx3.test'
 	assert_eq "$(list_of '')" ''
 	assert_match "$(exim_be "\${dlfunc{$EXIM_PLUGIN}{mxhop_route}}")" 'expected \{domain\}'
-	assert_match "$(dlfunc mxhop_route a b c d)" 'expected \{domain\}'
+	assert_match "$(dlfunc mxhop_route a b c d e)" 'expected \{domain\}'
 	printf 'cache = none\noverrides =\n' >/etc/mxhop/other.cf
 	assert_eq "$(dlfunc mxhop_route replace.test /etc/mxhop/other.cf)" '<;mx1.test'
 	assert_no_panic
@@ -249,7 +281,7 @@ case_text_is_never_expanded() {
 	[[ $(exim_bt a@hostile.test) == *"a@hostile.test is undeliverable: $text"* ]] ||
 		fail "$(exim_bt a@hostile.test)"
 	exim_send sender@ok.test a@hostile.test
-	assert_exim_log '\*\* a@hostile.test.*R=mxhop_fate: 550 5.7.1 a \?\?run\?'
+	assert_exim_log '\*\* a@hostile.test.*R=mxhop_rest: 550 5.7.1 a \?\?run\?'
 	[[ ! -e /run/owned ]] || fail "it was expanded"
 	assert_no_panic
 }
@@ -324,10 +356,18 @@ case_recipients_are_verified() {
 	assert_match "$(smtp_try a@ok.test u@ok.test 127.0.0.1 2525)" '^250'
 	assert_match "$(smtp_try a@ok.test u@null.test 127.0.0.1 2525 || true)" \
 		'^550.*5.1.10 Domain null.test does not accept mail'
+	assert_match "$(smtp_try a@ok.test u@defer.test 127.0.0.1 2525)" '^250'
+	mv $CF $CF.away
+	assert_match "$(smtp_try a@ok.test u@ok.test 127.0.0.1 2525)" '^250'
+	mv $CF.away $CF
+	# Without defer_ok. Where the file is, and what is wrong with it, is for the
+	# log only.
+	stop exim
+	sed -i 's,recipient/defer_ok,recipient,' /etc/exim4/exim4.conf
+	start_exim
 	assert_match "$(smtp_try a@ok.test u@defer.test 127.0.0.1 2525 || true)" \
 		'^451.*Moving until noon'
 	mv $CF $CF.away
-	# Where the file is, and what is wrong with it, is for the log only.
 	assert_match "$(smtp_try a@ok.test u@ok.test 127.0.0.1 2525 || true)" '^451'
 	refute_match "$(smtp_try a@ok.test u@ok.test 127.0.0.1 2525 || true)" 'mxhop.cf'
 	assert_exim_log 'mxhop.cf: cannot be opened'
@@ -453,7 +493,7 @@ case_source_and_table_of_overrides_are_gone() {
 	assert_eq "$(sink_recipients 192.0.2.10)" u1@replace.test
 	mv /var/lib/mxhop/overrides /run/overrides
 	exim_send alice@mta.mxhop.test u2@replace.test u@c8.test
-	assert_exim_log '== u2@replace.test.*R=mxhop_route defer.*451 4.3.5 Routing overrides are not available'
+	assert_exim_log '== u2@replace.test.*R=mxhop_rest defer.*: 451 4.3.5 Routing overrides are not available'
 	refute_exim_log '[Ff]rozen'
 	mv /run/overrides /var/lib/mxhop/overrides
 	mv /run/overrides.ldif /etc/mxhop/overrides.ldif
@@ -488,7 +528,7 @@ case_debian_split_configuration() {
 	sed -i 's/^CFILEMODE.*//' /run/debian.conf
 	assert_match "$(exim -C /run/debian.conf -bt u@ok.test)" 'router = mxhop_route, transport = remote_smtp'
 	assert_match "$(exim -C /run/debian.conf -bt u@c10.test)" 'router = mxhop_route, transport = remote_smtp'
-	assert_match "$(exim -C /run/debian.conf -bt u@pass.test)" 'router = dnslookup, transport = remote_smtp'
+	assert_match "$(exim -C /run/debian.conf -bt u@pass.test)" 'router = mxhop_dnslookup, transport = remote_smtp'
 	assert_match "$(exim -C /run/debian.conf -bt u@null.test || true)" '550 5.1.10'
 	assert_no_panic
 }
@@ -536,13 +576,13 @@ case_libidn2_when_it_is_needed() {
 }
 
 # Exim starts a process for each delivery: name servers are for those which ask
-# the DNS, the interfaces for those which compare hosts with them.
+# the DNS, the interfaces for those which compare hosts of overrides with them.
 case_nothing_is_read_before_it_is_needed() {
 	printf 'mxhop_fate c11.test\n' | plugin_host >/dev/null # cached from now on
 	printf 'mxhop_route c11.test\n' |
 		plugin_host strace -f -o "$SCRATCH/calls" >"$SCRATCH/out"
 	assert_eq "$(<"$SCRATCH/out")" '0 <;mx1.test'
-	refute_match "$(<"$SCRATCH/calls")" 'resolv.conf|epoll'
+	refute_match "$(<"$SCRATCH/calls")" 'resolv.conf|epoll|NETLINK'
 	printf 'mxhop_route reject.test\n' |
 		plugin_host strace -f -o "$SCRATCH/calls" >"$SCRATCH/out"
 	assert_match "$(<"$SCRATCH/out")" '^4 Moved'
@@ -591,7 +631,7 @@ case_valgrind_finds_nothing() {
 
 case_no_symbol_of_exim_is_needed() {
 	assert_eq "$(nm -D --defined-only "$EXIM_PLUGIN" | awk '{ print $3 }' | sort | paste -sd ' ')" \
-		'mxhop_fate mxhop_route mxhop_trace mxhop_transport'
+		'mxhop_fate mxhop_rest mxhop_route mxhop_trace mxhop_transport'
 	assert_status 0 ldd -r "$EXIM_PLUGIN"
 	refute_match "$OUTPUT" 'undefined symbol'
 	refute_match "$(ldd "$EXIM_PLUGIN")" libldap

@@ -24,7 +24,7 @@ setup() {
 	use_exim
 	use_mxhop_for_exim </dev/null
 	exim_conf </dev/null
-	sed '/^mxhop_verify:/,/^# ---- what was there/d' /etc/exim4/exim4.conf \
+	sed '/^mxhop_route:/,/^# ---- what was there/d; s/= MXHOP_TRANSPORT$/= remote_smtp/' /etc/exim4/exim4.conf \
 		>/etc/exim4/native.conf
 	exim_keep
 }

@@ -5,7 +5,7 @@
  */
 
 typedef int function(unsigned char **text_r, int argc, unsigned char *argv[]);
-function mxhop_route, mxhop_fate, mxhop_transport;
+function mxhop_route, mxhop_rest, mxhop_transport;
 
 static int answer(unsigned char **text_r, char *text)
 {
@@ -22,7 +22,7 @@ int mxhop_route(unsigned char **text_r, int argc, unsigned char *argv[])
     return answer(text_r, text);
 }
 
-int mxhop_fate(unsigned char **text_r, int argc, unsigned char *argv[])
+int mxhop_rest(unsigned char **text_r, int argc, unsigned char *argv[])
 {
     static char text[] = "";
 
@@ -33,5 +33,5 @@ int mxhop_fate(unsigned char **text_r, int argc, unsigned char *argv[])
 
 int mxhop_transport(unsigned char **text_r, int argc, unsigned char *argv[])
 {
-    return mxhop_fate(text_r, argc, argv);
+    return mxhop_rest(text_r, argc, argv);
 }

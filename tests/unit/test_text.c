@@ -43,6 +43,7 @@ static const struct minidns_row rows[] = {
     {"mx1.example", 1, "a 192.0.2.1"},
     {"mx2.example", 1, "a 192.0.2.2"},
     {"mx.google.com", 1, "a 192.0.2.3"},
+    {"r.example", 1, "a 192.0.2.4"},
     {"half.example", 15, "mx 10 mx1.example mx 20 bare.example"},
     {"bare.example", 15, "mx 10 bare.example"},
     {"bare.example", 1, "soa 3600"},
@@ -470,7 +471,7 @@ static const struct {
      ":[192.0.2.5]"},
     {ENTRY("mxhopKey: a.example\nmxhopMode: reject\n"), "a.example",
      "error:5.7.1 Mail to this domain is not accepted here"},
-    {ENTRY("mxhopKey: a.example\nmxhopMode: pass\n"), "a.example", "(none)"},
+    {ENTRY("mxhopKey: a.example\nmxhopMode: pass\n"), "a.example", ":"},
     /* For later: until then it is as without. */
     {ENTRY("mxhopKey: *\nmxhopHop: [o.example]\n"
            "mxhopNotBefore: 20990101000000Z\n"),
