@@ -443,7 +443,8 @@ static int host_index(const char *host)
 
 static bool is_out(const struct law *law, const char *host)
 {
-    if (law->o != NULL && excludes(law->o, host))
+    if (law->o != NULL && law->o->mode != OVERRIDE_PASS &&
+        excludes(law->o, host))
         return true;
     for (size_t i = 0; i < law->n_out; i++)
         if (excludes(law->out[i], host))
