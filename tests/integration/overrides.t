@@ -278,12 +278,12 @@ case_switched_off_and_windows() {
 # A window's edge needs no refresh: the same process changes its answer.
 case_window_edge_while_running() {
 	overrides <<-END
-		until  Key edge.test; Hop [192.0.2.60]; NotAfter $(generalized_time 2)
-		from   Key plain.test; Hop [192.0.2.61]; NotBefore $(generalized_time 3)
+		until  Key edge.test; Hop [192.0.2.60]; NotAfter $(generalized_time 8)
+		from   Key plain.test; Hop [192.0.2.61]; NotBefore $(generalized_time 9)
 	END
 	{
 		printf 'edge.test\nplain.test\n'
-		sleep 4
+		sleep 10
 		printf 'edge.test\nplain.test\n'
 	} | postmap -q - "$M" >"$SCRATCH/edge"
 	assert_eq "$(<"$SCRATCH/edge")" "$(printf '%s\t%s\n' \
