@@ -81,6 +81,17 @@ static const char *host_relay_domains(void)
     return host_value_or("relay_domains", NULL);
 }
 
+/* Commands have a process_name too, since 3.12. */
+bool host_is_daemon(void)
+{
+    return mail_conf_lookup_eval("service_name") != NULL;
+}
+
+const char *host_program(void)
+{
+    return host_value_or("process_name", NULL);
+}
+
 /* ---- local domains ---- */
 
 /* Whether `word` names a table of our type, alone or inside another. */
@@ -97,13 +108,10 @@ static bool host_names_us(const char *word)
 }
 
 /* proxymap(8) would wait for itself, and commands are also used while Postfix
-   is down. Neither is jailed, so they can open a proxied table themselves. Only
-   daemons have a process_name. */
+   is down. Neither is jailed, so they can open a proxied table themselves. */
 static bool host_skips_proxy(void)
 {
-    const char *daemon_name = mail_conf_lookup_eval("process_name");
-
-    return daemon_name == NULL || strcmp(daemon_name, "proxymap") == 0;
+    return !host_is_daemon() || strcmp(host_program(), "proxymap") == 0;
 }
 
 /* `!` and `proxy:` at the beginning of a word, without the `proxy:`. */
@@ -248,6 +256,23 @@ static enum mxhop_local host_is_local(void *ctx, const char *domain)
         return answer;
     unicode = midna_domain_to_utf8(domain);
     return unicode != NULL ? host_in_lists(ctx, unicode) : answer;
+}
+
+/* ---- parameters that are not for us ---- */
+
+/* Where the table cannot tell them from transport_maps. */
+void host_warn_misplaced(const char *name)
+{
+    static const char *const params[] = {
+        "sender_dependent_relayhost_maps",
+        "sender_dependent_default_transport_maps", "mailbox_transport_maps",
+        "fallback_transport_maps"};
+
+    for (size_t i = 0; i < sizeof(params) / sizeof(params[0]); i++)
+        if (host_names_us(host_value_or(params[i], NULL)))
+            msg_warn("%s:%s: %s names a table of this type, which is made for "
+                     "transport_maps only: remove it there",
+                     TABLE_TYPE, name, params[i]);
 }
 
 /* ---- who we are ---- */
