@@ -18,14 +18,18 @@ setup() {
 		@  MX 10 mx
 		mx A 192.0.2.99
 	END
-	forward_domain excluded.test 192.0.2.98 # where nothing listens
-	forward_domain r-excluded.test 192.0.2.98
+	local d
+	for d in excluded r-excluded slow; do
+		forward_domain $d.test 127.0.0.58
+	done
+	start_faultdns failing 127.0.0.58:53 <<<'* * rcode=servfail'
 	start_dns
 	use_mxhop_plugin <<<''
 	good_config
 	override defer 'mxhopMode: defer' 'mxhopReason: Moving house until Monday'
 	override unusable 'mxhopHop: [none.hosts.test]'
 	override excluded 'mxhopMode: exclude' 'mxhopExclude: mx.hosts.test'
+	override unknown 'mxhopHop: [mx.slow.test]'
 	refresh_overrides <"$SCRATCH/ldif"
 	cp /var/lib/mxhop/overrides "$SCRATCH/table"
 }
@@ -66,7 +70,7 @@ start_release() { # VERSION
 		>>/etc/postfix/master.cf
 	start_postfix "transport_maps = $M" 'smtpd_reject_unlisted_sender = yes' \
 		'smtpd_sender_restrictions = reject_unlisted_sender' \
-		'relay_domains = r-defer.test r-unusable.test r-excluded.test' \
+		"relay_domains = $(printf 'r-%s.test ' defer unusable excluded unknown)" \
 		'address_verify_map =' 'address_verify_poll_delay = 1'
 	assert_match "$(postconf -h mail_version)" "^$1\\." release
 }
@@ -115,8 +119,9 @@ assert_deferrals() {
 	DOWN=${OUTPUT:0:9}
 	assert_match "$DOWN" '^450 4'
 	assert_waits defer 'Moving house until Monday'
-	#assert_waits unusable 'x'
-	#assert_waits excluded 'x'
+	assert_waits unusable 'No usable next hop in the routing override'
+	assert_waits excluded 'No usable next hop in the routing override'
+	assert_waits unknown 'connect to 127.0.0.1\[127.0.0.1\]:1: Connection refused'
 
 	mv /var/lib/mxhop/overrides "$SCRATCH/away"
 	mark
@@ -129,8 +134,6 @@ assert_deferrals() {
 	reload_postfix
 	assert_waits excluded 'Routing configuration is not usable'
 
-	# What waited goes when it is mended.
-	good_config
 	refute_match "$(<"$MAIL_LOG")" 'status=bounced|panic|fatal|killed by signal'
 }
 
