@@ -51,6 +51,7 @@ struct dict_mxhop {
         struct postfix_host *host;
         struct mxhop_host api; /* of host */
         bool defers;           /* without mx: there may be overrides */
+        bool not_config;       /* without mx: for another reason */
         bool daemon, in_local; /* who asks */
         bool refused;          /* it asks for another parameter: logged */
         bool failing;          /* the last lookup failed: logged */
@@ -106,19 +107,27 @@ static void dict_look_again(struct dict_mxhop *d)
         dict_force_restart(&d->dict);
 }
 
-/* Postfix sees the time of one file; the library knows of more. */
-static void dict_ask_library(struct dict_mxhop *d)
+/* Without the library: the name itself, where it is a link, and whether another
+   try may go better although nothing has changed. */
+static bool dict_without_outdated(const struct dict_mxhop *d)
+{
+    struct stat st;
+
+    return d->own.not_config ||
+           (d->own.link_fd >= 0 && fstat(d->own.link_fd, &st) == 0 &&
+            !dict_same_change(&st, &d->own.link_seen));
+}
+
+/* Postfix sees the time of one file, in seconds; there is more to see. */
+static void dict_look_further(struct dict_mxhop *d)
 {
     time_t now = time(NULL);
-    struct stat st;
 
     if (now >= d->own.asked && now < d->own.asked + ASK_INTERVAL_S)
         return;
     d->own.asked = now;
-    if (d->own.mx != NULL
-            ? mxhop_outdated(d->own.mx)
-            : d->own.link_fd >= 0 && fstat(d->own.link_fd, &st) == 0 &&
-                  !dict_same_change(&st, &d->own.link_seen))
+    if (d->own.mx != NULL ? mxhop_outdated(d->own.mx)
+                          : dict_without_outdated(d))
         dict_force_restart(&d->dict);
 }
 
@@ -155,17 +164,17 @@ static bool dict_is_asked_for_transport(struct dict_mxhop *d)
     if (!d->own.daemon ||
         ((d->dict.flags & DICT_FLAG_NO_REGSUB) != 0 && !d->own.in_local))
         return true;
-    if (!d->own.refused)
-        msg_error("%s:%s: refused: another parameter than transport_maps names "
-                  "this table%s. Remove it there (postconf -n | grep %s: shows "
-                  "the parameter)",
-                  d->dict.type, d->dict.name,
-                  d->own.in_local
-                      ? ", mailbox_transport_maps or "
-                        "fallback_transport_maps"
-                      : ", such as relay_domains, and would take its "
-                        "answers for something else",
-                  d->dict.type);
+    if (!d->own.refused && d->own.in_local)
+        msg_error("%s:%s: not answered: mailbox_transport_maps or "
+                  "fallback_transport_maps names this table, which is made for "
+                  "transport_maps only. Remove it there",
+                  d->dict.type, d->dict.name);
+    else if (!d->own.refused)
+        msg_error("%s:%s: not answered: a parameter other than transport_maps "
+                  "names this table, such as relay_domains, where an answer "
+                  "would make this system an open relay. Remove it there; "
+                  "\"postconf -n | grep %s:\" shows the parameter",
+                  d->dict.type, d->dict.name, d->dict.type);
     d->own.refused = true;
     return false;
 }
@@ -179,7 +188,7 @@ static const char *dict_mxhop_lookup(struct postfix_dict *dict, const char *key)
 
     dict->error = DICT_ERR_NONE;
     dict_look_again(d);
-    dict_ask_library(d);
+    dict_look_further(d);
     if (!dict_is_asked_for_transport(d))
         return NULL;
     if (d->own.mx == NULL)
@@ -253,6 +262,7 @@ struct postfix_dict *dict_mxhop_open(const char *name, int open_flags,
                                      int dict_flags)
 {
     struct mxhop_error err = {.text = "out of memory"};
+    enum mxhop_status status = MXHOP_ERR_MEMORY;
     struct dict_mxhop *d;
 
     if (open_flags != O_RDONLY)
@@ -263,10 +273,12 @@ struct postfix_dict *dict_mxhop_open(const char *name, int open_flags,
     if (d->own.daemon)
         host_warn_misplaced(name);
     d->own.host = host_create(name, &d->own.api);
-    if (d->own.host != NULL &&
-        mxhop_open(&d->own.mx, name, &d->own.api, &err) == MXHOP_OK)
+    if (d->own.host != NULL)
+        status = mxhop_open(&d->own.mx, name, &d->own.api, &err);
+    if (status == MXHOP_OK)
         return &d->dict;
     if (d->own.host != NULL && d->own.daemon) {
+        d->own.not_config = status != MXHOP_ERR_CONFIG;
         dict_begin_without(d, err.text);
         return &d->dict;
     }
