@@ -81,10 +81,11 @@ static const char *host_relay_domains(void)
     return host_value_or("relay_domains", NULL);
 }
 
-/* Commands have a process_name too, since 3.12. */
+/* Since 3.11 postmap(1) has both a process_name and a service_name. But only
+   daemons go on without a table. */
 bool host_is_daemon(void)
 {
-    return mail_conf_lookup_eval("service_name") != NULL;
+    return dict_allow_surrogate != 0;
 }
 
 const char *host_program(void)

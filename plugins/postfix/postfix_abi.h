@@ -70,7 +70,7 @@ struct postfix_dict *dict_surrogate(const char *type, const char *name,
                                     int open_flags, int dict_flags,
                                     const char *fmt, ...) PRINTF_LIKE(5, 6);
 
-/* Not zero: dict_surrogate() returns, as in daemons. */
+/* Not zero: dict_surrogate() returns, as in daemons (and in them only). */
 extern int dict_allow_surrogate;
 
 /* ---- lists of names, files and tables (libpostfix-util) ---- */

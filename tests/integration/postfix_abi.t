@@ -183,6 +183,23 @@ case_local_by_default_values() {
 	assert_passed v1.test
 }
 
+# Since 3.11 they have a process_name and a service_name, too. No proxymap(8)
+# runs that they could ask, and the table would not answer if it took them for
+# daemons.
+case_commands_are_no_daemons() {
+	fresh
+	echo 'v1.test any' >/etc/postfix/names
+	postmap hash:/etc/postfix/names
+	main_cf 'process_name = postmap' 'service_name = postmap' \
+		'virtual_alias_domains = proxy:hash:/etc/postfix/names'
+	assert_passed v1.test
+	assert_routed v2.test
+	echo 'broken_parameter = 1' >/etc/mxhop/mxhop.cf
+	assert_status 1 postmap -q v2.test "$M"
+	assert_match "$OUTPUT" fatal:
+	fresh
+}
+
 case_table_that_fails_means_pass() {
 	fresh
 	main_cf 'virtual_alias_domains = hash:/etc/postfix/nonexistent'
