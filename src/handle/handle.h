@@ -184,6 +184,10 @@ void ask_reload_servers(struct mxhop *mx);
 
 /* Fill l->set, cold, cache_state, entry, once. Waits as the ration allows. */
 void facts_domain(struct lookup *l);
+/* The hosts worth examining of those that the overrides leave of l->set: other
+   ones, if they exclude some. Waits as the ration allows. false: out of
+   memory. */
+bool facts_left(struct lookup *l);
 /* Fill l->facts for the hops of l->override, once. Waits as the ration allows.
    false: out of memory. */
 bool facts_hops(struct lookup *l);
@@ -212,6 +216,16 @@ bool table_is_another(struct mxhop *mx);
 /* Say in the log that it cannot be used, for mx->table_err, or that it can be
    again: one line a change. */
 void table_say(struct mxhop *mx, bool bad);
+
+/* ---- find.c: which overrides apply ---- */
+
+enum mxhop_status find_by_key(struct lookup *l, struct ovtable *table);
+/* The MX set has hosts. Leaves what was found by `*` if there is none. */
+enum mxhop_status find_by_exchange(struct lookup *l, struct ovtable *table);
+/* After the MX set was asked for: an exclude of hosts that this domain does not
+   have changes nothing. */
+void find_forget_idle(struct lookup *l);
+void find_forget(struct lookup *l); /* the override, and what goes with it */
 
 /* ---- lookup.c ---- */
 
