@@ -53,6 +53,13 @@ const char *postfix_list_value(const struct postfix_config *pf,
    in it then stands for its subdomains, too. */
 bool postfix_parent_style(const struct postfix_config *pf, const char *name);
 
+/* ---- address.c ---- */
+
+/* Without the extension that recipient_delimiter divides; false: it has none.
+ */
+bool postfix_strip(const struct postfix_config *pf, const char *address,
+                   char *out, size_t size);
+
 /* ---- master_cf.c ---- */
 
 struct master_option {
