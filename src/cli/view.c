@@ -15,6 +15,7 @@
 #include "cli/view.h"
 
 #include <arpa/inet.h>
+#include <getopt.h>
 #include <ifaddrs.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -23,6 +24,17 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+
+bool view_option(int opt, struct view_options *o)
+{
+    if (opt == 'n')
+        o->plain = true;
+    else if (opt == 'i')
+        o->instance = optarg;
+    else
+        return false;
+    return true;
+}
 
 /* ---- the table in main.cf ---- */
 
