@@ -173,6 +173,8 @@ struct mxhop_route {
 #define MXHOP_ADDRESS                                     \
     0x1u /* a recipient without override of its own falls \
             through to its domain, as an MTA would ask */
+#define MXHOP_EXPLAIN_JSON \
+    0x2u /* mxhop_explain(): one JSON object on one line */
 
 /*
  * Open the configuration file `config`. `host` may be NULL. On success
@@ -247,12 +249,6 @@ mxhop_explain(struct mxhop *mx, const char *key, unsigned flags,
               struct mxhop_error *err);
 
 /*
- * The configuration file, whose change of modification time should make a
- * long-lived host reopen the handle. The descriptor belongs to the handle.
- */
-MXHOP_API int mxhop_watch_fd(const struct mxhop *mx);
-
-/*
  * Whether a long-lived host should reopen the handle: the configuration file
  * has changed, also where its modification time does not tell, or where its
  * name was a symbolic link, that was. Also in a jail. Costs two system calls;
@@ -260,6 +256,13 @@ MXHOP_API int mxhop_watch_fd(const struct mxhop *mx);
  * itself, within a second.
  */
 MXHOP_API int mxhop_outdated(const struct mxhop *mx);
+
+/*
+ * Whether a configuration file that mxhop_open() refused may ask for overrides.
+ * If so, a host that goes on without mxhop sends mail where an override forbids
+ * it. 0 only if the file can be read and says plainly that there are none.
+ */
+MXHOP_API int mxhop_may_override(const char *config);
 
 #ifdef __cplusplus
 }

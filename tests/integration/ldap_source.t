@@ -277,7 +277,7 @@ case_a_subtree_that_moves() {
 	assert_status 0 mxhop check
 	assert_match "$OUTPUT" 'ldap: 2 valid entries'
 	refresh --force
-	assert_eq "$(mxhop overrides list | cut -f 2 | sort)" $'outside.test\nstays.test'
+	assert_eq "$(mxhop overrides list | sed 1d | cut -f 2 | sort)" $'outside.test\nstays.test'
 }
 
 case_external_over_ldapi() {
