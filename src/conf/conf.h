@@ -59,7 +59,7 @@ struct conf {
     char *ldap_config;
     /* what DNS outcomes mean (enum choice) */
     int on_null_mx, on_nxdomain, on_dns_failure, on_cold, on_no_host, on_bogus,
-        on_override_failure;
+        on_override_failure, on_override_unusable;
     char *bogus_networks;
     /* who we are */
     char *local_domains;
@@ -70,6 +70,7 @@ struct conf {
     int group;  /* enum group_mode */
     char *single_domain_sites;
     char *transport;
+    char *defer_service;
     uint32_t max_hops;
     uint32_t rotate_interval_s;
     char *seed;

@@ -394,6 +394,18 @@ const struct param params[] = {
             ".Cm defer\n"
             "keeps mail in the queue, because an override might send it\n"
             "elsewhere."},
+    {AT(on_override_unusable), CHOICE(defer_pass, "defer"),
+     .doc = "An override applies, but none of the hosts that it allows can be\n"
+            "used:\n"
+            "they are known to have no address, are this system or are\n"
+            "excluded, or the override excludes hosts and the MX records are\n"
+            "not known.\n"
+            ".Cm defer\n"
+            "keeps mail in the queue until a host can be used or the override\n"
+            "is changed;\n"
+            ".Cm pass :\n"
+            "mail goes to the domain's own mail hosts, also to those that the\n"
+            "override keeps it from."},
     {AT(bogus_networks), TEXT(text_read_networks, ""),
      .doc = "Addresses and networks that cannot belong to a mail host of a\n"
             "stranger, such as\n"
@@ -475,6 +487,19 @@ const struct param params[] = {
             "for Postfix.\n"
             "An override can say otherwise.\n"
             "If empty, the transport that the mail system would use anyway."},
+    {AT(defer_service), TEXT(text_read_service, "./retry"),
+     .doc = "The service of Postfix that mail is given to where the answer is\n"
+            "to defer it, by its name in\n"
+            ".Xr master 5 ,\n"
+            "with\n"
+            ".Ql ./\n"
+            "before it or without.\n"
+            "The mail waits in the queue with the reason.\n"
+            "With\n"
+            ".Cm retry\n"
+            "Postfix answers 450 to clients as well: for recipients in relay\n"
+            "domains and from submission clients, and to senders with\n"
+            ".Cm reject_unlisted_sender ."},
     {AT(max_hops), NUMBER(PARAM_INTEGER, "3", 1, 100),
      .doc = "How many hosts a list has at most.\n"
             "Of a domain's MX records the best 31 are listed.\n"

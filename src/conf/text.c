@@ -95,17 +95,34 @@ enum mxhop_status text_read_attribute(const char *text, struct buf *out,
     return MXHOP_OK;
 }
 
-enum mxhop_status text_read_label(const char *text, struct buf *out,
-                                  struct mxhop_error *err)
+static bool text_is_label(const char *text)
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
                                   "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                   "0123456789-_.";
 
-    if (text[strspn(text, allowed)] != '\0' || strlen(text) > 100)
+    return text[strspn(text, allowed)] == '\0' && strlen(text) <= 100;
+}
+
+enum mxhop_status text_read_label(const char *text, struct buf *out,
+                                  struct mxhop_error *err)
+{
+    if (!text_is_label(text))
         return text_bad(
             err, text, strlen(text),
             "a name of letters, digits, '-', '_' and '.', or nothing");
+    buf_puts(out, text);
+    return MXHOP_OK;
+}
+
+enum mxhop_status text_read_service(const char *text, struct buf *out,
+                                    struct mxhop_error *err)
+{
+    const char *name = strncmp(text, "./", 2) == 0 ? text + 2 : text;
+
+    if (*name == '\0' || !text_is_label(name))
+        return text_bad(err, text, strlen(text),
+                        "the name of a service, such as retry or ./retry");
     buf_puts(out, text);
     return MXHOP_OK;
 }

@@ -60,6 +60,8 @@ START_TEST(test_defaults)
     ck_assert_int_eq(c.on_no_host, CHOICE_PASS);
     ck_assert_int_eq(c.on_bogus, CHOICE_REJECT);
     ck_assert_int_eq(c.on_override_failure, CHOICE_DEFER);
+    ck_assert_int_eq(c.on_override_unusable, CHOICE_DEFER);
+    ck_assert_str_eq(c.defer_service, "./retry");
     ck_assert_int_eq(c.answer, ANSWER_AUTO);
     ck_assert_int_eq(c.group, GROUP_SITE);
     ck_assert_str_eq(c.single_domain_sites, ".google.com .googlemail.com");
@@ -136,6 +138,8 @@ static const struct {
     {"bogus_networks = 127.0.0.0/8,[::1] 2001:db8::/32", "bogus_networks",
      " 127.0.0.0/8 [::1] 2001:db8::/32"},
     {"transport = smtp-out", "transport", " smtp-out"},
+    {"defer_service = retry", "defer_service", " retry"},
+    {"defer_service = ./hold", "defer_service", " ./hold"},
     {"rotate_interval = 1h", "rotate_interval", " 1h"},
     {"max_hops = 0005", "max_hops", " 5"},
 };
@@ -242,6 +246,9 @@ static const struct {
     {"address_families = ipv4 ipv5", "t.cf:1: address_families: \"ipv5\"",
      "ipv4, ipv6"},
     {"transport = smtp:[x]", "t.cf:1: transport: ", "letters"},
+    {"defer_service =", "t.cf:1: defer_service: ", "./retry"},
+    {"defer_service = /retry", "t.cf:1: defer_service: ", "./retry"},
+    {"defer_service = retry:", "t.cf:1: defer_service: ", "./retry"},
     {"seed = \xc3\xbc", "t.cf:1: seed: ", "ASCII"},
     {"ttl_min = 1h\nttl_max = 1m", "t.cf:2: ttl_max: ttl_min is longer", ""},
     {"ttl_max = 1m\nttl_min = 1h", "t.cf:2: ttl_min: ttl_min is longer", ""},
