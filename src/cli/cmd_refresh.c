@@ -6,7 +6,7 @@
  * standard error when the directory can no longer be followed, one when it can.
  */
 
-#include "cli/ovset.h"
+#include "cli/check.h"
 #include "source/follow.h"
 
 #include <getopt.h>
@@ -28,7 +28,7 @@ static int refresh_once(struct conf *conf, const struct cli_source *source,
     struct mxhop_error err;
     char id[OVTABLE_ID_TEXT];
     struct ovset set;
-    unsigned findings = 0;
+    struct check found = {.source = &source->source, .plain = true};
     int status = 0;
 
     options.force = force;
@@ -48,9 +48,10 @@ static int refresh_once(struct conf *conf, const struct cli_source *source,
         conf->overrides[0] = '\0';
         mx = cli_open_quietly(conf, config, &ignored);
     }
-    set = (struct ovset){.v = result.read, .n = result.n_read};
+    set = (struct ovset){
+        .v = result.read, .n = result.n_read, .lines = result.lines};
     if (mx != NULL)
-        cli_check_hosts(mx, &set, &findings);
+        check_entries(&found, mx, &set);
     mxhop_close(&mx);
 out:
     compile_free(&result);

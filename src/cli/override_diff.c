@@ -98,6 +98,19 @@ static int diff_compare(const struct override *from, const struct override *to)
     return status;
 }
 
+bool override_differs(const struct override *a, const struct override *b)
+{
+    struct strlist old = {0}, new = {0};
+    struct buf out = {0};
+    bool differ = !diff_list_lines(a, &old) || !diff_list_lines(b, &new) ||
+                  diff_add_lines(&old, &new, &out);
+
+    buf_free(&out);
+    strlist_free(&old);
+    strlist_free(&new);
+    return differ;
+}
+
 int override_diff(const struct ovset *from, const struct ovset *to)
 {
     size_t i = 0, k = 0;

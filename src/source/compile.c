@@ -93,8 +93,10 @@ static void compile_finish(const struct compile_options *o, struct stage *s,
     result_r->skipped = s->skipped;
     result_r->findings = s->findings;
     result_r->read = s->v;
+    result_r->lines = s->lines;
     result_r->n_read = s->n;
     s->v = NULL;
+    s->lines = NULL;
     s->n = 0;
     stage_clear(s);
 }
@@ -160,5 +162,6 @@ void compile_free(struct compile_result *result)
     for (size_t i = 0; i < result->n_read; i++)
         override_free(&result->read[i]);
     free(result->read);
+    free(result->lines);
     *result = (struct compile_result){0};
 }

@@ -422,6 +422,7 @@ static void forget(struct compile_result *r)
     compile_free(r);
     *r = counts;
     r->read = NULL;
+    r->lines = NULL;
     r->n_read = 0;
 }
 
