@@ -131,6 +131,11 @@ bool probe_override(struct mxhop *mx, const struct override *o,
     return ok;
 }
 
+void probe_as(struct mxhop *mx, struct probe_as as)
+{
+    mx->as = as;
+}
+
 const struct conf *probe_conf(const struct mxhop *mx)
 {
     return &mx->conf;

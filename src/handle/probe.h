@@ -38,6 +38,16 @@ bool probe_override(struct mxhop *mx, const struct override *o,
                     void (*fn)(void *ctx, const struct probe_dropped *d),
                     void *ctx);
 
+/* How the lookups of a handle differ from now on. */
+struct probe_as {
+    int64_t at_s; /* wall time of all decisions; 0: now */
+    /* With MXHOP_ADDRESS, an address without override of its own is tried in
+       this form, too; false: it has no other. NULL: none has. */
+    bool (*strip)(void *ctx, const char *address, char *out, size_t size);
+    void *ctx;
+};
+void probe_as(struct mxhop *mx, struct probe_as as);
+
 /* The configuration of the handle; belongs to it. */
 const struct conf *probe_conf(const struct mxhop *mx);
 
