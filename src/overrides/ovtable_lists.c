@@ -3,8 +3,9 @@
  *
  * A list is made anew only where an entry that stands under its key comes, goes
  * or changes; all others are taken from the old table as they are. The ids in a
- * list are in order of DN, those that stay as well as those that come, so the
- * two are merged; DNs of the old table are looked up only then.
+ * list are in order of DN, those of entries that are kept or held back behind
+ * all others; those that stay are in this order as well as those that come, so
+ * the two are merged. DNs of the old table are looked up only then.
  *
  * A hash of the entries that may concern any domain is kept as a sum, to which
  * entries are added and from which they are taken away.
@@ -20,6 +21,7 @@
 
 struct lists_posting { /* that an entry stands, or stood, under a key */
     struct chars key, dn;
+    bool late; /* behind those that are not */
     const unsigned char *id; /* NULL: it goes */
     struct fixed_bytes was;  /* in the last one of a key: the old list */
     uint32_t next;           /* behind it, of the same key, + 1; 0: none */
@@ -37,7 +39,10 @@ enum codec_status ovtable_lists_note(struct ovtable_lists *x,
     if (!override_parts(record.at, record.len, &parts))
         return CODEC_BAD;
     for (int by = OVTABLE_BY_KEY; by <= OVTABLE_BY_EXCHANGE; by++) {
-        struct lists_posting p = {.by = (uint8_t)by, .dn = parts.dn, .id = id};
+        struct lists_posting p = {.by = (uint8_t)by,
+                                  .dn = parts.dn,
+                                  .late = parts.late,
+                                  .id = id};
 
         while (parts.enabled && override_next_text(&parts.lists[by], &p.key)) {
             if (p.key.len == 0)
@@ -88,11 +93,14 @@ static bool lists_hash(struct ovtable_lists *x)
     return true;
 }
 
-static int lists_compare(struct chars dn, const unsigned char *id,
+static int lists_compare(bool late, struct chars dn, const unsigned char *id,
                          const struct lists_posting *p)
 {
-    int d = memcmp(dn.at, p->dn.at, dn.len < p->dn.len ? dn.len : p->dn.len);
+    int d = late - p->late;
 
+    if (d != 0)
+        return d;
+    d = memcmp(dn.at, p->dn.at, dn.len < p->dn.len ? dn.len : p->dn.len);
     if (d == 0)
         d = (dn.len > p->dn.len) - (dn.len < p->dn.len);
     /* Two entries with one DN, which no source has, have an order too. */
@@ -103,7 +111,7 @@ static int lists_by_dn(const void *a, const void *b)
 {
     const struct lists_posting *const *p = a;
 
-    return lists_compare((*p)->dn, (*p)->id,
+    return lists_compare((*p)->late, (*p)->dn, (*p)->id,
                          *(const struct lists_posting *const *)b);
 }
 
@@ -149,7 +157,8 @@ static enum codec_status lists_merge(const struct ovtable_lists *x,
                                  OVTABLE_ID_LEN, &record) != FIXED_FOUND ||
                        !override_parts(record.at, record.len, &parts)))
             return CODEC_BAD;
-        while (at < n && lists_compare(parts.dn, id, fresh[at]) > 0)
+        while (at < n &&
+               lists_compare(parts.late, parts.dn, id, fresh[at]) > 0)
             lists_put(l, fresh[at++]->id);
         lists_put(l, id);
     }

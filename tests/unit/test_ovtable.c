@@ -13,6 +13,7 @@
 #include "overrides/ovtable_int.h"
 #include "support/damage.h"
 #include "support/failmalloc.h"
+#include "support/ovreplace.h"
 #include "support/pace.h"
 #include "table/fixed_format.h"
 
@@ -299,12 +300,17 @@ START_TEST(held_back)
 
     must_write(100, "x");
     ck_assert_int_eq(write_n(50, "y", false, &c, &err), MXHOP_OK);
-    ck_assert_int_eq(write_n(24, "z", false, &c, &err), MXHOP_ERR_HELD);
-    ck_assert_ptr_nonnull(strstr(err.text, "76 of 100"));
-    ck_assert(c.before == 50 && c.after == 24 && !c.changed);
+    ck_assert_int_eq(write_n(24, "z", false, &c, &err), MXHOP_OK);
+    ck_assert_ptr_nonnull(strstr(c.held_text, "76 of 100"));
+    ck_assert(c.before == 50 && c.after == 50 && c.held == 26 && c.changed);
+    ck_assert(c.removed == 0 && c.modified == 24);
     t = must_open();
     ck_assert_str_eq(mark_of(t, "d30.example"), "y");
+    ck_assert_str_eq(mark_of(t, "d3.example"), "z");
     ovtable_close(&t);
+    /* Said again: the same. */
+    ck_assert_int_eq(write_n(24, "z", false, &c, &err), MXHOP_OK);
+    ck_assert(c.held == 26 && !c.changed);
     ck_assert_int_eq(write_n(0, "z", true, &c, &err), MXHOP_OK);
     ck_assert_uint_eq(c.after, 0);
     ck_assert_int_eq(write_n(3, "z", false, &c, &err), MXHOP_OK);
@@ -320,6 +326,8 @@ static enum mxhop_status write_at(size_t n, int64_t now_s,
     struct ovtable_change c;
     enum mxhop_status s = ovtable_replace(&w, o, n, &c, err);
 
+    if (c.held > 0)
+        s = err_set(err, MXHOP_ERR_HELD, "%s", c.held_text);
     discard(o, n);
     return s;
 }
@@ -368,9 +376,10 @@ START_TEST(forced_where_it_is)
 
     must_write(100, "x");
     ck_assert_int_eq(write_n(60, "x", false, &c, &err), MXHOP_OK);
-    ck_assert_int_eq(write_n(40, "x", false, &c, &err), MXHOP_ERR_HELD);
+    ck_assert_int_eq(write_n(40, "x", false, &c, &err), MXHOP_OK);
+    ck_assert_uint_eq(c.held, 20);
     ck_assert_int_eq(write_n(60, "x", true, &c, &err), MXHOP_OK);
-    ck_assert(!c.changed);
+    ck_assert_uint_eq(c.held, 0);
     ck_assert_int_eq(write_n(40, "x", false, &c, &err), MXHOP_OK);
 }
 END_TEST
@@ -615,7 +624,8 @@ START_TEST(a_damaged_set_is_held_back)
         ck_assert_ptr_nonnull(strstr(err.text, "298 of 300"));
         ck_assert_int_eq(write_n(200, "a", false, &c, &err), MXHOP_OK);
         ck_assert(c.after == 200 && c.changed);
-        ck_assert_int_eq(write_n(149, "a", false, &c, &err), MXHOP_ERR_HELD);
+        ck_assert_int_eq(write_n(149, "a", false, &c, &err), MXHOP_OK);
+        ck_assert_uint_eq(c.held, 51);
     }
     ck_assert_int_eq(write_n(2, "a", cases[_i].held, &c, &err), MXHOP_OK);
     ck_assert_uint_eq(c.after, 2);

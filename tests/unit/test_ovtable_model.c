@@ -1,11 +1,13 @@
 /* The override table against a plain model of it, under random deltas. */
 
 #include <check.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "overrides/ovtable.h"
+#include "support/ovreplace.h"
 #include "support/pace.h"
 
 #define SLOTS     200
@@ -444,13 +446,21 @@ START_TEST(superseded)
 }
 END_TEST
 
-/* Held back, nothing of it is stored: neither entries nor cookie. */
+static bool is_held(void *ctx, struct override *o)
+{
+    *(unsigned *)ctx += o->held_s == 1;
+    return true;
+}
+
+/* The cookie passes by what is held back, and the table remembers it. */
 START_TEST(held_delta)
 {
     struct ovtable_write w = {.path = path, .shrink_percent = 50, .now_s = 1};
     struct ovtable_where where;
     struct ovtable_change c;
     struct mxhop_error err = {0};
+    struct ovtable *t;
+    unsigned n = 0;
 
     for (unsigned i = 0; i < 10; i++)
         fill(&slot[i]);
@@ -466,14 +476,280 @@ START_TEST(held_delta)
     for (unsigned i = 0; i < 6; i++) {
         memcpy(gone[delta.n_remove++], slot[i].id, OVTABLE_ID_LEN);
     }
-    ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_ERR_HELD);
-    ck_assert_ptr_nonnull(strstr(err.text, "6 of 10"));
-    ck_assert(!c.changed && c.removed == 6);
+    ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_OK);
+    ck_assert_ptr_nonnull(strstr(c.held_text, "6 of 10"));
+    ck_assert(c.changed && c.removed == 0 && c.held == 6);
     ck_assert_int_eq(ovtable_where(path, &where, &err), MXHOP_OK);
-    ck_assert(where.entries == 10 && memcmp(where.cookie, "one", 3) == 0);
+    ck_assert(where.entries == 10 && memcmp(where.cookie, "two", 3) == 0);
+    /* Nothing is new, and nothing is forgotten. */
+    w.now_s = 2;
+    delta.n_remove = 0;
+    ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_OK);
+    ck_assert(!c.changed && c.held == 6);
+    ck_assert_int_eq(ovtable_open(&t, path, &err), MXHOP_OK);
+    ck_assert_int_eq(ovtable_walk(t, is_held, &n, &err), MXHOP_OK);
+    ovtable_close(&t);
+    ck_assert_uint_eq(n, 6);
+    /* Two are back: what is left may go. */
+    memcpy(present[0], slot[0].id, OVTABLE_ID_LEN);
+    delta.present = (const void *)present;
+    delta.n_present = 1;
+    say(&slot[1]);
+    ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_OK);
+    ck_assert(c.changed && c.after == 6 && c.held == 0 && c.removed == 4);
+}
+END_TEST
+
+/* The same, and it is meant. */
+START_TEST(held_and_forced)
+{
+    struct ovtable_write w = {.path = path, .shrink_percent = 50, .now_s = 1};
+    struct ovtable_change c;
+    struct mxhop_error err = {0};
+
+    for (unsigned i = 0; i < 10; i++)
+        fill(&slot[i]);
+    delta = (struct ovtable_delta){.upsert = upsert};
+    for (unsigned i = 0; i < 10; i++)
+        say(&slot[i]);
+    ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_OK);
+    delta.complete = true;
+    delta.n_upsert = 1;
+    ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_OK);
+    ck_assert(c.after == 10 && c.held == 9);
+    delta.complete = false;
+    delta.n_upsert = 0;
     w.force = true;
     ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_OK);
-    ck_assert(c.changed && c.after == 4);
+    ck_assert(c.after == 1 && c.removed == 9 && c.held == 0);
+}
+END_TEST
+
+/* ---- versions that are invalid ---- */
+
+static unsigned notes;
+static char noted[300];
+
+static void note_down(void *ctx, const struct ovtable_note *n)
+{
+    (void)ctx;
+    notes++;
+    snprintf(noted, sizeof(noted), "%s|%s|%d|%d|%zu", n->dn, n->why,
+             (int)n->kept_s, n->off, n->line);
+}
+
+/* Who answers for a key, and since when it is kept. */
+static void check_owner(const char *key, const char *dn, int64_t kept_s)
+{
+    struct mxhop_error err = {0};
+    struct override o;
+    struct ovtable *t;
+
+    ck_assert_int_eq(ovtable_open(&t, path, &err), MXHOP_OK);
+    ck_assert_int_eq(
+        ovtable_find(t, OVTABLE_BY_KEY, key, 1, &o, NULL, &err), MXHOP_OK);
+    ck_assert_str_eq(o.dn != NULL ? o.dn : "", dn);
+    ck_assert_int_eq(o.kept_s, kept_s);
+    ck_assert_str_eq(o.why != NULL ? o.why : "", kept_s != 0 ? "bad" : "");
+    override_free(&o);
+    ovtable_close(&t);
+}
+
+static void put_key(unsigned i, const char *key)
+{
+    empty(&slot[i], true);
+    set_dn(&slot[i]);
+    slot[i].o.enabled = true;
+    strlist_add(&slot[i].o.keys, key);
+}
+
+static struct ovtable_change apply(int64_t now_s, size_t n_invalid)
+{
+    struct ovtable_write w = {.path = path,
+                              .shrink_percent = 50,
+                              .now_s = now_s,
+                              .note = note_down};
+    struct ovtable_change c;
+    struct mxhop_error err = {0};
+
+    for (size_t i = 0; i < n_invalid; i++) {
+        upsert[i].o = NULL;
+        upsert[i].why = "bad";
+        upsert[i].dn = "cn=new";
+        upsert[i].line = i + 7;
+    }
+    notes = 0;
+    ck_assert_msg(ovtable_apply(&w, &delta, &c, &err) == MXHOP_OK, "%s",
+                  err.text);
+    memset(upsert, 0, sizeof(upsert));
+    delta.n_upsert = 0;
+    return c;
+}
+
+START_TEST(last_good_version)
+{
+    struct ovtable_change c;
+
+    delta = (struct ovtable_delta){.upsert = upsert,
+                                   .remove = (const void *)gone};
+    put_key(0, "a.test");
+    say(&slot[0]);
+    c = apply(100, 0);
+    ck_assert(notes == 0 && c.kept == 0);
+    /* Kept, with the date of the first time, also when it is said again, with a
+       whole set, or not at all. */
+    say(&slot[0]);
+    c = apply(200, 1);
+    ck_assert(c.changed && c.kept == 1 && c.removed == 0);
+    ck_assert_str_eq(noted, "cn=0,dc=example|bad|200|0|7");
+    check_owner("a.test", "cn=0,dc=example", 200);
+    delta.complete = true;
+    say(&slot[0]);
+    c = apply(300, 1);
+    ck_assert(!c.changed && c.kept == 1);
+    delta.complete = false;
+    c = apply(400, 0);
+    ck_assert(!c.changed && c.kept == 1);
+    ck_assert_str_eq(noted, "cn=0,dc=example|bad|200|0|0");
+    /* Another entry for the key is better, though its DN is higher. */
+    put_key(5, "a.test");
+    say(&slot[5]);
+    c = apply(500, 0);
+    check_owner("a.test", "cn=5,dc=example", 0);
+    empty(&slot[5], false);
+    say(&slot[5]);
+    c = apply(600, 0);
+    delta.n_remove = 0;
+    ck_assert(c.removed == 1 && c.kept == 1);
+    check_owner("a.test", "cn=0,dc=example", 200);
+    /* It is switched off, and on again. */
+    say(&slot[0]);
+    upsert[0].off = true;
+    c = apply(700, 1);
+    ck_assert_str_eq(noted, "cn=0,dc=example|bad|200|1|7");
+    check_owner("a.test", "", 0);
+    say(&slot[0]);
+    c = apply(800, 1);
+    check_owner("a.test", "cn=0,dc=example", 200);
+    /* A good version ends it. */
+    say(&slot[0]);
+    c = apply(900, 0);
+    ck_assert(c.changed && c.modified == 1 && c.kept == 0 && notes == 0);
+    check_owner("a.test", "cn=0,dc=example", 0);
+}
+END_TEST
+
+/* It lives as long as the source has the entry. */
+START_TEST(kept_and_removed)
+{
+    struct ovtable_change c;
+
+    delta = (struct ovtable_delta){.upsert = upsert,
+                                   .remove = (const void *)gone};
+    for (unsigned i = 0; i < 3; i++) {
+        put_key(i, i == 0 ? "a.test" : "b.test");
+        say(&slot[i]);
+    }
+    c = apply(100, 0);
+    say(&slot[0]);
+    c = apply(200, 1);
+    empty(&slot[0], false);
+    say(&slot[0]);
+    c = apply(300, 0);
+    ck_assert(c.removed == 1 && c.kept == 0 && notes == 0);
+    check_owner("a.test", "", 0);
+}
+END_TEST
+
+START_TEST(never_valid)
+{
+    struct ovtable_change c;
+
+    delta = (struct ovtable_delta){.upsert = upsert,
+                                   .remove = (const void *)gone};
+    put_key(0, "a.test");
+    say(&slot[0]);
+    c = apply(100, 1);
+    ck_assert(c.changed && c.after == 0 && c.left_out == 1);
+    ck_assert_str_eq(noted, "cn=new|bad|0|0|7");
+    c = apply(200, 0);
+    ck_assert(!c.changed && c.left_out == 1);
+    ck_assert_str_eq(noted, "cn=new|bad|0|0|0");
+    memcpy(present[0], slot[0].id, OVTABLE_ID_LEN);
+    delta.present = (const void *)present;
+    delta.n_present = 1;
+    delta.complete = true;
+    c = apply(300, 0);
+    ck_assert(!c.changed && c.left_out == 1);
+    delta.n_present = 0;
+    say(&slot[0]);
+    c = apply(400, 0);
+    ck_assert(c.changed && c.after == 1 && c.left_out == 0);
+    say(&slot[0]);
+    c = apply(500, 1);
+    ck_assert(c.kept == 1 && c.left_out == 0);
+    c = apply(600, 0);
+    ck_assert(c.held == 1); /* the only one */
+    memcpy(upsert[0].id, slot[5].id, OVTABLE_ID_LEN);
+    delta.n_upsert = 1;
+    c = apply(700, 1);
+    ck_assert(c.held == 1 && c.left_out == 1);
+    c = apply(800, 0);
+    ck_assert(c.changed && c.held == 1 && c.left_out == 0);
+}
+END_TEST
+
+START_TEST(strict)
+{
+    struct ovtable_write w = {
+        .path = path, .shrink_percent = 50, .now_s = 1, .strict = true};
+    struct ovtable_change c;
+    struct mxhop_error err = {0};
+
+    delta = (struct ovtable_delta){.upsert = upsert, .complete = true};
+    put_key(0, "a.test");
+    say(&slot[0]);
+    ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_OK);
+    put_key(1, "b.test");
+    say(&slot[1]);
+    upsert[0].o = NULL;
+    upsert[0].why = upsert[0].dn = "bad";
+    ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_ERR_SYNTAX);
+    ck_assert_ptr_nonnull(strstr(err.text, "1 entries are invalid"));
+    delta.n_upsert = 0;
+    ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_ERR_HELD);
+    ck_assert_ptr_nonnull(strstr(err.text, "1 of 1 entries"));
+    check_owner("a.test", "cn=0,dc=example", 0);
+    check_owner("b.test", "", 0);
+}
+END_TEST
+
+/* The table that would be, elsewhere. */
+START_TEST(trial)
+{
+    struct ovtable_write w = {.path = path, .shrink_percent = 50, .now_s = 1};
+    char there[96], into[64];
+    struct ovtable_change c;
+    struct mxhop_error err = {0};
+    struct ovtable *t;
+    int fd;
+
+    strcpy(into, "/tmp/mxhop-trial-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(into));
+    snprintf(there, sizeof(there), "%s/overrides", into);
+    fd = open(into, O_RDONLY | O_DIRECTORY);
+    w.trial = &fd;
+    delta = (struct ovtable_delta){.upsert = upsert, .complete = true};
+    put_key(0, "a.test");
+    say(&slot[0]);
+    ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_OK);
+    ck_assert(c.changed && c.added == 1);
+    ck_assert_int_ne(access(path, F_OK), 0);
+    ck_assert_int_eq(ovtable_open(&t, there, &err), MXHOP_OK);
+    ovtable_close(&t);
+    unlink(there);
+    rmdir(into);
+    close(fd);
 }
 END_TEST
 
@@ -502,6 +778,12 @@ int main(void)
     tcase_add_test(t, said_twice);
     tcase_add_test(t, superseded);
     tcase_add_test(t, held_delta);
+    tcase_add_test(t, held_and_forced);
+    tcase_add_test(t, last_good_version);
+    tcase_add_test(t, kept_and_removed);
+    tcase_add_test(t, never_valid);
+    tcase_add_test(t, strict);
+    tcase_add_test(t, trial);
     tcase_add_test(t, no_table_no_place);
     suite_add_tcase(s, t);
     srunner_run_all(r, CK_NORMAL);
