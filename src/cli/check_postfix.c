@@ -118,8 +118,8 @@ static bool postfix_take_service(void *ctx, const struct master_service *s)
    own: those of the address classes. */
 static const char *postfix_class_transport(struct view *v, int n, char out[101])
 {
-    const char *value = postconf_param(
-        &v->postfix, n == 0 ? "default_transport" : "relay_transport");
+    const char *value = postconf_param(&v->postfix, n == 0 ? "default_transport"
+                                                           : "relay_transport");
 
     snprintf(out, 101, "%.*s", value != NULL ? (int)strcspn(value, ":") : 0,
              value != NULL ? value : "");
@@ -137,10 +137,11 @@ static void postfix_transport(struct check *c, struct view *v, const char *name,
         master_services(v->postfix.master, postfix_take_service, &t) != 0)
         return;
     if (!t.found)
-        check_say(c, CHECK_ERROR, dn, line,
-                  "transport %s is not in %s; mail for it waits (an entry names "
-                  "one in mxhopTransport, mxhop.cf in transport)",
-                  name, v->postfix.master);
+        check_say(
+            c, CHECK_ERROR, dn, line,
+            "transport %s is not in %s; mail for it waits (an entry names "
+            "one in mxhopTransport, mxhop.cf in transport)",
+            name, v->postfix.master);
     if (t.fallback != NULL)
         check_say(c, CHECK_ERROR, dn, line,
                   "transport %s has smtp_fallback_relay = %.200s: mail goes "
@@ -165,7 +166,7 @@ static void postfix_transports(struct check *c, struct view *v,
 
     for (size_t i = 0; i < set->n; i++) {
         const struct override *o = &set->v[i];
-        const char *named = o->transport != NULL ? o->transport
+        const char *named = o->transport != NULL         ? o->transport
                             : conf->transport[0] != '\0' ? conf->transport
                                                          : NULL;
 

@@ -91,11 +91,6 @@ static const char *table_time(int64_t time_s, char out[32])
     return out;
 }
 
-static const char *table_s(uint32_t n)
-{
-    return n == 1 ? "" : "s";
-}
-
 static void table_held(struct check *c, const char *table,
                        const struct state *s)
 {

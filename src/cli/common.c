@@ -163,6 +163,12 @@ struct mxhop *cli_open_in_view(const char *config, struct view *v, int64_t at_s,
     return mx;
 }
 
+struct mxhop *cli_open_to_check(const char *config, struct view *v,
+                                int *status_r)
+{
+    return cli_load(config, false, v, status_r);
+}
+
 struct mxhop *cli_open_quietly(struct conf *conf, const char *config,
                                int *status_r)
 {

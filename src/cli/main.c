@@ -18,7 +18,7 @@ static const struct command commands[] = {
     {"trace", "KEY", "explain every step of one lookup", cmd_trace},
     {"refresh", "[--force | --follow]",
      "compile the overrides into the override table", cmd_refresh},
-    {"check", "[--defaults | FILE]",
+    {"check", "[-v] [--instance DIR | --no-main-cf] [FILE] | --defaults",
      "check configuration and overrides, or a file of overrides", cmd_check},
     {"overrides", "list [--format text|json] [KEY...]",
      "print what is in the override table", cmd_overrides},

@@ -98,15 +98,17 @@ bool probe_override(struct mxhop *mx, const struct override *o,
         const struct hopspec *hop = &o->hops[i];
 
         if (hop->kind == HOP_HOST)
-            outcome_r->known = probe_addresses(mx, hop->host, &facts[i].addrs) &&
-                       outcome_r->known;
+            outcome_r->known =
+                probe_addresses(mx, hop->host, &facts[i].addrs) &&
+                outcome_r->known;
         if (hop->kind == HOP_MX) {
             facts[i].spliced = probe_name(mx, hop->host, NULL, &facts[i].set);
             outcome_r->known = facts[i].spliced && outcome_r->known;
         }
     }
     if (ok && domain != NULL) {
-        outcome_r->known = probe_name(mx, domain, NULL, &set) && outcome_r->known;
+        outcome_r->known =
+            probe_name(mx, domain, NULL, &set) && outcome_r->known;
         in.set = &set;
     }
     machine_addresses(mx);
