@@ -11,9 +11,12 @@ enum check_level {
     CHECK_ERROR    /* mail is affected now */
 };
 
+struct state;
+
 struct check {
     const struct source *source; /* where lines are of; NULL: nowhere */
     bool plain; /* findings do not begin with "error: " or "warning: " */
+    struct state *state; /* what the last refresh left; NULL: not known */
     unsigned errors, warnings;
 };
 
@@ -21,8 +24,6 @@ struct check {
 void check_say(struct check *c, enum check_level level, const char *place,
                size_t line, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
-/* A finding_fn: a warning. ctx: struct check. */
-void check_hear(void *ctx, const struct finding *f);
 
 /* ---- check_entries.c ---- */
 
@@ -39,11 +40,17 @@ void check_redundant(struct check *c, struct mxhop *mx,
 /* ---- check_table.c ---- */
 
 /* The table in force, as whoever we are: whether `user` (NULL: not known) can
-   read it, and what the last refresh left undone. */
-void check_table(struct check *c, const struct conf *conf, const char *user);
+   read it, and what the last refresh left undone. Fills in c->state, to be
+   freed. false: it cannot be used. */
+bool check_table(struct check *c, const struct conf *conf, const char *user);
 /* Whether it is what the source says now. */
 void check_table_is_new(struct check *c, const struct conf *conf,
                         const struct ovset *set);
+/* A finding_fn for what the source says: a warning, and of an entry that is not
+   valid what is in force in its place. ctx: struct check. */
+void check_hear(void *ctx, const struct finding *f);
+/* Entries that are kept, and that the source did not tell of. */
+void check_kept(struct check *c);
 /* A file that others may write, or put another in its place. */
 void check_file_mode(struct check *c, const char *file);
 

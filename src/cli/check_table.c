@@ -140,14 +140,6 @@ static void table_state(struct check *c, const struct conf *conf,
                   "goes as without %s",
                   s->left_out, s->left_out == 1 ? "y is" : "ies are",
                   s->left_out == 1 ? "it" : "them");
-    for (uint32_t i = 0; i < s->n_kept; i++)
-        check_say(c, CHECK_WARNING, s->kept[i].dn, 0,
-                  "in force as it was until %s: %s",
-                  table_time(s->kept[i].since_s, when), s->kept[i].why);
-    if (s->kept_count > s->n_kept)
-        check_say(c, CHECK_WARNING, table, 0,
-                  "%u more entries are in force in their last valid version",
-                  s->kept_count - s->n_kept);
     if (s->error[0] != '\0')
         check_say(c, CHECK_WARNING, table, 0,
                   "the last refresh, at %s, failed: %s; the set in force stays",
@@ -162,28 +154,62 @@ static void table_state(struct check *c, const struct conf *conf,
                   table_time(s->read_s, when));
 }
 
-void check_table(struct check *c, const struct conf *conf, const char *user)
+bool check_table(struct check *c, const struct conf *conf, const char *user)
 {
     struct ovtable *t = NULL;
     struct mxhop_error err;
-    struct state *s;
+    bool usable = ovtable_open(&t, conf->override_table, &err) == MXHOP_OK;
 
-    if (ovtable_open(&t, conf->override_table, &err) == MXHOP_OK) {
+    if (usable)
         table_is_readable(c, conf, user);
-        check_file_mode(c, conf->override_table);
-    } else {
+    else
         check_say(c, CHECK_ERROR, err.text, 0, "%s", table_then(conf));
-    }
     ovtable_close(&t);
-    s = malloc(sizeof(*s)); /* large for a stack */
-    if (s == NULL)
+    c->state = malloc(sizeof(*c->state)); /* large for a stack */
+    if (c->state == NULL)
         cli_no_memory();
-    else if (state_read(conf->override_table, s, &err) == MXHOP_OK)
-        table_state(c, conf, s);
+    else if (state_read(conf->override_table, c->state, &err) == MXHOP_OK)
+        table_state(c, conf, c->state);
     else
         check_say(c, CHECK_WARNING, err.text, 0,
-                  "what the last refresh did is not known");
-    free(s);
+                  "what the last refresh left undone is not known");
+    return usable;
+}
+
+/* ---- entries that are in force in their last valid version ---- */
+
+void check_hear(void *ctx, const struct finding *f)
+{
+    static const char skipped[] = "; the entry is skipped";
+    size_t len = strlen(f->text), n = strlen(skipped);
+    struct check *c = ctx;
+    char when[32];
+
+    for (uint32_t i = 0; c->state != NULL && i < c->state->n_kept; i++) {
+        struct state_kept *k = &c->state->kept[i];
+
+        if (strcmp(k->dn, f->dn) != 0 || len < n ||
+            strcmp(f->text + len - n, skipped) != 0)
+            continue;
+        check_say(c, CHECK_WARNING, f->dn, f->line,
+                  "%.*s; its last valid version is in force, since %s",
+                  (int)(len - n), f->text, table_time(k->since_s, when));
+        k->dn[0] = '\0';
+        return;
+    }
+    check_say(c, CHECK_WARNING, f->dn, f->line, "%s", f->text);
+}
+
+void check_kept(struct check *c)
+{
+    const struct state *s = c->state;
+    char when[32];
+
+    for (uint32_t i = 0; s != NULL && i < s->n_kept; i++)
+        if (s->kept[i].dn[0] != '\0')
+            check_say(c, CHECK_WARNING, s->kept[i].dn, 0,
+                      "%s; its last valid version is in force, since %s",
+                      s->kept[i].why, table_time(s->kept[i].since_s, when));
 }
 
 /* ---- is it what the source says ---- */
@@ -196,16 +222,13 @@ static int table_by_dn(const void *key, const void *entry)
 void check_table_is_new(struct check *c, const struct conf *conf,
                         const struct ovset *set)
 {
-    struct state *s = malloc(sizeof(*s));
     uint32_t added = 0, changed = 0, same = 0, removed = 0, stays = 0;
     struct ovset there;
 
-    if (s != NULL && state_read(conf->override_table, s, NULL) == MXHOP_OK)
-        stays = s->kept_count + s->held_back;
-    free(s);
-    if (access(conf->override_table, F_OK) != 0 ||
-        ovset_read_table(&there, conf) != 0)
-        return; /* check_table() said so */
+    if (c->state != NULL)
+        stays = c->state->kept_count + c->state->held_back;
+    if (ovset_read_table(&there, conf) != 0)
+        return;
     for (size_t i = 0; i < set->n; i++) {
         const struct override *o = &set->v[i];
         const struct override *old =

@@ -18,6 +18,7 @@
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { CHECK_FINE, CHECK_SOME, CHECK_MAIL }; /* exit statuses */
@@ -49,11 +50,6 @@ void check_say(struct check *c, enum check_level level, const char *place,
     buf_free(&text);
 }
 
-void check_hear(void *ctx, const struct finding *f)
-{
-    check_say(ctx, CHECK_WARNING, f->dn, f->line, "%s", f->text);
-}
-
 /* A name that is misspelt matches nothing, and so does what may not be seen. */
 static void check_empty(struct check *c, const struct cli_source *source)
 {
@@ -69,7 +65,7 @@ static void check_empty(struct check *c, const struct cli_source *source)
 
 /* ---- what is checked ---- */
 
-/* in_force: it is the source of the table, and not a file. */
+/* in_force: it is the source of a table that can be used, and not a file. */
 static int check_overrides(struct check *c, struct mxhop *mx, struct view *v,
                            const struct cli_source *source, bool in_force,
                            uint32_t *entries_r)
@@ -94,6 +90,7 @@ static int check_overrides(struct check *c, struct mxhop *mx, struct view *v,
             check_empty(c, source);
         if (in_force)
             check_table_is_new(c, conf, &set);
+        check_kept(c);
         check_services(c, v, conf, &set);
         check_entries(c, mx, &set);
         check_redundant(c, mx, &set);
@@ -108,6 +105,7 @@ static int check_source(struct check *c, struct mxhop *mx, struct view *v,
     const struct conf *conf = probe_conf(mx);
     const char *user = postconf_param(&v->postfix, "mail_owner");
     struct cli_source source;
+    bool usable;
     int status;
 
     check_file_mode(c, config);
@@ -116,7 +114,7 @@ static int check_source(struct check *c, struct mxhop *mx, struct view *v,
         return 0;
     if (conf->cache_owner[0] != '\0')
         user = conf->cache_owner;
-    check_table(c, conf, user);
+    usable = check_table(c, conf, user);
     if (strncmp(conf->overrides, "ldif:", 5) == 0)
         check_file_mode(c, conf->overrides + 5);
     if (conf->ldap_config[0] != '\0')
@@ -126,7 +124,7 @@ static int check_source(struct check *c, struct mxhop *mx, struct view *v,
         return status;
     status = EXIT_CONFIG;
     if (cli_source(conf, &source))
-        status = check_overrides(c, mx, v, &source, true, entries_r);
+        status = check_overrides(c, mx, v, &source, usable, entries_r);
     cli_source_free(&source);
     return status;
 }
@@ -198,6 +196,7 @@ static int check_run(const char *config, const char *file,
     else if (status == 0)
         status = c.warnings > 0 ? CHECK_SOME : CHECK_FINE;
 out:
+    free(c.state);
     mxhop_close(&mx);
     view_free(&v);
     return status;
