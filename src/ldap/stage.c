@@ -70,10 +70,10 @@ static enum mxhop_status stage_note_invalid(struct stage *s,
     if (i->dn == NULL || i->why == NULL)
         return err_nomem(err);
     for (size_t k = 0; k < raw->n_values; k++)
-        i->off = i->off || (str_ieq(raw->values[k].attribute, "mxhopEnabled") &&
-                            raw->values[k].len == strlen(no) &&
-                            strncasecmp(raw->values[k].bytes, no,
-                                        strlen(no)) == 0);
+        i->off =
+            i->off || (str_ieq(raw->values[k].attribute, "mxhopEnabled") &&
+                       raw->values[k].len == strlen(no) &&
+                       strncasecmp(raw->values[k].bytes, no, strlen(no)) == 0);
     s->findings++;
     s->octets += sizeof(*i) + strlen(i->dn) + strlen(i->why);
     return stage_note(s, id, SAID_INVALID, s->n_invalid - 1, err);
