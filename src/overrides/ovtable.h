@@ -183,8 +183,8 @@ struct ovtable_delta {
  * Where the set would lose more than shrink_percent of the entries that it had
  * within the last day, all removals are held back, and the rest is applied. An
  * entry that is held back is marked so in the table, until the source has it
- * again, its removal is within the limit, or it is forced. An entry whose
- * present version is invalid is marked, too.
+ * again, its removal is within the limit, or it is forced; no cookie is stored
+ * meanwhile. An entry whose present version is invalid is marked, too.
  *
  * MXHOP_ERR_HELD where there is nothing to hold back, as the table is damaged,
  * or with `strict`. MXHOP_ERR_SYNTAX, with `strict`, where an entry is invalid.
@@ -200,8 +200,8 @@ enum mxhop_status ovtable_apply(const struct ovtable_write *w,
                                 struct ovtable_change *change_r,
                                 struct mxhop_error *err);
 
-/* Put a file beside the table, at `path` and suffix, that everybody may read, as
-   a whole: under another name, and renamed. As safe as the table is.
+/* Put a file beside the table, at `path` and suffix, that everybody may read,
+   as a whole: under another name, and renamed. As safe as the table is.
    MXHOP_ERR_IO. */
 enum mxhop_status ovtable_put_beside(const char *path, const char *suffix,
                                      const void *bytes, size_t len,

@@ -13,8 +13,8 @@
  * What the source says of an entry, and what is in force, may differ: a version
  * that is invalid leaves the last good one (kept), removals beyond the limit
  * wait (held back), and of an entry that never was valid there is nothing (left
- * out). All three are marked in the table itself: the cookie that is stored with
- * it has passed by them, and the source will not tell again.
+ * out). All three are marked in the table itself: the source will not tell
+ * again what the cookie has passed by.
  *
  * Owns nothing between calls.
  */
@@ -498,7 +498,8 @@ static void apply_mark(struct apply *a, struct apply_item *item, bool hold)
     size_t before = a->marked.len;
 
     if (item->was.len > 0)
-        (void)override_marks(item->was, &m, &rest); /* it was seen to be whole */
+        (void)override_marks(item->was, &m,
+                             &rest); /* it was seen to be whole */
     if (item->says == SAYS_INVALID) {
         m.kept_s = m.kept_s != 0 ? m.kept_s : a->w->now_s;
         m.off = item->u->off;
@@ -550,9 +551,10 @@ static enum mxhop_status apply_merge(struct apply *a)
     c->after += hold ? gone : 0;
     for (size_t i = 0; i < a->n_items && a->codec == CODEC_OK; i++) {
         const struct apply_item *item = &a->item[i];
-        bool there = item->was.len > 0, same = apply_same(item->record, item->was);
-        fixed_kind kind = item->left_out ? OVTABLE_RECORD_LEFT_OUT
-                                         : OVTABLE_RECORD_ENTRY;
+        bool there = item->was.len > 0,
+             same = apply_same(item->record, item->was);
+        fixed_kind kind =
+            item->left_out ? OVTABLE_RECORD_LEFT_OUT : OVTABLE_RECORD_ENTRY;
 
         if (item->says != SAYS_PRESENT)
             a->remarked = a->remarked ||
@@ -717,8 +719,12 @@ static enum mxhop_status apply_build(struct apply *a,
 
 static enum mxhop_status apply_commit(struct apply *a)
 {
+    /* What is held back may be there again, or seen again, without a change
+       that the source would tell of: the next refresh reads all. */
     const struct table_where where = {
-        a->d->fingerprint, a->w->now_s, {a->d->cookie, a->d->cookie_len}};
+        a->d->fingerprint,
+        a->w->now_s,
+        {a->d->cookie, a->change.held > 0 ? 0 : a->d->cookie_len}};
     /* What was the peak is no measure any more. */
     bool forgets = a->w->force && apply_peak(a) > a->old.entries;
     int rc;

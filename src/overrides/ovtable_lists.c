@@ -21,7 +21,7 @@
 
 struct lists_posting { /* that an entry stands, or stood, under a key */
     struct chars key, dn;
-    bool late; /* behind those that are not */
+    bool late;               /* behind those that are not */
     const unsigned char *id; /* NULL: it goes */
     struct fixed_bytes was;  /* in the last one of a key: the old list */
     uint32_t next;           /* behind it, of the same key, + 1; 0: none */
@@ -39,10 +39,8 @@ enum codec_status ovtable_lists_note(struct ovtable_lists *x,
     if (!override_parts(record.at, record.len, &parts))
         return CODEC_BAD;
     for (int by = OVTABLE_BY_KEY; by <= OVTABLE_BY_EXCHANGE; by++) {
-        struct lists_posting p = {.by = (uint8_t)by,
-                                  .dn = parts.dn,
-                                  .late = parts.late,
-                                  .id = id};
+        struct lists_posting p = {
+            .by = (uint8_t)by, .dn = parts.dn, .late = parts.late, .id = id};
 
         while (parts.enabled && override_next_text(&parts.lists[by], &p.key)) {
             if (p.key.len == 0)
@@ -157,8 +155,7 @@ static enum codec_status lists_merge(const struct ovtable_lists *x,
                                  OVTABLE_ID_LEN, &record) != FIXED_FOUND ||
                        !override_parts(record.at, record.len, &parts)))
             return CODEC_BAD;
-        while (at < n &&
-               lists_compare(parts.late, parts.dn, id, fresh[at]) > 0)
+        while (at < n && lists_compare(parts.late, parts.dn, id, fresh[at]) > 0)
             lists_put(l, fresh[at++]->id);
         lists_put(l, id);
     }

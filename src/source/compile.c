@@ -86,11 +86,10 @@ static void compile_take_note(void *ctx, const struct ovtable_note *n)
     }
     if (gmtime_r(&(time_t){n->kept_s}, &tm) != NULL)
         strftime(since, sizeof(since), "%Y-%m-%d %H:%M:%SZ", &tm);
-    finding_report(stage->report, stage->ctx, n->dn, n->line,
-                   "%s; its last good version is kept since %s%s", n->why,
-                   since,
-                   n->off ? ", and off, as mxhopEnabled says"
-                          : ", and stays in force");
+    finding_report(
+        stage->report, stage->ctx, n->dn, n->line,
+        "%s; the last good version (kept since %s) %s", n->why, since,
+        n->off ? "is switched off, as mxhopEnabled says" : "stays in force");
 }
 
 static void compile_put_state(const struct compile_options *o,
@@ -176,8 +175,8 @@ static enum mxhop_status compile_commit(const struct compile_options *o,
         .note = compile_take_note,
         .ctx = notes,
     };
-    enum mxhop_status status = notes != NULL ? compile_inspect(o, s, d, err)
-                                             : err_nomem(err);
+    enum mxhop_status status =
+        notes != NULL ? compile_inspect(o, s, d, err) : err_nomem(err);
 
     result_r->skipped = s->repeated;
     if (status != MXHOP_OK)
@@ -226,6 +225,7 @@ static enum mxhop_status compile_finish(const struct compile_options *o,
 {
     if (status != MXHOP_OK)
         compile_leave_state(o, err);
+    result_r->done = status == MXHOP_OK;
     result_r->entries = o->dry_run ? (uint32_t)s->n : result_r->change.after;
     result_r->findings = s->findings;
     result_r->read = s->v;

@@ -21,9 +21,10 @@ struct compile_options {
     uint32_t shrink_percent;
     bool force;   /* ignore shrink_percent; read a directory from scratch */
     bool dry_run; /* validate only: the table is not looked at */
-    bool strict;      /* all that the source says, or nothing of it */
-    const int *trial; /* as in struct ovtable_write; there is no state, either */
-    bool follower;    /* for the state: this process stays */
+    bool strict;  /* all that the source says, or nothing of it */
+    const int
+        *trial;    /* as in struct ovtable_write; there is no state, either */
+    bool follower; /* for the state: this process stays */
     int64_t now_s;
     finding_fn *report; /* may be NULL */
     void *ctx;
@@ -34,6 +35,7 @@ struct compile_result {
     uint32_t skipped;  /* invalid ones of which no version is in force, or that
                           a file has twice */
     uint32_t findings; /* all */
+    bool done;         /* what the source says is in force, as far as it may */
     struct ovtable_change change;
     struct override *read; /* valid ones that were read: all, or what changed;
                               may be taken out */
@@ -42,13 +44,13 @@ struct compile_result {
 };
 
 /*
- * Read the source and commit what it says, and leave the state beside the table.
- * Findings: invalid entry (skipped, or its last good version is kept), whether
- * it was read this time or before; removals that are held back; of what was
- * read: window long past; two active entries for one key or
- * exchange with overlapping windows (the lowest DN wins), one of which was
- * read. From a directory that can tell what changed since last time only that
- * is read. *result_r is to be given to compile_free(), whatever happened.
+ * Read the source and commit what it says, and leave the state beside the
+ * table. Findings: invalid entry (skipped, or its last good version is kept),
+ * whether it was read this time or before; removals that are held back; of what
+ * was read: window long past; two active entries for one key or exchange with
+ * overlapping windows (the lowest DN wins), one of which was read. From a
+ * directory that can tell what changed since last time only that is read.
+ * *result_r is to be given to compile_free(), whatever happened.
  */
 enum mxhop_status compile_overrides(const struct compile_options *options,
                                     struct compile_result *result_r,

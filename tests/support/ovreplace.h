@@ -9,9 +9,10 @@
 
 /* Ids are those of the DNs; of entries with the same DN the first counts. */
 static inline enum mxhop_status ovtable_replace(const struct ovtable_write *w,
-                                  const struct override *entries, size_t n,
-                                  struct ovtable_change *change_r,
-                                  struct mxhop_error *err)
+                                                const struct override *entries,
+                                                size_t n,
+                                                struct ovtable_change *change_r,
+                                                struct mxhop_error *err)
 {
     struct ovtable_upsert *v = calloc(n + 1, sizeof(*v));
     const struct ovtable_delta d = {

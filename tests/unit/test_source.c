@@ -12,6 +12,7 @@
 #include "source/compile.h"
 #include "ldap/gentime.h"
 #include "source/ldif.h"
+#include "source/state.h"
 #include "support/failmalloc.h"
 
 /* ---- entries ---- */
@@ -397,6 +398,7 @@ END_TEST
 static char dir[] = "/tmp/test_sourceXXXXXX";
 static char ldif_path[64], source[80], table[64];
 static char said[4096];
+static struct state state;
 
 static void hear(void *ctx, const struct finding *f)
 {
@@ -459,8 +461,12 @@ static void leave_directory(void)
 {
     char lock[80];
 
-    snprintf(lock, sizeof(lock), "%s.lock", table);
-    unlink(lock);
+    for (int i = 0; i < 3; i++) {
+        static const char *const suffixes[] = {"lock", "state", "cookie"};
+
+        snprintf(lock, sizeof(lock), "%s.%s", table, suffixes[i]);
+        unlink(lock);
+    }
     unlink(table);
     unlink(ldif_path);
     rmdir(dir);
@@ -592,10 +598,61 @@ START_TEST(shrunk_set_is_held)
                 false, &r, &err),
         MXHOP_OK);
     ck_assert_int_eq(
-        compile(ENTRY("a", "mxhopKey: a.example\nmxhopMode: pass\n"), false, &r,
-                &err),
-        MXHOP_ERR_HELD);
-    ck_assert(strstr(err.text, "2 of 3 entries") != NULL);
+        compile(ENTRY("a", "mxhopKey: a.example\nmxhopMode: pass\n")
+                    ENTRY("new", "mxhopKey: n.example\nmxhopMode: pass\n"),
+                false, &r, &err),
+        MXHOP_OK);
+    ck_assert(r.change.added == 1 && r.change.held == 0);
+    ck_assert_int_eq(compile("", false, &r, &err), MXHOP_OK);
+    ck_assert(r.change.held == 2 && r.entries == 2);
+    ck_assert_msg(strstr(said, "held back: 3 of 3 entries of the last day") !=
+                      NULL,
+                  "%s", said);
+    ck_assert_int_eq(state_read(table, &state, &err), MXHOP_OK);
+    ck_assert(state.held_back == 2 && state.n_held == 2 && state.entries == 2);
+    ck_assert_str_eq(state.error, "");
+}
+END_TEST
+
+START_TEST(last_good_version)
+{
+    struct mxhop_error err = {0};
+    struct compile_result r;
+
+    ck_assert_int_eq(
+        compile(ENTRY("a", "mxhopKey: a.example\nmxhopMode: pass\n")
+                    ENTRY("b", "mxhopKey: b.example\nmxhopMode: pass\n"),
+                false, &r, &err),
+        MXHOP_OK);
+    /* a says nonsense, b is no override any more, and c never was one. */
+    ck_assert_int_eq(compile(
+                         ENTRY("a", "mxhopKey: a.example\nmxhopMode: past\n")
+                             ENTRY("c",
+                                   "mxhopKey: c.example\nmxhopMode: past\n")
+                                 ENTRY("d", "mxhopKey: d.example\nmxhopMode: "
+                                            "pass\n") "dn: "
+                                                      "cn=b,dc="
+                                                      "example\nobjectClass: "
+                                                      "device\ncn: b\n",
+                         false, &r, &err),
+                     MXHOP_OK);
+    ck_assert(r.change.kept == 2 && r.skipped == 1 && r.entries == 3);
+    ck_assert_msg(strstr(said,
+                         "1 cn=a,dc=example mxhopMode: \"past\": expected "
+                         "replace") != NULL &&
+                      strstr(said, "; the last good version (kept since "
+                                   "2027-01-15 08:00:00Z) stays in force\n") &&
+                      strstr(said, "cn=b,dc=example objectClass: ") &&
+                      strstr(said, "; the entry is skipped\n"),
+                  "%s", said);
+    ck_assert_int_eq(state_read(table, &state, &err), MXHOP_OK);
+    ck_assert(state.kept_count == 2 && state.n_kept == 2 &&
+              state.left_out == 1 && state.kept[0].since_s == 1800000000);
+    /* What cannot be read says so, and what is known stays. */
+    ck_assert_int_eq(compile("nonsense\n", false, &r, &err), MXHOP_ERR_SYNTAX);
+    ck_assert_int_eq(state_read(table, &state, &err), MXHOP_OK);
+    ck_assert_str_eq(state.error, err.text);
+    ck_assert_uint_eq(state.kept_count, 2);
 }
 END_TEST
 
@@ -630,6 +687,7 @@ int main(void)
     tcase_add_test(comp, windows_that_do_not_meet_do_not_clash);
     tcase_add_test(comp, syntax_error_keeps_the_table);
     tcase_add_test(comp, shrunk_set_is_held);
+    tcase_add_test(comp, last_good_version);
     suite_add_tcase(s, entry);
     suite_add_tcase(s, ldif);
     suite_add_tcase(s, comp);
