@@ -43,8 +43,9 @@ static int refresh_once(struct conf *conf, const struct cli_source *source,
     status = refresh_run(&options, &result);
     if (!result.done)
         goto out;
-    printf("%s: %u entries%s, id %s, %u skipped", conf->override_table,
-           result.entries, result.change.changed ? "" : " (unchanged)",
+    printf("%s: %u entr%s%s, id %s, %u skipped", conf->override_table,
+           result.entries, result.entries == 1 ? "y" : "ies",
+           result.change.changed ? "" : " (unchanged)",
            ovtable_id_text(result.change.id, id), result.skipped);
     if (result.change.kept > 0)
         printf(", %u kept in an older version", result.change.kept);

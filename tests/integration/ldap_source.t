@@ -223,7 +223,7 @@ case_simple_bind() {
 	configure 'ldap_bind = simple' "ldap_bind_dn = $READER" \
 		'ldap_bind_pw_file = /etc/mxhop/secret'
 	refresh
-	assert_match "$OUTPUT" ': 1 entries'
+	assert_match "$OUTPUT" ': 1 entry'
 	install -m 0400 /dev/stdin /etc/mxhop/secret <<<'not-the-secret'
 	assert_status 78 mxhop refresh
 	assert_match "$OUTPUT" 'bind: Invalid credentials \(49\)'
@@ -287,7 +287,7 @@ case_external_over_ldapi() {
 	override a a.test '[192.0.2.1]' | ldap_add one
 	configure "ldap_server_host = $(ldapi_uri one)" 'ldap_bind = sasl'
 	refresh
-	assert_match "$OUTPUT" ': 1 entries'
+	assert_match "$OUTPUT" ': 1 entry'
 }
 
 case_tls() {
@@ -302,7 +302,7 @@ case_tls() {
 		'ldap_bind = sasl')
 	configure 'ldap_start_tls = yes' "ldap_tls_ca_cert_file = $CA" "${client[@]}"
 	refresh
-	assert_match "$OUTPUT" ': 1 entries'
+	assert_match "$OUTPUT" ': 1 entry'
 	configure 'ldap_server_host = ldaps://127.0.0.1' "ldap_tls_ca_cert_file = $CA" "${client[@]}"
 	refresh
 	# An authority that is not known; a name that is not in the certificate.
@@ -403,7 +403,7 @@ case_invalid_entries_are_reported_with_their_names() {
 		ldap_add one
 	refresh
 	assert_match "$OUTPUT" "cn=bad,$BASE: mxhopHop: \"\[192.0.2.1\]:smtp\": .*skipped"
-	assert_match "$OUTPUT" ': 1 entries, id [0-9a-f]{8}, 1 skipped'
+	assert_match "$OUTPUT" ': 1 entry, id [0-9a-f]{8}, 1 skipped'
 	assert_status 1 mxhop check
 	assert_match "$OUTPUT" "cn=bad,$BASE: mxhopHop"
 	ldap_set one good mxhopHop 'not a host'
@@ -444,7 +444,7 @@ case_the_next_server_is_asked() {
 	override a a.test '[192.0.2.1]' | ldap_add two
 	configure 'ldap_server_host = ldap://127.0.0.1:391, ldap://127.0.0.1:390'
 	refresh
-	assert_match "$OUTPUT" ': 1 entries'
+	assert_match "$OUTPUT" ': 1 entry'
 	stop two
 	assert_status 74 mxhop refresh
 	assert_match "$OUTPUT" "127.0.0.1:391: connect: Can't contact.*127.0.0.1:390: connect"

@@ -638,7 +638,7 @@ START_TEST(last_good_version)
                      MXHOP_OK);
     ck_assert(r.change.kept == 2 && r.skipped == 1 && r.entries == 3);
     ck_assert_msg(strstr(said,
-                         "1 cn=a,dc=example mxhopMode: \"past\": expected "
+                         "5 cn=a,dc=example mxhopMode: \"past\": expected "
                          "replace") != NULL &&
                       strstr(said, "; the last good version (kept since "
                                    "2027-01-15 08:00:00Z) stays in force\n") &&
