@@ -131,8 +131,6 @@ struct mxhop_hop {
     uint16_t port;       /* 1 to 65535, 0: the transport's own (smtp: 25) */
     uint16_t preference; /* lower first, RFC 5321 section 5.1 */
     bool is_address;     /* host is an IP address */
-    bool is_mx;          /* host is a name whose MX records the MTA is to look
-                            up itself (a spliced name not known in time) */
     bool starts_group;   /* less preferred than the hop before it */
     bool unresolved;     /* its address lookup failed: it may have some */
 };

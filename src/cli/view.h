@@ -5,6 +5,7 @@
 
 #include <mxhop/mxhop.h>
 #include "cli/postconf.h"
+#include "model/key.h"
 #include "util/buf.h"
 
 struct view_options {
@@ -21,6 +22,9 @@ struct view_options {
 /* Whether opt is one of them; optarg is taken. */
 bool view_option(int opt, struct view_options *o);
 
+#define VIEW_WHY   256
+#define VIEW_KNOWN 64 /* domains asked about last */
+
 struct view_pattern; /* of a list of domains */
 
 struct view {
@@ -36,7 +40,13 @@ struct view {
         size_t n, cap;
         bool parents; /* a name stands for its subdomains, too */
     } lists[N_LISTS];
-    char why[512];     /* the last domain was local: the list that says so */
+    char why[VIEW_WHY]; /* the last domain was local: the list that says so */
+    struct view_known {
+        char domain[NAME_MAX_TEXT + 1]; /* "": free */
+        char why[VIEW_WHY];
+        enum mxhop_local answer;
+    } known[VIEW_KNOWN];
+    size_t next_known;
     bool complained;   /* of a table that cannot be asked */
     char skipped[512]; /* why it is not taken; or "" */
 };

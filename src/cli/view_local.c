@@ -200,10 +200,8 @@ static enum postmap_found local_in_table(struct view *v,
     }
 }
 
-enum mxhop_local view_is_local(void *ctx, const char *domain)
+static enum mxhop_local local_ask(struct view *v, const char *domain)
 {
-    struct view *v = ctx;
-
     v->why[0] = '\0';
     for (int i = 0; i < N_LISTS; i++) {
         const struct view_list *l = &v->lists[i];
@@ -233,4 +231,24 @@ enum mxhop_local view_is_local(void *ctx, const char *domain)
         }
     }
     return MXHOP_LOCAL_NO;
+}
+
+/* postmap(1) is slow to start, and many addresses are in one domain. */
+enum mxhop_local view_is_local(void *ctx, const char *domain)
+{
+    struct view *v = ctx;
+    struct view_known *k;
+
+    for (size_t i = 0; i < VIEW_KNOWN; i++) {
+        k = &v->known[i];
+        if (strcmp(k->domain, domain) == 0) {
+            memcpy(v->why, k->why, sizeof(v->why));
+            return k->answer;
+        }
+    }
+    k = &v->known[v->next_known++ % VIEW_KNOWN];
+    snprintf(k->domain, sizeof(k->domain), "%s", domain);
+    k->answer = local_ask(v, domain);
+    memcpy(k->why, v->why, sizeof(k->why));
+    return k->answer;
 }

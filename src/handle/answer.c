@@ -49,7 +49,6 @@ static void fill_hop(const struct lookup *l, size_t i, struct mxhop_hop *hop,
         .port = c->port,
         .preference = c->preference,
         .is_address = c->is_address,
-        .is_mx = c->is_mx,
         .starts_group =
             i > 0 && !candidate_same_group(&l->decision.c[i - 1], c),
         .unresolved =
@@ -60,14 +59,14 @@ static void fill_hop(const struct lookup *l, size_t i, struct mxhop_hop *hop,
 
 static const char *fill_transport(const struct lookup *l)
 {
-    const struct override *o = &l->override;
+    const char *transport = l->decision.transport;
 
-    if (l->disposition == MXHOP_ROUTE)
-        return l->decision.transport;
-    return l->disposition == MXHOP_PASS && o->dn != NULL &&
-                   o->mode == OVERRIDE_PASS && o->transport != NULL
-               ? o->transport
-               : "";
+    if (l->local != MXHOP_LOCAL_NO)
+        transport = l->override.transport;
+    if (transport == NULL ||
+        (l->disposition != MXHOP_ROUTE && l->disposition != MXHOP_PASS))
+        return "";
+    return transport;
 }
 
 static void fill(const struct lookup *l, struct mxhop_route *r,
@@ -89,6 +88,8 @@ static void fill(const struct lookup *l, struct mxhop_route *r,
         .ttl_s = l->ttl_s,
         .secure = route && l->decision.secure,
         .by_domain = route && l->decision.by_domain,
+        .local = l->local != MXHOP_LOCAL_NO && l->override.dn != NULL,
+        .stopper = route && l->decision.stopper,
         .only_ipv6 = l->mx->rules.families == FAMILY_BIT(FAMILY_V6),
         .defer_service = keep(space, l->mx->conf.defer_service),
     };

@@ -332,8 +332,6 @@ static void explain_candidate(const struct candidate *c, size_t place,
     }
     if (c->tier != 1)
         buf_printf(out, ", %s", tiers[c->tier]);
-    if (c->drop == DROP_NO && c->is_mx)
-        buf_puts(out, ", its MX left to the MTA");
     buf_putc(out, '\n');
     if (c->drop != DROP_NO)
         buf_printf(out, INDENT "          dropped: %s\n", drop_text(c->drop));

@@ -93,6 +93,9 @@ struct lookup {
     struct override override; /* dn NULL: none */
     char *matched;            /* the key or exchange it was found under */
     bool by_exchange;
+    struct override *also; /* by exchange, of mode exclude: beside override */
+    size_t n_also;
+    char *idle;     /* DN of an exclude that excludes nothing here, or NULL */
     int64_t edge_s; /* wall time from which on another override may apply, by
                        key or by exchange */
 
@@ -182,9 +185,9 @@ void ask_reload_servers(struct mxhop *mx);
 
 /* ---- facts.c: what the cache and DNS say ---- */
 
-/* Fill l->set, cold, cache_state, entry. Waits as the ration allows. */
+/* Fill l->set, cold, cache_state, entry, once. Waits as the ration allows. */
 void facts_domain(struct lookup *l);
-/* Fill l->facts for the hops of l->override. Hosts are never waited for.
+/* Fill l->facts for the hops of l->override, once. Waits as the ration allows.
    false: out of memory. */
 bool facts_hops(struct lookup *l);
 /* Addresses of the hosts worth examining, from the cache. Returns whether none
@@ -237,7 +240,8 @@ enum keep {
     KEEP_NOT,
     KEEP_BY_DOMAIN, /* no override stands under the key */
     KEEP_BY_KEY,    /* some do, active or not */
-    KEEP_BY_STAR    /* only those do that stand under `*` */
+    KEEP_BY_STAR,   /* only those do that stand under `*` */
+    KEEP_BY_LOCAL   /* of a local domain: some stand under exactly this key */
 };
 
 /* Of what finished answers in a format are made, besides rules that

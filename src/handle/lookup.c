@@ -61,23 +61,72 @@ static bool table_failed(struct lookup *l)
                    "pass");
 }
 
-/* The first of `keys` under which an active override stands. What stands under
-   those before it may be the one to apply after its next edge. */
+/* The entries under one key, for take_*(). */
+struct under {
+    struct lookup *l;
+    const char *key;
+    bool failed; /* out of memory */
+};
+
+static bool take_first(void *ctx, struct override *o)
+{
+    const struct under *u = ctx;
+
+    u->l->override = *o;
+    *o = (struct override){0};
+    return false;
+}
+
+static bool take_first_but_exclude(void *ctx, struct override *o)
+{
+    return o->mode == OVERRIDE_EXCLUDE || take_first(ctx, o);
+}
+
+/* All that exclude a host of the set: one entry may stand under several keys.
+ */
+static bool take_excludes(void *ctx, struct override *o)
+{
+    struct under *u = ctx;
+    struct lookup *l = u->l;
+    struct override *also;
+
+    if (o->mode != OVERRIDE_EXCLUDE || !decide_excludes_any(o, &l->set))
+        return true;
+    for (size_t i = 0; i < l->n_also; i++)
+        if (strcmp(l->also[i].dn, o->dn) == 0)
+            return true;
+    also = realloc(l->also, (l->n_also + 1) * sizeof(*also));
+    if (also == NULL ||
+        (l->matched == NULL && (l->matched = strdup(u->key)) == NULL)) {
+        l->also = also != NULL ? also : l->also;
+        u->failed = true;
+        return false;
+    }
+    l->also = also;
+    also[l->n_also++] = *o;
+    *o = (struct override){0};
+    return true;
+}
+
+/* Under the keys in turn; `first`: until there is an override. What stands
+   under those before it may be the one to apply after its next edge. */
 static enum mxhop_status find_among(struct lookup *l, struct ovtable *table,
                                     enum ovtable_index by,
-                                    const struct strlist *keys)
+                                    const struct strlist *keys, bool first,
+                                    bool (*take)(void *, struct override *))
 {
     for (size_t i = 0; i < keys->n; i++) {
+        struct under u = {l, keys->v[i], false};
         enum mxhop_status status =
-            ovtable_find(table, by, keys->v[i], l->now_s, &l->override,
-                         &l->edge_s, &l->table_err);
+            ovtable_active(table, by, u.key, l->now_s, &l->edge_s, take, &u,
+                           &l->table_err);
 
-        if (status != MXHOP_OK)
-            return status;
-        if (l->override.dn == NULL)
+        if (status != MXHOP_OK || u.failed)
+            return u.failed ? MXHOP_ERR_MEMORY : status;
+        if (!first || l->override.dn == NULL)
             continue;
-        l->matched = strdup(keys->v[i]);
         l->by_exchange = by == OVTABLE_BY_EXCHANGE;
+        l->matched = strdup(u.key);
         return l->matched != NULL ? MXHOP_OK : MXHOP_ERR_MEMORY;
     }
     return MXHOP_OK;
@@ -87,22 +136,77 @@ static enum mxhop_status find_by_key(struct lookup *l, struct ovtable *table)
 {
     struct strlist keys = {0};
     enum mxhop_status status = MXHOP_ERR_MEMORY;
+    bool ok = l->local != MXHOP_LOCAL_NO ? strlist_add(&keys, key_text(&l->key))
+                                         : match_keys(&l->key, &keys);
 
-    if (match_keys(&l->key, &keys))
-        status = find_among(l, table, OVTABLE_BY_KEY, &keys);
+    if (ok)
+        status = find_among(l, table, OVTABLE_BY_KEY, &keys, true, take_first);
     strlist_free(&keys);
     return status;
+}
+
+/* What stands under the exchanges takes the place of what stands under `*`, or
+   of nothing. */
+static void forget_override(struct lookup *l)
+{
+    for (size_t i = 0; l->facts != NULL && i < l->override.n_hops; i++)
+        mxset_free(&l->facts[i].set);
+    free(l->facts);
+    l->facts = NULL;
+    override_free(&l->override);
+    free(l->matched);
+    l->matched = NULL;
+}
+
+/* `pass` would leave the domain to hosts that others exclude: their say counts,
+   and its transport. */
+static void excludes_before_pass(struct lookup *l)
+{
+    struct override pass = l->override;
+
+    if (l->n_also == 0 || (pass.dn != NULL && pass.mode != OVERRIDE_PASS))
+        return;
+    l->override = l->also[0];
+    if (pass.transport != NULL) {
+        free(l->override.transport);
+        l->override.transport = pass.transport;
+        pass.transport = NULL;
+    }
+    override_free(&pass);
+    l->n_also--;
+    memmove(l->also, l->also + 1, l->n_also * sizeof(*l->also));
+    l->by_exchange = true;
 }
 
 static enum mxhop_status find_by_exchange(struct lookup *l,
                                           struct ovtable *table)
 {
-    struct strlist keys = {0};
+    struct strlist best = {0}, all = {0};
+    struct override star = l->override;
+    char *matched = l->matched;
     enum mxhop_status status = MXHOP_ERR_MEMORY;
 
-    if (match_exchanges(&l->set, &keys))
-        status = find_among(l, table, OVTABLE_BY_EXCHANGE, &keys);
-    strlist_free(&keys);
+    l->override = (struct override){0};
+    l->matched = NULL;
+    if (match_exchanges(&l->set, false, &best) &&
+        match_exchanges(&l->set, true, &all))
+        status = find_among(l, table, OVTABLE_BY_EXCHANGE, &best, true,
+                            take_first_but_exclude);
+    if (status == MXHOP_OK)
+        status = find_among(l, table, OVTABLE_BY_EXCHANGE, &all, false,
+                            take_excludes);
+    if (status == MXHOP_OK)
+        excludes_before_pass(l);
+    strlist_free(&best);
+    strlist_free(&all);
+    if (l->override.dn == NULL) {
+        free(l->matched);
+        l->override = star;
+        l->matched = matched;
+    } else {
+        override_free(&star);
+        free(matched);
+    }
     return status;
 }
 
@@ -116,7 +220,8 @@ static uint32_t set_ttl_s(const struct lookup *l)
     return l->set.ttl_s;
 }
 
-/* The earliest of all TTLs, the window's end and the end of the time slot. */
+/* The earliest of all TTLs, the next edge of a window and the end of the time
+   slot. */
 static uint32_t route_ttl_s(const struct lookup *l)
 {
     const struct rules *rules = &l->mx->rules;
@@ -132,9 +237,8 @@ static uint32_t route_ttl_s(const struct lookup *l)
         if (a != NULL && hostaddrs_state(a, rules->families) == ADDR_SOME)
             ttl_s = min_u32(ttl_s, hostaddrs_ttl_s(a, rules->families));
     }
-    if (l->override.dn != NULL && l->override.not_after_s > l->now_s &&
-        l->override.not_after_s - l->now_s < (int64_t)ttl_s)
-        ttl_s = (uint32_t)(l->override.not_after_s - l->now_s);
+    if (l->edge_s - l->now_s < (int64_t)ttl_s)
+        ttl_s = (uint32_t)(l->edge_s - l->now_s);
     return ttl_s;
 }
 
@@ -145,6 +249,9 @@ static bool conclude(struct lookup *l)
         .domain = l->key.domain,
         .override = l->override.dn != NULL ? &l->override : NULL,
         .facts = l->facts,
+        .also = l->also,
+        .n_also = l->n_also,
+        .local = l->local != MXHOP_LOCAL_NO,
         .set = l->asked_dns && !l->cold ? &l->set : NULL,
         .cold = l->cold,
         .learning = l->mx->dns.worker != NULL,
@@ -160,22 +267,6 @@ static bool conclude(struct lookup *l)
                   l->decision.reason);
 }
 
-/* Override by recipient or domain; may settle the lookup. */
-static bool key_override(struct lookup *l, struct ovtable *table,
-                         enum mxhop_status *status_r, bool *settled_r)
-{
-    *settled_r = true;
-    *status_r = find_by_key(l, table);
-    if (*status_r != MXHOP_OK)
-        return false;
-    if (l->override.dn != NULL && !facts_hops(l))
-        return false;
-    if (l->override.dn != NULL && override_is_final(&l->override))
-        return conclude(l);
-    *settled_r = false;
-    return true;
-}
-
 bool lookup_only_overrides(const struct mxhop *mx, bool has_exchanges)
 {
     return mx->answer == ANSWER_OVERRIDE && !has_exchanges;
@@ -188,43 +279,75 @@ static bool only_overrides(struct lookup *l)
                   l->mx->host_reason != NULL ? l->mx->host_reason : "");
 }
 
+static bool is_star(const struct lookup *l)
+{
+    return l->override.dn != NULL && strcmp(l->matched, "*") == 0;
+}
+
+/* Without an override by key, where no other has a say. */
+static bool without_override(struct lookup *l)
+{
+    if (l->local == MXHOP_LOCAL_YES)
+        return pass(l, "the MTA delivers this domain itself");
+    if (l->local == MXHOP_LOCAL_ERROR)
+        return pass(l, "whether this domain is local is not known now");
+    return pass(l, "no override for this recipient");
+}
+
+/* An exclude of hosts that this domain does not have changes nothing. */
+static void forget_idle(struct lookup *l)
+{
+    if (l->override.dn == NULL || l->override.mode != OVERRIDE_EXCLUDE ||
+        l->cold || l->set.outcome == MX_FAILURE ||
+        decide_excludes_any(&l->override, &l->set))
+        return;
+    free(l->idle);
+    l->idle = l->override.dn;
+    l->override.dn = NULL;
+    forget_override(l);
+}
+
 static bool route_domain(struct lookup *l, struct ovtable *table)
 {
-    enum mxhop_status status;
-    bool settled;
+    bool by_key_only =
+        l->local != MXHOP_LOCAL_NO || l->key.kind == KEY_RECIPIENT;
+    bool exchanges = !by_key_only && table != NULL && l->info.has_exchanges;
+    enum mxhop_status status = MXHOP_OK;
 
-    if (table != NULL) {
-        if (!key_override(l, table, &status, &settled))
-            return status != MXHOP_OK && status != MXHOP_ERR_MEMORY &&
-                   table_failed(l);
-        if (settled)
-            return true;
-    }
-    if (l->key.kind == KEY_RECIPIENT && l->override.dn == NULL)
-        return pass(l, "no override for this recipient");
-    if (l->override.dn == NULL &&
-        lookup_only_overrides(l->mx,
-                              l->table == TABLE_OK && l->info.has_exchanges))
+    if (table != NULL)
+        status = find_by_key(l, table);
+    if (status != MXHOP_OK)
+        return status != MXHOP_ERR_MEMORY && table_failed(l);
+    if (l->override.dn == NULL && by_key_only)
+        return without_override(l);
+    if (l->override.dn == NULL && lookup_only_overrides(l->mx, exchanges))
         return only_overrides(l);
-    facts_domain(l);
-    if (table != NULL && l->override.dn == NULL && l->info.has_exchanges &&
-        l->set.outcome == MX_HOSTS && !l->cold) {
-        status = find_by_exchange(l, table);
-        if (status == MXHOP_ERR_MEMORY)
+    if (l->override.dn != NULL && !(exchanges && is_star(l))) {
+        if (!facts_hops(l))
             return false;
-        if (status != MXHOP_OK)
-            return table_failed(l);
-        if (l->override.dn != NULL && !facts_hops(l))
-            return false;
+        if (override_is_final(&l->override))
+            return conclude(l);
     }
+    facts_domain(l);
+    forget_idle(l);
+    if (l->override.dn == NULL && by_key_only)
+        return without_override(l);
+    if (exchanges && (l->override.dn == NULL || is_star(l)) && !l->cold &&
+        l->set.outcome == MX_HOSTS)
+        status = find_by_exchange(l, table);
+    if (status != MXHOP_OK)
+        return status != MXHOP_ERR_MEMORY && table_failed(l);
     if (l->override.dn == NULL && l->mx->answer == ANSWER_OVERRIDE) {
         l->decision.slot_left_s = UINT32_MAX;
         l->ttl_s = l->cold ? 0 : set_ttl_s(l);
         return only_overrides(l);
     }
+    if (!facts_hops(l))
+        return false;
     /* A host without address at the end of a list would bounce mail (5.4.4)
-       that the MTA's own routing defers or delivers. */
-    if (l->override.dn == NULL && l->vague)
+       that the MTA's own routing defers or delivers, and one that is this
+       system (5.4.6) anywhere in it. */
+    if (l->vague)
         l->cold = true;
     return conclude(l);
 }
@@ -236,6 +359,8 @@ static bool with_table(struct lookup *l)
     if (l->mx->conf.overrides[0] == '\0')
         return route_domain(l, NULL);
     table = table_now(l->mx);
+    if (table == NULL && l->local != MXHOP_LOCAL_NO)
+        return without_override(l);
     if (table == NULL) {
         l->table_err = l->mx->overrides.err;
         return table_failed(l);
@@ -250,10 +375,6 @@ static bool run(struct lookup *l)
     if (l->key.kind == KEY_NONE)
         return pass(l, l->key.why);
     l->local = lookup_is_local(l->mx, l->key.domain);
-    if (l->local == MXHOP_LOCAL_YES)
-        return pass(l, "the MTA delivers this domain itself");
-    if (l->local == MXHOP_LOCAL_ERROR)
-        return pass(l, "whether this domain is local is not known now");
     return with_table(l);
 }
 
@@ -273,7 +394,7 @@ static void parse_address(struct lookup *l, const char *address)
 static bool recipient_passes(const struct lookup *l)
 {
     return l->key.kind == KEY_RECIPIENT && l->override.dn == NULL &&
-           l->disposition == MXHOP_PASS && l->local == MXHOP_LOCAL_NO;
+           l->disposition == MXHOP_PASS;
 }
 
 /* An address that nothing is known about yet: its other form, as one more key.
@@ -342,10 +463,10 @@ bool lookup_run(struct lookup *l, struct mxhop *mx, const char *key,
 void lookup_free(struct lookup *l)
 {
     decision_free(&l->decision);
-    for (size_t i = 0; l->facts != NULL && i < l->override.n_hops; i++)
-        mxset_free(&l->facts[i].set);
-    free(l->facts);
+    forget_override(l);
+    for (size_t i = 0; i < l->n_also; i++)
+        override_free(&l->also[i]);
+    free(l->also);
+    free(l->idle);
     mxset_free(&l->set);
-    override_free(&l->override);
-    free(l->matched);
 }

@@ -1,13 +1,12 @@
 /*
  * render_postfix - the right-hand side of transport(5)
  *
- *     TRANSPORT:[host], [host]:port, [ipv6:address], name
+ *     TRANSPORT:[host], [host]:port, [ipv6:address]
  *
- * Everything stands in brackets, so that smtp(8) asks for addresses only; a
- * name without them is one whose MX records it is to look up itself. reject
- * is the error service. pass has no words (not found), unless an override says
- * so: then an empty next hop ends the search, which goes on with the domain of
- * a recipient otherwise.
+ * Everything stands in brackets, so that smtp(8) asks for addresses only.
+ * reject is the error service. pass has no words (not found), unless an
+ * override says so: then an empty next hop ends the search, which goes on with
+ * the domain of a recipient otherwise.
  *
  * defer is the retry service, which is spelt ./retry by default: smtpd(8) takes
  * `retry:` for a refusal, and tempfails recipients and senders.
@@ -36,10 +35,7 @@
 
 static void render_postfix_add_hop(const struct mxhop_hop *hop, struct buf *out)
 {
-    if (hop->is_mx)
-        buf_puts(out, hop->host);
-    else
-        buf_printf(out, "[%s%s]", guard_is_v6(hop) ? "ipv6:" : "", hop->host);
+    buf_printf(out, "[%s%s]", guard_is_v6(hop) ? "ipv6:" : "", hop->host);
     if (hop->port != 0)
         buf_printf(out, ":%u", (unsigned)hop->port);
 }

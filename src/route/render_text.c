@@ -73,9 +73,8 @@ static size_t render_text_format_place(const struct mxhop_hop *hop, char *place)
     if (hop->port != 0)
         snprintf(port, sizeof(port), ":%u", (unsigned)hop->port);
     n = snprintf(place, PLACE_MAX,
-                 guard_is_v6(hop) && hop->port != 0 ? "[%.260s]%s%s"
-                                                    : "%.260s%s%s",
-                 hop->host, port, hop->is_mx ? " (its MX)" : "");
+                 guard_is_v6(hop) && hop->port != 0 ? "[%.260s]%s" : "%.260s%s",
+                 hop->host, port);
     return (size_t)n;
 }
 

@@ -242,7 +242,7 @@ START_TEST(unexamined)
 {
     struct rules r = fixture_rules();
     struct mxset set = {0};
-    struct override o = fixture_override(OVERRIDE_APPEND, "relay.test");
+    struct override o = fixture_override(OVERRIDE_APPEND, "[relay.test]");
     struct decide_input in = {
         .rules = &r, .domain = "d.test", .override = &o, .set = &set};
     struct decision d;

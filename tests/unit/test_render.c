@@ -58,8 +58,8 @@ static const struct mxhop_hop mixed[] = {
     HOP("2001:db8::1", .preference = 30, .is_address = true,
         .starts_group = true),
     HOP("2001:db8::2", .preference = 30, .is_address = true, .port = 587),
-    HOP("p.test", .preference = 40, .is_mx = true, .starts_group = true),
-    HOP("q.test", .preference = 40, .is_mx = true, .port = 27),
+    HOP("p.test", .preference = 40, .starts_group = true),
+    HOP("q.test", .preference = 40, .port = 27),
 };
 
 /* ---- Postfix ------------------------------------------------------------- */
@@ -70,8 +70,8 @@ START_TEST(postfix_list)
 
     assert_render(render_postfix, &r,
                   ":[mx1.test], [mx2.test]:2525, [192.0.2.1], [192.0.2.2]:26, "
-                  "[ipv6:2001:db8::1], [ipv6:2001:db8::2]:587, p.test, "
-                  "q.test:27");
+                  "[ipv6:2001:db8::1], [ipv6:2001:db8::2]:587, [p.test], "
+                  "[q.test]:27");
     r.transport = "slow-smtp";
     r.n_hops = 1;
     assert_render(render_postfix, &r, "slow-smtp:[mx1.test]");
@@ -228,7 +228,7 @@ START_TEST(guard_leaves_bad_hosts_out)
     struct mxhop_hop hops[] = {
         HOP(bad_hosts[_i]),
         HOP("ok.test"),
-        HOP(bad_hosts[_i], .is_mx = true),
+        HOP(bad_hosts[_i]),
         HOP("name.test", .is_address = true),
     };
     struct mxhop_route r = route_of(hops, N(hops));
@@ -273,7 +273,7 @@ START_TEST(exim_list)
 
     assert_render(render_exim, &r,
                   "<;mx1.test;mx2.test:2525;+;192.0.2.1;192.0.2.2:26;+;"
-                  "2001:db8::1;[2001:db8::2]:587;+;p.test/MX;q.test/MX:27");
+                  "2001:db8::1;[2001:db8::2]:587;+;p.test;q.test:27");
     r.disposition = MXHOP_REJECT;
     assert_render(render_exim, &r, NULL);
     r.disposition = MXHOP_DEFER;
@@ -392,7 +392,7 @@ START_TEST(json_object)
         HOP("mx1.test", .preference = 10),
         FROM("cn=x", "2001:db8::1", .preference = 20, .port = 587,
              .is_address = true),
-        HOP("p.test", .is_mx = true),
+        HOP("p.test"),
     };
     struct mxhop_route r = route_of(hops, N(hops));
 
@@ -410,7 +410,7 @@ START_TEST(json_object)
         "{\"host\":\"2001:db8::1\",\"port\":587,\"preference\":20,"
         "\"source\":\"cn=x\"},"
         "{\"host\":\"p.test\",\"port\":null,\"preference\":0,"
-        "\"source\":\"dns\",\"mx\":true}],"
+        "\"source\":\"dns\"}],"
         "\"reason\":\"MX records\",\"override\":\"cn=\\\"q\\\",dc=\\\\2c\","
         "\"secure\":true,\"cache\":\"stale\",\"ttl\":4294967295}");
 }
@@ -472,14 +472,14 @@ START_TEST(text_list)
 
     assert_render(render_text, &r,
                   "example.com: route: MX records\n"
-                  "   10  mx1.test            dns\n"
-                  "   10  mx2.test:2525       dns\n"
-                  "   20  192.0.2.1           dns\n"
-                  "   20  192.0.2.2:26        dns\n"
-                  "   30  2001:db8::1         dns\n"
-                  "   30  [2001:db8::2]:587   dns\n"
-                  "   40  p.test (its MX)     dns\n"
-                  "   40  q.test:27 (its MX)  dns");
+                  "   10  mx1.test           dns\n"
+                  "   10  mx2.test:2525      dns\n"
+                  "   20  192.0.2.1          dns\n"
+                  "   20  192.0.2.2:26       dns\n"
+                  "   30  2001:db8::1        dns\n"
+                  "   30  [2001:db8::2]:587  dns\n"
+                  "   40  p.test             dns\n"
+                  "   40  q.test:27          dns");
 }
 END_TEST
 

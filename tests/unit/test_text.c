@@ -43,6 +43,7 @@ static const struct minidns_row rows[] = {
     {"mx1.example", 1, "a 192.0.2.1"},
     {"mx2.example", 1, "a 192.0.2.2"},
     {"mx.google.com", 1, "a 192.0.2.3"},
+    {"r.example", 1, "a 192.0.2.4"},
     {"half.example", 15, "mx 10 mx1.example mx 20 bare.example"},
     {"bare.example", 15, "mx 10 bare.example"},
     {"bare.example", 1, "soa 3600"},
