@@ -64,7 +64,7 @@ static void dry_find(struct dry *d, int side, const char *domain,
         if (strcmp(at, star) != 0)
             (void)ovtable_find(d->t[side], OVTABLE_BY_KEY, at, d->now_s, &o,
                                NULL, NULL);
-    if (o.dn == NULL && match_exchanges(set, &exchanges))
+    if (o.dn == NULL && match_exchanges(set, false, &exchanges))
         for (size_t i = 0; o.dn == NULL && i < exchanges.n; i++)
             (void)ovtable_find(d->t[side], OVTABLE_BY_EXCHANGE, exchanges.v[i],
                                d->now_s, &o, NULL, NULL);
