@@ -225,8 +225,8 @@ static void postfix_locals(struct check *c, struct view *v,
         for (size_t k = 0; o->enabled && k < o->keys.n; k++) {
             if (clock_boot_ms() > until_ms) {
                 check_say(c, CHECK_WARNING, v->postfix.dir, 0,
-                          "its tables do not answer in time: not every domain "
-                          "was looked up in the lists of local domains");
+                          "not every domain was looked up in the tables of "
+                          "local domains: that would take too long");
                 return;
             }
             postfix_local(c, v, o, ovset_line(set, o), o->keys.v[k]);

@@ -138,9 +138,8 @@ static void redundant_compare(struct mxhop *mx, struct comparing *c)
     if (bulk_run(mx, &bulk, &unwritten, &err) != MXHOP_OK)
         cli_complain("%s", err.text);
     if (c->stopped)
-        check_say(c->check, CHECK_WARNING, "DNS", 0,
-                  "does not answer in time: not every override was compared "
-                  "with the MX records");
+        cli_complain("DNS does not answer in time: not every override was "
+                     "compared with the MX records");
 }
 
 void check_redundant(struct check *check, struct mxhop *mx,

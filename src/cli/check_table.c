@@ -136,8 +136,8 @@ static void table_state(struct check *c, const struct conf *conf,
         table_held(c, table, s);
     if (s->left_out > 0)
         check_say(c, CHECK_ERROR, table, 0,
-                  "%u entr%s not in force, as no version was ever valid: mail "
-                  "goes as without %s",
+                  "%u entr%s left out, not valid or with the DN of another "
+                  "one: mail goes as without %s",
                   s->left_out, s->left_out == 1 ? "y is" : "ies are",
                   s->left_out == 1 ? "it" : "them");
     if (s->error[0] != '\0')

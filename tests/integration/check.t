@@ -133,7 +133,7 @@ case_kept_left_out_and_held_back() {
 	assert_match "$OUTPUT" '0 errors, 1 warning$'
 	entry d 'mxhopKey: d.test' 'mxhopHop: smtp:[mx1.test]' >>"$LDIF"
 	refresh_badly
-	assert_check 2 "error: $TABLE: 1 entry is not in force, as no version was ever valid"
+	assert_check 2 "error: $TABLE: 1 entry is left out, not valid or with the DN of another one: mail goes as without it"
 	entry a 'mxhopKey: a.test' 'mxhopHop: [mx1.test]' >"$LDIF"
 	refresh_badly
 	assert_check 2 "error: $TABLE: 2 removals are held back .*--force.: cn=.,dc=test; cn=.,dc=test$"
@@ -150,6 +150,26 @@ case_source_that_cannot_be_read() {
 	assert_match "$OUTPUT" "warning: $TABLE: the last refresh, at .*, failed: $LDIF:1: .*; the set in force stays"
 	rm -f "$TABLE"
 	assert_check 2 "error: $TABLE: "
+	good_set
+}
+
+# A directory that nobody reads any more; it cannot be asked now, either.
+case_directory_that_was_not_read() {
+	good_set
+	printf '%s\n' 'overrides = ldap' 'ldap_server_host = ldap://127.0.0.9' \
+		'ldap_search_base = dc=test' 'ldap_network_timeout = 1s' >$CF
+	sed -i -e 's/"read":"[^"]*"/"read":"2026-01-01T00:00:00Z"/' "$TABLE.state"
+	assert_status 74 mxhop check
+	assert_match "$OUTPUT" "warning: $TABLE: the directory was read last at 202[56]-"
+	sed -i -e 's/"follower":null/"follower":{"pid":4194300,"alive":"2026-01-01T00:00:00Z"}/' \
+		"$TABLE.state"
+	assert_status 74 mxhop check
+	assert_match "$OUTPUT" 'warning: .*: .mxhop refresh --follow. \(process 4194300\) has ended, and was last heard of at 202'
+	refute_match "$OUTPUT" 'was read last at'
+	echo nonsense >"$TABLE.state"
+	assert_status 74 mxhop check
+	assert_match "$OUTPUT" "warning: $TABLE.state: .*: what the last refresh left undone is not known"
+	configure
 	good_set
 }
 
