@@ -105,6 +105,7 @@ case_dns_of_others_on_a_terminal() {
 		'mxhopHop: [192.0.2.1]' | table_of
 	assert_eq "$(mxhop overrides list | cut -f 1)" "$shown"
 	mxhop trace a.test | grep -F "$shown" || fail "$(mxhop trace a.test)"
+	mxhop lookup a.test | grep -F "override: $shown" || fail "$(mxhop lookup a.test)"
 	entry other 'mxhopKey: b.test' 'mxhopHop: [192.0.2.2]' >other.ldif
 	assert_status 1 mxhop overrides diff other.ldif
 	grep -F -e "- $shown" <<<"$OUTPUT" || fail "$OUTPUT"
