@@ -46,7 +46,9 @@ hostile_directory() { # < LDIF
 
 # Refresh goes through, the good entry holds, and what is printed is printable.
 refresh_and_look() {
-	assert_status 0 timeout 60 mxhop refresh
+	local status=0
+	OUTPUT=$(timeout 60 mxhop refresh 2>&1) || status=$?
+	[[ $status == 0 || $status == 65 ]] || fail "status $status: $OUTPUT"
 	printf '%s\n' "$OUTPUT" >"$SCRATCH/output"
 	! LC_ALL=C grep -n '[^ -~]' "$SCRATCH/output" || fail "bytes for a terminal"
 	assert_eq "$(postmap -q good.test $M)" ':[192.0.2.10]'

@@ -69,12 +69,12 @@ ldif_table() {
 }
 
 # These overrides, all there are, from now on. What refresh says is in $OUTPUT.
-overrides() { # < TABLE
+overrides() { # [STATUS] < TABLE
 	{
 		ldif_table
 		ldif_table <<<"sentinel Key sentinel.test; Hop [192.0.2.99]"
 	} >/etc/mxhop/overrides.ldif
-	assert_status 0 mxhop refresh --force
+	assert_status "${1:-0}" mxhop refresh --force
 }
 
 # What one postmap process answers for KEYS after it has had time to learn the
@@ -365,7 +365,7 @@ case_misspelt_hop_is_reported_by_refresh() {
 
 # An invalid entry is reported with its line, and disables no other.
 case_invalid_entries_are_skipped() {
-	overrides <<-'END'
+	overrides 65 <<-'END'
 		port99999  Key port99999.test; Hop [relay.test]:99999
 		mode       Key replace.test; Mode relpace; Hop [relay.test]
 		time       Key past.test; Hop [relay.test]; NotAfter tomorrow
