@@ -414,8 +414,9 @@ const struct param params[] = {
             "If empty, any address is accepted."},
     {AT(local_domains), TEXT(text_read_patterns, ""),
      .doc = "Domains that this system delivers itself, for which the answer\n"
-            "is always\n"
-            ".Cm pass :\n"
+            "is\n"
+            ".Cm pass ,\n"
+            "unless an override is for exactly the recipient or the domain:\n"
             "names, or\n"
             ".Ql .example.com\n"
             "for all names below one.\n"
