@@ -25,7 +25,8 @@ int ovset_read_table(struct ovset *set_r, const struct conf *conf);
 int ovset_read_file(struct ovset *set_r, const char *source);
 void ovset_free(struct ovset *set);
 
-/* override_show.c: one line each, without newline. */
+/* override_show.c: one line each, without newline; the columns of text. */
+#define OVERRIDE_SHOW_HEADER "# DN\tKEYS\tMODE\tHOPS\tSTATE\tFROM\tUNTIL"
 void override_show_text(const struct override *o, int64_t now_s,
                         struct buf *out);
 /* state: with "state", as it is at now_s. */

@@ -15,6 +15,7 @@
 #include "util/err.h"
 #include "util/vec.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,7 +64,11 @@ static enum mxhop_status postconf_find(struct postconf *p, const char *instance,
         err_set(err, MXHOP_ERR_ARGUMENT, "no Postfix here (%s cannot be run)",
                 named ? "postmulti" : "postconf");
     else if (status != 0)
-        err_set(err, MXHOP_ERR_IO, "%s: %s", named ? "postmulti" : "postconf",
+        err_set(err,
+                strstr(complaint.data, strerror(ENOENT)) != NULL
+                    ? MXHOP_ERR_ARGUMENT
+                    : MXHOP_ERR_IO,
+                "%s: %s", named ? "postmulti" : "postconf",
                 postconf_reason(complaint.data));
     else if (dir == NULL)
         err_set(err, MXHOP_ERR_ARGUMENT, "postmulti -l lists no instance %s",

@@ -12,8 +12,9 @@ enum entry_state {
     ENTRY_PENDING,
     ENTRY_PAST,
     ENTRY_BEATEN, /* by the one that applies */
-    ENTRY_LOCAL, /* the MTA delivers the domain, and it is not for exactly it */
-    ENTRY_FINE   /* by MX host, where that is not considered */
+    ENTRY_IDLE,   /* an exclude that excludes nothing of this domain's */
+    ENTRY_LOCAL,  /* the MTA delivers the domain; not for exactly this key */
+    ENTRY_UNUSED  /* by exchange, where that is not considered */
 };
 
 /* An entry in the table that could concern the key. */

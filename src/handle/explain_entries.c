@@ -17,8 +17,8 @@
 const char *const entry_state_words[] = {
     [ENTRY_APPLIES] = "applies", [ENTRY_DISABLED] = "disabled",
     [ENTRY_PENDING] = "pending", [ENTRY_PAST] = "past",
-    [ENTRY_BEATEN] = "beaten",   [ENTRY_LOCAL] = "local",
-    [ENTRY_FINE] = "unused",
+    [ENTRY_BEATEN] = "beaten",   [ENTRY_IDLE] = "idle",
+    [ENTRY_LOCAL] = "local",     [ENTRY_UNUSED] = "unused",
 };
 
 const char *explain_time(int64_t time_s, char text_r[EXPLAIN_TIME_MAX])
@@ -86,6 +86,9 @@ static const char *entries_fit(const struct entries_search *s,
 
 static bool entries_applies(const struct lookup *l, const struct override *o)
 {
+    for (size_t i = 0; i < l->n_also; i++)
+        if (strcmp(o->dn, l->also[i].dn) == 0)
+            return true;
     return l->override.dn != NULL && strcmp(o->dn, l->override.dn) == 0;
 }
 
@@ -100,9 +103,11 @@ static enum entry_state entries_state(const struct lookup *l,
         return ENTRY_PAST;
     if (entries_applies(l, o))
         return ENTRY_APPLIES;
+    if (l->idle != NULL && strcmp(o->dn, l->idle) == 0)
+        return ENTRY_IDLE;
     if (l->override.dn != NULL)
         return ENTRY_BEATEN;
-    return l->local == MXHOP_LOCAL_NO ? ENTRY_FINE : ENTRY_LOCAL;
+    return l->local == MXHOP_LOCAL_NO ? ENTRY_UNUSED : ENTRY_LOCAL;
 }
 
 static bool entries_take(void *ctx, struct override *o)

@@ -174,6 +174,13 @@ void explain_json(const struct lookup *l, const struct mxhop_route *route,
         out);
     explain_json_text("table_error",
                       l->table == TABLE_BAD ? l->table_err.text : NULL, out);
+    buf_puts(out, ",\"also\":[");
+    for (size_t i = 0; i < l->n_also; i++) {
+        if (i > 0)
+            buf_putc(out, ',');
+        json_string(l->also[i].dn, out);
+    }
+    buf_putc(out, ']');
     explain_json_entries(l, entries, out);
     explain_json_dns(l, out);
     explain_json_hosts(l, out);

@@ -271,7 +271,7 @@ case_a_subtree_that_moves() {
 	assert_match "$OUTPUT" 'older than ldap, which has 1 new, 0 changed and 1 fewer entry'
 	assert_match "$OUTPUT" 'ldap: 2 valid entries'
 	refresh --force
-	assert_eq "$(mxhop overrides list | cut -f 2 | sort)" $'outside.test\nstays.test'
+	assert_eq "$(mxhop overrides list | sed 1d | cut -f 2 | sort)" $'outside.test\nstays.test'
 }
 
 case_external_over_ldapi() {
