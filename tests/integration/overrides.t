@@ -452,8 +452,9 @@ case_invalid_entries_are_skipped() {
 		append.test     :[mx1.test], [mx2.test]
 		plain.test      :[relay.test]
 	END
-	assert_status 1 mxhop check
-	assert_match "$OUTPUT" 'cn=port99999,'
+	assert_status 2 mxhop check
+	assert_match "$OUTPUT" 'warning: /etc/mxhop/overrides.ldif:5: cn=port99999,'
+	assert_match "$OUTPUT" 'error: .*: 8 entries are left out'
 	assert_match "$OUTPUT" 'ldif:/etc/mxhop/overrides.ldif: 2 valid entries, '
 }
 

@@ -272,7 +272,7 @@ case_last_good_version_stays() {
 		four_entries | tail -n +7
 	} >"$LDIF"
 	assert_status 65 mxhop refresh --strict
-	assert_match "$OUTPUT" 'nothing is changed: 1 entries are invalid'
+	assert_match "$OUTPUT" 'nothing is changed: 1 entry is invalid'
 	assert_eq "$(postmap -q plain.test "$M" || true)" ':[mx1.test]'
 	assert_match "$(state .error)" 'nothing is changed'
 	for _ in 1 2; do
