@@ -103,7 +103,8 @@ static int check_source(struct check *c, struct mxhop *mx, struct view *v,
                         const char *config, uint32_t *entries_r)
 {
     const struct conf *conf = probe_conf(mx);
-    const char *user = postconf_param(&v->postfix, "mail_owner");
+    const char *user =
+        v->taken ? postconf_param(&v->postfix, "mail_owner") : NULL;
     struct cli_source source;
     bool usable;
     int status;

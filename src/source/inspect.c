@@ -59,6 +59,8 @@ static bool claims_make(const struct inspection *in, bool exchanges,
             i < in->n ? &in->v[i] : &in->others[i - in->n];
         const struct strlist *keys = exchanges ? &o->exchanges : &o->keys;
 
+        if (o->not_after_s != 0 && o->not_after_s < in->now_s)
+            continue; /* it takes nothing any more */
         for (size_t k = 0; o->enabled && k < keys->n; k++) {
             if (!vec_room(&c->v, c->n, &cap, sizeof(*c->v)))
                 return false;

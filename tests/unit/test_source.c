@@ -485,10 +485,12 @@ START_TEST(clash_and_past)
         compile(ENTRY("b", "mxhopKey: x.example\nmxhopMode: pass\n")
                     ENTRY("a", "mxhopKey: x.example\nmxhopMode: pass\n")
                         ENTRY("old", "mxhopKey: y.example\nmxhopMode: pass\n"
-                                     "mxhopNotAfter: 20200101000000Z\n"),
+                                     "mxhopNotAfter: 20200101000000Z\n")
+                            ENTRY("z", "mxhopKey: y.example\n"
+                                       "mxhopMode: pass\n"),
                 false, &r, &err),
         MXHOP_OK);
-    ck_assert_uint_eq(r.entries, 3);
+    ck_assert_uint_eq(r.entries, 4);
     ck_assert_uint_eq(r.findings, 2);
     ck_assert_msg(strstr(said, "cn=b,dc=example mxhopKey: x.example is taken "
                                "by cn=a,dc=example") != NULL,
@@ -625,17 +627,16 @@ START_TEST(last_good_version)
                 false, &r, &err),
         MXHOP_OK);
     /* a says nonsense, b is no override any more, and c never was one. */
-    ck_assert_int_eq(compile(
-                         ENTRY("a", "mxhopKey: a.example\nmxhopMode: past\n")
-                             ENTRY("c",
-                                   "mxhopKey: c.example\nmxhopMode: past\n")
-                                 ENTRY("d", "mxhopKey: d.example\nmxhopMode: "
-                                            "pass\n") "dn: "
-                                                      "cn=b,dc="
-                                                      "example\nobjectClass: "
-                                                      "device\ncn: b\n",
-                         false, &r, &err),
-                     MXHOP_OK);
+    ck_assert_int_eq(
+        compile(ENTRY("a", "mxhopKey: a.example\nmxhopMode: past\n")
+                    ENTRY("c", "mxhopKey: c.example\nmxhopMode: past\n")
+                        ENTRY("d", "mxhopKey: d.example\nmxhopMode: "
+                                   "pass\n") "dn: "
+                                             "cn=b,dc="
+                                             "example\nobjectClass: "
+                                             "device\ncn: b\n",
+                false, &r, &err),
+        MXHOP_OK);
     ck_assert(r.change.kept == 2 && r.skipped == 1 && r.entries == 3);
     ck_assert_msg(strstr(said,
                          "5 cn=a,dc=example mxhopMode: \"past\": expected "
