@@ -16,7 +16,7 @@ static const struct command commands[] = {
     {"lookup", "[--format text|json|postfix|exim] KEY...|-",
      "print the next hops of domains or recipients", cmd_lookup},
     {"trace", "KEY", "explain every step of one lookup", cmd_trace},
-    {"refresh", "[--force | --follow]",
+    {"refresh", "[--dry-run] [--strict] [--force | --follow]",
      "compile the overrides into the override table", cmd_refresh},
     {"check", "[-v] [--instance DIR | --no-main-cf] [FILE] | --defaults",
      "check configuration and overrides, or a file of overrides", cmd_check},

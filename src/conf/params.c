@@ -194,10 +194,11 @@ const struct param params[] = {
             "It need not be inside a chroot jail of the mail system."},
     {AS("override_shrink_limit", override_shrink_limit_percent),
      NUMBER(PARAM_PERCENT, "50%", 0, 100),
-     .doc = "A refresh that would remove more than this share of the\n"
-            "overrides of the last day is held back, and\n"
-            "the old ones stay in force, unless it is run with\n"
-            ".Fl -force .\n"
+     .doc = "If a refresh would remove more than this share of the\n"
+            "overrides of the last day, those that are gone\n"
+            "stay in force, unless it is run with\n"
+            ".Fl -force ;\n"
+            "what is new or changed takes effect.\n"
             "An empty or truncated source should not unroute mail.\n"
             "A damaged override table counts with the overrides that it had,\n"
             "unless its header is damaged too: then nothing is held back.\n"
