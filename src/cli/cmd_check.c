@@ -14,6 +14,7 @@
  */
 
 #include "cli/check.h"
+#include "cli/refresh.h"
 
 #include <getopt.h>
 #include <stdarg.h>
@@ -73,30 +74,30 @@ static int check_overrides(struct check *c, struct mxhop *mx, struct view *v,
     const struct conf *conf = probe_conf(mx);
     struct compile_options options = cli_compile_options(conf, source);
     struct compile_result result;
-    struct mxhop_error err;
-    enum mxhop_status status;
+    int status;
 
     c->source = &source->source;
     options.dry_run = true;
     options.report = check_hear;
     options.ctx = c;
-    status = compile_overrides(&options, &result, &err);
-    if (status == MXHOP_OK) {
+    status = refresh_run(&options, &result);
+    check_kept(c);
+    if (result.done) {
         const struct ovset set = {
             .v = result.read, .n = result.n_read, .lines = result.lines};
 
+        status = 0;
         *entries_r = result.entries;
         if (result.entries == 0 && result.findings == 0)
             check_empty(c, source);
         if (in_force)
             check_table_is_new(c, conf, &set);
-        check_kept(c);
         check_services(c, v, conf, &set);
         check_entries(c, mx, &set);
         check_redundant(c, mx, &set);
     }
     compile_free(&result);
-    return status == MXHOP_OK ? 0 : cli_fail(&err);
+    return status;
 }
 
 static int check_source(struct check *c, struct mxhop *mx, struct view *v,

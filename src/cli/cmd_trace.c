@@ -68,6 +68,32 @@ static bool trace_read_time(const char *text, int64_t *time_s_r)
 
 /* ---- what Postfix makes of it ---- */
 
+/* Text behind an indent, broken at spaces to fit 80 columns. */
+static void trace_add_wrapped(const char *text, struct buf *out)
+{
+    size_t column = sizeof(INDENT) - 1, word;
+
+    for (; *text != '\0'; text += word + strspn(text + word, " ")) {
+        word = strcspn(text, " ");
+        if (column + 1 + word > 80 && column > sizeof(INDENT) - 1) {
+            buf_puts(out, "\n" INDENT);
+            column = sizeof(INDENT) - 1;
+        } else if (column > sizeof(INDENT) - 1) {
+            buf_putc(out, ' ');
+            column++;
+        }
+        cli_add_printable(out, text, word);
+        column += word;
+    }
+    buf_putc(out, '\n');
+}
+
+static void trace_cut_newline(struct buf *out)
+{
+    if (!out->failed)
+        out->data[--out->len] = '\0';
+}
+
 static char *trace_ask_ours(void *ctx, const char *key)
 {
     const struct trace *t = ctx;
@@ -88,20 +114,20 @@ static void trace_add_text(struct trace *t, struct buf *out)
     struct view_asker ours = {trace_ask_ours, t};
 
     if (!t->view->taken) {
-        buf_printf(out, " 8 main.cf    not looked at: ");
-        buf_puts_printable(out, t->view->skipped);
+        buf_puts(out, " 8 main.cf    not looked at:\n" INDENT);
+        trace_add_wrapped(t->view->skipped, out);
+        trace_cut_newline(out);
         return;
     }
     buf_printf(out, " 8 main.cf    %s/main.cf\n", t->view->postfix.dir);
     if (t->view->why[0] != '\0')
         buf_printf(out, INDENT "local by: %s\n", t->view->why);
-    if (t->view->reason[0] != '\0')
-        buf_printf(out,
-                   INDENT "Postfix must see domains itself:\n" INDENT "  %s\n",
-                   t->view->reason);
+    if (t->view->reason[0] != '\0') {
+        buf_puts(out, INDENT "Postfix must see domains itself:\n" INDENT);
+        trace_add_wrapped(t->view->reason, out);
+    }
     (void)view_tables(t->view, t->key, ours, false, out);
-    if (out->len > 0)
-        out->data[--out->len] = '\0'; /* the last newline */
+    trace_cut_newline(out);
 }
 
 static void trace_add_json(struct trace *t, struct buf *out)

@@ -216,6 +216,16 @@ bool table_is_another(struct mxhop *mx);
    again: one line a change. */
 void table_say(struct mxhop *mx, bool bad);
 
+/* ---- find.c: which overrides apply ---- */
+
+enum mxhop_status find_by_key(struct lookup *l, struct ovtable *table);
+/* The MX set has hosts. Leaves what was found by `*` if there is none. */
+enum mxhop_status find_by_exchange(struct lookup *l, struct ovtable *table);
+/* After the MX set was asked for: an exclude of hosts that this domain does not
+   have changes nothing. */
+void find_forget_idle(struct lookup *l);
+void find_forget(struct lookup *l); /* the override, and what goes with it */
+
 /* ---- lookup.c ---- */
 
 static inline uint32_t min_u32(uint32_t a, uint32_t b)

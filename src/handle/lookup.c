@@ -61,155 +61,6 @@ static bool table_failed(struct lookup *l)
                    "pass");
 }
 
-/* The entries under one key, for take_*(). */
-struct under {
-    struct lookup *l;
-    const char *key;
-    bool failed; /* out of memory */
-};
-
-static bool take_first(void *ctx, struct override *o)
-{
-    const struct under *u = ctx;
-
-    u->l->override = *o;
-    *o = (struct override){0};
-    return false;
-}
-
-static bool take_first_but_exclude(void *ctx, struct override *o)
-{
-    return o->mode == OVERRIDE_EXCLUDE || take_first(ctx, o);
-}
-
-/* All that exclude a host of the set: one entry may stand under several keys.
- */
-static bool take_excludes(void *ctx, struct override *o)
-{
-    struct under *u = ctx;
-    struct lookup *l = u->l;
-    struct override *also;
-
-    if (o->mode != OVERRIDE_EXCLUDE || !decide_excludes_any(o, &l->set))
-        return true;
-    for (size_t i = 0; i < l->n_also; i++)
-        if (strcmp(l->also[i].dn, o->dn) == 0)
-            return true;
-    also = realloc(l->also, (l->n_also + 1) * sizeof(*also));
-    if (also == NULL ||
-        (l->matched == NULL && (l->matched = strdup(u->key)) == NULL)) {
-        l->also = also != NULL ? also : l->also;
-        u->failed = true;
-        return false;
-    }
-    l->also = also;
-    also[l->n_also++] = *o;
-    *o = (struct override){0};
-    return true;
-}
-
-/* Under the keys in turn; `first`: until there is an override. What stands
-   under those before it may be the one to apply after its next edge. */
-static enum mxhop_status find_among(struct lookup *l, struct ovtable *table,
-                                    enum ovtable_index by,
-                                    const struct strlist *keys, bool first,
-                                    bool (*take)(void *, struct override *))
-{
-    for (size_t i = 0; i < keys->n; i++) {
-        struct under u = {l, keys->v[i], false};
-        enum mxhop_status status =
-            ovtable_active(table, by, u.key, l->now_s, &l->edge_s, take, &u,
-                           &l->table_err);
-
-        if (status != MXHOP_OK || u.failed)
-            return u.failed ? MXHOP_ERR_MEMORY : status;
-        if (!first || l->override.dn == NULL)
-            continue;
-        l->by_exchange = by == OVTABLE_BY_EXCHANGE;
-        l->matched = strdup(u.key);
-        return l->matched != NULL ? MXHOP_OK : MXHOP_ERR_MEMORY;
-    }
-    return MXHOP_OK;
-}
-
-static enum mxhop_status find_by_key(struct lookup *l, struct ovtable *table)
-{
-    struct strlist keys = {0};
-    enum mxhop_status status = MXHOP_ERR_MEMORY;
-    bool ok = l->local != MXHOP_LOCAL_NO ? strlist_add(&keys, key_text(&l->key))
-                                         : match_keys(&l->key, &keys);
-
-    if (ok)
-        status = find_among(l, table, OVTABLE_BY_KEY, &keys, true, take_first);
-    strlist_free(&keys);
-    return status;
-}
-
-/* What stands under the exchanges takes the place of what stands under `*`, or
-   of nothing. */
-static void forget_override(struct lookup *l)
-{
-    for (size_t i = 0; l->facts != NULL && i < l->override.n_hops; i++)
-        mxset_free(&l->facts[i].set);
-    free(l->facts);
-    l->facts = NULL;
-    override_free(&l->override);
-    free(l->matched);
-    l->matched = NULL;
-}
-
-/* `pass` would leave the domain to hosts that others exclude: their say counts,
-   and its transport. */
-static void excludes_before_pass(struct lookup *l)
-{
-    struct override pass = l->override;
-
-    if (l->n_also == 0 || (pass.dn != NULL && pass.mode != OVERRIDE_PASS))
-        return;
-    l->override = l->also[0];
-    if (pass.transport != NULL) {
-        free(l->override.transport);
-        l->override.transport = pass.transport;
-        pass.transport = NULL;
-    }
-    override_free(&pass);
-    l->n_also--;
-    memmove(l->also, l->also + 1, l->n_also * sizeof(*l->also));
-    l->by_exchange = true;
-}
-
-static enum mxhop_status find_by_exchange(struct lookup *l,
-                                          struct ovtable *table)
-{
-    struct strlist best = {0}, all = {0};
-    struct override star = l->override;
-    char *matched = l->matched;
-    enum mxhop_status status = MXHOP_ERR_MEMORY;
-
-    l->override = (struct override){0};
-    l->matched = NULL;
-    if (match_exchanges(&l->set, false, &best) &&
-        match_exchanges(&l->set, true, &all))
-        status = find_among(l, table, OVTABLE_BY_EXCHANGE, &best, true,
-                            take_first_but_exclude);
-    if (status == MXHOP_OK)
-        status = find_among(l, table, OVTABLE_BY_EXCHANGE, &all, false,
-                            take_excludes);
-    if (status == MXHOP_OK)
-        excludes_before_pass(l);
-    strlist_free(&best);
-    strlist_free(&all);
-    if (l->override.dn == NULL) {
-        free(l->matched);
-        l->override = star;
-        l->matched = matched;
-    } else {
-        override_free(&star);
-        free(matched);
-    }
-    return status;
-}
-
 /* ---- the decision ---- */
 
 /* Of the MX set, what is left of it. */
@@ -294,19 +145,6 @@ static bool without_override(struct lookup *l)
     return pass(l, "no override for this recipient");
 }
 
-/* An exclude of hosts that this domain does not have changes nothing. */
-static void forget_idle(struct lookup *l)
-{
-    if (l->override.dn == NULL || l->override.mode != OVERRIDE_EXCLUDE ||
-        l->cold || l->set.outcome == MX_FAILURE ||
-        decide_excludes_any(&l->override, &l->set))
-        return;
-    free(l->idle);
-    l->idle = l->override.dn;
-    l->override.dn = NULL;
-    forget_override(l);
-}
-
 static bool route_domain(struct lookup *l, struct ovtable *table)
 {
     bool by_key_only =
@@ -329,7 +167,7 @@ static bool route_domain(struct lookup *l, struct ovtable *table)
             return conclude(l);
     }
     facts_domain(l);
-    forget_idle(l);
+    find_forget_idle(l);
     if (l->override.dn == NULL && by_key_only)
         return without_override(l);
     if (exchanges && (l->override.dn == NULL || is_star(l)) && !l->cold &&
@@ -463,7 +301,7 @@ bool lookup_run(struct lookup *l, struct mxhop *mx, const char *key,
 void lookup_free(struct lookup *l)
 {
     decision_free(&l->decision);
-    forget_override(l);
+    find_forget(l);
     for (size_t i = 0; i < l->n_also; i++)
         override_free(&l->also[i]);
     free(l->also);

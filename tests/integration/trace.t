@@ -230,7 +230,7 @@ case_trivial_rewrite() {
 	postfix_set "transport_maps = $M hash:/etc/postfix/tables" 'recipient_delimiter = +-'
 	assert_resolved back
 	# What only this daemon sees.
-	postconf -P 'rewrite/unix/mydestination=$myhostname d1.test d2.test d3.test' \
+	postconf -P 'rewrite/unix/mydestination=$myhostname,d1.test,d2.test,d3.test' \
 		'rewrite/unix/recipient_delimiter=-'
 	postfix_set "transport_maps = $M"
 	assert_resolved 'options in master.cf'
