@@ -200,6 +200,52 @@ void facts_domain(struct lookup *l)
         !facts_of(l, l->key.domain, true, &l->set, &l->entry, &l->cache_state);
 }
 
+static bool facts_is_excluded(const struct lookup *l, const char *host)
+{
+    bool excluded = decide_excludes(&l->override, host);
+
+    for (size_t i = 0; i < l->n_also && !excluded; i++)
+        excluded = decide_excludes(&l->also[i], host);
+    return excluded;
+}
+
+/* To a host of whose addresses nothing is known. */
+static void facts_take_addresses(const struct mxset *from, const char *host,
+                                 unsigned families, struct hostaddrs *addrs)
+{
+    for (size_t i = 0; i < from->n_mx; i++)
+        if (hostaddrs_state(addrs, families) == ADDR_UNKNOWN &&
+            strcmp(from->mx[i].host, host) == 0)
+            *addrs = from->mx[i].addrs;
+}
+
+bool facts_left(struct lookup *l)
+{
+    struct mxset left = {.outcome = MX_HOSTS}, better;
+    const struct ask q = {.name = l->override.dn, .known = &left, .wait = true};
+    bool usable = true, ok = true;
+
+    for (size_t i = 0; i < l->set.n_mx && ok; i++)
+        if (!facts_is_excluded(l, l->set.mx[i].host))
+            ok = mxset_add(&left, l->set.mx[i].host, l->set.mx[i].preference);
+    if (!ok || left.n_mx == l->set.n_mx) {
+        mxset_free(&left);
+        return ok;
+    }
+    (void)facts_addresses(l->mx, l->mx->store.view, &left, &usable);
+    if (!usable && ask_dns(l, &q, &better)) {
+        mxset_free(&left);
+        left = better;
+    } else if (!usable) {
+        l->vague = true;
+    }
+    for (size_t i = 0; i < l->set.n_mx; i++)
+        facts_take_addresses(&left, l->set.mx[i].host, l->mx->rules.families,
+                             &l->set.mx[i].addrs);
+    mxset_free(&left);
+    return true;
+}
+
 /* What is known of an override's host decides; what is near its end is asked
    for in the background. false: nothing is known. */
 static bool facts_host(struct lookup *l, const char *host,

@@ -187,6 +187,10 @@ void ask_reload_servers(struct mxhop *mx);
 
 /* Fill l->set, cold, cache_state, entry, once. Waits as the ration allows. */
 void facts_domain(struct lookup *l);
+/* The hosts worth examining of those that the overrides leave of l->set: other
+   ones, if they exclude some. Waits as the ration allows. false: out of
+   memory. */
+bool facts_left(struct lookup *l);
 /* Fill l->facts for the hops of l->override, once. Waits as the ration allows.
    false: out of memory. */
 bool facts_hops(struct lookup *l);

@@ -180,7 +180,7 @@ static bool route_domain(struct lookup *l, struct ovtable *table)
         l->ttl_s = l->cold ? 0 : set_ttl_s(l);
         return only_overrides(l);
     }
-    if (!facts_hops(l))
+    if (!facts_hops(l) || (l->override.dn != NULL && !facts_left(l)))
         return false;
     /* A host without address at the end of a list would bounce mail (5.4.4)
        that the MTA's own routing defers or delivers, and one that is this
