@@ -152,7 +152,9 @@ static int refresh(struct conf *conf, const struct refresh_how *how,
 
     if (conf->overrides[0] == '\0') {
         cli_complain("overrides is empty: nothing to refresh; set it to "
-                     "ldif:/etc/mxhop/overrides.ldif, for instance");
+                     "ldif:/etc/mxhop/overrides.ldif, for instance, in a copy "
+                     "of the configuration, and run `mxhop -c COPY refresh' "
+                     "before the copy is put in place");
         return EXIT_CONFIG;
     }
     status = cli_become_table_owner(conf);

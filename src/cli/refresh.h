@@ -12,7 +12,7 @@
 int refresh_run(const struct compile_options *options,
                 struct compile_result *result_r);
 /* Print what it would change, and change nothing. The same exit status. */
-int refresh_dry_run(struct conf *conf, struct compile_options *options,
-                    const char *config);
+int refresh_dry_run(const struct conf *conf,
+                    const struct compile_options *options, const char *config);
 
 #endif

@@ -8,9 +8,7 @@
 
 #include "cli/refresh.h"
 #include "cli/ovset.h"
-#include "model/key.h"
 #include "overrides/codec.h"
-#include "route/match.h"
 #include "util/clock.h"
 
 #include <errno.h>
@@ -49,33 +47,18 @@ struct dry {
     unsigned moved;
 };
 
-/* Append who answers for a domain: by key, by exchange, then `*`. */
+/* Append who answers for a domain. */
 static void dry_find(struct dry *d, int side, const char *domain,
                      const struct mxset *set)
 {
-    static const char star[] = "*";
-    struct strlist exchanges = {0};
     struct override o = {0};
-    const char *at = NULL;
-    struct key key;
 
-    key_parse(domain, &key);
-    while (o.dn == NULL && (at = match_next_key(&key, at)) != NULL)
-        if (strcmp(at, star) != 0)
-            (void)ovtable_find(d->t[side], OVTABLE_BY_KEY, at, d->now_s, &o,
-                               NULL, NULL);
-    if (o.dn == NULL && match_exchanges(set, false, &exchanges))
-        for (size_t i = 0; o.dn == NULL && i < exchanges.n; i++)
-            (void)ovtable_find(d->t[side], OVTABLE_BY_EXCHANGE, exchanges.v[i],
-                               d->now_s, &o, NULL, NULL);
-    if (o.dn == NULL)
-        (void)ovtable_find(d->t[side], OVTABLE_BY_KEY, star, d->now_s, &o, NULL,
-                           NULL);
+    if (d->t[side] != NULL)
+        probe_entry(d->t[side], domain, set, d->now_s, &o);
     buf_puts_printable(&d->line, o.dn != NULL ? o.dn : "no override");
     if (o.dn != NULL)
         override_encode(&d->entry[side], &o);
     override_free(&o);
-    strlist_free(&exchanges);
 }
 
 static bool dry_take(void *ctx, const char *domain,
@@ -90,10 +73,7 @@ static bool dry_take(void *ctx, const char *domain,
     for (int side = BEFORE; side < SIDES; side++) {
         buf_reset(&d->entry[side]);
         buf_puts(&d->line, side == AFTER ? " -> " : "");
-        if (d->t[side] != NULL)
-            dry_find(d, side, domain, set);
-        else
-            buf_puts(&d->line, "no override");
+        dry_find(d, side, domain, set);
     }
     if (d->entry[BEFORE].len == d->entry[AFTER].len &&
         (d->entry[BEFORE].len == 0 ||
@@ -141,25 +121,26 @@ static int dry_print_entries(const struct conf *conf, const char *trial)
     return status;
 }
 
-int refresh_dry_run(struct conf *conf, struct compile_options *options,
-                    const char *config)
+int refresh_dry_run(const struct conf *conf,
+                    const struct compile_options *options, const char *config)
 {
+    struct compile_options trial_options = *options;
     char dir[] = "/tmp/mxhop-dry-run-XXXXXX", trial[PATH_MAX];
     const char *slash = strrchr(conf->override_table, '/');
     struct dry d = {.now_s = options->now_s};
     struct compile_result result;
     const struct ovtable_change *c = &result.change;
-    int status, fd;
+    int status, fd = -1;
 
     if (mkdtemp(dir) == NULL ||
         (fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) {
         cli_complain("%s: %s", dir, strerror(errno));
         return EX_OSERR;
     }
-    options->trial = &fd;
+    trial_options.trial = &fd;
     snprintf(trial, sizeof(trial), "%s/%s", dir,
              slash != NULL ? slash + 1 : conf->override_table);
-    status = refresh_run(options, &result);
+    status = refresh_run(&trial_options, &result);
     if (result.done && c->changed) {
         if (dry_print_entries(conf, trial) != 0 ||
             ovtable_open(&d.t[AFTER], trial, NULL) != MXHOP_OK)

@@ -7,9 +7,11 @@
 
 #include "handle/handle.h"
 #include "handle/probe.h"
+#include "route/match.h"
 #include "util/clock.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct probe {
     struct mxset *set;
@@ -158,4 +160,25 @@ const char *probe_server_state(const struct cache_server *s)
     if (s->state > BREAKER_OPEN || servers_report_is_old(s))
         return "unknown";
     return breaker_state_name((enum breaker_state)s->state);
+}
+
+void probe_entry(struct ovtable *t, const char *domain, const struct mxset *set,
+                 int64_t now_s, struct override *o_r)
+{
+    struct strlist exchanges = {0};
+    const char *at = NULL;
+    struct key key;
+
+    *o_r = (struct override){0};
+    key_parse(domain, &key);
+    while (o_r->dn == NULL && (at = match_next_key(&key, at)) != NULL)
+        if (strcmp(at, "*") != 0)
+            (void)ovtable_find(t, OVTABLE_BY_KEY, at, now_s, o_r, NULL, NULL);
+    if (o_r->dn == NULL && match_exchanges(set, &exchanges))
+        for (size_t i = 0; o_r->dn == NULL && i < exchanges.n; i++)
+            (void)ovtable_find(t, OVTABLE_BY_EXCHANGE, exchanges.v[i], now_s,
+                               o_r, NULL, NULL);
+    if (o_r->dn == NULL)
+        (void)ovtable_find(t, OVTABLE_BY_KEY, "*", now_s, o_r, NULL, NULL);
+    strlist_free(&exchanges);
 }

@@ -8,6 +8,7 @@
 #include "model/mxset.h"
 #include "model/override.h"
 #include "cache/cache.h"
+#include "overrides/ovtable.h"
 
 /* mxhop_open() with a configuration that was read from `config` already: *conf
    is the handle's from now on, and empty, whatever comes of it. NULL: as
@@ -60,6 +61,12 @@ struct probe_cache {
     unsigned families; /* of addresses that count */
 };
 bool probe_shared_cache(struct mxhop *mx, struct probe_cache *c_r);
+
+/* Which entry of a table a domain with this MX set gets: by key, by exchange,
+   then `*`; *o_r is the caller's, and its DN NULL where there is none, or the
+   table is damaged. */
+void probe_entry(struct ovtable *t, const char *domain, const struct mxset *set,
+                 int64_t now_s, struct override *o_r);
 
 /* "closed", "open" ...; "unknown" of one that was found open, but not lately.
  */

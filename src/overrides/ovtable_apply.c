@@ -689,12 +689,14 @@ static enum mxhop_status apply_build(struct apply *a,
     if (a->codec == CODEC_BAD)
         return ovtable_refused(a->err, a->w->path, "is damaged");
     if (a->lists.crowded.value.len > 0)
-        return err_set(a->err, MXHOP_ERR_ARGUMENT,
-                       "%s: %zu entries under the key %.*s, at most %d are "
-                       "possible",
-                       a->w->path, a->lists.crowded.value.len / OVTABLE_ID_LEN,
-                       (int)a->lists.crowded.key.len,
-                       (const char *)a->lists.crowded.key.at, OVTABLE_LIST_MAX);
+        return err_set(
+            a->err, MXHOP_ERR_ARGUMENT,
+            "%s: %zu entries under the key %.*s; at most %d with %lu "
+            "MiB in all are possible",
+            a->w->path, a->lists.crowded.value.len / OVTABLE_ID_LEN,
+            (int)a->lists.crowded.key.len,
+            (const char *)a->lists.crowded.key.at, OVTABLE_LIST_MAX,
+            (unsigned long)(OVTABLE_ROOM >> 20));
     apply_describe(a);
     if (a->codec == CODEC_OK && table_meta_encode(&meta, &a->now) &&
         table_where_encode(&at, where) &&

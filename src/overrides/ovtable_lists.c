@@ -25,6 +25,7 @@ struct lists_posting { /* that an entry stands, or stood, under a key */
     const unsigned char *id; /* NULL: it goes */
     struct fixed_bytes was;  /* in the last one of a key: the old list */
     uint32_t next;           /* behind it, of the same key, + 1; 0: none */
+    uint32_t octets;         /* of the entry */
     uint8_t by;
 };
 
@@ -39,8 +40,11 @@ enum codec_status ovtable_lists_note(struct ovtable_lists *x,
     if (!override_parts(record.at, record.len, &parts))
         return CODEC_BAD;
     for (int by = OVTABLE_BY_KEY; by <= OVTABLE_BY_EXCHANGE; by++) {
-        struct lists_posting p = {
-            .by = (uint8_t)by, .dn = parts.dn, .late = parts.late, .id = id};
+        struct lists_posting p = {.by = (uint8_t)by,
+                                  .dn = parts.dn,
+                                  .late = parts.late,
+                                  .octets = (uint32_t)record.len,
+                                  .id = id};
 
         while (parts.enabled && override_next_text(&parts.lists[by], &p.key)) {
             if (p.key.len == 0)
@@ -115,10 +119,11 @@ static int lists_by_dn(const void *a, const void *b)
 
 struct lists_ids { /* that is being made */
     unsigned char *ids;
-    size_t len;
+    size_t len, octets; /* and those of the entries, where it has many */
 };
 
-static void lists_put(struct lists_ids *l, const unsigned char *id)
+static void lists_put(struct lists_ids *l, const unsigned char *id,
+                      size_t octets)
 {
     /* An entry may say a key twice. */
     if (l->len > 0 &&
@@ -126,6 +131,7 @@ static void lists_put(struct lists_ids *l, const unsigned char *id)
         return;
     memcpy(l->ids + l->len, id, OVTABLE_ID_LEN);
     l->len += OVTABLE_ID_LEN;
+    l->octets += octets;
 }
 
 /* The list of one key; `fresh` has room for all postings. */
@@ -134,9 +140,10 @@ static enum codec_status lists_merge(const struct ovtable_lists *x,
                                      const struct lists_posting **fresh,
                                      struct lists_ids *l)
 {
-    struct fixed_bytes was = p->was, record;
+    struct fixed_bytes was = p->was, record = {0};
     struct override_parts parts;
     size_t n = 0, at = 0;
+    bool many;
 
     for (;; p = &x->v[p->next - 1]) {
         if (p->id != NULL)
@@ -146,21 +153,24 @@ static enum codec_status lists_merge(const struct ovtable_lists *x,
     }
     if (n > 1)
         qsort(fresh, n, sizeof(const void *), lists_by_dn);
+    many = was.len / OVTABLE_ID_LEN + n > OVTABLE_ROOM / FIXED_VALUE_MAX;
     for (size_t i = 0; i < was.len; i += OVTABLE_ID_LEN) {
         const unsigned char *id = was.at + i;
 
         if (!x->stays(x->ctx, id))
             continue;
-        if (at < n && (fixed_get(x->old, OVTABLE_RECORD_ENTRY, id,
-                                 OVTABLE_ID_LEN, &record) != FIXED_FOUND ||
-                       !override_parts(record.at, record.len, &parts)))
+        if ((many || at < n) &&
+            (fixed_get(x->old, OVTABLE_RECORD_ENTRY, id, OVTABLE_ID_LEN,
+                       &record) != FIXED_FOUND ||
+             !override_parts(record.at, record.len, &parts)))
             return CODEC_BAD;
-        while (at < n && lists_compare(parts.late, parts.dn, id, fresh[at]) > 0)
-            lists_put(l, fresh[at++]->id);
-        lists_put(l, id);
+        for (; at < n && lists_compare(parts.late, parts.dn, id, fresh[at]) > 0;
+             at++)
+            lists_put(l, fresh[at]->id, fresh[at]->octets);
+        lists_put(l, id, record.len);
     }
-    while (at < n)
-        lists_put(l, fresh[at++]->id);
+    for (; at < n; at++)
+        lists_put(l, fresh[at]->id, fresh[at]->octets);
     return CODEC_OK;
 }
 
@@ -200,7 +210,7 @@ enum codec_status ovtable_lists_renew(struct ovtable_lists *x,
         if (x->slot[at] == 0)
             continue;
         p += x->slot[at] - 1;
-        l.len = 0;
+        l.len = l.octets = 0;
         status = lists_merge(x, p, fresh, &l);
         if (l.len == 0 || status != CODEC_OK)
             continue;
@@ -208,7 +218,7 @@ enum codec_status ovtable_lists_renew(struct ovtable_lists *x,
         if (!ovtable_keep(r, p->by, p->key.at, p->key.len,
                           (struct fixed_bytes){l.ids, l.len}))
             status = CODEC_MEMORY;
-        else if (!ovtable_is_list(l.len))
+        else if (!ovtable_is_list(l.len) || l.octets > OVTABLE_ROOM)
             x->crowded = r->v[r->n - 1];
         l.ids += l.len;
     }

@@ -979,6 +979,35 @@ START_TEST(many_entries_under_one_key)
 }
 END_TEST
 
+/* Nor more than a lookup would read, at once or one by one. */
+START_TEST(too_much_under_a_key)
+{
+    struct mxhop_error err = {0};
+    struct override o[6] = {0};
+    struct ovtable_change c;
+    char *reason = malloc(4000000);
+    char dn[32];
+
+    memset(reason, 'x', 3999999);
+    reason[3999999] = '\0';
+    for (int i = 0; i < 6; i++) {
+        snprintf(dn, sizeof(dn), "cn=%d", i);
+        o[i] = (struct override){
+            .dn = strdup(dn), .enabled = true, .reason = strdup(reason)};
+        strlist_add(&o[i].keys, "same.example");
+    }
+    ck_assert_int_eq(replace_set(o, 5, false, &c, &err), MXHOP_ERR_ARGUMENT);
+    ck_assert_ptr_nonnull(
+        strstr(err.text, "5 entries under the key same.example; at most 4096 "
+                         "with 16 MiB in all"));
+    ck_assert_int_eq(replace_set(o, 4, false, &c, &err), MXHOP_OK);
+    ck_assert_int_eq(replace_set(o, 6, false, &c, &err), MXHOP_ERR_ARGUMENT);
+    for (int i = 0; i < 6; i++)
+        override_free(&o[i]);
+    free(reason);
+}
+END_TEST
+
 /* What a hostile owner of the file may make of it: more entries than a refresh
    writes, or ids of one large entry again and again. */
 START_TEST(a_list_without_end)
@@ -1140,6 +1169,7 @@ int main(void)
     tcase_add_test(t, a_note_belongs_to_its_table);
     tcase_add_test(t, no_memory);
     tcase_add_test(t, many_entries_under_one_key);
+    tcase_add_test(t, too_much_under_a_key);
     tcase_add_loop_test(t, a_list_without_end, 0, 2);
     tcase_add_test(t, an_old_list_without_key);
     tcase_add_test(t, bad_arguments);

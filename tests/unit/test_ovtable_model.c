@@ -21,6 +21,7 @@ static struct slot { /* what the source has */
     unsigned char id[OVTABLE_ID_LEN];
     unsigned dn; /* a permutation */
     bool present;
+    bool invalid;      /* its present version is; o is the last good one */
     struct override o; /* dn NULL: no valid override */
 } slot[SLOTS];
 
@@ -89,6 +90,7 @@ static void fill(struct slot *s)
     char mark[600];
 
     s->present = true;
+    s->invalid = false;
     if (s->o.dn == NULL || below(3) != 0) {
         override_free(&s->o);
         set_dn(s);
@@ -110,6 +112,7 @@ static void empty(struct slot *s, bool present)
 {
     override_free(&s->o);
     s->present = present;
+    s->invalid = false;
 }
 
 /* ---- one delta, to the model and as the table gets it ---- */
@@ -129,7 +132,9 @@ static void say(const struct slot *s)
     }
     u = &upsert[delta.n_upsert++];
     memcpy(u->id, s->id, OVTABLE_ID_LEN);
-    u->o = s->o.dn != NULL ? &s->o : NULL;
+    u->o = s->o.dn != NULL && !s->invalid ? &s->o : NULL;
+    u->why = s->invalid ? "bad" : NULL;
+    u->dn = "cn=bad";
 }
 
 static void swap_dns(struct slot *a, struct slot *b)
@@ -150,8 +155,13 @@ static void change_model(bool *touched)
     for (unsigned n = below(6) == 0 ? SLOTS : below(12); n > 0; n--) {
         unsigned i = below(SLOTS), k = below(SLOTS);
 
+        /* A version that nobody has seen is not the last good one. */
+        if (slot[i].present && !touched[i] && below(5) == 0)
+            slot[i].invalid = touched[i] = true;
+        if (slot[i].invalid && touched[i] && below(3) != 0)
+            continue;
         touched[i] = true;
-        if (below(4) == 0) {
+        if (below(4) == 0 && !slot[i].invalid && !slot[k].invalid) {
             swap_dns(&slot[i], &slot[k]);
             touched[k] = true;
         } else if (below(3) == 0) {
@@ -188,6 +198,7 @@ static void make_delta(unsigned round)
     }
 }
 
+/* Kept ones too. */
 static uint32_t valid_ones(void)
 {
     uint32_t n = 0;
@@ -195,6 +206,23 @@ static uint32_t valid_ones(void)
     for (unsigned i = 0; i < SLOTS; i++)
         n += slot[i].o.dn != NULL;
     return n;
+}
+
+static uint32_t invalid_ones(bool kept)
+{
+    uint32_t n = 0;
+
+    for (unsigned i = 0; i < SLOTS; i++)
+        n += slot[i].invalid && (slot[i].o.dn != NULL) == kept;
+    return n;
+}
+
+/* By DN, but a version that is kept comes behind. */
+static int rank(const struct slot *a, const struct slot *b)
+{
+    int late = a->invalid - b->invalid;
+
+    return late != 0 ? late : strcmp(a->o.dn, b->o.dn);
 }
 
 /* ---- what the table must then say ---- */
@@ -213,7 +241,7 @@ static bool stands_under(const struct override *o, enum ovtable_index by,
 static void check_key(struct ovtable *t, enum ovtable_index by, const char *key,
                       int64_t now_s)
 {
-    const struct override *best = NULL;
+    const struct slot *best = NULL;
     int64_t edge_s = INT64_MAX, expected_s = INT64_MAX;
     bool any = false;
     struct mxhop_error err = {0};
@@ -226,14 +254,14 @@ static void check_key(struct ovtable *t, enum ovtable_index by, const char *key,
             continue;
         any = true;
         if (override_active(m, now_s) &&
-            (best == NULL || strcmp(m->dn, best->dn) < 0))
-            best = m;
+            (best == NULL || rank(&slot[i], best) < 0))
+            best = &slot[i];
     }
     for (unsigned i = 0; i < SLOTS; i++) {
         const struct override *m = &slot[i].o;
 
         if (!stands_under(m, by, key) ||
-            (best != NULL && strcmp(m->dn, best->dn) > 0))
+            (best != NULL && rank(&slot[i], best) > 0))
             continue;
         if (m->not_before_s > now_s && m->not_before_s < expected_s)
             expected_s = m->not_before_s;
@@ -244,9 +272,11 @@ static void check_key(struct ovtable *t, enum ovtable_index by, const char *key,
     ck_assert_msg(ovtable_find(t, by, key, now_s, &o, &edge_s, &err) ==
                       MXHOP_OK,
                   "%s", err.text);
-    ck_assert_str_eq(o.dn != NULL ? o.dn : "", best != NULL ? best->dn : "");
-    if (best != NULL)
-        ck_assert_str_eq(o.transport, best->transport);
+    ck_assert_str_eq(o.dn != NULL ? o.dn : "", best != NULL ? best->o.dn : "");
+    if (best != NULL) {
+        ck_assert_str_eq(o.transport, best->o.transport);
+        ck_assert_int_eq(o.kept_s != 0, best->invalid);
+    }
     override_free(&o);
     ck_assert_int_eq(ovtable_has(t, by, key), any);
     ck_assert_int_eq(edge_s, expected_s);
@@ -314,7 +344,8 @@ static void check_table(const unsigned char *id)
     ck_assert_mem_eq(info.id, id, OVTABLE_ID_LEN);
     ck_assert_uint_eq(info.entries, valid_ones());
     ck_assert_int_eq(info.has_exchanges, model_has_exchanges());
-    ck_assert_uint_eq(info.general, general_of_whole_set());
+    if (invalid_ones(true) == 0)
+        ck_assert_uint_eq(info.general, general_of_whole_set());
     for (unsigned i = 0; i < 5; i++) {
         for (unsigned k = 0; k < KEYS; k++)
             check_key(t, OVTABLE_BY_KEY, some_key(k), times_s[i]);
@@ -337,7 +368,7 @@ static void check_where(unsigned round)
     ck_assert_uint_eq(where.cookie_len, round % OVTABLE_ID_LEN);
     ck_assert_mem_eq(where.cookie, delta.cookie, where.cookie_len);
     ck_assert_uint_eq(where.entries, valid_ones());
-    ck_assert_int_eq(where.compiled_s, (int64_t)round);
+    ck_assert_int_eq(where.compiled_s, (int64_t)round + 1);
 }
 
 START_TEST(random_deltas)
@@ -350,7 +381,7 @@ START_TEST(random_deltas)
         struct ovtable_write w = {.path = path,
                                   .source = "model",
                                   .shrink_percent = 100,
-                                  .now_s = round};
+                                  .now_s = round + 1};
         struct mxhop_error err = {0};
         struct ovtable_change c;
         uint32_t before = valid_ones();
@@ -361,8 +392,10 @@ START_TEST(random_deltas)
         ck_assert_uint_eq(c.before, before);
         ck_assert_uint_eq(c.after, valid_ones());
         ck_assert_uint_eq(c.before + c.added - c.removed, c.after);
-        ck_assert_int_eq(c.changed,
-                         !there || c.added + c.modified + c.removed > 0);
+        ck_assert(c.changed ||
+                  (there && c.added + c.modified + c.removed == 0));
+        ck_assert_uint_eq(c.kept, invalid_ones(true));
+        ck_assert_uint_eq(c.left_out, invalid_ones(false));
         ck_assert_int_eq(memcmp(c.id, id, sizeof(id)) != 0, c.changed);
         memcpy(id, c.id, sizeof(id));
         there = true;

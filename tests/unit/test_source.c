@@ -616,6 +616,9 @@ START_TEST(shrunk_set_is_held)
 }
 END_TEST
 
+#define NO_OVERRIDE(name) \
+    "dn: cn=" name ",dc=example\nobjectClass: device\ncn: " name "\n\n"
+
 START_TEST(last_good_version)
 {
     struct mxhop_error err = {0};
@@ -630,11 +633,8 @@ START_TEST(last_good_version)
     ck_assert_int_eq(
         compile(ENTRY("a", "mxhopKey: a.example\nmxhopMode: past\n")
                     ENTRY("c", "mxhopKey: c.example\nmxhopMode: past\n")
-                        ENTRY("d", "mxhopKey: d.example\nmxhopMode: "
-                                   "pass\n") "dn: "
-                                             "cn=b,dc="
-                                             "example\nobjectClass: "
-                                             "device\ncn: b\n",
+                        ENTRY("d", "mxhopKey: d.example\nmxhopMode: pass\n")
+                            NO_OVERRIDE("b"),
                 false, &r, &err),
         MXHOP_OK);
     ck_assert(r.change.kept == 2 && r.skipped == 1 && r.entries == 3);
