@@ -200,49 +200,53 @@ void facts_domain(struct lookup *l)
         !facts_of(l, l->key.domain, true, &l->set, &l->entry, &l->cache_state);
 }
 
-static bool facts_is_excluded(const struct lookup *l, const char *host)
+static bool facts_unknown(const struct lookup *l, const struct hostaddrs *a)
 {
-    bool excluded = decide_excludes(&l->override, host);
-
-    for (size_t i = 0; i < l->n_also && !excluded; i++)
-        excluded = decide_excludes(&l->also[i], host);
-    return excluded;
+    return hostaddrs_state(a, l->mx->rules.families) == ADDR_UNKNOWN;
 }
 
-/* To a host of whose addresses nothing is known. */
-static void facts_take_addresses(const struct mxset *from, const char *host,
-                                 unsigned families, struct hostaddrs *addrs)
+/* What is known now, in the set and where it is spliced. */
+static void facts_take_addresses(struct lookup *l, const struct mx *known)
 {
-    for (size_t i = 0; i < from->n_mx; i++)
-        if (hostaddrs_state(addrs, families) == ADDR_UNKNOWN &&
-            strcmp(from->mx[i].host, host) == 0)
-            *addrs = from->mx[i].addrs;
+    for (size_t i = 0; i < l->set.n_mx; i++)
+        if (strcmp(l->set.mx[i].host, known->host) == 0)
+            l->set.mx[i].addrs = known->addrs;
+    for (size_t i = 0; l->facts != NULL && i < l->override.n_hops; i++)
+        for (size_t j = 0; j < l->facts[i].set.n_mx; j++)
+            if (strcmp(l->facts[i].set.mx[j].host, known->host) == 0)
+                l->facts[i].set.mx[j].addrs = known->addrs;
 }
 
-bool facts_left(struct lookup *l)
+bool facts_kept(struct lookup *l, bool *again_r)
 {
-    struct mxset left = {.outcome = MX_HOSTS}, better;
-    const struct ask q = {.name = l->override.dn, .known = &left, .wait = true};
-    bool usable = true, ok = true;
+    struct mxset kept = {.outcome = MX_HOSTS}, better;
+    const struct ask q = {.name = l->override.dn, .known = &kept, .wait = true};
+    bool usable, dns = false, ok = true;
 
-    for (size_t i = 0; i < l->set.n_mx && ok; i++)
-        if (!facts_is_excluded(l, l->set.mx[i].host))
-            ok = mxset_add(&left, l->set.mx[i].host, l->set.mx[i].preference);
-    if (!ok || left.n_mx == l->set.n_mx) {
-        mxset_free(&left);
+    for (size_t i = 0; i < l->decision.n_kept && ok; i++) {
+        const struct candidate *c = &l->decision.c[i];
+
+        if ((c->is_dns || c->via != NULL) && facts_unknown(l, c->addrs)) {
+            ok = mxset_add(&kept, c->host, 0);
+            dns = dns || c->is_dns;
+        }
+    }
+    *again_r = kept.n_mx > 0;
+    if (!ok || kept.n_mx == 0) {
+        mxset_free(&kept);
         return ok;
     }
-    (void)facts_addresses(l->mx, l->mx->store.view, &left, &usable);
+    (void)facts_addresses(l->mx, l->mx->store.view, &kept, &usable);
     if (!usable && ask_dns(l, &q, &better)) {
-        mxset_free(&left);
-        left = better;
+        mxset_free(&kept);
+        kept = better;
     } else if (!usable) {
-        l->vague = true;
+        l->vague = dns;
+        *again_r = dns; /* others keep their places, as all unknown hops do */
     }
-    for (size_t i = 0; i < l->set.n_mx; i++)
-        facts_take_addresses(&left, l->set.mx[i].host, l->mx->rules.families,
-                             &l->set.mx[i].addrs);
-    mxset_free(&left);
+    for (size_t i = 0; i < kept.n_mx; i++)
+        facts_take_addresses(l, &kept.mx[i]);
+    mxset_free(&kept);
     return true;
 }
 
