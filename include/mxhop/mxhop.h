@@ -245,12 +245,6 @@ mxhop_explain(struct mxhop *mx, const char *key, unsigned flags,
               struct mxhop_error *err);
 
 /*
- * The configuration file, whose change of modification time should make a
- * long-lived host reopen the handle. The descriptor belongs to the handle.
- */
-MXHOP_API int mxhop_watch_fd(const struct mxhop *mx);
-
-/*
  * Whether a long-lived host should reopen the handle: the configuration file
  * has changed, also where its modification time does not tell, or where its
  * name was a symbolic link, that was. Also in a jail. Costs two system calls;
@@ -258,6 +252,13 @@ MXHOP_API int mxhop_watch_fd(const struct mxhop *mx);
  * itself, within a second.
  */
 MXHOP_API int mxhop_outdated(const struct mxhop *mx);
+
+/*
+ * Whether a configuration file that mxhop_open() refused may ask for overrides.
+ * If so, a host that goes on without mxhop sends mail where an override forbids
+ * it. 0 only if the file can be read and says plainly that there are none.
+ */
+MXHOP_API int mxhop_may_override(const char *config);
 
 #ifdef __cplusplus
 }

@@ -50,23 +50,31 @@ static const char *host_expand(void *ctx, const char *text)
     return mail_conf_eval(text);
 }
 
-static char *host_copy(const char *param)
+static const char *host_value(const char *param)
 {
     const char *value = mail_conf_lookup_eval(param);
 
-    return strdup(value != NULL ? value : "");
+    return value != NULL ? value : "";
+}
+
+/* Commands have a process_name too, since 3.12. */
+bool host_is_daemon(void)
+{
+    return mail_conf_lookup_eval("service_name") != NULL;
+}
+
+const char *host_program(void)
+{
+    return host_value("process_name");
 }
 
 /* ---- local domains ---- */
 
 /* proxymap(8) would wait for itself, and commands are also used while Postfix
-   is down. Neither is jailed, so they can open a proxied table themselves. Only
-   daemons have a process_name. */
+   is down. Neither is jailed, so they can open a proxied table themselves. */
 static bool host_skips_proxy(void)
 {
-    const char *daemon_name = mail_conf_lookup_eval("process_name");
-
-    return daemon_name == NULL || strcmp(daemon_name, "proxymap") == 0;
+    return !host_is_daemon() || strcmp(host_program(), "proxymap") == 0;
 }
 
 /* `!` and `proxy:` at the beginning of a word, without the `proxy:`. */
@@ -210,6 +218,25 @@ static enum mxhop_local host_is_local(void *ctx, const char *domain)
     return unicode != NULL ? host_in_lists(ctx, unicode) : answer;
 }
 
+/* ---- parameters that are not for us ---- */
+
+/* Where the table cannot tell them from transport_maps. */
+void host_warn_misplaced(const char *name)
+{
+    static const char *const params[] = {
+        "sender_dependent_relayhost_maps",
+        "sender_dependent_default_transport_maps", "mailbox_transport_maps",
+        "fallback_transport_maps"};
+
+    size_t len;
+
+    for (size_t i = 0; i < sizeof(params) / sizeof(params[0]); i++)
+        if (word_our_table(host_value(params[i]), &len) != NULL)
+            msg_warn("%s:%s: %s names a table of this type, which is made for "
+                     "transport_maps only: remove it there",
+                     TABLE_TYPE, name, params[i]);
+}
+
 /* ---- who we are ---- */
 
 static void host_put_addresses(FILE *out, const struct postfix_addresses *a)
@@ -282,8 +309,8 @@ struct postfix_host *host_create(const char *name, struct mxhop_host *api_r)
     if (host == NULL)
         return NULL;
     host->name = strdup(name);
-    host->own_name = host_copy("myhostname");
-    host->mail_owner = host_copy("mail_owner");
+    host->own_name = strdup(host_value("myhostname"));
+    host->mail_owner = strdup(host_value("mail_owner"));
     host->own_addresses = host_own_addresses();
     if (host->name == NULL || host->own_name == NULL ||
         host->mail_owner == NULL || host->own_addresses == NULL ||

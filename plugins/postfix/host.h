@@ -16,4 +16,19 @@ struct postfix_host; /* opaque */
 struct postfix_host *host_create(const char *name, struct mxhop_host *api_r);
 void host_free(struct postfix_host *host);
 
+/* Whether this process is one of Postfix's daemons, and which program it is
+   (valid until Postfix expands another parameter). */
+bool host_is_daemon(void);
+const char *host_program(void);
+
+/* Log which parameters other than transport_maps lead to a table of our type,
+   of those that it would answer. */
+void host_warn_misplaced(const char *name);
+
+/*
+ * The answer of a table without configuration, as `host` is told what is local:
+ * a deferral for what other systems receive. NULL: not found.
+ */
+const char *broken_lookup(const struct mxhop_host *host, const char *key);
+
 #endif

@@ -27,11 +27,10 @@ struct vstring; /* never looked into */
 
 /* ---- lookup tables (libpostfix-util) ---- */
 
-#define DICT_FLAG_FIXED                                             \
-    (1 << 4)            /* keys are compared, they are not patterns \
-                         */
-#define DICT_ERR_NONE 0 /* of the last operation */
-#define DICT_SPARE    512
+#define DICT_FLAG_FIXED     (1 << 4)  /* keys are compared, not patterns */
+#define DICT_FLAG_NO_REGSUB (1 << 11) /* no part of a key in an answer */
+#define DICT_ERR_NONE       0         /* of the last operation */
+#define DICT_SPARE          512
 
 /* owner.status: whom the table's content is to be blamed on. */
 #define DICT_OWNER_TRUSTED   0 /* root */
@@ -119,9 +118,10 @@ struct postfix_protocols {
 /* inet_protocols, less what the kernel lacks; NULL before that is known. */
 extern struct postfix_protocols *inet_proto_table;
 
-/* The Unicode form of an A-label domain, or NULL. Absent where Postfix was
-   built without SMTPUTF8. */
+/* The Unicode form of an A-label domain and back, or NULL. Absent where Postfix
+   was built without SMTPUTF8. */
 const char *midna_domain_to_utf8(const char *) __attribute__((weak));
+const char *midna_domain_to_ascii(const char *) __attribute__((weak));
 
 /* ---- configuration (libpostfix-global) ---- */
 
@@ -138,5 +138,6 @@ int match_parent_style(const char *param);
 
 void msg_info(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void msg_warn(const char *fmt, ...) PRINTF_LIKE(1, 2);
+void msg_error(const char *fmt, ...) PRINTF_LIKE(1, 2); /* the 13th is fatal */
 
 #endif

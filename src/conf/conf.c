@@ -55,6 +55,51 @@ bool conf_cache_dir(const struct conf *c, const char *path, char *out,
     return n > 0 && (size_t)n < cap;
 }
 
+/* Not the parser: it ends at the fault, and the fault may be in the very line.
+   So lines count that begin with the parameter's name and go on, here or in a
+   continuation, and all with a word that belongs to its values. */
+static bool conf_text_overrides(char *text)
+{
+    static const char name[] = "overrides";
+    char *line, *rest = text;
+    bool of_name = false;
+
+    while ((line = strsep(&rest, "\n")) != NULL) {
+        const char *at = line + strspn(line, " \t\r\v\f");
+
+        if (*at == '\0' || *at == '#')
+            continue;
+        if (at == line)
+            of_name = strncasecmp(at, name, strlen(name)) == 0;
+        if (of_name && at == line)
+            at += strlen(name) + strspn(at + strlen(name), " \t\r\v\f=");
+        if ((of_name && *at != '\0') || strcasestr(line, "ldif") != NULL ||
+            strcasestr(line, "ldap") != NULL)
+            return true;
+    }
+    return false;
+}
+
+bool conf_may_override(const char *path)
+{
+    char *text = malloc(READ_MAX + 1);
+    struct stat about;
+    int fd = text != NULL ? file_open(path, &about) : -1;
+    ssize_t n = fd >= 0 ? file_read(fd, text, READ_MAX) : -1;
+    bool may = true;
+
+    if (n >= 0 && (size_t)n < READ_MAX) {
+        for (ssize_t i = 0; i < n; i++)
+            text[i] = text[i] != '\0' ? text[i] : ' ';
+        text[n] = '\0';
+        may = conf_text_overrides(text);
+    }
+    if (fd >= 0)
+        close(fd);
+    free(text);
+    return may;
+}
+
 enum mxhop_status conf_load(struct conf *c_r, const char *path, int *fd_r,
                             struct stat *seen_r, struct mxhop_error *err)
 {

@@ -88,6 +88,9 @@ enum mxhop_status conf_load(struct conf *c_r, const char *path, int *fd_r,
 enum mxhop_status conf_parse(struct conf *c_r, const char *name,
                              const char *text, size_t len,
                              struct mxhop_error *err);
+/* Of a file that conf_load() refuses: could it ask for overrides? False only if
+   it can be read, and `overrides` is plainly unset or empty. */
+bool conf_may_override(const char *path);
 void conf_free(struct conf *c);
 
 /* The directory of the shared cache, for a configuration that was read from

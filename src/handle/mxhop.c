@@ -317,9 +317,9 @@ void mxhop_close(struct mxhop **mx)
     free(m);
 }
 
-int mxhop_watch_fd(const struct mxhop *mx)
+int mxhop_may_override(const char *config)
 {
-    return mx->config.fd;
+    return conf_may_override(config);
 }
 
 static bool is_as_seen(int fd, const struct stat *seen)

@@ -163,8 +163,11 @@ case_exit_statuses() {
 assert_breaks_and_recovers() { # USER LOG-REGEX
 	wait_for_log "table $M.* has changed -- restarting" 15
 	send_mail alice@mta.mxhop.test "$1@plain.test"
-	wait_for_log "warning: .*$2"
-	sleep 1.5
+	wait_for_log "error: $M: .*$2.*Until this is mended, mail to other systems waits"
+	wait_for_log "to=<$1@plain.test>.*status=deferred \\(Routing configuration is not usable"
+	assert_eq "$(maillog | grep -c 'Until this is mended')" \
+		"$(maillog | grep 'Until this is mended' | grep -o 'rewrite\[[0-9]*' | sort -u | wc -l)" \
+		"once a process"
 	refute_log "to=<$1@plain.test>.*status=(sent|bounced)"
 	good_config
 	eventually 20 sent_after_flush "$1@plain.test" || fail "not sent after the file was mended: $(queued)"
@@ -201,7 +204,7 @@ case_broken_and_mended_within_a_second() {
 	good_config 'max_hops = many'
 	reload_postfix
 	send_mail alice@mta.mxhop.test six@plain.test
-	wait_for_log "warning: .*$CF:4: max_hops"
+	wait_for_log "error: .*$CF:4: max_hops"
 	touch -r "$CF" "$SCRATCH/time"
 	good_config
 	touch -r "$SCRATCH/time" "$CF"
@@ -247,10 +250,64 @@ case_changed_under_postfix() {
 	good_config
 }
 
+# Where nothing asks for overrides, none is broken: Postfix does as without us.
+# What counts as nothing is in test_conf.
+case_broken_without_overrides() {
+	printf '%s\n' 'overrides =' 'max_hops = many' >$CF
+	mark
+	reload_postfix
+	send_mail alice@mta.mxhop.test nine@plain.test
+	wait_for_log "error: $M: .*$CF:2: max_hops.*as if there were no such table"
+	wait_for_log 'to=<nine@plain.test>, relay=mx1.test.*status=sent'
+	good_config
+	reload_postfix
+}
+
+# Whoever is local gets mail, and from anybody.
+case_broken_and_mail_from_outside() {
+	good_config 'max_hops = many'
+	postfix_set 'smtpd_reject_unlisted_sender = yes' \
+		'virtual_alias_domains = valias.test' 'virtual_alias_maps = inline:{info@valias.test=alice}'
+	send_mail someone@plain.test bob@mta.mxhop.test info@valias.test alice+x@localhost
+	wait_for_log 'to=<bob@mta.mxhop.test>, relay=local.*status=sent'
+	wait_for_log 'to=<alice@mta.mxhop.test>, orig_to=<info@valias.test>, relay=local.*status=sent'
+	wait_for_log 'to=<alice\+x@localhost>, relay=local.*status=sent'
+	assert_status 0 smtp_try someone@plain.test bob@mta.mxhop.test
+	assert_status 0 smtp_try someone@Plain.Test. bob@MTA.mxhop.test
+	assert_status 0 smtp_try "" bob@mta.mxhop.test
+	assert_status 1 smtp_try someone@plain.test nobody-at-all@mta.mxhop.test
+	assert_match "$OUTPUT" '^550 5\.1\.1'
+	wait_queue_empty
+	postfix_unset smtpd_reject_unlisted_sender virtual_alias_domains virtual_alias_maps
+	refute_log 'warning: .*problem'
+	good_config
+	reload_postfix
+}
+
+case_link_turned_to_a_good_file() {
+	good_config
+	cp $CF "$SCRATCH/good.cf"
+	echo 'overrides = x' >"$SCRATCH/bad.cf"
+	ln -sf "$SCRATCH/bad.cf" $CF
+	touch -d '1 minute ago' "$SCRATCH"/{good,bad}.cf
+	mark
+	reload_postfix
+	send_mail alice@mta.mxhop.test eleven@plain.test
+	wait_for_log 'to=<eleven@plain.test>, relay=none.*status=deferred'
+	ln -s "$SCRATCH/good.cf" $CF.new
+	mv $CF.new $CF
+	eventually 30 sent_after_flush eleven@plain.test || fail "not sent: $(queued)"
+	rm $CF
+	good_config
+	reload_postfix
+	drain
+}
+
 case_postmap_with_a_broken_file() {
 	good_config 'max_hops = many'
 	assert_status 1 postmap -q plain.test "$M"
-	assert_match "$OUTPUT" "$CF:4: max_hops: \"many\"; expected"
+	assert_match "$OUTPUT" "fatal: $M: $CF:4: max_hops: \"many\"; expected"
+	refute_match "$OUTPUT" retry
 	good_config
 	assert_status 0 postmap -q plain.test "$M"
 }
@@ -268,9 +325,15 @@ case_rejected_over_smtp() {
 	assert_status 0 smtp_try alice@mta.mxhop.test user@plain.test
 }
 
+# Unless it is asked for: rcpt.t has the default.
 case_deferred_over_smtp() {
+	assert_status 0 smtp_try alice@mta.mxhop.test user@defer.test
+	good_config 'defer_service = retry'
+	reload_postfix
 	assert_status 1 smtp_try alice@mta.mxhop.test user@defer.test
 	assert_match "$OUTPUT" '^450 4\.3\.5 <user@defer.test>: .*Moving house until Monday$'
+	good_config
+	reload_postfix
 }
 
 # Submitted by a program, mail is bounced once, with code and text, and at once.

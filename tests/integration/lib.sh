@@ -291,7 +291,9 @@ start_postfix() { # [NAME=VALUE...]
 	stop_postfix
 	[[ $# -eq 0 ]] || postconf -e "$@"
 	cool_main_cf
-	/usr/lib/postfix/configure-instance.sh -
+	# Newer packages do that by themselves.
+	grep -q configure-instance /usr/lib/postfix/sbin/post-install ||
+		/usr/lib/postfix/configure-instance.sh -
 	postfix start 2>>"$SCRATCH/postfix-command.log" ||
 		fail "postfix start: $(tail -n 3 "$MAIL_LOG" "$SCRATCH/postfix-command.log")"
 	eventually 10 smtp_listening 127.0.0.1 || fail "smtpd does not listen"

@@ -176,6 +176,114 @@ case_relay_transport_keeps_its_host() {
 	postfix_unset relay_transport relay_domains
 }
 
+# --- overrides for what is ours ---
+
+NEW=192.0.2.80
+
+# The table holds these from here on.
+overrides() { # NAME LINE... [-- NAME LINE...]...
+	printf '%s\n' 'cache = memory' 'lookup_budget = 2s' 'wait_share = 100%' \
+		'overrides = ldif:/etc/mxhop/overrides.ldif' >/etc/mxhop/mxhop.cf
+	{
+		while [[ $# -gt 0 ]]; do
+			printf '%s\n' "dn: cn=$1,dc=test" 'objectClass: mxhopOverride' "cn: $1"
+			shift
+			while [[ $# -gt 0 && $1 != -- ]]; do
+				printf '%s\n' "$1"
+				shift
+			done
+			echo
+			shift $(($# > 0))
+		done
+	} | refresh_overrides
+	start_sink "$NEW"
+	reload_postfix
+}
+
+# By the transport relay, as without one local(8) would deliver it here.
+moved() { # ADDRESS
+	wait_for_log "postfix/relay/smtp.*to=<${1//+/\\+}>, relay=$NEW\\[$NEW\\]:25.*status=sent"
+}
+
+case_mailbox_that_has_moved() {
+	domains local1.test valias.test vmbox.test
+	overrides moved 'mxhopKey: alice@local1.test' 'mxhopKey: user@vmbox.test' \
+		'mxhopKey: alice@valias.test' "mxhopHop: [$NEW]"
+	echo 'other@vmbox.test vmbox/other' >>/etc/postfix/vmbox
+	postmap hash:/etc/postfix/vmbox
+	send_mail "$ME" {alice,alice+ext,bob}@local1.test {user,other}@vmbox.test \
+		alice@mta.mxhop.test user@valias.test
+	moved alice@local1.test
+	moved alice+ext@local1.test
+	moved user@vmbox.test
+	wait_for_log 'to=<bob@local1.test>, relay=local.*status=sent'
+	wait_for_log 'to=<other@vmbox.test>, relay=virtual.*status=sent'
+	wait_for_log 'to=<alice@mta.mxhop.test>, relay=local.*status=sent'
+	wait_for_log 'orig_to=<user@valias.test>, relay=local.*status=sent'
+	wait_queue_empty
+	assert_eq "$(sink_connections "$TRAP")" 0 "connections to the trap"
+	# From outside too, and nobody else's.
+	assert_status 0 smtp_try someone@other.test alice@local1.test 192.0.2.250
+	assert_status 1 smtp_try someone@other.test nobody-at-all@local1.test 192.0.2.250
+	assert_match "$OUTPUT" '^550 5\.1\.1'
+}
+
+# All of a domain but one mailbox.
+case_domain_that_has_moved() {
+	domains local1.test valias.test vmbox.test
+	overrides moved 'mxhopKey: local1.test' 'mxhopKey: vmbox.test' \
+		"mxhopHop: [$NEW]" -- stays 'mxhopKey: bob@local1.test' 'mxhopMode: pass'
+	spawn lmtp smtp-sink -v -L -u postfix unix:/var/spool/postfix/private/mailstore 10
+	postfix_set 'virtual_transport = lmtp:unix:private/mailstore'
+	send_mail "$ME" {alice,bob}@local1.test user@vmbox.test
+	moved alice@local1.test
+	moved user@vmbox.test
+	wait_for_log 'to=<bob@local1.test>, relay=local.*status=sent'
+	postfix_unset virtual_transport
+	wait_queue_empty
+}
+
+case_transport_of_the_entry() {
+	domains local1.test valias.test vmbox.test
+	overrides moved 'mxhopKey: alice@local1.test' "mxhopHop: [$NEW]" \
+		'mxhopTransport: smtp'
+	send_mail "$ME" alice@local1.test
+	wait_for_log "postfix/smtp\\[.*to=<alice@local1.test>, relay=$NEW.*status=sent"
+}
+
+case_mailbox_of_a_relay_domain_that_has_moved() {
+	start_sink 192.0.2.77
+	overrides moved 'mxhopKey: alice@relayed.test' "mxhopHop: [$NEW]"
+	postfix_set 'relay_domains = relayed.test' 'relay_transport = relay:[192.0.2.77]'
+	send_mail "$ME" {alice,bob}@relayed.test
+	moved alice@relayed.test
+	wait_for_log 'to=<bob@relayed.test>, relay=192.0.2.77\[192.0.2.77\]:25.*status=sent'
+	postfix_set 'relay_transport = lmtp:unix:private/mailstore'
+	mark
+	send_mail "$ME" alice@relayed.test
+	moved alice@relayed.test
+	postfix_unset relay_transport relay_domains
+}
+
+# Where the host of a mailbox is not usable, the mail is not delivered here.
+case_moved_to_nowhere_waits() {
+	domains local1.test valias.test vmbox.test
+	overrides moved 'mxhopKey: alice@local1.test' 'mxhopHop: [none.other.test]'
+	assert_status 0 smtp_try someone@other.test alice@local1.test 192.0.2.250
+	send_mail "$ME" alice@local1.test
+	wait_for_log 'to=<alice@local1.test>, .*status=deferred'
+	refute_log 'status=(sent|bounced)'
+}
+
+# Written for others, even if it is for all of them.
+case_wide_overrides_leave_local_mail_alone() {
+	domains local1.test valias.test vmbox.test
+	overrides all 'mxhopKey: *' "mxhopHop: [$NEW]" -- \
+		below 'mxhopKey: .test' 'mxhopMode: reject' -- \
+		mx 'mxhopExchange: .test' "mxhopHop: [$NEW]"
+	assert_delivered_here
+}
+
 case_local_domains_of_our_own() {
 	printf '%s\n' 'cache = memory' 'local_domains = other.test .relayed.test' >/etc/mxhop/mxhop.cf
 	assert_status 1 postmap -q other.test "$M"

@@ -6,7 +6,9 @@
 # (a newcomer's own mail server is sacred, and Debian's Postfix and Exim exclude
 # each other): they are downloaded, with whatever they need that the machine
 # lacks, and unpacked below build/mta: into root, which tests/support/ground lays
-# over the system, and exim, which tests that want Exim lay over that.
+# over the system, and exim, which tests that want Exim lay over that. Newer
+# releases of Postfix come with their own C library, from other suites of Debian
+# that the machine's apt knows nothing of, before or after.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -21,6 +23,7 @@ lint_packages=(clang-format-14 cppcheck mandoc shellcheck clang-14 clang
 daemons=(postfix postfix-lmdb postfix-cdb nsd unbound bind9-dnsutils dnsperf
 	slapd ldap-utils systemd)
 exim=(exim4-daemon-heavy)
+suites=(trixie sid) # whose Postfix is unpacked as postfix-SUITE
 
 installed() { # PACKAGE
 	[[ $(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null) == ii* ]]
@@ -91,17 +94,38 @@ download_closure() { # PACKAGE...
 	(cd "$new" && apt-get -q -o APT::Sandbox::User=root download $packages)
 }
 
+# Postfix of SUITE and the libraries that it needs, from lists that live as long
+# as this program. The libraries run the machine's own programs as well.
+download_of_suite() { # SUITE
+	local lists=$new/lists options packages
+	mkdir -p "$lists"/{state/lists/partial,cache/archives/partial}
+	: >"$lists/status"
+	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]" \
+		"http://deb.debian.org/debian $1 main" >"$lists/sources.list"
+	options=(-q -o APT::Sandbox::User=root -o Acquire::Languages=none
+		-o "Dir::State=$lists/state" -o "Dir::State::status=$lists/status"
+		-o "Dir::Cache=$lists/cache" -o Dir::Etc::sourceparts=-
+		-o "Dir::Etc::sourcelist=$lists/sources.list"
+		-o Dir::Etc::preferencesparts=- -o Dir::Etc::preferences=-)
+	apt-get "${options[@]}" update || return
+	packages=$(apt-get "${options[@]}" -s --no-install-recommends install postfix |
+		awk '$1 == "Inst" && $2 ~ /^(lib|zlib|postfix)/ &&
+			$2 !~ /^lib(systemd-shared|c-gconv|pam-modules)/ { print $2 }') || return
+	# shellcheck disable=SC2086 # one word a package
+	(cd "$new" && apt-get "${options[@]}" download $packages)
+}
+
 # A half unpacked tree must never be taken for a whole one: rename at the end.
 # Nor one of a shorter list: .complete holds what was asked for.
-unpack() { # TREE PACKAGE...
-	local deb tree=$mta/$1 marker=$mta/$1/.complete
-	shift
+unpack() { # TREE DOWNLOAD-FUNCTION WHAT...
+	local deb tree=$mta/$1 marker=$mta/$1/.complete download=$2
+	shift 2
 	[[ -e $marker && $(<"$marker") == "$*" ]] && return
 	is_debian || refuse "$@"
 	echo "unpacking $* into $tree"
 	mkdir -p "$mta"
 	new=$(mktemp -d "$mta/new.XXXXXX")
-	with_fresh_lists download_closure "$@"
+	with_fresh_lists "$download" "$@"
 	mkdir -p "$new/root/usr"
 	for deb in "$new"/*.deb; do
 		dpkg -x "$deb" "$new/root"
@@ -161,6 +185,9 @@ exec 9>"$root/build/.deps.lock"
 flock 9
 install_packages "${packages[@]}"
 if [[ $need_daemons ]]; then
-	unpack root "${daemons[@]}"
-	unpack exim "${exim[@]}"
+	unpack root download_closure "${daemons[@]}"
+	unpack exim download_closure "${exim[@]}"
+	for suite in "${suites[@]}"; do
+		unpack "postfix-$suite" download_of_suite "$suite"
+	done
 fi

@@ -354,6 +354,59 @@ START_TEST(test_load)
 }
 END_TEST
 
+/* Broken or not; a slip in the very line, and what lies elsewhere, count. */
+static const struct {
+    const char *text;
+    bool may;
+} overriding[] = {
+    {"", false},
+    {"max_hops = many\n", false},
+    {"overrides =\nmax_hops = 3\n", false},
+    {"overrides = \n\n# x\nbad\n", false},
+    {"#overrides = ldif:/x\n  # ldap\n", false},
+    {"override_table = /x\n", false},
+    {"overrides = ldif:/x", true},
+    {"max_hops = many\r\noverrides = ldap\r\n", true},
+    {"overrides =\n# x\n\n  /x\n", true},
+    {"overrides = /x\n", true},
+    {"overrides /x\n", true},
+    {"overrides=x", true},
+    {"Overrides = x\n", true},
+    {" overrides = ldap\n", true},
+    {"\xef\xbb\xbfoverrides = ldif:/x\n", true},
+    {"overides = LDIF:/x\n", true},
+    {"ldap_server_host = ldaps://a\n", true},
+};
+
+START_TEST(test_may_override)
+{
+    char path[] = "/tmp/test_conf.XXXXXX";
+    int fd = mkstemp(path);
+    size_t len = strlen(overriding[_i].text);
+
+    ck_assert_int_eq(write(fd, overriding[_i].text, len), (ssize_t)len);
+    close(fd);
+    ck_assert_int_eq(conf_may_override(path), overriding[_i].may);
+    unlink(path);
+}
+END_TEST
+
+START_TEST(test_may_override_unread)
+{
+    char path[] = "/tmp/test_conf.XXXXXX";
+    int fd = mkstemp(path);
+
+    ck_assert(conf_may_override("/nonexistent/x.cf"));
+    ck_assert(conf_may_override("/tmp"));
+    ck_assert_int_eq(write(fd, "a\0b\nover\0", 10), 10);
+    ck_assert(!conf_may_override(path));
+    ck_assert_int_eq(ftruncate(fd, 2 << 20), 0);
+    ck_assert(conf_may_override(path));
+    close(fd);
+    unlink(path);
+}
+END_TEST
+
 START_TEST(test_size_limit)
 {
     char path[] = "/tmp/test_conf.XXXXXX", *text = malloc((1 << 20) + 1);
@@ -540,6 +593,9 @@ int main(void)
                         sizeof(secrets) / sizeof(secrets[0]));
     tcase_add_test(t, test_nul_bytes);
     tcase_add_test(t, test_load);
+    tcase_add_loop_test(t, test_may_override, 0,
+                        sizeof(overriding) / sizeof(overriding[0]));
+    tcase_add_test(t, test_may_override_unread);
     tcase_add_test(t, test_size_limit);
     tcase_add_test(t, test_print_round_trip);
     tcase_add_test(t, test_mdoc);

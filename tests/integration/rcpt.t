@@ -1,0 +1,155 @@
+# shellcheck shell=bash disable=SC2016
+# What smtpd(8) says about mail that has to wait, on the Postfix of Debian 12,
+# 13 and sid: yes. A stranger's mail is not turned away because of the route to
+# its sender, nor a relay domain's or a customer's because of their recipient's;
+# it lies in the queue, with the reason.
+#
+# Each situation has a domain for everybody (KIND.test), which may also be a
+# sender's, and one that this system relays to (r-KIND.test).
+
+M=mxhop:/etc/mxhop/mxhop.cf
+CF=/etc/mxhop/mxhop.cf
+OUTSIDE=192.0.2.250 # who connects to it comes from it, not from mynetworks
+RESTRICTED=2525     # a port where recipients are verified
+
+setup() {
+	zone hosts.test <<<'mx A 192.0.2.1'
+	zone down.test <<-'END'
+		@  MX 10 mx
+		mx A 192.0.2.99
+	END
+	local d
+	for d in excluded r-excluded slow; do
+		forward_domain $d.test 127.0.0.58
+	done
+	start_faultdns failing 127.0.0.58:53 <<<'* * rcode=servfail'
+	start_dns
+	use_mxhop_plugin <<<''
+	good_config
+	override defer 'mxhopMode: defer' 'mxhopReason: Moving house until Monday'
+	override unusable 'mxhopHop: [none.hosts.test]'
+	override excluded 'mxhopMode: exclude' 'mxhopExclude: mx.hosts.test'
+	override unknown 'mxhopHop: [mx.slow.test]'
+	refresh_overrides <"$SCRATCH/ldif"
+	cp /var/lib/mxhop/overrides "$SCRATCH/table"
+}
+
+override() { # KIND LINE...
+	printf '%s\n' "dn: cn=$1,dc=test" 'objectClass: mxhopOverride' "cn: $1" \
+		"mxhopKey: $1.test" "mxhopKey: r-$1.test" "${@:2}" '' >>"$SCRATCH/ldif"
+}
+
+good_config() { # [LINE...]
+	printf '%s\n' 'overrides = ldif:/etc/mxhop/overrides.ldif' \
+		'lookup_budget = 2s' 'wait_share = 100%' 'cache = memory' "$@" >$CF
+}
+
+# --- releases ---
+
+# The packages are copied over the memory of the ground. Programs that run keep
+# the C library that they have.
+use_release() { # SUITE
+	local tree=${MXHOP_MTA:-$ROOT/build/mta}/postfix-$1
+	[[ -e $tree/.complete ]] || fail "no $tree: run tests/support/deps.sh test"
+	stop_postfix
+	cp -a --remove-destination "$tree/usr/." /usr/
+	chgrp postdrop /usr/sbin/post{drop,queue}
+	chmod 2555 /usr/sbin/post{drop,queue}
+	rm -f /etc/postfix/main.cf
+}
+
+start_release() { # VERSION
+	good_config
+	cp "$SCRATCH/table" /var/lib/mxhop/overrides
+	[[ -e /etc/postfix/main.cf ]] || configure_postfix
+	postconf -F rewrite/unix/chroot=y
+	cp -n /etc/postfix/dynamicmaps.cf.d/mxhop.cf \
+		"$(postconf -h meta_directory)/dynamicmaps.cf.d/"
+	printf '%s inet n - n - - smtpd\n  -o %s=%s\n' $RESTRICTED \
+		smtpd_recipient_restrictions reject_unverified_recipient \
+		>>/etc/postfix/master.cf
+	start_postfix "transport_maps = $M" 'smtpd_reject_unlisted_sender = yes' \
+		'smtpd_sender_restrictions = reject_unlisted_sender' \
+		"relay_domains = $(printf 'r-%s.test ' defer unusable excluded unknown)" \
+		'address_verify_map =' 'address_verify_poll_delay = 1'
+	assert_match "$(postconf -h mail_version)" "^$1\\." release
+}
+
+# --- mail over SMTP ---
+
+# Prints the reply at RCPT (or at what failed before it). If it is 2xx, the
+# message is sent, and that must work.
+smtp_mail() { # FROM RCPT [ADDRESS [PORT]]
+	local reply rcpt command
+	exec 7<>"/dev/tcp/${3:-127.0.0.1}/${4:-25}"
+	reply=$(smtp_reply)
+	for command in "EHLO client.mxhop.test" "MAIL FROM:<$1>" "RCPT TO:<$2>"; do
+		[[ $reply == 2* ]] || break
+		reply=$(smtp_say "$command")
+	done
+	rcpt=$reply
+	if [[ $reply == 2* ]]; then
+		smtp_say DATA >/dev/null
+		reply=$(smtp_say $'Subject: test\r\n\r\ntest\r\n.')
+	fi
+	printf 'QUIT\r\n' >&7
+	exec 7>&-
+	printf '%s\n' "$rcpt"
+	[[ $reply == 2* ]]
+}
+
+# Everybody may send to KIND's domains, and from them, and what waits says why.
+assert_waits() { # KIND REASON
+	local d=$1.test
+	assert_status 0 smtp_mail "someone@$d" bob@mta.mxhop.test $OUTSIDE
+	assert_status 0 smtp_mail "someone@$d" "relayed@r-$d" $OUTSIDE
+	assert_status 0 smtp_mail alice@mta.mxhop.test "sent@$d"
+	wait_for_log "to=<bob@mta.mxhop.test>, .*status=sent \\(delivered to mailbox"
+	wait_for_log "to=<relayed@r-$d>, .*status=deferred \\($2"
+	wait_for_log "to=<sent@$d>, .*status=deferred \\($2"
+	# A probe finds what it would find if the domain's host were down.
+	assert_status 1 smtp_mail alice@mta.mxhop.test "probe@$d" 127.0.0.1 $RESTRICTED
+	assert_match "$OUTPUT" "^$DOWN.*($2|Address verification in progress)"
+}
+
+# --- cases ---
+
+assert_deferrals() {
+	assert_status 1 smtp_mail alice@mta.mxhop.test user@down.test 127.0.0.1 $RESTRICTED
+	DOWN=${OUTPUT:0:9}
+	assert_match "$DOWN" '^450 4'
+	assert_waits defer 'Moving house until Monday'
+	assert_waits unusable 'No usable next hop in the routing override'
+	assert_waits excluded 'No usable next hop in the routing override'
+	assert_waits unknown 'connect to 127.0.0.1\[127.0.0.1\]:1: Connection refused'
+
+	mv /var/lib/mxhop/overrides "$SCRATCH/away"
+	mark
+	reload_postfix
+	assert_waits unusable 'Routing overrides are not available'
+
+	mv "$SCRATCH/away" /var/lib/mxhop/overrides
+	good_config 'max_hops = many'
+	mark
+	reload_postfix
+	assert_waits excluded 'Routing configuration is not usable'
+
+	refute_match "$(<"$MAIL_LOG")" 'status=bounced|panic|fatal|killed by signal'
+}
+
+case_debian_12() {
+	start_release 3.7
+	assert_deferrals
+}
+
+case_debian_13() {
+	use_release trixie
+	start_release 3.10
+	assert_deferrals
+}
+
+case_debian_sid() {
+	use_release sid
+	start_release 3.11
+	assert_deferrals
+}

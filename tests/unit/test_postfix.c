@@ -1,0 +1,204 @@
+/* What main.cf and master.cf mean: words, lists, addresses, guards. */
+
+#include <check.h>
+#include <mxhop/postfix.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Parameters of a test: name, value, ... */
+static const char *const *params;
+
+static const char *get(void *ctx, const char *name)
+{
+    (void)ctx;
+    for (const char *const *p = params; *p != NULL; p += 2)
+        if (strcmp(*p, name) == 0)
+            return p[1];
+    return NULL;
+}
+
+static const char *expand(void *ctx, const char *text)
+{
+    (void)ctx;
+    return strcmp(text, "$level") == 0 ? "dane" : text;
+}
+
+static const struct postfix_config pf = {
+    .table = "/etc/mxhop/mxhop.cf", .param = get, .expand = expand};
+
+#define MAIN_CF(...)                                              \
+    do {                                                          \
+        static const char *const main_cf[] = {__VA_ARGS__, NULL}; \
+        params = main_cf;                                         \
+    } while (0)
+
+START_TEST(test_words)
+{
+    char text[] = " hash:/a,unionmap:{hash:/x, hash:/y}\t{ b c } d{e";
+    char *cursor = text;
+
+    ck_assert_str_eq(word_next(&cursor, WORDS_IN_LIST), "hash:/a");
+    ck_assert_str_eq(word_next(&cursor, WORDS_IN_LIST),
+                     "unionmap:{hash:/x, hash:/y}");
+    ck_assert_str_eq(word_next(&cursor, WORDS_IN_LIST), "{ b c }");
+    ck_assert_str_eq(word_next(&cursor, WORDS_IN_LIST), "d{e");
+    ck_assert_ptr_null(word_next(&cursor, WORDS_IN_LIST));
+}
+END_TEST
+
+START_TEST(test_our_table)
+{
+    static const struct {
+        const char *word, *file;
+    } rows[] = {
+        {"mxhop:/a", "/a"},
+        {"proxy:mxhop:/a", "/a"},
+        {"!mxhop:/a", "/a"},
+        {"unionmap:{hash:/x,mxhop:/a,hash:/y}", "/a"},
+        {"hash:/etc/mxhop", NULL},
+        {"notmxhop:/a", NULL},
+        {"notmxhop:/a,mxhop:/b", "/b"},
+        {"", NULL},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        size_t len = 0;
+        const char *file = word_our_table(rows[i].word, &len);
+        char *copy = file != NULL ? strndup(file, len) : NULL;
+
+        ck_assert_pstr_eq(copy, rows[i].file);
+        free(copy);
+    }
+}
+END_TEST
+
+static void assert_stripped(const char *address, const char *expected)
+{
+    char out[100];
+    bool stripped = postfix_strip(&pf, address, out, sizeof(out));
+
+    ck_assert_pstr_eq(stripped ? out : NULL, expected);
+}
+
+START_TEST(test_strip)
+{
+    MAIN_CF("recipient_delimiter", "+-");
+    assert_stripped("user+ext@a.test", "user@a.test");
+    assert_stripped("user-a+b@a.test", "user@a.test");
+    assert_stripped("user@a-b.test", NULL);
+    assert_stripped("+ext@a.test", NULL);
+    assert_stripped("user+@a.test", "user@a.test");
+    assert_stripped("a.test", NULL);
+    assert_stripped("owner-list@a.test", NULL);
+    assert_stripped("list-request@a.test", NULL);
+    assert_stripped("Mailer-Daemon@a.test", NULL);
+    MAIN_CF("recipient_delimiter", "-", "owner_request_special", "no",
+            "double_bounce_sender", "double-bounce");
+    assert_stripped("owner-list@a.test", "owner@a.test");
+    assert_stripped("double-bounce@a.test", NULL);
+    MAIN_CF("recipient_delimiter", "");
+    assert_stripped("user+ext@a.test", NULL);
+}
+END_TEST
+
+START_TEST(test_lists)
+{
+    MAIN_CF("virtual_alias_maps", "hash:/a", "relay_domains", "a.test",
+            "relay_transport", "relay");
+    ck_assert_str_eq(postfix_list_value(&pf, LIST_MYDESTINATION), "");
+    ck_assert_str_eq(postfix_list_value(&pf, LIST_VIRTUAL_ALIAS), "hash:/a");
+    ck_assert_str_eq(postfix_list_value(&pf, LIST_RELAY), "");
+    MAIN_CF("virtual_alias_maps", "hash:/a", "virtual_alias_domains", "",
+            "relay_domains", "a.test", "relay_transport", "relay:[gw]");
+    ck_assert_str_eq(postfix_list_value(&pf, LIST_VIRTUAL_ALIAS), "");
+    ck_assert_str_eq(postfix_list_value(&pf, LIST_RELAY), "a.test");
+}
+END_TEST
+
+START_TEST(test_parent_style)
+{
+    MAIN_CF("parent_domain_matches_subdomains",
+            "a, Relay_Domains !transport_maps,transport_maps");
+    ck_assert(postfix_parent_style(&pf, "relay_domains"));
+    ck_assert(!postfix_parent_style(&pf, "transport_maps"));
+    ck_assert(!postfix_parent_style(&pf, "other"));
+}
+END_TEST
+
+static const char *reason(const char *master)
+{
+    static char text[200];
+    static const char *config[] = {"config_directory", NULL, "transport_maps",
+                                   "proxy:mxhop:/etc/mxhop/mxhop.cf", NULL};
+    char dir[] = "/tmp/mxhop-test-XXXXXX", path[64];
+    FILE *f;
+    bool found;
+
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    snprintf(path, sizeof(path), "%s/master.cf", dir);
+    f = fopen(path, "w");
+    ck_assert_ptr_nonnull(f);
+    fputs(master, f);
+    fclose(f);
+    config[1] = dir;
+    params = config;
+    found = guard_reason(&pf, text, sizeof(text));
+    unlink(path);
+    rmdir(dir);
+    return found ? text : "";
+}
+
+START_TEST(test_guards_in_master_cf)
+{
+    ck_assert_str_eq(reason("smtp unix - - n - - smtp\n"), "");
+    ck_assert_str_eq(reason("smtp unix - - n - - smtp\n"
+                            "# a comment\n\n"
+                            "  -o { smtp_tls_security_level = $level }\n"),
+                     "master.cf: smtp: -o smtp_tls_security_level=dane");
+    ck_assert_str_eq(reason("x unix - - n - - lmtp -o relayhost=a\n"), "");
+    ck_assert_str_eq(reason("x unix - - n - - trivial-rewrite -o relayhost=a"),
+                     "master.cf: x: -o relayhost=a");
+    ck_assert_str_eq(reason("x unix -\n -o smtp_enforce_tls=yes\n"), "");
+}
+END_TEST
+
+START_TEST(test_guards_in_main_cf)
+{
+    char text[200];
+
+    MAIN_CF("smtp_sasl_password_maps", "hash:/x");
+    ck_assert(guard_reason(&pf, text, sizeof(text)));
+    ck_assert_str_eq(text, "smtp_sasl_password_maps = hash:/x");
+    MAIN_CF("smtp_requiretls_policy", "enforce");
+    ck_assert(guard_reason(&pf, text, sizeof(text)));
+    ck_assert_str_eq(text, "smtp_requiretls_policy = enforce");
+    MAIN_CF("config_directory", "/nonexistent");
+    ck_assert(guard_reason(&pf, text, sizeof(text)));
+    ck_assert_str_eq(text, "cannot read /nonexistent/master.cf: "
+                           "No such file or directory");
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("postfix");
+    TCase *tcase = tcase_create("postfix");
+    SRunner *runner;
+    int failed;
+
+    tcase_add_test(tcase, test_words);
+    tcase_add_test(tcase, test_our_table);
+    tcase_add_test(tcase, test_strip);
+    tcase_add_test(tcase, test_lists);
+    tcase_add_test(tcase, test_parent_style);
+    tcase_add_test(tcase, test_guards_in_master_cf);
+    tcase_add_test(tcase, test_guards_in_main_cf);
+    suite_add_tcase(suite, tcase);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
