@@ -174,7 +174,7 @@ void probe_entry(struct ovtable *t, const char *domain, const struct mxset *set,
     while (o_r->dn == NULL && (at = match_next_key(&key, at)) != NULL)
         if (strcmp(at, "*") != 0)
             (void)ovtable_find(t, OVTABLE_BY_KEY, at, now_s, o_r, NULL, NULL);
-    if (o_r->dn == NULL && match_exchanges(set, &exchanges))
+    if (o_r->dn == NULL && match_exchanges(set, false, &exchanges))
         for (size_t i = 0; o_r->dn == NULL && i < exchanges.n; i++)
             (void)ovtable_find(t, OVTABLE_BY_EXCHANGE, exchanges.v[i], now_s,
                                o_r, NULL, NULL);
