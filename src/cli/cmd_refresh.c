@@ -2,11 +2,13 @@
  * refresh - compile the overrides into the override table, like postmap(1)
  *
  * Needs only the configuration: a table that is missing or broken is what
- * this command mends. With --follow it stays, as a service: one line on
+ * this command mends. What is not in force as the source has it shows in the
+ * exit status. With --follow it stays, as a service: one line on
  * standard error when the directory can no longer be followed, one when it can.
  */
 
-#include "cli/ovset.h"
+#include "cli/check.h"
+#include "cli/refresh.h"
 #include "source/follow.h"
 
 #include <getopt.h>
@@ -19,26 +21,37 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+struct refresh_how {
+    bool force, strict, dry_run, follow;
+};
+
 static int refresh_once(struct conf *conf, const struct cli_source *source,
-                        bool force, const char *config)
+                        const struct refresh_how *how, const char *config)
 {
     struct compile_options options = cli_compile_options(conf, source);
     struct compile_result result;
     struct mxhop *mx = NULL;
-    struct mxhop_error err;
     char id[OVTABLE_ID_TEXT];
     struct ovset set;
-    unsigned findings = 0;
-    int status = 0;
+    struct check found = {.source = &source->source, .plain = true};
+    int status;
 
-    options.force = force;
-    if (compile_overrides(&options, &result, &err) != MXHOP_OK) {
-        status = cli_fail(&err);
+    options.force = how->force;
+    options.strict = how->strict;
+    if (how->dry_run)
+        return refresh_dry_run(conf, &options, config);
+    status = refresh_run(&options, &result);
+    if (!result.done)
         goto out;
-    }
-    printf("%s: %u entries%s, id %s, %u skipped\n", conf->override_table,
-           result.entries, result.change.changed ? "" : " (unchanged)",
+    printf("%s: %u entr%s%s, id %s, %u skipped", conf->override_table,
+           result.entries, result.entries == 1 ? "y" : "ies",
+           result.change.changed ? "" : " (unchanged)",
            ovtable_id_text(result.change.id, id), result.skipped);
+    if (result.change.kept > 0)
+        printf(", %u kept in an older version", result.change.kept);
+    if (result.change.held > 0)
+        printf(", %u held back", result.change.held);
+    printf("\n");
     /* The table is written: what comes now informs only, and has no use for it.
        That the DNS cache is the mail system's, and not of the user who
        refreshes, is as it should be. */
@@ -48,9 +61,10 @@ static int refresh_once(struct conf *conf, const struct cli_source *source,
         conf->overrides[0] = '\0';
         mx = cli_open_quietly(conf, config, &ignored);
     }
-    set = (struct ovset){.v = result.read, .n = result.n_read};
+    set = (struct ovset){
+        .v = result.read, .n = result.n_read, .lines = result.lines};
     if (mx != NULL)
-        cli_check_hosts(mx, &set, &findings);
+        check_entries(&found, mx, &set);
     mxhop_close(&mx);
 out:
     compile_free(&result);
@@ -105,9 +119,9 @@ static void refresh_say_ready(void *ctx)
 }
 
 static int refresh_follow(const struct conf *conf,
-                          const struct cli_source *source)
+                          const struct cli_source *source, bool strict)
 {
-    const struct compile_options compile = cli_compile_options(conf, source);
+    struct compile_options compile = cli_compile_options(conf, source);
     const struct follow_options options = {
         .compile = &compile,
         .refresh_ms = conf->override_refresh_s * 1000,
@@ -123,19 +137,24 @@ static int refresh_follow(const struct conf *conf,
                      conf->overrides);
         return EXIT_CONFIG;
     }
+    compile.follower = true;
+    compile.strict = strict;
     sigaction(SIGTERM, &end, NULL);
     sigaction(SIGINT, &end, NULL);
     follow_directory(&options);
 }
 
-static int refresh(struct conf *conf, bool force, bool stay, const char *config)
+static int refresh(struct conf *conf, const struct refresh_how *how,
+                   const char *config)
 {
     struct cli_source source;
     int status;
 
     if (conf->overrides[0] == '\0') {
         cli_complain("overrides is empty: nothing to refresh; set it to "
-                     "ldif:/etc/mxhop/overrides.ldif, for instance");
+                     "ldif:/etc/mxhop/overrides.ldif, for instance, in a copy "
+                     "of the configuration, and run `mxhop -c COPY refresh' "
+                     "before the copy is put in place");
         return EXIT_CONFIG;
     }
     status = cli_become_table_owner(conf);
@@ -143,8 +162,8 @@ static int refresh(struct conf *conf, bool force, bool stay, const char *config)
         return status;
     status = EXIT_CONFIG;
     if (cli_source(conf, &source))
-        status = stay ? refresh_follow(conf, &source)
-                      : refresh_once(conf, &source, force, config);
+        status = how->follow ? refresh_follow(conf, &source, how->strict)
+                             : refresh_once(conf, &source, how, config);
     cli_source_free(&source);
     return status;
 }
@@ -152,28 +171,33 @@ static int refresh(struct conf *conf, bool force, bool stay, const char *config)
 int cmd_refresh(const char *config, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"force", no_argument, NULL, 'f'},
+        {"dry-run", no_argument, NULL, 'n'},
         {"follow", no_argument, NULL, 'F'},
+        {"force", no_argument, NULL, 'f'},
+        {"strict", no_argument, NULL, 's'},
         {0},
     };
     struct mxhop_error err;
     struct conf conf;
-    bool force = false, stay = false;
+    struct refresh_how how = {0};
     int opt, status;
 
     while ((opt = getopt_long(argc, argv, "+", options, NULL)) != -1) {
-        if (opt != 'f' && opt != 'F')
+        if (opt == '?')
             return cli_bad_option("refresh", argv[optind - 1]);
-        force = force || opt == 'f';
-        stay = stay || opt == 'F';
+        how.dry_run = how.dry_run || opt == 'n';
+        how.follow = how.follow || opt == 'F';
+        how.force = how.force || opt == 'f';
+        how.strict = how.strict || opt == 's';
     }
-    if (force && stay)
-        return cli_usage("refresh", "--force is for once; not with --follow");
+    if (how.follow && (how.force || how.dry_run))
+        return cli_usage("refresh", "--force and --dry-run are for once; not "
+                                    "with --follow");
     if (optind < argc)
         return cli_usage("refresh", "refresh takes no arguments");
     if (conf_load(&conf, config, NULL, NULL, &err) != MXHOP_OK)
         return cli_fail(&err);
-    status = refresh(&conf, force, stay, config);
+    status = refresh(&conf, &how, config);
     conf_free(&conf);
     return status;
 }

@@ -163,6 +163,12 @@ struct mxhop *cli_open_in_view(const char *config, struct view *v, int64_t at_s,
     return mx;
 }
 
+struct mxhop *cli_open_to_check(const char *config, struct view *v,
+                                int *status_r)
+{
+    return cli_load(config, false, v, status_r);
+}
+
 struct mxhop *cli_open_quietly(struct conf *conf, const char *config,
                                int *status_r)
 {
@@ -237,7 +243,7 @@ void cli_report(void *ctx, const struct finding *f)
         buf_printf(&line, "%s:%zu: ", source->text + strlen("ldif:"), f->line);
     buf_puts_printable(&line, f->dn);
     buf_puts(&line, ": ");
-    cli_add_printable(&line, f->text, strlen(f->text));
+    buf_puts_printable(&line, f->text);
     cli_complain("%s", line.failed ? "out of memory" : line.data);
     buf_free(&line);
 }

@@ -240,6 +240,17 @@ void postconf_free(struct postconf *p)
     *p = (struct postconf){.helper = -1};
 }
 
+bool postconf_is_builtin(const struct postconf *p, const char *name)
+{
+    char *argv[] = {"postconf", "-c", p->dir, "-d", (char *)name, NULL};
+    struct buf text = {0}, complaint = {0};
+    bool builtin = postconf_run(argv, &text, &complaint) == 0 && text.len > 0;
+
+    buf_free(&text);
+    buf_free(&complaint);
+    return builtin;
+}
+
 const char *postconf_param(void *ctx, const char *name)
 {
     const struct postconf_param *q = postconf_get(ctx, name);

@@ -44,6 +44,10 @@ enum mxhop_status postconf_read(struct postconf *p, const char *instance,
                                 struct mxhop_error *err);
 void postconf_free(struct postconf *p);
 
+/* Whether Postfix has a parameter of this name, and it is not one that main.cf
+   made up. A command each time. */
+bool postconf_is_builtin(const struct postconf *p, const char *name);
+
 /* For struct postfix_config; ctx: struct postconf. */
 const char *postconf_param(void *ctx, const char *name);
 const char *postconf_expand(void *ctx, const char *text);

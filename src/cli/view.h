@@ -66,6 +66,10 @@ void view_free(struct view *v);
 struct mxhop *cli_open_in_view(const char *config, struct view *v, int64_t at_s,
                                int *status_r);
 
+/* The same as whoever we are. */
+struct mxhop *cli_open_to_check(const char *config, struct view *v,
+                                int *status_r);
+
 /* What the library gets from it. Points into *v. */
 void view_host(struct view *v, struct mxhop_host *host);
 

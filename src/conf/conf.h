@@ -47,8 +47,10 @@ struct conf {
     int ldap_bind; /* enum ldap_bind */
     char *ldap_bind_dn;
     char *ldap_bind_pw_file;
+    int ldap_bind_plaintext; /* 0 or 1, as the other yes and no */
     char *ldap_sasl_mechs;
-    int ldap_start_tls; /* 0 or 1, as the other yes and no */
+    int ldap_start_tls;
+    int ldap_version; /* always 3 */
     char *ldap_tls_ca_cert_file, *ldap_tls_ca_cert_dir;
     char *ldap_tls_cert, *ldap_tls_key;
     int ldap_tls_require_cert;

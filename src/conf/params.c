@@ -44,15 +44,20 @@ static const struct param_word answers[] = {{"auto", ANSWER_AUTO},
 static const struct param_word groups[] = {
     {"site", GROUP_SITE}, {"domain", GROUP_DOMAIN}, {NULL, 0}};
 
-static const struct param_word no_yes[] = {{"no", 0}, {"yes", 1}, {NULL, 0}};
+/* Synonyms, as ldap_table(5) takes them, stand last: the first word is shown.
+ */
+static const struct param_word no_yes[] = {
+    {"no", 0}, {"yes", 1}, {"false", 0}, {"true", 1}, {NULL, 0}};
 static const struct param_word scopes[] = {{"sub", LDAP_SCOPE_IS_SUB},
                                            {"one", LDAP_SCOPE_IS_ONE},
                                            {"base", LDAP_SCOPE_IS_BASE},
                                            {NULL, 0}};
-static const struct param_word binds[] = {{"none", LDAP_BIND_NONE},
-                                          {"simple", LDAP_BIND_SIMPLE},
-                                          {"sasl", LDAP_BIND_SASL},
-                                          {NULL, 0}};
+static const struct param_word binds[] = {
+    {"none", LDAP_BIND_NONE},  {"simple", LDAP_BIND_SIMPLE},
+    {"sasl", LDAP_BIND_SASL},  {"no", LDAP_BIND_NONE},
+    {"yes", LDAP_BIND_SIMPLE}, {NULL, 0}};
+/* ldap_table(5) has 2 for its default, and servers have long ceased to. */
+static const struct param_word versions[] = {{"3", 3}, {"2", 3}, {NULL, 0}};
 
 const struct param params[] = {
     {AT(dns_servers), TEXT(text_read_servers, ""),
@@ -189,10 +194,11 @@ const struct param params[] = {
             "It need not be inside a chroot jail of the mail system."},
     {AS("override_shrink_limit", override_shrink_limit_percent),
      NUMBER(PARAM_PERCENT, "50%", 0, 100),
-     .doc = "A refresh that would remove more than this share of the\n"
-            "overrides of the last day is held back, and\n"
-            "the old ones stay in force, unless it is run with\n"
-            ".Fl -force .\n"
+     .doc = "If a refresh would remove more than this share of the\n"
+            "overrides of the last day, those that are gone\n"
+            "stay in force, unless it is run with\n"
+            ".Fl -force ;\n"
+            "what is new or changed takes effect.\n"
             "An empty or truncated source should not unroute mail.\n"
             "A damaged override table counts with the overrides that it had,\n"
             "unless its header is damaged too: then nothing is held back.\n"
@@ -258,7 +264,16 @@ const struct param params[] = {
             "and a password,\n"
             ".Cm sasl\n"
             "with\n"
-            ".Va ldap_sasl_mechs ."},
+            ".Va ldap_sasl_mechs .\n"
+            ".Cm no\n"
+            "and\n"
+            ".Cm yes\n"
+            "mean\n"
+            ".Cm none\n"
+            "and\n"
+            ".Cm simple ,\n"
+            "as in\n"
+            ".Xr ldap_table 5 ."},
     {AT(ldap_bind_dn), TEXT(text_read_line, ""),
      .doc = "The name to bind as, for\n"
             ".Cm simple ."},
@@ -269,6 +284,19 @@ const struct param params[] = {
             "must be able to read it, and others must not.\n"
             "With the shipped services this is the user\n"
             ".Ql mxhop ."},
+    {AT(ldap_bind_plaintext), CHOICE(no_yes, "no"),
+     .doc = "Send the password of\n"
+            ".Cm simple\n"
+            "without encryption to an\n"
+            ".Ql ldap:\n"
+            "server on another machine.\n"
+            ".Cm no :\n"
+            "such a configuration is refused, unless\n"
+            ".Va ldap_start_tls\n"
+            "is on.\n"
+            "Servers at\n"
+            ".Ql ldaps: , ldapi:\n"
+            "and loopback addresses need neither."},
     {AT(ldap_sasl_mechs), TEXT(text_read_label, "EXTERNAL"),
      .doc = "The SASL mechanism.\n"
             "The only one is\n"
@@ -281,6 +309,13 @@ const struct param params[] = {
      .doc = "Begin TLS on connections to\n"
             ".Ql ldap:\n"
             "servers before anything else is sent."},
+    {AT(ldap_version), CHOICE(versions, "3"),
+     .doc = "The version of the protocol.\n"
+            "There is only 3;\n"
+            ".Cm 2 ,\n"
+            "the default of\n"
+            ".Xr ldap_table 5 ,\n"
+            "means the same."},
     {AT(ldap_tls_ca_cert_file), TEXT(text_read_file, ""),
      .doc = "The certificates of the trusted authorities, in PEM.\n"
             "If this and\n"

@@ -6,7 +6,9 @@
 #include <mxhop/mxhop.h>
 #include "conf/conf.h"
 #include "model/mxset.h"
+#include "model/override.h"
 #include "cache/cache.h"
+#include "overrides/ovtable.h"
 
 /* mxhop_open() with a configuration that was read from `config` already: *conf
    is the handle's from now on, and empty, whatever comes of it. NULL: as
@@ -14,6 +16,28 @@
 enum mxhop_status probe_open(struct mxhop **mx_r, struct conf *conf,
                              const char *config, const struct mxhop_host *host,
                              struct mxhop_error *err);
+
+struct probe_outcome {
+    size_t kept;    /* hosts that can be tried */
+    bool has_hosts; /* the domain, by its MX records; without a domain: true */
+    bool known;     /* DNS answered about all names */
+};
+struct probe_dropped { /* a host that cannot be tried */
+    const char *host;
+    bool by_dns; /* not a hop of the override's own */
+    enum { PROBE_NO_ADDRESS, PROBE_SELF, PROBE_EXCLUDED, PROBE_OTHER } why;
+    const char *text; /* the same as text */
+};
+
+/*
+ * What becomes of an override: everything is asked now, each name for at most
+ * lookup_budget. domain: whose MX set it changes, or NULL: its own hops alone.
+ * fn hears what is dropped. false: out of memory.
+ */
+bool probe_override(struct mxhop *mx, const struct override *o,
+                    const char *domain, struct probe_outcome *outcome_r,
+                    void (*fn)(void *ctx, const struct probe_dropped *d),
+                    void *ctx);
 
 /* How the lookups of a handle differ from now on. */
 struct probe_as {
@@ -24,9 +48,6 @@ struct probe_as {
     void *ctx;
 };
 void probe_as(struct mxhop *mx, struct probe_as as);
-
-/* Whether `host` has an address, asked now; blocks at most lookup_budget. */
-enum addr_state probe_host(struct mxhop *mx, const char *host);
 
 /* The configuration of the handle; belongs to it. */
 const struct conf *probe_conf(const struct mxhop *mx);
@@ -40,6 +61,12 @@ struct probe_cache {
     unsigned families; /* of addresses that count */
 };
 bool probe_shared_cache(struct mxhop *mx, struct probe_cache *c_r);
+
+/* Which entry of a table a domain with this MX set gets: by key, by exchange,
+   then `*`; *o_r is the caller's, and its DN NULL where there is none, or the
+   table is damaged. */
+void probe_entry(struct ovtable *t, const char *domain, const struct mxset *set,
+                 int64_t now_s, struct override *o_r);
 
 /* "closed", "open" ...; "unknown" of one that was found open, but not lately.
  */

@@ -14,6 +14,7 @@
 #include "ldap/stage.h"
 #include "ldap/ldap_map.h"
 #include "util/err.h"
+#include "util/str.h"
 #include "util/vec.h"
 
 #include <stdlib.h>
@@ -22,12 +23,12 @@
 #define OCTETS_MAX (1ull << 30)
 #define EVENTS_MAX (8u << 20)
 
-enum said { SAID_ENTRY, SAID_INVALID, SAID_REMOVED, SAID_PRESENT };
+enum said { SAID_ENTRY, SAID_INVALID, SAID_OTHER, SAID_REMOVED, SAID_PRESENT };
 
 struct stage_event {
     unsigned char id[OVTABLE_ID_LEN];
     uint32_t number; /* in order of time */
-    uint32_t at;     /* SAID_ENTRY: in v */
+    uint32_t at;     /* SAID_ENTRY: in v; SAID_INVALID: in invalid */
     enum said said;
 };
 
@@ -50,43 +51,81 @@ static enum mxhop_status stage_note(struct stage *s, const unsigned char *id,
     return MXHOP_OK;
 }
 
+static enum mxhop_status stage_note_invalid(struct stage *s,
+                                            const unsigned char *id,
+                                            const struct raw_entry *raw,
+                                            size_t line, const char *why,
+                                            struct mxhop_error *err)
+{
+    static const char no[] = "FALSE";
+    struct stage_invalid *i;
+
+    if (!vec_room(&s->invalid, s->n_invalid, &s->cap_invalid,
+                  sizeof(*s->invalid)))
+        return err_nomem(err);
+    i = &s->invalid[s->n_invalid];
+    *i = (struct stage_invalid){
+        .dn = strdup(raw->dn), .why = strdup(why), .line = line};
+    s->n_invalid++;
+    if (i->dn == NULL || i->why == NULL)
+        return err_nomem(err);
+    for (size_t k = 0; k < raw->n_values; k++)
+        i->off =
+            i->off || (str_ieq(raw->values[k].attribute, "mxhopEnabled") &&
+                       raw->values[k].len == strlen(no) &&
+                       strncasecmp(raw->values[k].bytes, no, strlen(no)) == 0);
+    s->findings++;
+    s->octets += sizeof(*i) + strlen(i->dn) + strlen(i->why);
+    return stage_note(s, id, SAID_INVALID, s->n_invalid - 1, err);
+}
+
 enum mxhop_status stage_entry(struct stage *s, const unsigned char *id,
                               const struct raw_entry *raw,
                               struct mxhop_error *err)
 {
+    unsigned char of_dn[OVTABLE_ID_LEN];
+    enum mxhop_status status = MXHOP_OK;
     struct mxhop_error why;
     struct override *o;
-    size_t cap = s->cap;
+    size_t cap = s->cap, line = raw->line;
 
+    if (id == NULL) {
+        ovtable_id_of_dn(raw->dn, of_dn);
+        id = of_dn;
+    }
     if (!vec_room(&s->lines, s->n, &cap, sizeof(*s->lines)) ||
         !vec_room(&s->v, s->n, &s->cap, sizeof(*s->v)))
         return err_nomem(err);
     o = &s->v[s->n];
-    switch (s->ldap != NULL ? ldap_map(s->ldap, raw, o, &why)
-                            : entry_parse(raw, o, &why)) {
+    switch (s->ldap != NULL ? ldap_map(s->ldap, raw, o, &line, &why)
+                            : entry_parse(raw, o, &line, &why)) {
     case ENTRY_OK:
         s->lines[s->n++] = raw->line;
         s->octets += sizeof(*o) + 128 + o->n_hops * sizeof(*o->hops);
         for (size_t i = 0; i < raw->n_values; i++)
             s->octets += 16 + raw->values[i].len;
-        if (s->octets > OCTETS_MAX)
-            return err_set(err, MXHOP_ERR_ARGUMENT,
-                           "more than 1 GiB of overrides; narrow ldap_filter "
-                           "or ldap_search_base");
-        return id != NULL ? stage_note(s, id, SAID_ENTRY, s->n - 1, err)
-                          : MXHOP_OK;
+        status = stage_note(s, id, SAID_ENTRY, s->n - 1, err);
+        break;
     case ENTRY_MEMORY:
         return err_nomem(err);
     case ENTRY_INVALID:
-        s->skipped++;
-        s->findings++;
-        finding_report(s->report, s->ctx, raw->dn, raw->line,
-                       "%s; the entry is skipped", why.text);
+        status = stage_note_invalid(s, id, raw, line, why.text, err);
         break;
     case ENTRY_OTHER:
-        break;
+        return stage_note(s, id, SAID_OTHER, 0, err);
     }
-    return id != NULL ? stage_note(s, id, SAID_INVALID, 0, err) : MXHOP_OK;
+    if (status == MXHOP_OK && s->octets > OCTETS_MAX)
+        return err_set(err, MXHOP_ERR_ARGUMENT,
+                       "more than 1 GiB of overrides; narrow ldap_filter "
+                       "or ldap_search_base");
+    return status;
+}
+
+void stage_report_invalid(const struct stage *s)
+{
+    for (size_t i = 0; i < s->n_invalid; i++)
+        finding_report(s->report, s->ctx, s->invalid[i].dn, s->invalid[i].line,
+                       "%s; the entry is skipped", s->invalid[i].why);
 }
 
 enum mxhop_status stage_remove(struct stage *s, const unsigned char *id,
@@ -125,47 +164,6 @@ static bool stage_close_gaps(struct stage *s)
     return true;
 }
 
-/* ---- one entry to a DN ---- */
-
-struct claim {
-    const char *dn;
-    size_t at; /* in v, which is in the order of the file */
-};
-
-static int stage_by_dn_and_place(const void *a, const void *b)
-{
-    const struct claim *x = a, *y = b;
-    int order = strcmp(x->dn, y->dn);
-
-    return order != 0 ? order : (x->at > y->at) - (x->at < y->at);
-}
-
-bool stage_drop_same_dn(struct stage *s)
-{
-    struct claim *c = calloc(s->n + 1, sizeof(*c)), *first = c;
-
-    if (c == NULL)
-        return false;
-    for (size_t i = 0; i < s->n; i++)
-        c[i] = (struct claim){s->v[i].dn, i};
-    qsort(c, s->n, sizeof(*c), stage_by_dn_and_place);
-    for (size_t i = 1; i < s->n; i++) {
-        if (strcmp(first->dn, c[i].dn) != 0) {
-            first = &c[i];
-            continue;
-        }
-        s->skipped++;
-        s->findings++;
-        finding_report(
-            s->report, s->ctx, c[i].dn, s->lines[c[i].at],
-            "the entry in line %zu has the same DN; this one is skipped",
-            s->lines[first->at]);
-        override_free(&s->v[c[i].at]);
-    }
-    free(c);
-    return stage_close_gaps(s);
-}
-
 /* ---- the last word about each id ---- */
 
 static int stage_by_id_and_time(const void *a, const void *b)
@@ -175,6 +173,30 @@ static int stage_by_id_and_time(const void *a, const void *b)
 
     return order != 0 ? order
                       : (x->number > y->number) - (x->number < y->number);
+}
+
+static size_t stage_line(const struct stage *s, const struct stage_event *e)
+{
+    return e->said == SAID_ENTRY ? s->lines[e->at] : s->invalid[e->at].line;
+}
+
+/* Which of two about one id counts. */
+static bool stage_is_later(struct stage *s, const struct stage_event *before,
+                           const struct stage_event *e)
+{
+    if (s->ldap != NULL)
+        return e->said != SAID_PRESENT || before->said == SAID_REMOVED;
+    if (before->said == SAID_OTHER || e->said == SAID_OTHER)
+        return before->said == SAID_OTHER;
+    s->repeated++;
+    s->findings++;
+    finding_report(s->report, s->ctx,
+                   e->said == SAID_ENTRY ? s->v[e->at].dn
+                                         : s->invalid[e->at].dn,
+                   stage_line(s, e),
+                   "the entry in line %zu has the same DN; this one is skipped",
+                   stage_line(s, before));
+    return false;
 }
 
 /* One event an id, the one that counts; the override of another is freed. */
@@ -187,16 +209,38 @@ static void stage_keep_last(struct stage *s)
     qsort(s->events, s->n_events, sizeof(*s->events), stage_by_id_and_time);
     for (size_t i = 1; i < s->n_events; i++) {
         struct stage_event *e = &s->events[i], *before = &s->events[n];
+        bool later;
 
         if (memcmp(before->id, e->id, OVTABLE_ID_LEN) != 0) {
             s->events[++n] = *e;
-        } else if (e->said != SAID_PRESENT || before->said == SAID_REMOVED) {
-            if (before->said == SAID_ENTRY)
-                override_free(&s->v[before->at]);
-            *before = *e;
+            continue;
         }
+        later = stage_is_later(s, before, e);
+        if ((later ? before : e)->said == SAID_ENTRY)
+            override_free(&s->v[(later ? before : e)->at]);
+        if (later)
+            *before = *e;
     }
     s->n_events = n + 1;
+}
+
+/* What an event says of an entry that the source has. */
+static void stage_put_upsert(struct stage *s, const struct stage_event *e)
+{
+    struct ovtable_upsert *u = &s->upsert[s->n_upsert++];
+    const struct stage_invalid *i = s->invalid + e->at;
+
+    *u = (struct ovtable_upsert){0};
+    if (e->said == SAID_ENTRY)
+        u->o = &s->v[e->at];
+    else if (e->said == SAID_INVALID)
+        *u = (struct ovtable_upsert){
+            .why = i->why, .dn = i->dn, .line = i->line, .off = i->off};
+    /* What a file calls by the name of an override was one, and somebody has
+       written over its class; a directory may well have other entries. */
+    else if (s->ldap == NULL)
+        u->why = "objectClass: it is no mxhopOverride any more";
+    memcpy(u->id, e->id, OVTABLE_ID_LEN);
 }
 
 enum mxhop_status stage_settle(struct stage *s, struct ovtable_delta *d_r,
@@ -217,9 +261,7 @@ enum mxhop_status stage_settle(struct stage *s, struct ovtable_delta *d_r,
         } else if (e->said == SAID_PRESENT) {
             memcpy(s->present[s->n_present++], e->id, OVTABLE_ID_LEN);
         } else {
-            memcpy(s->upsert[s->n_upsert].id, e->id, OVTABLE_ID_LEN);
-            s->upsert[s->n_upsert++].o =
-                e->said == SAID_ENTRY ? &s->v[e->at] : NULL;
+            stage_put_upsert(s, e);
         }
     }
     *d_r = (struct ovtable_delta){
@@ -239,8 +281,13 @@ void stage_clear(struct stage *s)
 
     for (size_t i = 0; i < s->n; i++)
         override_free(&s->v[i]);
+    for (size_t i = 0; i < s->n_invalid; i++) {
+        free(s->invalid[i].dn);
+        free(s->invalid[i].why);
+    }
     free(s->v);
     free(s->lines);
+    free(s->invalid);
     free(s->events);
     free(s->upsert);
     free(s->remove);

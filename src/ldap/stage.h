@@ -9,6 +9,12 @@
 
 struct stage_event;
 
+struct stage_invalid { /* an entry */
+    char *dn, *why;
+    size_t line;
+    bool off; /* mxhopEnabled: FALSE */
+};
+
 /* Set the first three members, zero the rest. */
 struct stage {
     const struct ldap_settings *ldap; /* NULL: LDIF */
@@ -18,10 +24,13 @@ struct stage {
     struct override *v; /* valid ones */
     size_t *lines;      /* where v[i] stands */
     size_t n, cap;
+    struct stage_invalid *invalid;
+    size_t n_invalid, cap_invalid;
     struct stage_event *events; /* what happened to which id, in order */
     size_t n_events, cap_events;
-    uint64_t octets; /* about what v takes */
-    uint32_t skipped, findings;
+    uint64_t octets;   /* about what v takes */
+    uint32_t repeated; /* entries of a file whose DN another one has */
+    uint32_t findings; /* those, and the invalid ones */
 
     /* What stage_settle() makes of it. */
     struct ovtable_upsert *upsert;
@@ -30,9 +39,9 @@ struct stage {
     size_t n_upsert, n_remove, n_present;
 };
 
-/* An entry that a file has, or that a directory has under this id. One that is
-   not valid is reported and skipped. MXHOP_ERR_MEMORY; MXHOP_ERR_ARGUMENT:
-   there is more than a set of overrides can be. */
+/* An entry that a file has, where its DN makes the id, or that a directory has
+   under this id. MXHOP_ERR_MEMORY; MXHOP_ERR_ARGUMENT: there is more than a set
+   of overrides can be. */
 enum mxhop_status stage_entry(struct stage *s, const unsigned char *id,
                               const struct raw_entry *raw,
                               struct mxhop_error *err);
@@ -42,14 +51,15 @@ enum mxhop_status stage_remove(struct stage *s, const unsigned char *id,
 enum mxhop_status stage_present(struct stage *s, const unsigned char *id,
                                 struct mxhop_error *err);
 
-/* A directory has one entry to a DN, and so has the table; a file may have
-   more, copied and not renamed. The first one counts, others are reported and
-   skipped. false: out of memory. */
-bool stage_drop_same_dn(struct stage *s);
 /* The last word about each id into the four arrays and *d_r, which points to
-   them. Only the overrides that count remain in v. */
+   them. Only the overrides that count remain in v. A directory has one entry to
+   a DN, and so has the table; a file may have more, copied and not renamed. The
+   first one counts, others are reported and skipped. */
 enum mxhop_status stage_settle(struct stage *s, struct ovtable_delta *d_r,
                                struct mxhop_error *err);
+/* Report the entries that are invalid as skipped: for who does not apply what
+   was staged. */
+void stage_report_invalid(const struct stage *s);
 /* Forget all that was said, and the counts. */
 void stage_clear(struct stage *s);
 

@@ -104,5 +104,6 @@ void override_free(struct override *o)
     strlist_free(&o->excludes);
     free(o->transport);
     free(o->reason);
+    free(o->why);
     *o = (struct override){0};
 }

@@ -49,6 +49,14 @@ struct override {
     bool enabled;
     int64_t not_before_s; /* seconds since 1970 UTC, 0: unset */
     int64_t not_after_s;
+
+    /* What the override table knows besides; zero in what was just read. Either
+       loses against another entry for the same key. */
+    int64_t kept_s; /* since then the entry's present version is invalid, and
+                       this is the last good one; 0: it is as written */
+    int64_t held_s; /* since then the source lacks the entry, and its removal is
+                       held back; 0: it has it */
+    char *why;      /* kept: what is wrong with the present version */
 };
 
 const char *override_mode_name(enum override_mode mode);

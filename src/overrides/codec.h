@@ -5,6 +5,7 @@
 
 #include "model/override.h"
 #include "overrides/ovtable.h"
+#include "table/fixed.h"
 #include "util/codec.h"
 
 enum ovtable_record { /* kinds of keys in the file */
@@ -12,7 +13,9 @@ enum ovtable_record { /* kinds of keys in the file */
                                                    entries, in order of DN */
                       OVTABLE_RECORD_EXCHANGE = OVTABLE_BY_EXCHANGE, /* same */
                       OVTABLE_RECORD_ENTRY, /* id -> entry */
-                      OVTABLE_RECORD_WHERE  /* "where" -> struct table_where */
+                      OVTABLE_RECORD_WHERE, /* "where" -> struct table_where */
+                      OVTABLE_RECORD_LEFT_OUT /* id -> DN, why: an entry of
+                                                 which no version was valid */
 };
 #define OVTABLE_WHERE_KEY "where"
 
@@ -21,9 +24,24 @@ bool override_encode(struct buf *b, const struct override *o);
 enum codec_status override_decode(const void *bytes, size_t len,
                                   struct override *o_r);
 
+/* What is written before an entry that is not in force as the source has it. */
+struct override_marks {
+    int64_t kept_s, held_s; /* as in struct override */
+    bool off;               /* the invalid version says mxhopEnabled: FALSE */
+    struct chars why;
+};
+/* Those of an encoded entry, and the rest of it; all zero where there are none.
+   false: damaged. */
+bool override_marks(struct fixed_bytes entry, struct override_marks *m_r,
+                    struct fixed_bytes *rest_r);
+/* The entry anew, with these; without, where they are all zero. */
+void override_mark(struct buf *b, const struct override_marks *m,
+                   struct fixed_bytes rest);
+
 /* Where in an encoded entry that decodes its parts are; nothing is copied. */
 struct override_parts {
     bool enabled;
+    bool late; /* kept or held back: behind others under its keys */
     struct chars dn;
     struct dec lists[2]; /* OVTABLE_BY_KEY, OVTABLE_BY_EXCHANGE: a count, ... */
 };

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define OVERRIDE_VERSION 1
+#define OVERRIDE_MARKED  2 /* marks, and then the same */
 #define META_VERSION     4
 #define WHERE_VERSION    2
 
@@ -121,13 +122,20 @@ enum codec_status override_decode(const void *bytes, size_t len,
                                   struct override *o_r)
 {
     enum codec_status status;
+    struct override_marks m;
+    struct fixed_bytes rest;
     struct dec d;
 
     memset(o_r, 0, sizeof(*o_r));
-    dec_init(&d, bytes, len);
-    if (dec_u8(&d) != OVERRIDE_VERSION)
-        dec_bad(&d);
+    if (!override_marks((struct fixed_bytes){bytes, len}, &m, &rest))
+        return CODEC_BAD;
+    dec_init(&d, rest.at, rest.len);
     dec_head(&d, o_r);
+    o_r->enabled = o_r->enabled && !m.off;
+    o_r->kept_s = m.kept_s;
+    o_r->held_s = m.held_s;
+    if (m.why.len > 0 && (o_r->why = strndup(m.why.at, m.why.len)) == NULL)
+        d.status = CODEC_MEMORY;
     o_r->transport = dec_opt_str(&d);
     o_r->reason = dec_opt_str(&d);
     dec_strlist(&d, &o_r->keys);
@@ -138,6 +146,46 @@ enum codec_status override_decode(const void *bytes, size_t len,
     if (status != CODEC_OK)
         override_free(o_r);
     return status;
+}
+
+/* ---- marks ---- */
+
+bool override_marks(struct fixed_bytes entry, struct override_marks *m_r,
+                    struct fixed_bytes *rest_r)
+{
+    uint8_t version;
+    struct dec d;
+
+    *m_r = (struct override_marks){0};
+    dec_init(&d, entry.at, entry.len);
+    version = dec_u8(&d);
+    if (version == OVERRIDE_MARKED) {
+        m_r->kept_s = (int64_t)dec_u64(&d);
+        m_r->held_s = (int64_t)dec_u64(&d);
+        m_r->off = dec_bool(&d);
+        m_r->why.len = dec_u32(&d);
+        m_r->why.at = (const char *)dec_take(&d, m_r->why.len);
+    } else if (version != OVERRIDE_VERSION) {
+        dec_bad(&d);
+    }
+    *rest_r = (struct fixed_bytes){d.at, dec_left(&d)};
+    return d.status == CODEC_OK;
+}
+
+void override_mark(struct buf *b, const struct override_marks *m,
+                   struct fixed_bytes rest)
+{
+    if (m->kept_s == 0 && m->held_s == 0) {
+        enc_u8(b, OVERRIDE_VERSION);
+    } else {
+        enc_u8(b, OVERRIDE_MARKED);
+        enc_u64(b, (uint64_t)m->kept_s);
+        enc_u64(b, (uint64_t)m->held_s);
+        enc_u8(b, m->off);
+        enc_u32(b, (uint32_t)m->why.len);
+        buf_add(b, m->why.at, m->why.len);
+    }
+    buf_add(b, rest.at, rest.len);
 }
 
 /* ---- the parts of an entry that a refresh looks at ---- */
@@ -160,15 +208,18 @@ static void dec_skip_strlist(struct dec *d, struct dec *list_r)
 
 bool override_parts(const void *bytes, size_t len, struct override_parts *p_r)
 {
+    struct override_marks m;
+    struct fixed_bytes rest;
     struct dec d;
 
-    dec_init(&d, bytes, len);
-    if (dec_u8(&d) != OVERRIDE_VERSION)
+    if (!override_marks((struct fixed_bytes){bytes, len}, &m, &rest))
         return false;
+    dec_init(&d, rest.at, rest.len);
     p_r->dn.len = dec_u32(&d);
     p_r->dn.at = (const char *)dec_take(&d, p_r->dn.len);
     (void)dec_take(&d, 2); /* mode, group */
-    p_r->enabled = dec_bool(&d);
+    p_r->enabled = dec_bool(&d) && !m.off;
+    p_r->late = m.kept_s != 0 || m.held_s != 0;
     (void)dec_take(&d, 16);     /* the window */
     for (int i = 0; i < 2; i++) /* transport, reason */
         if (dec_bool(&d))

@@ -19,8 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OVTABLE_ROOM ((size_t)4 * FIXED_VALUE_MAX) /* of entries of one key */
-
 struct ovtable {
     struct fixed *file;
     const char *path; /* for messages */

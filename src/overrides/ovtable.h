@@ -102,17 +102,35 @@ enum mxhop_status ovtable_walk(struct ovtable *t,
 /* The directory of the table at `path` into out, of PATH_MAX octets. */
 bool ovtable_dir(char *out, const char *path);
 
+struct ovtable_note { /* valid during the call */
+    const char *dn;
+    size_t line;            /* of the upsert; 0: there was none */
+    int64_t kept_s, held_s; /* as in struct override; both 0: left out */
+    bool off;               /* kept, and switched off by the invalid version */
+    const char *why;        /* "": the removal is held back, else what is wrong
+                               with the present version */
+};
+
 struct ovtable_write {
     const char *path;
     const char *source;      /* for people: "ldif:/etc/mxhop/..." */
     uint32_t shrink_percent; /* override_shrink_limit; 100: no limit */
     bool force;              /* ignore shrink_percent */
+    bool strict;             /* all that the source says, or nothing of it */
+    const int *trial; /* put the new table, where there is one, under its name
+                         into this directory, and change nothing; NULL: no */
     int64_t now_s;
+    /* Called for each entry that is, or would be, not as the source has it; may
+       be NULL. */
+    void (*note)(void *ctx, const struct ovtable_note *n);
+    void *ctx;
 };
 
 struct ovtable_change {
     uint32_t before, after; /* entries */
     uint32_t added, modified, removed;
+    uint32_t kept, held, left_out; /* entries that are so now */
+    char held_text[200]; /* held > 0: how many of how many, and the remedy */
     bool changed;
     bool superseded; /* refused, for that alone: the set is not that of
                         ovtable_delta.since any more */
@@ -128,7 +146,14 @@ void ovtable_id_of_dn(const char *dn, unsigned char id_r[OVTABLE_ID_LEN]);
 struct ovtable_upsert {
     unsigned char id[OVTABLE_ID_LEN];
     const struct override *o; /* NULL: the source has the entry, but it is no
-                                 valid override; nothing of it may stay */
+                                 valid override */
+    /* Of one that is not: */
+    const char *why; /* what is wrong with it, and the last good version stays;
+                        NULL: it is none of ours, and nothing of it may stay */
+    const char *dn;  /* noted as left out where there is no such version; NULL:
+                        it may be none of ours */
+    size_t line;
+    bool off; /* mxhopEnabled: FALSE, which counts all the same */
 };
 
 /* Where the source stood when the set was committed. */
@@ -163,25 +188,32 @@ struct ovtable_delta {
  * else only fingerprint, cookie and date are stored, beside the table. The
  * directory must be there, and safe to write to. Nothing changes on any error.
  *
- * MXHOP_ERR_HELD when the set would lose more than shrink_percent of the
- * entries that it had within the last day. MXHOP_ERR_TABLE when the table is
- * damaged or of another version; a delta that is complete without `present`
- * makes a new one of it instead, unless the file is none of ours (the entries
- * that its header tells of count for shrink_percent); also where
- * another writer was faster (change_r->superseded). MXHOP_ERR_IO, with the
- * reason. Waits for the disk, and some seconds for another refresh.
+ * Where the set would lose more than shrink_percent of the entries that it had
+ * within the last day, all removals are held back, and the rest is applied. An
+ * entry that is held back is marked so in the table, until the source has it
+ * again, its removal is within the limit, or it is forced; no cookie is stored
+ * meanwhile. An entry whose present version is invalid is marked, too.
+ *
+ * MXHOP_ERR_HELD where there is nothing to hold back, as the table is damaged,
+ * or with `strict`. MXHOP_ERR_SYNTAX, with `strict`, where an entry is invalid.
+ * MXHOP_ERR_TABLE when the table is damaged or of another version; a delta that
+ * is complete without `present` makes a new one of it instead, unless the file
+ * is none of ours (the entries that its header tells of count for
+ * shrink_percent); also where another writer was faster (change_r->superseded).
+ * MXHOP_ERR_IO, with the reason. Waits for the disk, and some seconds for
+ * another refresh.
  */
 enum mxhop_status ovtable_apply(const struct ovtable_write *w,
                                 const struct ovtable_delta *d,
                                 struct ovtable_change *change_r,
                                 struct mxhop_error *err);
 
-/* Replace the whole set; ids are those of the DNs, of entries with the same DN
-   the first counts. Otherwise as ovtable_apply(). */
-enum mxhop_status ovtable_replace(const struct ovtable_write *w,
-                                  const struct override *entries, size_t n,
-                                  struct ovtable_change *change_r,
-                                  struct mxhop_error *err);
+/* Put a file beside the table, at `path` and suffix, that everybody may read,
+   as a whole: under another name, and renamed. As safe as the table is.
+   MXHOP_ERR_IO. */
+enum mxhop_status ovtable_put_beside(const char *path, const char *suffix,
+                                     const void *bytes, size_t len,
+                                     struct mxhop_error *err);
 
 /* No table: MXHOP_OK, all zero. Damaged, or of another version:
    MXHOP_ERR_TABLE, all zero. */

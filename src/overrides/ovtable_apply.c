@@ -10,6 +10,12 @@
  * is, and is not decoded. Where nothing was added, modified or removed, the
  * table stays, and only where the source stands is noted beside it.
  *
+ * What the source says of an entry, and what is in force, may differ: a version
+ * that is invalid leaves the last good one (kept), removals beyond the limit
+ * wait (held back), and of an entry that never was valid there is nothing (left
+ * out). All three are marked in the table itself: the source will not tell
+ * again what the cookie has passed by.
+ *
  * Owns nothing between calls.
  */
 
@@ -20,18 +26,24 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
 #define PEAK_S 86400
 
-struct apply_item { /* an entry that the delta names */
+enum apply_says { SAYS_VALID, SAYS_INVALID, SAYS_PRESENT, SAYS_GONE };
+
+struct apply_item { /* an entry that the delta names, or that goes */
     const unsigned char *id;
-    const struct override *o;  /* as it is to be; NULL: see stays */
-    bool stays;                /* as it is, else it goes */
-    bool there;                /* in the old table */
-    struct fixed_bytes record; /* of o */
+    enum apply_says says;
+    const struct ovtable_upsert *u; /* of the first two */
+    bool stays;                     /* as it is in the old table */
+    bool left_out;                  /* that is what the record says */
+    struct fixed_bytes was;         /* in the old table; no length: not there */
+    struct fixed_bytes was_out;     /* the same, where it was left out */
+    struct fixed_bytes record;      /* as it is to be */
 };
 
 struct apply {
@@ -41,11 +53,14 @@ struct apply {
     struct ovtable_change change;
     struct ovtable_place place;
     struct apply_item *item; /* each id once */
-    size_t n_items;
+    size_t n_items, cap_items;
+    size_t n_named; /* by the delta; those behind are of the old table */
     uint32_t *slot; /* a hash table of them by id: place + 1, or 0 */
     size_t mask;
     uint64_t seed;
-    struct buf encoded; /* what the items are to be */
+    struct buf encoded; /* what the valid items are to be, */
+    struct buf marked;  /* and the others */
+    bool remarked;      /* the set is as it was, but for marks */
     struct ovtable *t;  /* the old table, as long as its records are in use */
     struct table_meta old, now;
     unsigned char old_id[OVTABLE_ID_LEN];
@@ -142,54 +157,100 @@ static struct apply_item *apply_find(const struct apply *a,
     return slot != 0 ? &a->item[slot - 1] : NULL;
 }
 
-/* Of several with one id the last counts. */
-static void apply_say(struct apply *a, const unsigned char *id,
-                      const struct override *o, bool stays)
+static bool apply_make_room(struct apply *a, size_t n)
 {
-    uint32_t *slot = apply_slot(a, id);
+    uint32_t *slot;
 
-    if (*slot == 0)
-        *slot = (uint32_t)++a->n_items;
-    a->item[*slot - 1] = (struct apply_item){.id = id, .o = o, .stays = stays};
+    if (n >= UINT32_MAX)
+        return false;
+    while (a->mask < 2 * n)
+        a->mask = 2 * a->mask + 1;
+    slot = calloc(a->mask + 1, sizeof(*slot));
+    if (slot == NULL)
+        return false;
+    free(a->slot);
+    a->slot = slot;
+    for (size_t i = 0; i < a->n_items; i++)
+        *apply_slot(a, a->item[i].id) = (uint32_t)i + 1;
+    return true;
+}
+
+/* Of several with one id the last counts. NULL: out of memory. */
+static struct apply_item *apply_say(struct apply *a, const unsigned char *id,
+                                    enum apply_says says,
+                                    const struct ovtable_upsert *u)
+{
+    struct apply_item *item = apply_find(a, id);
+
+    if (item == NULL) {
+        if (!vec_room(&a->item, a->n_items, &a->cap_items, sizeof(*a->item)) ||
+            (a->mask < 2 * (a->n_items + 1) &&
+             !apply_make_room(a, a->n_items + 1)))
+            return NULL;
+        item = &a->item[a->n_items++];
+        *apply_slot(a, id) = (uint32_t)a->n_items;
+    }
+    *item = (struct apply_item){.id = id, .says = says, .u = u};
+    return item;
+}
+
+/* Records were written one behind another into b: now that it does not move any
+   more, say where they are. */
+static enum mxhop_status apply_place(struct apply *a, const struct buf *b,
+                                     bool valid)
+{
+    const unsigned char *at = (const unsigned char *)b->data;
+
+    if (b->failed)
+        return err_nomem(a->err);
+    for (size_t i = 0; i < a->n_items; i++) {
+        struct fixed_bytes *record = &a->item[i].record;
+
+        if ((a->item[i].says == SAYS_VALID) != valid || record->len == 0)
+            continue;
+        if (record->len > FIXED_VALUE_MAX)
+            return err_set(a->err, MXHOP_ERR_ARGUMENT,
+                           "%s: has %zu octets, at most %lu are possible",
+                           valid ? a->item[i].u->o->dn : a->w->path,
+                           record->len, (unsigned long)FIXED_VALUE_MAX);
+        record->at = at;
+        at += record->len;
+    }
+    return MXHOP_OK;
 }
 
 static enum mxhop_status apply_hash_delta(struct apply *a)
 {
     const struct ovtable_delta *d = a->d;
-    size_t n = d->n_present + d->n_remove + d->n_upsert, at = 0;
+    bool ok;
 
-    for (a->mask = 15; a->mask < 2 * n;)
-        a->mask = 2 * a->mask + 1;
-    a->item = malloc((n + 1) * sizeof(*a->item));
-    a->slot = calloc(a->mask + 1, sizeof(*a->slot));
-    if (a->item == NULL || a->slot == NULL || n >= UINT32_MAX ||
-        getrandom(&a->seed, sizeof(a->seed), 0) != (ssize_t)sizeof(a->seed))
-        return err_nomem(a->err);
-    for (size_t i = 0; i < d->n_present; i++)
-        apply_say(a, d->present[i], NULL, true);
-    for (size_t i = 0; i < d->n_remove; i++)
-        apply_say(a, d->remove[i], NULL, false);
-    for (size_t i = 0; i < d->n_upsert; i++)
-        apply_say(a, d->upsert[i].id, d->upsert[i].o, false);
-    for (size_t i = 0; i < a->n_items; i++) {
-        if (a->item[i].o != NULL)
-            override_encode(&a->encoded, a->item[i].o);
-        a->item[i].record.len = a->encoded.len - at;
-        at = a->encoded.len;
-        if (a->item[i].record.len > FIXED_VALUE_MAX)
-            return err_set(a->err, MXHOP_ERR_ARGUMENT,
-                           "%s: has %zu octets, at most %lu are possible",
-                           a->item[i].o->dn, a->item[i].record.len,
-                           (unsigned long)FIXED_VALUE_MAX);
+    a->mask = 15;
+    ok = getrandom(&a->seed, sizeof(a->seed), 0) == (ssize_t)sizeof(a->seed) &&
+         apply_make_room(a, d->n_present + d->n_remove + d->n_upsert);
+    for (size_t i = 0; ok && i < d->n_present; i++)
+        ok = apply_say(a, d->present[i], SAYS_PRESENT, NULL) != NULL;
+    for (size_t i = 0; ok && i < d->n_remove; i++)
+        ok = apply_say(a, d->remove[i], SAYS_GONE, NULL) != NULL;
+    for (size_t i = 0; ok && i < d->n_upsert; i++) {
+        const struct ovtable_upsert *u = &d->upsert[i];
+
+        ok = apply_say(a, u->id,
+                       u->o != NULL     ? SAYS_VALID
+                       : u->why != NULL ? SAYS_INVALID
+                                        : SAYS_GONE,
+                       u) != NULL;
     }
-    if (a->encoded.failed)
+    if (!ok)
         return err_nomem(a->err);
-    at = 0;
     for (size_t i = 0; i < a->n_items; i++) {
-        a->item[i].record.at = (const unsigned char *)a->encoded.data + at;
-        at += a->item[i].record.len;
+        size_t before = a->encoded.len;
+
+        if (a->item[i].says == SAYS_VALID)
+            override_encode(&a->encoded, a->item[i].u->o);
+        a->item[i].record.len = a->encoded.len - before;
     }
-    return MXHOP_OK;
+    a->n_named = a->n_items;
+    return apply_place(a, &a->encoded, true);
 }
 
 /* What is damaged can be made anew. */
@@ -213,13 +274,53 @@ bool ovtable_keep(struct ovtable_records *r, fixed_kind kind, const void *key,
     return true;
 }
 
+static bool apply_same(struct fixed_bytes x, struct fixed_bytes y)
+{
+    return x.len == y.len && (x.len == 0 || memcmp(x.at, y.at, x.len) == 0);
+}
+
 /* An entry of the old table: as it was? */
 static bool apply_stays(void *ctx, const unsigned char *id)
 {
-    const struct apply *a = ctx;
-    const struct apply_item *item = apply_find(a, id);
+    const struct apply_item *item = apply_find(ctx, id);
 
-    return item != NULL ? item->stays : !a->d->complete;
+    return item == NULL || item->stays;
+}
+
+/* A record of the old table that may not be in the new one: note it with its
+   item. true: it is in both. */
+static bool apply_take_entry(struct apply *a, fixed_kind kind,
+                             const unsigned char *id, struct fixed_bytes value)
+{
+    struct apply_item *item = apply_find(a, id);
+    struct override_marks m = {0};
+    struct override_parts parts;
+    struct fixed_bytes rest;
+
+    if (kind == OVTABLE_RECORD_ENTRY) {
+        a->entries++;
+        if (!override_marks(value, &m, &rest)) {
+            a->codec = CODEC_BAD;
+            return false;
+        }
+    }
+    if (item == NULL && (a->d->complete || m.held_s != 0)) {
+        item = apply_say(a, id, SAYS_GONE, NULL);
+        if (item == NULL)
+            a->codec = CODEC_MEMORY;
+    }
+    if (item == NULL)
+        return true;
+    if (kind == OVTABLE_RECORD_LEFT_OUT) {
+        item->was_out = value;
+        return item->says == SAYS_PRESENT;
+    }
+    item->was = value;
+    item->stays = (item->says == SAYS_PRESENT && m.held_s == 0) ||
+                  (item->says == SAYS_VALID && apply_same(item->record, value));
+    if (!item->stays && !override_parts(value.at, value.len, &parts))
+        a->codec = CODEC_BAD;
+    return item->stays;
 }
 
 static bool apply_take_old(void *ctx, fixed_kind kind, struct fixed_bytes key,
@@ -227,26 +328,15 @@ static bool apply_take_old(void *ctx, fixed_kind kind, struct fixed_bytes key,
 {
     struct apply *a = ctx;
 
-    if (kind == OVTABLE_RECORD_ENTRY && key.len == OVTABLE_ID_LEN) {
-        struct apply_item *item = apply_find(a, key.at);
-
-        a->entries++;
-        if (item != NULL) {
-            item->there = true;
-            item->stays = item->stays ||
-                          (item->o != NULL && item->record.len == value.len &&
-                           memcmp(item->record.at, value.at, value.len) == 0);
-        }
-        if (!apply_stays(a, key.at)) {
-            a->change.modified += item != NULL && item->o != NULL;
-            a->change.removed += item == NULL || item->o == NULL;
-            a->codec = ovtable_lists_note(&a->lists, value, NULL);
+    if (kind == OVTABLE_RECORD_WHERE)
+        return true;
+    if (kind == OVTABLE_RECORD_ENTRY || kind == OVTABLE_RECORD_LEFT_OUT) {
+        if (key.len != OVTABLE_ID_LEN)
+            return false;
+        if (!apply_take_entry(a, kind, key.at, value))
             return a->codec == CODEC_OK;
-        }
-    } else if (kind > OVTABLE_RECORD_EXCHANGE) {
-        return kind == OVTABLE_RECORD_WHERE;
-    } else if (!ovtable_is_list(value.len) || key.len == 0 ||
-               key.len > OVTABLE_KEY_MAX) {
+    } else if (kind > OVTABLE_RECORD_EXCHANGE || !ovtable_is_list(value.len) ||
+               key.len == 0 || key.len > OVTABLE_KEY_MAX) {
         return false;
     }
     if (!ovtable_keep(&a->r, kind, key.at, key.len, value))
@@ -273,7 +363,7 @@ static enum mxhop_status apply_load(struct apply *a)
 
 /* A table that is damaged, and not needed, is as none; but how many entries it
    had still counts, where its header is whole. */
-static void apply_forget_old(struct apply *a)
+static enum mxhop_status apply_forget_old(struct apply *a)
 {
     unsigned char blob[FIXED_BLOB_MAX];
     size_t len = fixed_read_blob(a->place.dir_fd, a->place.name, blob);
@@ -291,8 +381,14 @@ static void apply_forget_old(struct apply *a)
     a->codec = CODEC_OK;
     a->r.n = 0;
     a->there = false;
-    for (size_t i = 0; i < a->n_items; i++)
-        a->item[i].there = a->item[i].stays = false;
+    a->n_items = a->n_named;
+    if (!apply_make_room(a, a->n_items))
+        return err_nomem(a->err);
+    for (size_t i = 0; i < a->n_items; i++) {
+        a->item[i].was = a->item[i].was_out = (struct fixed_bytes){0};
+        a->item[i].stays = false;
+    }
+    return MXHOP_OK;
 }
 
 /* A file under the name may be replaced where it is ours, or empty, whatever
@@ -334,8 +430,7 @@ static enum mxhop_status apply_read_old(struct apply *a)
                          path);
     if (status != MXHOP_ERR_TABLE || !apply_has_all(a))
         return status;
-    apply_forget_old(a);
-    return MXHOP_OK;
+    return apply_forget_old(a);
 }
 
 /* Between reading the source and this refresh another may have ended. */
@@ -363,29 +458,6 @@ static enum mxhop_status apply_check_since(struct apply *a)
 
 /* ---- the new set ---- */
 
-/* What the delta brings. */
-static enum mxhop_status apply_merge(struct apply *a)
-{
-    for (size_t i = 0; i < a->n_items && a->codec == CODEC_OK; i++) {
-        const struct apply_item *item = &a->item[i];
-
-        if (item->o == NULL || item->stays)
-            continue;
-        a->change.added += !item->there;
-        a->codec = ovtable_lists_note(&a->lists, item->record, item->id);
-        if (!ovtable_keep(&a->r, OVTABLE_RECORD_ENTRY, item->id, OVTABLE_ID_LEN,
-                          item->record))
-            a->codec = CODEC_MEMORY;
-    }
-    if (a->codec != CODEC_OK)
-        return err_nomem(a->err);
-    a->change.before = a->old.entries;
-    a->change.after = a->entries + a->change.added - a->change.removed;
-    a->change.changed =
-        !a->there || a->change.added + a->change.modified + a->change.removed;
-    return MXHOP_OK;
-}
-
 /* The largest set of the last day, as far as that is known: a set that is
    emptied in steps, each of them small, is emptied all the same. */
 static uint32_t apply_peak(const struct apply *a)
@@ -395,22 +467,196 @@ static uint32_t apply_peak(const struct apply *a)
     return fresh && a->old.peak > a->old.entries ? a->old.peak : a->old.entries;
 }
 
-static enum mxhop_status apply_may_follow(const struct apply *a)
+/* Whether so many entries are too few to follow those of the last day. */
+static bool apply_is_too_few(const struct apply *a, uint64_t after)
 {
-    uint64_t peak = apply_peak(a), after = a->change.after;
+    uint64_t peak = apply_peak(a);
     uint32_t limit = a->w->shrink_percent;
 
-    if (a->w->force || limit >= 100 || after >= a->old.entries ||
-        after * 100 >= peak * (100 - limit))
-        return MXHOP_OK;
-    return err_set(a->err, MXHOP_ERR_HELD,
-                   "%s: held back: %lu of %lu entries%s would be dropped, more "
-                   "than override_shrink_limit (%lu %%) allows; if that is "
-                   "meant, run `mxhop refresh --force`",
-                   a->w->path, (unsigned long)(peak - after),
-                   (unsigned long)peak,
-                   peak > a->old.entries ? " of the last day" : "",
-                   (unsigned long)limit);
+    return !a->w->force && limit < 100 && after < a->old.entries &&
+           after * 100 < peak * (100 - limit);
+}
+
+static void apply_say_held(struct apply *a, uint64_t after)
+{
+    uint64_t peak = apply_peak(a);
+
+    snprintf(a->change.held_text, sizeof(a->change.held_text),
+             "held back: %lu of %lu entries%s would be dropped, more than "
+             "override_shrink_limit (%lu %%) allows; if that is meant, run "
+             "`mxhop refresh --force`",
+             (unsigned long)(peak - after), (unsigned long)peak,
+             peak > a->old.entries ? " of the last day" : "",
+             (unsigned long)a->w->shrink_percent);
+}
+
+/* The record of an item that is not as the source has it, into a->marked. */
+static void apply_mark(struct apply *a, struct apply_item *item, bool hold)
+{
+    struct override_marks m = {0};
+    struct fixed_bytes rest = {0};
+    size_t before = a->marked.len;
+
+    if (item->was.len > 0)
+        (void)override_marks(item->was, &m,
+                             &rest); /* it was seen to be whole */
+    if (item->says == SAYS_INVALID) {
+        m.kept_s = m.kept_s != 0 ? m.kept_s : a->w->now_s;
+        m.off = item->u->off;
+        m.why = (struct chars){item->u->why, strlen(item->u->why)};
+    }
+    m.held_s = item->says != SAYS_GONE ? 0
+               : m.held_s != 0         ? m.held_s
+                                       : a->w->now_s;
+    if (item->was.len > 0) {
+        if (item->says != SAYS_GONE || hold)
+            override_mark(&a->marked, &m, rest);
+    } else if (item->says == SAYS_INVALID && item->u->dn != NULL) {
+        item->left_out = true;
+        enc_str(&a->marked, item->u->dn);
+        enc_str(&a->marked, item->u->why);
+    }
+    item->record.len = a->marked.len - before;
+}
+
+/* What of the old set is not to stay, and what the delta brings. */
+static enum mxhop_status apply_merge(struct apply *a)
+{
+    struct ovtable_change *c = &a->change;
+    uint32_t gone = 0;
+    enum mxhop_status status;
+    bool hold;
+
+    for (size_t i = 0; i < a->n_items; i++) {
+        c->added += a->item[i].says == SAYS_VALID && a->item[i].was.len == 0;
+        gone += a->item[i].says == SAYS_GONE && a->item[i].was.len > 0;
+    }
+    c->before = a->old.entries;
+    c->after = a->entries + c->added - gone;
+    hold = apply_is_too_few(a, c->after);
+    if (hold)
+        apply_say_held(a, c->after);
+    if (hold && (gone == 0 || a->w->strict)) {
+        c->removed = gone;
+        return err_set(a->err, MXHOP_ERR_HELD, "%s: %s", a->w->path,
+                       c->held_text);
+    }
+    for (size_t i = 0; i < a->n_items; i++)
+        if (a->item[i].says != SAYS_VALID && !a->item[i].stays)
+            apply_mark(a, &a->item[i], hold);
+    status = apply_place(a, &a->marked, false);
+    if (status != MXHOP_OK)
+        return status;
+    c->removed = hold ? 0 : gone;
+    c->after += hold ? gone : 0;
+    for (size_t i = 0; i < a->n_items && a->codec == CODEC_OK; i++) {
+        const struct apply_item *item = &a->item[i];
+        bool there = item->was.len > 0,
+             same = apply_same(item->record, item->was);
+        fixed_kind kind =
+            item->left_out ? OVTABLE_RECORD_LEFT_OUT : OVTABLE_RECORD_ENTRY;
+
+        if (item->says != SAYS_PRESENT)
+            a->remarked = a->remarked ||
+                          !apply_same(item->left_out ? item->record
+                                                     : (struct fixed_bytes){0},
+                                      item->was_out);
+        if (item->stays)
+            continue;
+        c->modified += item->says == SAYS_VALID && there && !same;
+        a->remarked = a->remarked || (there && !same);
+        if (there)
+            a->codec = ovtable_lists_note(&a->lists, item->was, NULL);
+        if (item->record.len == 0 || a->codec != CODEC_OK)
+            continue;
+        if (!item->left_out)
+            a->codec = ovtable_lists_note(&a->lists, item->record, item->id);
+        if (!ovtable_keep(&a->r, kind, item->id, OVTABLE_ID_LEN, item->record))
+            a->codec = CODEC_MEMORY;
+    }
+    if (a->codec == CODEC_BAD)
+        return ovtable_refused(a->err, a->w->path, "is damaged");
+    if (a->codec != CODEC_OK)
+        return err_nomem(a->err);
+    c->changed = !a->there || a->remarked || c->added + c->removed > 0;
+    return MXHOP_OK;
+}
+
+/* ---- what is not as the source has it ---- */
+
+/* One record of the new set; false: damaged. */
+static bool apply_note_record(struct apply *a, const struct fixed_record *r,
+                              struct buf *text)
+{
+    const struct apply_item *item = apply_find(a, r->key.at);
+    struct ovtable_note n = {
+        .line = item != NULL && item->u != NULL ? item->u->line : 0};
+    struct override_marks m = {0};
+    struct override_parts parts;
+    struct fixed_bytes rest;
+    struct chars dn;
+    struct dec d;
+
+    if (r->kind == OVTABLE_RECORD_LEFT_OUT) {
+        a->change.left_out++;
+        dec_init(&d, r->value.at, r->value.len);
+        dn.len = dec_u32(&d);
+        dn.at = (const char *)dec_take(&d, dn.len);
+        m.why.len = dec_u32(&d);
+        m.why.at = (const char *)dec_take(&d, m.why.len);
+        if (dec_end(&d) != CODEC_OK)
+            return false;
+    } else {
+        if (!override_marks(r->value, &m, &rest))
+            return false;
+        if (m.kept_s == 0 && m.held_s == 0)
+            return true;
+        a->change.held += m.held_s != 0;
+        a->change.kept += m.held_s == 0;
+        if (!override_parts(r->value.at, r->value.len, &parts))
+            return false;
+        dn = parts.dn;
+    }
+    if (a->w->note == NULL)
+        return true;
+    buf_reset(text);
+    buf_add(text, dn.at, dn.len);
+    buf_putc(text, '\0');
+    buf_add(text, m.why.at, m.held_s == 0 ? m.why.len : 0);
+    if (text->failed)
+        return true;
+    n.dn = text->data;
+    n.why = text->data + dn.len + 1;
+    n.kept_s = m.kept_s;
+    n.held_s = m.held_s;
+    n.off = m.off;
+    a->w->note(a->w->ctx, &n);
+    return true;
+}
+
+static enum mxhop_status apply_note(struct apply *a)
+{
+    struct buf text = {0};
+    bool whole = true, failed;
+
+    for (size_t i = 0; i < a->r.n && whole; i++)
+        if (a->r.v[i].kind == OVTABLE_RECORD_ENTRY ||
+            a->r.v[i].kind == OVTABLE_RECORD_LEFT_OUT)
+            whole = apply_note_record(a, &a->r.v[i], &text);
+    failed = text.failed;
+    buf_free(&text);
+    if (failed)
+        return err_nomem(a->err);
+    if (!whole)
+        return ovtable_refused(a->err, a->w->path, "is damaged");
+    if (a->w->strict && a->change.kept + a->change.left_out > 0)
+        return err_set(
+            a->err, MXHOP_ERR_SYNTAX,
+            "%s: nothing is changed: %lu entr%s invalid, and "
+            "--strict takes all or nothing",
+            a->w->path, (unsigned long)(a->change.kept + a->change.left_out),
+            a->change.kept + a->change.left_out == 1 ? "y is" : "ies are");
+    return MXHOP_OK;
 }
 
 /* ---- the new table ---- */
@@ -443,12 +689,14 @@ static enum mxhop_status apply_build(struct apply *a,
     if (a->codec == CODEC_BAD)
         return ovtable_refused(a->err, a->w->path, "is damaged");
     if (a->lists.crowded.value.len > 0)
-        return err_set(a->err, MXHOP_ERR_ARGUMENT,
-                       "%s: %zu entries under the key %.*s, at most %d are "
-                       "possible",
-                       a->w->path, a->lists.crowded.value.len / OVTABLE_ID_LEN,
-                       (int)a->lists.crowded.key.len,
-                       (const char *)a->lists.crowded.key.at, OVTABLE_LIST_MAX);
+        return err_set(
+            a->err, MXHOP_ERR_ARGUMENT,
+            "%s: %zu entries under the key %.*s; at most %d with %lu "
+            "MiB in all are possible",
+            a->w->path, a->lists.crowded.value.len / OVTABLE_ID_LEN,
+            (int)a->lists.crowded.key.len,
+            (const char *)a->lists.crowded.key.at, OVTABLE_LIST_MAX,
+            (unsigned long)(OVTABLE_ROOM >> 20));
     apply_describe(a);
     if (a->codec == CODEC_OK && table_meta_encode(&meta, &a->now) &&
         table_where_encode(&at, where) &&
@@ -456,7 +704,7 @@ static enum mxhop_status apply_build(struct apply *a,
                      strlen(OVTABLE_WHERE_KEY),
                      (struct fixed_bytes){(unsigned char *)at.data, at.len}))
         rc = fixed_build(
-            a->place.dir_fd, a->place.name,
+            a->w->trial != NULL ? *a->w->trial : a->place.dir_fd, a->place.name,
             &(struct fixed_set){.records = a->r.v,
                                 .n = a->r.n,
                                 .blob = {(unsigned char *)meta.data, meta.len},
@@ -474,15 +722,21 @@ static enum mxhop_status apply_build(struct apply *a,
 
 static enum mxhop_status apply_commit(struct apply *a)
 {
+    /* What is held back may be there again, or seen again, without a change
+       that the source would tell of: the next refresh reads all. */
     const struct table_where where = {
-        a->d->fingerprint, a->w->now_s, {a->d->cookie, a->d->cookie_len}};
+        a->d->fingerprint,
+        a->w->now_s,
+        {a->d->cookie, a->change.held > 0 ? 0 : a->d->cookie_len}};
     /* What was the peak is no measure any more. */
     bool forgets = a->w->force && apply_peak(a) > a->old.entries;
     int rc;
 
-    if (a->change.changed || forgets)
+    if (a->change.changed || (forgets && a->w->trial == NULL))
         return apply_build(a, &where);
     memcpy(a->change.id, a->old_id, OVTABLE_ID_LEN);
+    if (a->w->trial != NULL)
+        return MXHOP_OK;
     rc = ovtable_note_where(&a->place, a->old_id, &where);
     if (rc == ENOMEM)
         return err_nomem(a->err);
@@ -513,7 +767,7 @@ enum mxhop_status ovtable_apply(const struct ovtable_write *w,
     if (status == MXHOP_OK)
         status = apply_merge(&a);
     if (status == MXHOP_OK)
-        status = apply_may_follow(&a);
+        status = apply_note(&a);
     if (status == MXHOP_OK)
         status = apply_commit(&a);
     ovtable_leave(&a.place);
@@ -524,31 +778,9 @@ enum mxhop_status ovtable_apply(const struct ovtable_write *w,
     ovtable_close(&a.t);
     ovtable_lists_free(&a.lists);
     buf_free(&a.encoded);
+    buf_free(&a.marked);
     free(a.r.v);
     free(a.item);
     free(a.slot);
-    return status;
-}
-
-enum mxhop_status ovtable_replace(const struct ovtable_write *w,
-                                  const struct override *entries, size_t n,
-                                  struct ovtable_change *change_r,
-                                  struct mxhop_error *err)
-{
-    struct ovtable_upsert *v = calloc(n + 1, sizeof(*v));
-    const struct ovtable_delta d = {
-        .upsert = v, .n_upsert = n, .complete = true};
-    enum mxhop_status status;
-
-    memset(change_r, 0, sizeof(*change_r));
-    if (v == NULL)
-        return err_nomem(err);
-    for (size_t i = 0; i < n; i++) {
-        v[n - 1 - i].o = &entries[i]; /* the last one counts */
-        if (entries[i].dn != NULL)
-            ovtable_id_of_dn(entries[i].dn, v[n - 1 - i].id);
-    }
-    status = ovtable_apply(w, &d, change_r, err);
-    free(v);
     return status;
 }

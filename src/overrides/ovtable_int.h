@@ -17,6 +17,7 @@ enum mxhop_status ovtable_refused(struct mxhop_error *err, const char *path,
                                   const char *why);
 struct fixed *ovtable_file(struct ovtable *t);
 const struct table_meta *ovtable_meta(const struct ovtable *t);
+#define OVTABLE_ROOM ((size_t)4 * FIXED_VALUE_MAX) /* of entries of one key */
 /* Whether a list of ids may have this length, in octets. */
 bool ovtable_is_list(size_t len);
 
@@ -44,8 +45,9 @@ struct ovtable_lists { /* zero-initialise, and give what is named first */
     uint32_t *slot; /* a hash table of them by key */
     size_t mask;
     uint64_t seed;
-    unsigned char *ids;          /* of the lists that were made */
-    struct fixed_record crowded; /* a list that is too long */
+    unsigned char *ids; /* of the lists that were made */
+    struct fixed_record
+        crowded; /* a list that is too long, or leads to too much */
 };
 
 /* Note an entry that comes, with its id, or that goes, with NULL; one that

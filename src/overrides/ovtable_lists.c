@@ -3,8 +3,9 @@
  *
  * A list is made anew only where an entry that stands under its key comes, goes
  * or changes; all others are taken from the old table as they are. The ids in a
- * list are in order of DN, those that stay as well as those that come, so the
- * two are merged; DNs of the old table are looked up only then.
+ * list are in order of DN, those of entries that are kept or held back behind
+ * all others; those that stay are in this order as well as those that come, so
+ * the two are merged. DNs of the old table are looked up only then.
  *
  * A hash of the entries that may concern any domain is kept as a sum, to which
  * entries are added and from which they are taken away.
@@ -20,9 +21,11 @@
 
 struct lists_posting { /* that an entry stands, or stood, under a key */
     struct chars key, dn;
+    bool late;               /* behind those that are not */
     const unsigned char *id; /* NULL: it goes */
     struct fixed_bytes was;  /* in the last one of a key: the old list */
     uint32_t next;           /* behind it, of the same key, + 1; 0: none */
+    uint32_t octets;         /* of the entry */
     uint8_t by;
 };
 
@@ -37,7 +40,11 @@ enum codec_status ovtable_lists_note(struct ovtable_lists *x,
     if (!override_parts(record.at, record.len, &parts))
         return CODEC_BAD;
     for (int by = OVTABLE_BY_KEY; by <= OVTABLE_BY_EXCHANGE; by++) {
-        struct lists_posting p = {.by = (uint8_t)by, .dn = parts.dn, .id = id};
+        struct lists_posting p = {.by = (uint8_t)by,
+                                  .dn = parts.dn,
+                                  .late = parts.late,
+                                  .octets = (uint32_t)record.len,
+                                  .id = id};
 
         while (parts.enabled && override_next_text(&parts.lists[by], &p.key)) {
             if (p.key.len == 0)
@@ -88,11 +95,14 @@ static bool lists_hash(struct ovtable_lists *x)
     return true;
 }
 
-static int lists_compare(struct chars dn, const unsigned char *id,
+static int lists_compare(bool late, struct chars dn, const unsigned char *id,
                          const struct lists_posting *p)
 {
-    int d = memcmp(dn.at, p->dn.at, dn.len < p->dn.len ? dn.len : p->dn.len);
+    int d = late - p->late;
 
+    if (d != 0)
+        return d;
+    d = memcmp(dn.at, p->dn.at, dn.len < p->dn.len ? dn.len : p->dn.len);
     if (d == 0)
         d = (dn.len > p->dn.len) - (dn.len < p->dn.len);
     /* Two entries with one DN, which no source has, have an order too. */
@@ -103,16 +113,17 @@ static int lists_by_dn(const void *a, const void *b)
 {
     const struct lists_posting *const *p = a;
 
-    return lists_compare((*p)->dn, (*p)->id,
+    return lists_compare((*p)->late, (*p)->dn, (*p)->id,
                          *(const struct lists_posting *const *)b);
 }
 
 struct lists_ids { /* that is being made */
     unsigned char *ids;
-    size_t len;
+    size_t len, octets; /* and those of the entries, where it has many */
 };
 
-static void lists_put(struct lists_ids *l, const unsigned char *id)
+static void lists_put(struct lists_ids *l, const unsigned char *id,
+                      size_t octets)
 {
     /* An entry may say a key twice. */
     if (l->len > 0 &&
@@ -120,6 +131,7 @@ static void lists_put(struct lists_ids *l, const unsigned char *id)
         return;
     memcpy(l->ids + l->len, id, OVTABLE_ID_LEN);
     l->len += OVTABLE_ID_LEN;
+    l->octets += octets;
 }
 
 /* The list of one key; `fresh` has room for all postings. */
@@ -128,9 +140,10 @@ static enum codec_status lists_merge(const struct ovtable_lists *x,
                                      const struct lists_posting **fresh,
                                      struct lists_ids *l)
 {
-    struct fixed_bytes was = p->was, record;
+    struct fixed_bytes was = p->was, record = {0};
     struct override_parts parts;
     size_t n = 0, at = 0;
+    bool many;
 
     for (;; p = &x->v[p->next - 1]) {
         if (p->id != NULL)
@@ -140,21 +153,24 @@ static enum codec_status lists_merge(const struct ovtable_lists *x,
     }
     if (n > 1)
         qsort(fresh, n, sizeof(const void *), lists_by_dn);
+    many = was.len / OVTABLE_ID_LEN + n > OVTABLE_ROOM / FIXED_VALUE_MAX;
     for (size_t i = 0; i < was.len; i += OVTABLE_ID_LEN) {
         const unsigned char *id = was.at + i;
 
         if (!x->stays(x->ctx, id))
             continue;
-        if (at < n && (fixed_get(x->old, OVTABLE_RECORD_ENTRY, id,
-                                 OVTABLE_ID_LEN, &record) != FIXED_FOUND ||
-                       !override_parts(record.at, record.len, &parts)))
+        if ((many || at < n) &&
+            (fixed_get(x->old, OVTABLE_RECORD_ENTRY, id, OVTABLE_ID_LEN,
+                       &record) != FIXED_FOUND ||
+             !override_parts(record.at, record.len, &parts)))
             return CODEC_BAD;
-        while (at < n && lists_compare(parts.dn, id, fresh[at]) > 0)
-            lists_put(l, fresh[at++]->id);
-        lists_put(l, id);
+        for (; at < n && lists_compare(parts.late, parts.dn, id, fresh[at]) > 0;
+             at++)
+            lists_put(l, fresh[at]->id, fresh[at]->octets);
+        lists_put(l, id, record.len);
     }
-    while (at < n)
-        lists_put(l, fresh[at++]->id);
+    for (; at < n; at++)
+        lists_put(l, fresh[at]->id, fresh[at]->octets);
     return CODEC_OK;
 }
 
@@ -194,7 +210,7 @@ enum codec_status ovtable_lists_renew(struct ovtable_lists *x,
         if (x->slot[at] == 0)
             continue;
         p += x->slot[at] - 1;
-        l.len = 0;
+        l.len = l.octets = 0;
         status = lists_merge(x, p, fresh, &l);
         if (l.len == 0 || status != CODEC_OK)
             continue;
@@ -202,7 +218,7 @@ enum codec_status ovtable_lists_renew(struct ovtable_lists *x,
         if (!ovtable_keep(r, p->by, p->key.at, p->key.len,
                           (struct fixed_bytes){l.ids, l.len}))
             status = CODEC_MEMORY;
-        else if (!ovtable_is_list(l.len))
+        else if (!ovtable_is_list(l.len) || l.octets > OVTABLE_ROOM)
             x->crowded = r->v[r->n - 1];
         l.ids += l.len;
     }

@@ -13,8 +13,12 @@
  * Whatever goes wrong, the last good set stays, with the cookie that belongs to
  * it; after a pause that grows to a minute the servers are tried in their
  * order, from that cookie. Nothing that was staged and not committed outlives
- * its connection. So a set that is held back (override_shrink_limit) is asked
- * for again and held back again, until somebody has looked at it.
+ * its connection.
+ *
+ * What is not in force as the directory has it (held back, kept in an older
+ * version, left out) is in the table, and committed once more each hour, so
+ * that it is said again; where something is held back, all is read again for
+ * that. The state beside the table says each minute that this process is there.
  */
 
 #include "source/follow.h"
@@ -33,6 +37,8 @@
 #define PROBE_MS     10000u /* at most; else refresh_ms */
 #define PAUSE_MIN_MS 1000u
 #define PAUSE_MAX_MS 60000u
+#define ALIVE_MS     60000u   /* between two signs of life */
+#define REMIND_MS    3600000u /* and between two times that the same is said */
 
 struct follower {
     const struct follow_options *o;
@@ -56,7 +62,29 @@ struct follower {
     struct ovtable_where at; /* what is staged is what is new since then */
 
     struct findings found; /* in what is staged */
+
+    uint64_t alive_ms; /* when the state was written last */
+    uint64_t
+        remind_ms; /* when to say again what is not as written; 0: all is */
+    bool held;     /* something of it is held back */
 };
+
+/* For the state: why nothing was read, or NULL. */
+static void follow_leave_state(struct follower *f,
+                               const struct mxhop_error *why)
+{
+    struct compile_options now = *f->o->compile;
+
+    now.now_s = clock_wall_s();
+    compile_leave_state(&now, why);
+    f->alive_ms = clock_boot_ms();
+}
+
+static void follow_be_alive(struct follower *f)
+{
+    if (clock_boot_ms() >= f->alive_ms + ALIVE_MS)
+        follow_leave_state(f, NULL);
+}
 
 static void follow_tell_well(struct follower *f, const char *uri)
 {
@@ -74,6 +102,7 @@ static void follow_tell_fault(struct follower *f, const struct mxhop_error *why)
 {
     bool passes = why->code == MXHOP_ERR_IO || why->code == MXHOP_ERR_TIMEOUT;
 
+    follow_leave_state(f, why);
     if (!f->well && f->ready && (passes || why->code == f->fault))
         return;
     f->o->state(f->o->ctx, false, why->text);
@@ -88,11 +117,17 @@ static void follow_end_attempt(struct follower *f)
     f->ready = true;
 }
 
-static void follow_pause_ms(uint64_t ms)
+static void follow_pause_ms(struct follower *f, uint64_t ms)
 {
-    struct timespec t = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
+    for (uint64_t part; ms > 0; ms -= part) {
+        struct timespec t;
 
-    nanosleep(&t, NULL);
+        part = ms < ALIVE_MS ? ms : ALIVE_MS;
+        t = (struct timespec){(time_t)(part / 1000),
+                              (long)(part % 1000) * 1000000};
+        nanosleep(&t, NULL);
+        follow_be_alive(f);
+    }
 }
 
 static void follow_forget(struct follower *f)
@@ -113,8 +148,16 @@ static enum mxhop_status follow_apply(struct follower *f,
     enum mxhop_status status;
 
     now.now_s = clock_wall_s();
+    if (f->remind_ms != 0 && clock_boot_ms() >= f->remind_ms)
+        f->found.told = 0;
     status = compile_staged(&now, &f->stage, r, &result, err);
     f->resume = result.change.superseded;
+    f->held = result.change.held > 0;
+    f->alive_ms = clock_boot_ms();
+    if (result.change.held + result.change.kept + result.skipped == 0)
+        f->remind_ms = 0;
+    else if (f->found.told == 0 || f->remind_ms == 0)
+        f->remind_ms = f->alive_ms + REMIND_MS;
     findings_tell(&f->found, f->s->base, o->report, o->ctx);
     compile_free(&result);
     return status;
@@ -135,7 +178,7 @@ static enum mxhop_status follow_commit(struct follower *f,
         return status;
     f->at.fingerprint = ldap_settings_fingerprint(f->s);
     memcpy(f->at.cookie, r.cookie.text, r.cookie.len);
-    f->at.cookie_len = r.cookie.len;
+    f->at.cookie_len = f->held ? 0 : r.cookie.len;
     ldap_sync_committed(&f->sync);
     f->first_done = true;
     f->changed_ms = 0;
@@ -205,15 +248,17 @@ static enum mxhop_status follow_be_due(struct follower *f,
                                        struct mxhop_error *err)
 {
     uint64_t now_ms = clock_boot_ms();
+    bool remind;
 
     if (!f->first_done || (f->probed_ms != 0 &&
                            now_ms >= f->probed_ms + f->s->network_timeout_ms)) {
         *err = *silent;
         return MXHOP_ERR_TIMEOUT;
     }
-    if (f->changed_ms != 0)
+    remind = f->remind_ms != 0 && now_ms >= f->remind_ms;
+    if (f->changed_ms != 0 || (remind && !f->held))
         return follow_commit(f, err);
-    f->resume = !follow_table_is_ours(f);
+    f->resume = remind || !follow_table_is_ours(f);
     if (f->resume)
         return MXHOP_ERR_TABLE;
     f->probed_ms = now_ms;
@@ -236,6 +281,7 @@ static enum mxhop_status follow_listen(struct follower *f,
             status = follow_be_due(f, &silent, err);
         else
             *err = silent;
+        follow_be_alive(f);
     }
     return status;
 }
@@ -317,10 +363,10 @@ void follow_directory(const struct follow_options *options)
             follow_tell_fault(&f, &err);
         follow_end_attempt(&f);
         if (status == MXHOP_OK) {
-            follow_pause_ms(options->refresh_ms);
+            follow_pause_ms(&f, options->refresh_ms);
             continue;
         }
-        follow_pause_ms(f.wait_ms);
+        follow_pause_ms(&f, f.wait_ms);
         f.wait_ms = f.wait_ms < PAUSE_MAX_MS / 2 ? f.wait_ms * 2 : PAUSE_MAX_MS;
     }
 }

@@ -48,6 +48,8 @@ static bool neighbours_take(void *ctx, const unsigned char *id,
 
     if (++search->looked_at > NEIGHBOURS_MAX)
         return false;
+    if (o->kept_s != 0 || o->held_s != 0)
+        return true; /* takes no key from anybody */
     if (neighbours_has_id(d->upsert, d->n_upsert, sizeof(*d->upsert), id) ||
         neighbours_has_id(d->remove, d->n_remove, sizeof(*d->remove), id) ||
         (d->complete &&

@@ -129,15 +129,17 @@ case_another_filter_reads_all_anew() {
 	assert_route three.test ''
 }
 
-case_an_invalid_entry_is_left_out_and_named() {
+case_an_invalid_entry_is_named() {
 	fresh syncprov=100
 	override bad bad.test '[192.0.2.1]:99999' | ldap_add dir
-	refreshed "cn=bad,$BASE: mxhopHop"
+	assert_status 65 mxhop refresh
+	assert_match "$OUTPUT" "cn=bad,$BASE: mxhopHop"
 	refute_match "$OUTPUT" 'cn=one'
 	assert_route one.test ':[192.0.2.1]'
 	ldap_set dir one mxhopHop 'two words here'
-	refreshed "cn=one,$BASE: mxhopHop"
-	assert_route one.test ''
+	assert_status 65 mxhop refresh
+	assert_match "$OUTPUT" "cn=one,$BASE: mxhopHop: .*the last good version"
+	assert_route one.test ':[192.0.2.1]'
 }
 
 # --- connections ---
@@ -182,7 +184,7 @@ case_a_table_of_postfix() {
 		>/etc/mxhop/transport.cf
 	configure 'ldap_config = /etc/mxhop/transport.cf'
 	assert_status 0 mxhop refresh --force
-	assert_match "$OUTPUT" ' 1 entries'
+	assert_match "$OUTPUT" ' 1 entry'
 	assert_route post.test 'smtp:[192.0.2.6]:2525'
 	assert_route a.post.test 'smtp:[192.0.2.6]:2525'
 	assert_route one.test ''

@@ -532,7 +532,16 @@ case_most_entries_have_gone() {
 	start_slapd dir tls=good tls_port=636 \
 		"access=to dn.children=$BASE filter=(!(cn=n1*)) by * none"
 	refresh_fails 75 'override_shrink_limit'
-	assert_eq "$(postmap -q d1.bulk.test $M)" ':[192.0.2.1]'
+	# What changed is in force, what cannot be seen stays.
+	assert_eq "$(postmap -q d1.bulk.test $M)" ':[192.0.2.99]'
+	assert_eq "$(postmap -q d2.bulk.test $M)" ':[192.0.2.2]'
+	# It is seen again, though nothing of it has changed.
+	start_slapd dir tls=good tls_port=636
+	assert_status 0 mxhop refresh
+	assert_eq "$(postmap -q d2.bulk.test $M)" ':[192.0.2.2]'
+	start_slapd dir tls=good tls_port=636 \
+		"access=to dn.children=$BASE filter=(!(cn=n1*)) by * none"
+	refresh_fails 75 'override_shrink_limit'
 	assert_status 0 mxhop refresh --force
 	assert_eq "$(postmap -q d1.bulk.test $M)" ':[192.0.2.99]'
 	assert_eq "$(postmap -q d2.bulk.test $M || true)" ''

@@ -46,9 +46,11 @@ hostile_directory() { # < LDIF
 
 # Refresh goes through, the good entry holds, and what is printed is printable.
 refresh_and_look() {
-	assert_status 0 timeout 60 mxhop refresh
-	printf '%s\n' "$OUTPUT" >"$SCRATCH/output"
-	! LC_ALL=C grep -n '[^ -~]' "$SCRATCH/output" || fail "bytes for a terminal"
+	local status=0
+	OUTPUT=$(timeout 60 mxhop refresh 2>&1) || status=$?
+	[[ $status == 0 || $status == 65 ]] || fail "status $status: $OUTPUT"
+	printf '%s\n' "$OUTPUT" >"$SCRATCH/said"
+	! LC_ALL=C grep -n '[^ -~]' "$SCRATCH/said" || fail "bytes for a terminal"
 	assert_eq "$(postmap -q good.test $M)" ':[192.0.2.10]'
 }
 
@@ -187,8 +189,8 @@ case_a_server_that_sends_garbage() {
 		fault_rule link "flip $at"
 		rm -f $TABLE
 		status=0
-		timeout 20 mxhop refresh >"$SCRATCH/output" 2>&1 || status=$?
-		[[ $status -lt 100 ]] || fail "octet $at: status $status: $(<"$SCRATCH/output")"
+		timeout 20 mxhop refresh >"$SCRATCH/said" 2>&1 || status=$?
+		[[ $status -lt 100 ]] || fail "octet $at: status $status: $(<"$SCRATCH/said")"
 	done
 }
 

@@ -107,6 +107,7 @@ case_dns_of_others_on_a_terminal() {
 		'mxhopHop: [192.0.2.1]' | table_of
 	assert_eq "$(mxhop overrides list | sed 1d | cut -f 1)" "$shown"
 	mxhop trace a.test | grep -F "$shown" || fail "$(mxhop trace a.test)"
+	mxhop lookup a.test | grep -F "override: $shown" || fail "$(mxhop lookup a.test)"
 	entry other 'mxhopKey: b.test' 'mxhopHop: [192.0.2.2]' >other.ldif
 	assert_status 1 mxhop overrides diff other.ldif
 	grep -F -e "- $shown" <<<"$OUTPUT" || fail "$OUTPUT"
@@ -214,13 +215,13 @@ case_check_a_file_that_is_not_in_place() {
 	entry a 'mxhopKey: a.test' 'mxhopHop: [mx1.test]' | table_of
 	entry b 'mxhopKey: b.test' 'mxhopHop: [mx1.test]:0' >new.ldif
 	check_new 1
-	assert_match "$OUTPUT" 'new.ldif:1: cn=b,dc=test: mxhopHop: .*skipped'
-	assert_match "$OUTPUT" '# ldif:new.ldif: 0 valid entries, 1 findings'
+	assert_match "$OUTPUT" 'warning: new.ldif:5: cn=b,dc=test: mxhopHop: .*skipped'
+	assert_match "$OUTPUT" 'ldif:new.ldif: 0 valid entries, 0 errors, 1 warning$'
 	refute_match "$OUTPUT" 'cn=a,dc=test'
 	refute_match "$OUTPUT" 'override_table ='
 	entry b 'mxhopKey: b.test' 'mxhopHop: [mx1.test]' >new.ldif
 	check_new 0
-	assert_match "$OUTPUT" '1 valid entries, 0 findings'
+	assert_match "$OUTPUT" '1 valid entry, 0 errors, 0 warnings'
 	assert_eq "$(mxhop overrides list | sed 1d | cut -f 1)" cn=a,dc=test "the table"
 	assert_status 74 mxhop check nothing.ldif
 }
@@ -253,7 +254,7 @@ case_check_an_entry_that_dns_makes_useless() {
 	} >new.ldif
 	check_new 1
 	assert_eq "$(grep 'can go' <<<"$OUTPUT")" \
-		'mxhop: cn=same,dc=test: mxhopHop: says for same.test what its MX records say; the entry can go'
+		'mxhop: warning: new.ldif:1: cn=same,dc=test: mxhopHop: says for same.test what its MX records say; the entry can go'
 }
 
 # Whoever may write an entry chooses its name, but not what a terminal does.
@@ -264,7 +265,7 @@ case_a_name_that_moves_the_cursor() {
 		entry y 'mxhopKey: y.test' 'mxhopHop: [nowhere.test]'
 	} | sed -e "s/^dn: cn=x.*/dn:: $(printf 'cn=caf\xc3\xa9\e[31m\rx\xc2\x9b31m,dc=test' | base64 -w 0)/" \
 		-e "s/^dn: cn=y.*/dn:: $(printf 'cn=y\e[31m,dc=test' | base64 -w 0)/" >"$LDIF"
-	assert_status 1 mxhop check
+	assert_status 2 mxhop check
 	shown=$OUTPUT
 	rm -f "$TABLE"*
 	assert_status 0 mxhop refresh
@@ -282,12 +283,13 @@ case_check_the_source() {
 		entry typo 'mxhopKey: b.test' 'mxhopHop: [mx9.test]'
 		entry past 'mxhopKey: c.test' 'mxhopMode: pass' 'mxhopNotAfter: 20200101000000Z'
 	} >"$LDIF"
-	assert_status 1 mxhop check
+	mxhop refresh
+	assert_status 2 mxhop check -v # the entry with the misspelt host
 	assert_match "$OUTPUT" "override_table = $TABLE"
 	assert_match "$OUTPUT" 'cn=same,dc=test: .*other.test .*can go'
 	assert_match "$OUTPUT" 'cn=typo,dc=test: mxhopHop: mx9.test has no address'
 	assert_match "$OUTPUT" 'cn=past,dc=test: mxhopNotAfter: the window is past'
-	assert_match "$OUTPUT" '3 valid entries, 3 findings'
+	assert_match "$OUTPUT" '3 valid entries, 1 error, 3 warnings'
 }
 
 case_no_table() {

@@ -73,12 +73,12 @@ ldif_table() {
 }
 
 # These overrides, all there are, from now on. What refresh says is in $OUTPUT.
-overrides() { # < TABLE
+overrides() { # [STATUS] < TABLE
 	{
 		ldif_table
 		ldif_table <<<"sentinel Key sentinel.test; Hop [192.0.2.99]"
 	} >/etc/mxhop/overrides.ldif
-	assert_status 0 mxhop refresh --force
+	assert_status "${1:-0}" mxhop refresh --force
 }
 
 # What one postmap process answers for KEYS after it has had time to learn the
@@ -426,7 +426,7 @@ case_misspelt_hop_is_reported_by_refresh() {
 
 # An invalid entry is reported with its line, and disables no other.
 case_invalid_entries_are_skipped() {
-	overrides <<-'END'
+	overrides 65 <<-'END'
 		port99999  Key port99999.test; Hop [relay.test]:99999
 		mode       Key replace.test; Mode relpace; Hop [relay.test]
 		time       Key past.test; Hop [relay.test]; NotAfter tomorrow
@@ -438,8 +438,8 @@ case_invalid_entries_are_skipped() {
 		good       Key plain.test; Hop [relay.test]
 	END
 	assert_match "$OUTPUT" '/var/lib/mxhop/overrides: 2 entries, id [0-9a-f]{8}, 8 skipped$'
-	assert_match "$OUTPUT" 'mxhop: /etc/mxhop/overrides.ldif:1: cn=port99999,ou=mxhop,dc=test: mxhopHop: "\[relay.test\]:99999": the port is a number from 1 to 65535; the entry is skipped'
-	assert_match "$OUTPUT" 'overrides.ldif:7: cn=mode,[^:]*: mxhopMode: "relpace": expected replace, prepend'
+	assert_match "$OUTPUT" 'mxhop: /etc/mxhop/overrides.ldif:5: cn=port99999,ou=mxhop,dc=test: mxhopHop: "\[relay.test\]:99999": the port is a number from 1 to 65535; the entry is skipped'
+	assert_match "$OUTPUT" 'overrides.ldif:11: cn=mode,[^:]*: mxhopMode: "relpace": expected replace, prepend'
 	assert_match "$OUTPUT" 'cn=time,[^:]*: mxhopNotAfter: "tomorrow": expected a generalizedTime'
 	assert_match "$OUTPUT" 'cn=hops,[^:]*: mxhopHop: this mxhopMode needs at least one hop'
 	assert_match "$OUTPUT" 'cn=bytes,[^:]*: mxhopHop: "\[re,lay.test\]"'
@@ -452,9 +452,10 @@ case_invalid_entries_are_skipped() {
 		append.test     :[mx1.test], [mx2.test]
 		plain.test      :[relay.test]
 	END
-	assert_status 1 mxhop check
-	assert_match "$OUTPUT" 'cn=port99999,'
-	assert_match "$OUTPUT" '# ldif:/etc/mxhop/overrides.ldif: 2 valid entries, 8 findings'
+	assert_status 2 mxhop check
+	assert_match "$OUTPUT" 'warning: /etc/mxhop/overrides.ldif:5: cn=port99999,'
+	assert_match "$OUTPUT" 'error: .*: 8 entries are left out'
+	assert_match "$OUTPUT" 'ldif:/etc/mxhop/overrides.ldif: 2 valid entries, '
 }
 
 case_two_entries_for_one_key() {

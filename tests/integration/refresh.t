@@ -52,6 +52,11 @@ good_table() {
 	mxhop refresh --force
 }
 
+# What the last refresh has left beside the table.
+state() { # FILTER
+	jq -r "$1" "$TABLE.state"
+}
+
 # A table as new, under the Postfix that runs.
 fresh_table() {
 	rm -f "$TABLE"*
@@ -229,27 +234,123 @@ case_source_that_cannot_be_read() {
 }
 
 case_shrunk_set_is_held_back() {
-	good_table
-	ldif <<<'one over.test [192.0.2.14]' >"$LDIF"
+	fresh_table
+	# What changes and what is new is in force at once, what is gone stays.
+	ldif <<<$'one over.test [192.0.2.14]\nfive plain.test [192.0.2.14]' >"$LDIF"
+	sed -i 1,6d "$LDIF"
 	assert_status 75 mxhop refresh
 	assert_match "$OUTPUT" "held back: 3 of 4 entries would be dropped.*override_shrink_limit \(50 %\).*--force"
+	assert_match "$OUTPUT" ': 5 entries, id [0-9a-f]{8}, 0 skipped, 4 held back$'
 	assert_override ':[192.0.2.10]'
-	: >"$LDIF"
+	assert_eq "$(postmap -q plain.test "$M")" ':[192.0.2.14]'
+	assert_eq "$(state '.held_back, (.held | sort)[1]')" $'4\ncn=one,dc=test'
 	assert_status 75 mxhop refresh
-	assert_match "$OUTPUT" '4 of 4 entries'
-	assert_override ':[192.0.2.10]'
-	# Entries that have become invalid are dropped ones too.
-	four_entries | sed 's/mxhopHop: .*/mxhopHop: [192.0.2.10]:99999/' >"$LDIF"
-	assert_status 75 mxhop refresh
-	assert_override ':[192.0.2.10]'
+	assert_match "$OUTPUT" '\(unchanged\)'
+	# An entry for the same key beats one that is held back, and of those that
+	# the source has again nothing is held back.
+	{ ldif <<<'zero over.test [192.0.2.15]' && four_entries | tail -n +13; } >"$LDIF"
+	assert_status 0 mxhop refresh
+	assert_override ':[192.0.2.15]'
+	assert_eq "$(state .held_back)" 0
 	# Half of them may go, and with --force all.
 	ldif <<<$'one over.test [192.0.2.14]\ntwo two.test [192.0.2.14]' >"$LDIF"
-	assert_status 0 mxhop refresh
+	assert_status 0 mxhop refresh --force
 	assert_override ':[192.0.2.14]'
 	: >"$LDIF"
 	assert_status 0 mxhop refresh --force
 	assert_match "$OUTPUT" ': 0 entries'
 	assert_override ':[mx1.test]'
+	good_table
+}
+
+# --- entries that are edited wrongly ---
+
+case_last_good_version_stays() {
+	fresh_table
+	{
+		ldif <<<$'one over.test [192.0.2.10]:99999\nfive plain.test [192.0.2.14]'
+		four_entries | tail -n +7
+	} >"$LDIF"
+	assert_status 65 mxhop refresh --strict
+	assert_match "$OUTPUT" 'nothing is changed: 1 entry is invalid'
+	assert_eq "$(postmap -q plain.test "$M" || true)" ':[mx1.test]'
+	assert_match "$(state .error)" 'nothing is changed'
+	for _ in 1 2; do
+		assert_status 65 mxhop refresh
+		assert_match "$OUTPUT" "$LDIF:5: cn=one,dc=test: mxhopHop: .*; the last good version \(kept since 20.*Z\) stays in force"
+		assert_match "$OUTPUT" ': 5 entries.* 0 skipped, 1 kept in an older version$'
+	done
+	assert_sent_to kept 192.0.2.10
+	assert_eq "$(postmap -q plain.test "$M")" ':[192.0.2.14]'
+	assert_eq "$(state '.kept[0].dn, .error')" $'cn=one,dc=test\nnull'
+	# Switched off counts, and the last good version is not lost by that.
+	sed -i '4s/$/\nmxhopEnabled: FALSE/' "$LDIF"
+	assert_status 65 mxhop refresh
+	assert_match "$OUTPUT" 'is switched off, as mxhopEnabled says'
+	assert_override ':[mx1.test]'
+	sed -i '/mxhopEnabled/d' "$LDIF"
+	assert_status 65 mxhop refresh
+	assert_override ':[192.0.2.10]'
+	# As long as the source has the entry.
+	sed -i 1,6d "$LDIF"
+	assert_status 0 mxhop refresh
+	assert_override ':[mx1.test]'
+	good_table
+}
+
+case_a_first_refresh_of_nothing_valid() {
+	rm -f "$TABLE"*
+	four_entries | sed 's/^mxhopHop/mxhopHopp/' >"$LDIF"
+	assert_status 65 mxhop refresh
+	assert_match "$OUTPUT" ': 0 entries, id [0-9a-f]{8}, 4 skipped$'
+	assert_eq "$(state .left_out)" 4
+	good_table
+}
+
+# The table is filled with a copy of the configuration, and then switched on: no
+# message waits for it.
+case_first_refresh_before_it_is_switched_on() {
+	rm -f "$TABLE"*
+	four_entries >"$LDIF"
+	sed -i '/^overrides/d' /etc/mxhop/mxhop.cf
+	reload_postfix
+	assert_sent_to before mx1.test
+	{ cat /etc/mxhop/mxhop.cf && echo "overrides = ldif:$LDIF"; } >/etc/mxhop/mxhop.cf.new
+	assert_status 0 mxhop -c /etc/mxhop/mxhop.cf.new refresh
+	mark
+	mv /etc/mxhop/mxhop.cf.new /etc/mxhop/mxhop.cf
+	reload_postfix
+	assert_sent_to after 192.0.2.10
+	refute_log 'status=deferred'
+}
+
+# Nothing is written, and the status is that of a refresh.
+case_dry_run() {
+	local before
+	fresh_table
+	sed -i 's|^cache = .*|cache = /run/mxhop/dry|' /etc/mxhop/mxhop.cf
+	mxhop lookup plain.test >/dev/null
+	before=$(stat -c '%i %y %s' "$TABLE"*)
+	{
+		ldif <<<$'one over.test [192.0.2.14]\nfive plain.test [192.0.2.14]'
+		ldif <<<'two two.test [192.0.2.10]:99999'
+	} >"$LDIF"
+	assert_status 65 mxhop refresh --dry-run
+	assert_match "$OUTPUT" '\+ cn=five,dc=test'
+	assert_match "$OUTPUT" '! cn=one,dc=test.*- mxhopHop: \[192.0.2.10\].*\+ mxhopHop: \[192.0.2.14\]'
+	assert_match "$OUTPUT" '- cn=four,dc=test'
+	assert_match "$OUTPUT" 'would have 3 entries: 1 added, 1 changed, 2 removed, 0 skipped, 1 kept in an older version, 0 held back; nothing is written'
+	assert_match "$OUTPUT" 'plain.test: no override -> cn=five,dc=test'
+	assert_match "$OUTPUT" '1 cached domains get another entry'
+	: >"$LDIF"
+	assert_status 75 mxhop refresh --dry-run
+	assert_match "$OUTPUT" 'held back: cn=one,dc=test'
+	assert_status 64 mxhop refresh --dry-run --follow
+	rm "$LDIF"
+	assert_status 74 mxhop refresh --dry-run
+	assert_eq "$(stat -c '%i %y %s' "$TABLE"*)" "$before"
+	assert_eq "$(compgen -G '/tmp/mxhop-dry-run-*' || true)" ''
+	configure
 	good_table
 }
 

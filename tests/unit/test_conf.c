@@ -78,6 +78,12 @@ static const struct {
     const char *text, *name, *want; /* as conf_print() says it */
 } good[] = {
     {"max_hops = 5", "max_hops", " 5"},
+    {"\xef\xbb\xbfmax_hops = 5", "max_hops", " 5"}, /* an editor's mark */
+    {"\xef\xbb\xbf# x\nmax_hops = 5", "max_hops", " 5"},
+    {"ldap_bind = yes", "ldap_bind", " simple"}, /* as in ldap_table(5) */
+    {"ldap_bind = no", "ldap_bind", " none"},
+    {"ldap_start_tls = true", "ldap_start_tls", " yes"},
+    {"ldap_version = 2", "ldap_version", " 3"},
     {"max_hops=5\n", "max_hops", " 5"},
     {"max_hops\t= \t100 \t\r\n", "max_hops", " 100"},
     {"# max_hops = 4\n  # also = a comment\n\nmax_hops = 5", "max_hops", " 5"},
@@ -173,6 +179,16 @@ static const struct {
     {"max_hops = -1", "t.cf:1: max_hops: ", "expected"},
     {"max_hops = 3x", "t.cf:1: max_hops: ", "expected"},
     {"max_hops =", "t.cf:1: max_hops: \"\"; expected", ""},
+    {"max_hops = 3 # three", "t.cf:1: max_hops: \"3 # three\"; expected",
+     "; a comment needs a line of its own"},
+    {"overrides = ldif:/o.ldif # ours",
+     "t.cf:1: overrides: ", "; a comment needs a line of its own"},
+    {"max_hops = \"3\"",
+     "t.cf:1: max_hops: ", "; write the value without quotes"},
+    {"overrides = 'ldif:/o.ldif'", "t.cf:1: overrides: ", "without quotes"},
+    {"ldap_search_base = \"dc=example\"",
+     "t.cf:1: ldap_search_base: ", "without quotes"},
+    {"x\n\xef\xbb\xbfmax_hops = 3", "t.cf:1: x: no equals sign", ""},
     {"max_hops = 18446744073709551617", "t.cf:1: max_hops: ", "expected"},
     {"max_hops = 4294967299", "t.cf:1: max_hops: ", "expected"},
     {"# one\nmax_hops =\n  3\n  4", "t.cf:2: max_hops: \"3 4\"", "expected"},

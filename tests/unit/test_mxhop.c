@@ -21,6 +21,7 @@
 #include "support/damage.h"
 #include "support/failmalloc.h"
 #include "support/minidns.h"
+#include "support/ovreplace.h"
 #include "util/clock.h"
 
 static char dir[64], config[96], ldif[96], table[96], lock[128];

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "source/neighbours.h"
+#include "support/ovreplace.h"
 #include "support/failmalloc.h"
 
 static char dir[64], path[80], lock[96];

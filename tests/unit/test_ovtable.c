@@ -13,6 +13,7 @@
 #include "overrides/ovtable_int.h"
 #include "support/damage.h"
 #include "support/failmalloc.h"
+#include "support/ovreplace.h"
 #include "support/pace.h"
 #include "table/fixed_format.h"
 
@@ -299,12 +300,17 @@ START_TEST(held_back)
 
     must_write(100, "x");
     ck_assert_int_eq(write_n(50, "y", false, &c, &err), MXHOP_OK);
-    ck_assert_int_eq(write_n(24, "z", false, &c, &err), MXHOP_ERR_HELD);
-    ck_assert_ptr_nonnull(strstr(err.text, "76 of 100"));
-    ck_assert(c.before == 50 && c.after == 24 && !c.changed);
+    ck_assert_int_eq(write_n(24, "z", false, &c, &err), MXHOP_OK);
+    ck_assert_ptr_nonnull(strstr(c.held_text, "76 of 100"));
+    ck_assert(c.before == 50 && c.after == 50 && c.held == 26 && c.changed);
+    ck_assert(c.removed == 0 && c.modified == 24);
     t = must_open();
     ck_assert_str_eq(mark_of(t, "d30.example"), "y");
+    ck_assert_str_eq(mark_of(t, "d3.example"), "z");
     ovtable_close(&t);
+    /* Said again: the same. */
+    ck_assert_int_eq(write_n(24, "z", false, &c, &err), MXHOP_OK);
+    ck_assert(c.held == 26 && !c.changed);
     ck_assert_int_eq(write_n(0, "z", true, &c, &err), MXHOP_OK);
     ck_assert_uint_eq(c.after, 0);
     ck_assert_int_eq(write_n(3, "z", false, &c, &err), MXHOP_OK);
@@ -320,6 +326,8 @@ static enum mxhop_status write_at(size_t n, int64_t now_s,
     struct ovtable_change c;
     enum mxhop_status s = ovtable_replace(&w, o, n, &c, err);
 
+    if (c.held > 0)
+        s = err_set(err, MXHOP_ERR_HELD, "%s", c.held_text);
     discard(o, n);
     return s;
 }
@@ -368,9 +376,10 @@ START_TEST(forced_where_it_is)
 
     must_write(100, "x");
     ck_assert_int_eq(write_n(60, "x", false, &c, &err), MXHOP_OK);
-    ck_assert_int_eq(write_n(40, "x", false, &c, &err), MXHOP_ERR_HELD);
+    ck_assert_int_eq(write_n(40, "x", false, &c, &err), MXHOP_OK);
+    ck_assert_uint_eq(c.held, 20);
     ck_assert_int_eq(write_n(60, "x", true, &c, &err), MXHOP_OK);
-    ck_assert(!c.changed);
+    ck_assert_uint_eq(c.held, 0);
     ck_assert_int_eq(write_n(40, "x", false, &c, &err), MXHOP_OK);
 }
 END_TEST
@@ -615,7 +624,8 @@ START_TEST(a_damaged_set_is_held_back)
         ck_assert_ptr_nonnull(strstr(err.text, "298 of 300"));
         ck_assert_int_eq(write_n(200, "a", false, &c, &err), MXHOP_OK);
         ck_assert(c.after == 200 && c.changed);
-        ck_assert_int_eq(write_n(149, "a", false, &c, &err), MXHOP_ERR_HELD);
+        ck_assert_int_eq(write_n(149, "a", false, &c, &err), MXHOP_OK);
+        ck_assert_uint_eq(c.held, 51);
     }
     ck_assert_int_eq(write_n(2, "a", cases[_i].held, &c, &err), MXHOP_OK);
     ck_assert_uint_eq(c.after, 2);
@@ -969,6 +979,35 @@ START_TEST(many_entries_under_one_key)
 }
 END_TEST
 
+/* Nor more than a lookup would read, at once or one by one. */
+START_TEST(too_much_under_a_key)
+{
+    struct mxhop_error err = {0};
+    struct override o[6] = {0};
+    struct ovtable_change c;
+    char *reason = malloc(4000000);
+    char dn[32];
+
+    memset(reason, 'x', 3999999);
+    reason[3999999] = '\0';
+    for (int i = 0; i < 6; i++) {
+        snprintf(dn, sizeof(dn), "cn=%d", i);
+        o[i] = (struct override){
+            .dn = strdup(dn), .enabled = true, .reason = strdup(reason)};
+        strlist_add(&o[i].keys, "same.example");
+    }
+    ck_assert_int_eq(replace_set(o, 5, false, &c, &err), MXHOP_ERR_ARGUMENT);
+    ck_assert_ptr_nonnull(
+        strstr(err.text, "5 entries under the key same.example; at most 4096 "
+                         "with 16 MiB in all"));
+    ck_assert_int_eq(replace_set(o, 4, false, &c, &err), MXHOP_OK);
+    ck_assert_int_eq(replace_set(o, 6, false, &c, &err), MXHOP_ERR_ARGUMENT);
+    for (int i = 0; i < 6; i++)
+        override_free(&o[i]);
+    free(reason);
+}
+END_TEST
+
 /* What a hostile owner of the file may make of it: more entries than a refresh
    writes, or ids of one large entry again and again. */
 START_TEST(a_list_without_end)
@@ -1130,6 +1169,7 @@ int main(void)
     tcase_add_test(t, a_note_belongs_to_its_table);
     tcase_add_test(t, no_memory);
     tcase_add_test(t, many_entries_under_one_key);
+    tcase_add_test(t, too_much_under_a_key);
     tcase_add_loop_test(t, a_list_without_end, 0, 2);
     tcase_add_test(t, an_old_list_without_key);
     tcase_add_test(t, bad_arguments);

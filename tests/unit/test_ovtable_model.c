@@ -1,11 +1,13 @@
 /* The override table against a plain model of it, under random deltas. */
 
 #include <check.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "overrides/ovtable.h"
+#include "support/ovreplace.h"
 #include "support/pace.h"
 
 #define SLOTS     200
@@ -19,6 +21,7 @@ static struct slot { /* what the source has */
     unsigned char id[OVTABLE_ID_LEN];
     unsigned dn; /* a permutation */
     bool present;
+    bool invalid;      /* its present version is; o is the last good one */
     struct override o; /* dn NULL: no valid override */
 } slot[SLOTS];
 
@@ -87,6 +90,7 @@ static void fill(struct slot *s)
     char mark[600];
 
     s->present = true;
+    s->invalid = false;
     if (s->o.dn == NULL || below(3) != 0) {
         override_free(&s->o);
         set_dn(s);
@@ -108,6 +112,7 @@ static void empty(struct slot *s, bool present)
 {
     override_free(&s->o);
     s->present = present;
+    s->invalid = false;
 }
 
 /* ---- one delta, to the model and as the table gets it ---- */
@@ -127,7 +132,9 @@ static void say(const struct slot *s)
     }
     u = &upsert[delta.n_upsert++];
     memcpy(u->id, s->id, OVTABLE_ID_LEN);
-    u->o = s->o.dn != NULL ? &s->o : NULL;
+    u->o = s->o.dn != NULL && !s->invalid ? &s->o : NULL;
+    u->why = s->invalid ? "bad" : NULL;
+    u->dn = "cn=bad";
 }
 
 static void swap_dns(struct slot *a, struct slot *b)
@@ -148,8 +155,13 @@ static void change_model(bool *touched)
     for (unsigned n = below(6) == 0 ? SLOTS : below(12); n > 0; n--) {
         unsigned i = below(SLOTS), k = below(SLOTS);
 
+        /* A version that nobody has seen is not the last good one. */
+        if (slot[i].present && !touched[i] && below(5) == 0)
+            slot[i].invalid = touched[i] = true;
+        if (slot[i].invalid && touched[i] && below(3) != 0)
+            continue;
         touched[i] = true;
-        if (below(4) == 0) {
+        if (below(4) == 0 && !slot[i].invalid && !slot[k].invalid) {
             swap_dns(&slot[i], &slot[k]);
             touched[k] = true;
         } else if (below(3) == 0) {
@@ -186,6 +198,7 @@ static void make_delta(unsigned round)
     }
 }
 
+/* Kept ones too. */
 static uint32_t valid_ones(void)
 {
     uint32_t n = 0;
@@ -193,6 +206,23 @@ static uint32_t valid_ones(void)
     for (unsigned i = 0; i < SLOTS; i++)
         n += slot[i].o.dn != NULL;
     return n;
+}
+
+static uint32_t invalid_ones(bool kept)
+{
+    uint32_t n = 0;
+
+    for (unsigned i = 0; i < SLOTS; i++)
+        n += slot[i].invalid && (slot[i].o.dn != NULL) == kept;
+    return n;
+}
+
+/* By DN, but a version that is kept comes behind. */
+static int rank(const struct slot *a, const struct slot *b)
+{
+    int late = a->invalid - b->invalid;
+
+    return late != 0 ? late : strcmp(a->o.dn, b->o.dn);
 }
 
 /* ---- what the table must then say ---- */
@@ -211,7 +241,7 @@ static bool stands_under(const struct override *o, enum ovtable_index by,
 static void check_key(struct ovtable *t, enum ovtable_index by, const char *key,
                       int64_t now_s)
 {
-    const struct override *best = NULL;
+    const struct slot *best = NULL;
     int64_t edge_s = INT64_MAX, expected_s = INT64_MAX;
     bool any = false;
     struct mxhop_error err = {0};
@@ -224,14 +254,14 @@ static void check_key(struct ovtable *t, enum ovtable_index by, const char *key,
             continue;
         any = true;
         if (override_active(m, now_s) &&
-            (best == NULL || strcmp(m->dn, best->dn) < 0))
-            best = m;
+            (best == NULL || rank(&slot[i], best) < 0))
+            best = &slot[i];
     }
     for (unsigned i = 0; i < SLOTS; i++) {
         const struct override *m = &slot[i].o;
 
         if (!stands_under(m, by, key) ||
-            (best != NULL && strcmp(m->dn, best->dn) > 0))
+            (best != NULL && rank(&slot[i], best) > 0))
             continue;
         if (m->not_before_s > now_s && m->not_before_s < expected_s)
             expected_s = m->not_before_s;
@@ -242,9 +272,11 @@ static void check_key(struct ovtable *t, enum ovtable_index by, const char *key,
     ck_assert_msg(ovtable_find(t, by, key, now_s, &o, &edge_s, &err) ==
                       MXHOP_OK,
                   "%s", err.text);
-    ck_assert_str_eq(o.dn != NULL ? o.dn : "", best != NULL ? best->dn : "");
-    if (best != NULL)
-        ck_assert_str_eq(o.transport, best->transport);
+    ck_assert_str_eq(o.dn != NULL ? o.dn : "", best != NULL ? best->o.dn : "");
+    if (best != NULL) {
+        ck_assert_str_eq(o.transport, best->o.transport);
+        ck_assert_int_eq(o.kept_s != 0, best->invalid);
+    }
     override_free(&o);
     ck_assert_int_eq(ovtable_has(t, by, key), any);
     ck_assert_int_eq(edge_s, expected_s);
@@ -312,7 +344,8 @@ static void check_table(const unsigned char *id)
     ck_assert_mem_eq(info.id, id, OVTABLE_ID_LEN);
     ck_assert_uint_eq(info.entries, valid_ones());
     ck_assert_int_eq(info.has_exchanges, model_has_exchanges());
-    ck_assert_uint_eq(info.general, general_of_whole_set());
+    if (invalid_ones(true) == 0)
+        ck_assert_uint_eq(info.general, general_of_whole_set());
     for (unsigned i = 0; i < 5; i++) {
         for (unsigned k = 0; k < KEYS; k++)
             check_key(t, OVTABLE_BY_KEY, some_key(k), times_s[i]);
@@ -335,7 +368,7 @@ static void check_where(unsigned round)
     ck_assert_uint_eq(where.cookie_len, round % OVTABLE_ID_LEN);
     ck_assert_mem_eq(where.cookie, delta.cookie, where.cookie_len);
     ck_assert_uint_eq(where.entries, valid_ones());
-    ck_assert_int_eq(where.compiled_s, (int64_t)round);
+    ck_assert_int_eq(where.compiled_s, (int64_t)round + 1);
 }
 
 START_TEST(random_deltas)
@@ -348,7 +381,7 @@ START_TEST(random_deltas)
         struct ovtable_write w = {.path = path,
                                   .source = "model",
                                   .shrink_percent = 100,
-                                  .now_s = round};
+                                  .now_s = round + 1};
         struct mxhop_error err = {0};
         struct ovtable_change c;
         uint32_t before = valid_ones();
@@ -359,8 +392,10 @@ START_TEST(random_deltas)
         ck_assert_uint_eq(c.before, before);
         ck_assert_uint_eq(c.after, valid_ones());
         ck_assert_uint_eq(c.before + c.added - c.removed, c.after);
-        ck_assert_int_eq(c.changed,
-                         !there || c.added + c.modified + c.removed > 0);
+        ck_assert(c.changed ||
+                  (there && c.added + c.modified + c.removed == 0));
+        ck_assert_uint_eq(c.kept, invalid_ones(true));
+        ck_assert_uint_eq(c.left_out, invalid_ones(false));
         ck_assert_int_eq(memcmp(c.id, id, sizeof(id)) != 0, c.changed);
         memcpy(id, c.id, sizeof(id));
         there = true;
@@ -444,13 +479,21 @@ START_TEST(superseded)
 }
 END_TEST
 
-/* Held back, nothing of it is stored: neither entries nor cookie. */
+static bool is_held(void *ctx, struct override *o)
+{
+    *(unsigned *)ctx += o->held_s == 1;
+    return true;
+}
+
+/* The table remembers what is held back, and has no cookie as long. */
 START_TEST(held_delta)
 {
     struct ovtable_write w = {.path = path, .shrink_percent = 50, .now_s = 1};
     struct ovtable_where where;
     struct ovtable_change c;
     struct mxhop_error err = {0};
+    struct ovtable *t;
+    unsigned n = 0;
 
     for (unsigned i = 0; i < 10; i++)
         fill(&slot[i]);
@@ -466,14 +509,280 @@ START_TEST(held_delta)
     for (unsigned i = 0; i < 6; i++) {
         memcpy(gone[delta.n_remove++], slot[i].id, OVTABLE_ID_LEN);
     }
-    ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_ERR_HELD);
-    ck_assert_ptr_nonnull(strstr(err.text, "6 of 10"));
-    ck_assert(!c.changed && c.removed == 6);
+    ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_OK);
+    ck_assert_ptr_nonnull(strstr(c.held_text, "6 of 10"));
+    ck_assert(c.changed && c.removed == 0 && c.held == 6);
     ck_assert_int_eq(ovtable_where(path, &where, &err), MXHOP_OK);
-    ck_assert(where.entries == 10 && memcmp(where.cookie, "one", 3) == 0);
+    ck_assert(where.entries == 10 && where.cookie_len == 0);
+    /* Nothing is new, and nothing is forgotten. */
+    w.now_s = 2;
+    delta.n_remove = 0;
+    ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_OK);
+    ck_assert(!c.changed && c.held == 6);
+    ck_assert_int_eq(ovtable_open(&t, path, &err), MXHOP_OK);
+    ck_assert_int_eq(ovtable_walk(t, is_held, &n, &err), MXHOP_OK);
+    ovtable_close(&t);
+    ck_assert_uint_eq(n, 6);
+    /* Two are back: what is left may go. */
+    memcpy(present[0], slot[0].id, OVTABLE_ID_LEN);
+    delta.present = (const void *)present;
+    delta.n_present = 1;
+    say(&slot[1]);
+    ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_OK);
+    ck_assert(c.changed && c.after == 6 && c.held == 0 && c.removed == 4);
+    ck_assert_int_eq(ovtable_where(path, &where, &err), MXHOP_OK);
+    ck_assert_uint_eq(where.cookie_len, 3);
+}
+END_TEST
+
+/* The same, and it is meant. */
+START_TEST(held_and_forced)
+{
+    struct ovtable_write w = {.path = path, .shrink_percent = 50, .now_s = 1};
+    struct ovtable_change c;
+    struct mxhop_error err = {0};
+
+    for (unsigned i = 0; i < 10; i++)
+        fill(&slot[i]);
+    delta = (struct ovtable_delta){.upsert = upsert};
+    for (unsigned i = 0; i < 10; i++)
+        say(&slot[i]);
+    ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_OK);
+    delta.complete = true;
+    delta.n_upsert = 1;
+    ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_OK);
+    ck_assert(c.after == 10 && c.held == 9);
+    delta.complete = false;
+    delta.n_upsert = 0;
     w.force = true;
     ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_OK);
-    ck_assert(c.changed && c.after == 4);
+    ck_assert(c.after == 1 && c.removed == 9 && c.held == 0);
+}
+END_TEST
+
+/* ---- versions that are invalid ---- */
+
+static unsigned notes;
+static char noted[300];
+
+static void note_down(void *ctx, const struct ovtable_note *n)
+{
+    (void)ctx;
+    notes++;
+    snprintf(noted, sizeof(noted), "%s|%s|%d|%d|%zu", n->dn, n->why,
+             (int)n->kept_s, n->off, n->line);
+}
+
+/* Who answers for a key, and since when it is kept. */
+static void check_owner(const char *key, const char *dn, int64_t kept_s)
+{
+    struct mxhop_error err = {0};
+    struct override o;
+    struct ovtable *t;
+
+    ck_assert_int_eq(ovtable_open(&t, path, &err), MXHOP_OK);
+    ck_assert_int_eq(ovtable_find(t, OVTABLE_BY_KEY, key, 1, &o, NULL, &err),
+                     MXHOP_OK);
+    ck_assert_str_eq(o.dn != NULL ? o.dn : "", dn);
+    ck_assert_int_eq(o.kept_s, kept_s);
+    ck_assert_str_eq(o.why != NULL ? o.why : "", kept_s != 0 ? "bad" : "");
+    override_free(&o);
+    ovtable_close(&t);
+}
+
+static void put_key(unsigned i, const char *key)
+{
+    empty(&slot[i], true);
+    set_dn(&slot[i]);
+    slot[i].o.enabled = true;
+    strlist_add(&slot[i].o.keys, key);
+}
+
+static struct ovtable_change apply(int64_t now_s, size_t n_invalid)
+{
+    struct ovtable_write w = {
+        .path = path, .shrink_percent = 50, .now_s = now_s, .note = note_down};
+    struct ovtable_change c;
+    struct mxhop_error err = {0};
+
+    for (size_t i = 0; i < n_invalid; i++) {
+        upsert[i].o = NULL;
+        upsert[i].why = "bad";
+        upsert[i].dn = "cn=new";
+        upsert[i].line = i + 7;
+    }
+    notes = 0;
+    ck_assert_msg(ovtable_apply(&w, &delta, &c, &err) == MXHOP_OK, "%s",
+                  err.text);
+    memset(upsert, 0, sizeof(upsert));
+    delta.n_upsert = 0;
+    return c;
+}
+
+START_TEST(last_good_version)
+{
+    struct ovtable_change c;
+
+    delta =
+        (struct ovtable_delta){.upsert = upsert, .remove = (const void *)gone};
+    put_key(0, "a.test");
+    say(&slot[0]);
+    c = apply(100, 0);
+    ck_assert(notes == 0 && c.kept == 0);
+    /* Kept, with the date of the first time, also when it is said again, with a
+       whole set, or not at all. */
+    say(&slot[0]);
+    c = apply(200, 1);
+    ck_assert(c.changed && c.kept == 1 && c.removed == 0);
+    ck_assert_str_eq(noted, "cn=0,dc=example|bad|200|0|7");
+    check_owner("a.test", "cn=0,dc=example", 200);
+    delta.complete = true;
+    say(&slot[0]);
+    c = apply(300, 1);
+    ck_assert(!c.changed && c.kept == 1);
+    delta.complete = false;
+    c = apply(400, 0);
+    ck_assert(!c.changed && c.kept == 1);
+    ck_assert_str_eq(noted, "cn=0,dc=example|bad|200|0|0");
+    /* Another entry for the key is better, though its DN is higher. */
+    put_key(5, "a.test");
+    say(&slot[5]);
+    c = apply(500, 0);
+    check_owner("a.test", "cn=5,dc=example", 0);
+    empty(&slot[5], false);
+    say(&slot[5]);
+    c = apply(600, 0);
+    delta.n_remove = 0;
+    ck_assert(c.removed == 1 && c.kept == 1);
+    check_owner("a.test", "cn=0,dc=example", 200);
+    /* It is switched off, and on again. */
+    say(&slot[0]);
+    upsert[0].off = true;
+    c = apply(700, 1);
+    ck_assert_str_eq(noted, "cn=0,dc=example|bad|200|1|7");
+    check_owner("a.test", "", 0);
+    say(&slot[0]);
+    c = apply(800, 1);
+    check_owner("a.test", "cn=0,dc=example", 200);
+    /* A good version ends it. */
+    say(&slot[0]);
+    c = apply(900, 0);
+    ck_assert(c.changed && c.modified == 1 && c.kept == 0 && notes == 0);
+    check_owner("a.test", "cn=0,dc=example", 0);
+}
+END_TEST
+
+/* It lives as long as the source has the entry. */
+START_TEST(kept_and_removed)
+{
+    struct ovtable_change c;
+
+    delta =
+        (struct ovtable_delta){.upsert = upsert, .remove = (const void *)gone};
+    for (unsigned i = 0; i < 3; i++) {
+        put_key(i, i == 0 ? "a.test" : "b.test");
+        say(&slot[i]);
+    }
+    c = apply(100, 0);
+    say(&slot[0]);
+    c = apply(200, 1);
+    empty(&slot[0], false);
+    say(&slot[0]);
+    c = apply(300, 0);
+    ck_assert(c.removed == 1 && c.kept == 0 && notes == 0);
+    check_owner("a.test", "", 0);
+}
+END_TEST
+
+START_TEST(never_valid)
+{
+    struct ovtable_change c;
+
+    delta =
+        (struct ovtable_delta){.upsert = upsert, .remove = (const void *)gone};
+    put_key(0, "a.test");
+    say(&slot[0]);
+    c = apply(100, 1);
+    ck_assert(c.changed && c.after == 0 && c.left_out == 1);
+    ck_assert_str_eq(noted, "cn=new|bad|0|0|7");
+    c = apply(200, 0);
+    ck_assert(!c.changed && c.left_out == 1);
+    ck_assert_str_eq(noted, "cn=new|bad|0|0|0");
+    memcpy(present[0], slot[0].id, OVTABLE_ID_LEN);
+    delta.present = (const void *)present;
+    delta.n_present = 1;
+    delta.complete = true;
+    c = apply(300, 0);
+    ck_assert(!c.changed && c.left_out == 1);
+    delta.n_present = 0;
+    say(&slot[0]);
+    c = apply(400, 0);
+    ck_assert(c.changed && c.after == 1 && c.left_out == 0);
+    say(&slot[0]);
+    c = apply(500, 1);
+    ck_assert(c.kept == 1 && c.left_out == 0);
+    c = apply(600, 0);
+    ck_assert(c.held == 1); /* the only one */
+    memcpy(upsert[0].id, slot[5].id, OVTABLE_ID_LEN);
+    delta.n_upsert = 1;
+    c = apply(700, 1);
+    ck_assert(c.held == 1 && c.left_out == 1);
+    c = apply(800, 0);
+    ck_assert(c.changed && c.held == 1 && c.left_out == 0);
+}
+END_TEST
+
+START_TEST(strict)
+{
+    struct ovtable_write w = {
+        .path = path, .shrink_percent = 50, .now_s = 1, .strict = true};
+    struct ovtable_change c;
+    struct mxhop_error err = {0};
+
+    delta = (struct ovtable_delta){.upsert = upsert, .complete = true};
+    put_key(0, "a.test");
+    say(&slot[0]);
+    ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_OK);
+    put_key(1, "b.test");
+    say(&slot[1]);
+    upsert[0].o = NULL;
+    upsert[0].why = upsert[0].dn = "bad";
+    ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_ERR_SYNTAX);
+    ck_assert_ptr_nonnull(strstr(err.text, "1 entry is invalid"));
+    delta.n_upsert = 0;
+    ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_ERR_HELD);
+    ck_assert_ptr_nonnull(strstr(err.text, "1 of 1 entries"));
+    check_owner("a.test", "cn=0,dc=example", 0);
+    check_owner("b.test", "", 0);
+}
+END_TEST
+
+/* The table that would be, elsewhere. */
+START_TEST(trial)
+{
+    struct ovtable_write w = {.path = path, .shrink_percent = 50, .now_s = 1};
+    char there[96], into[64];
+    struct ovtable_change c;
+    struct mxhop_error err = {0};
+    struct ovtable *t;
+    int fd;
+
+    strcpy(into, "/tmp/mxhop-trial-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(into));
+    snprintf(there, sizeof(there), "%s/overrides", into);
+    fd = open(into, O_RDONLY | O_DIRECTORY);
+    w.trial = &fd;
+    delta = (struct ovtable_delta){.upsert = upsert, .complete = true};
+    put_key(0, "a.test");
+    say(&slot[0]);
+    ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_OK);
+    ck_assert(c.changed && c.added == 1);
+    ck_assert_int_ne(access(path, F_OK), 0);
+    ck_assert_int_eq(ovtable_open(&t, there, &err), MXHOP_OK);
+    ovtable_close(&t);
+    unlink(there);
+    rmdir(into);
+    close(fd);
 }
 END_TEST
 
@@ -502,6 +811,12 @@ int main(void)
     tcase_add_test(t, said_twice);
     tcase_add_test(t, superseded);
     tcase_add_test(t, held_delta);
+    tcase_add_test(t, held_and_forced);
+    tcase_add_test(t, last_good_version);
+    tcase_add_test(t, kept_and_removed);
+    tcase_add_test(t, never_valid);
+    tcase_add_test(t, strict);
+    tcase_add_test(t, trial);
     tcase_add_test(t, no_table_no_place);
     suite_add_tcase(s, t);
     srunner_run_all(r, CK_NORMAL);
