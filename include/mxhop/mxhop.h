@@ -62,7 +62,7 @@ enum mxhop_log_level { MXHOP_LOG_WARN, MXHOP_LOG_INFO };
 enum mxhop_local {
     MXHOP_LOCAL_NO,
     MXHOP_LOCAL_YES,
-    MXHOP_LOCAL_ERROR /* not known now: the answer will be pass */
+    MXHOP_LOCAL_ERROR /* not known now: as YES */
 };
 
 /* Flags of struct mxhop_host. */
@@ -83,7 +83,8 @@ struct mxhop_host {
     void (*log)(void *ctx, enum mxhop_log_level level, const char *line);
 
     /*
-     * Whether the MTA delivers `domain` (normalised, A-label) itself. Used
+     * Whether the MTA delivers `domain` (normalised, A-label) itself: the
+     * answer is then pass, unless an override is for exactly this key. Used
      * where the parameter local_domains is empty.
      */
     enum mxhop_local (*is_local)(void *ctx, const char *domain);
@@ -131,8 +132,6 @@ struct mxhop_hop {
     uint16_t port;       /* 1 to 65535, 0: the transport's own (smtp: 25) */
     uint16_t preference; /* lower first, RFC 5321 section 5.1 */
     bool is_address;     /* host is an IP address */
-    bool is_mx;          /* host is a name whose MX records the MTA is to look
-                            up itself (a spliced name not known in time) */
     bool starts_group;   /* less preferred than the hop before it */
     bool unresolved;     /* its address lookup failed: it may have some */
 };
@@ -147,20 +146,31 @@ struct mxhop_route {
                               sender, printable ASCII, without status code */
     const char *status;    /* enhanced status code (RFC 3463) of reject and
                               defer, else "" */
-    const char *transport; /* transport to use, "" for the MTA's default */
+    const char *transport; /* transport to use, "" for the MTA's default; of
+                              pass only with an override */
     const struct mxhop_hop *hops; /* in the order to try; MXHOP_ROUTE only */
     size_t n_hops;
-    const char *override; /* DN of the override that applied, or NULL */
+    const char *override; /* DN of the override that applied, or NULL. Pass
+                             with an override ends the MTA's search */
     enum mxhop_cache_state cache;
     uint32_t ttl_s; /* how long this answer holds, 0: do not keep it */
     bool secure;    /* every DNS answer in it was authenticated (AD) */
     bool by_domain; /* this domain gets a queue of its own (group) */
+    bool local;     /* the MTA delivers this domain itself, and an override for
+                       exactly this key says otherwise */
+    bool stopper;   /* the last hop may turn out to have no address: Postfix
+                       would bounce, and gets one more that refuses, so that
+                       the mail waits */
+    bool only_ipv6; /* address_families has no ipv4 */
+    const char *defer_service; /* Postfix's, for MXHOP_DEFER */
 };
 
 /* Flags of mxhop_lookup() and mxhop_explain(). */
 #define MXHOP_ADDRESS                                     \
     0x1u /* a recipient without override of its own falls \
             through to its domain, as an MTA would ask */
+#define MXHOP_EXPLAIN_JSON \
+    0x2u /* mxhop_explain(): one JSON object on one line */
 
 /*
  * Open the configuration file `config`. `host` may be NULL. On success
@@ -207,8 +217,8 @@ enum mxhop_format {
 /*
  * Render `route`. *text_r is the caller's to free(3), without a final
  * newline; NULL where the format has no words for the disposition (the
- * MTA's "not found": pass in Postfix; everything but a route in Exim, and a
- * route and pass in EXIM_FATE).
+ * MTA's "not found": pass without override in Postfix; everything but a route
+ * in Exim, and a route and pass in EXIM_FATE).
  */
 MXHOP_API MXHOP_CHECK enum mxhop_status
 mxhop_render(const struct mxhop *mx, const struct mxhop_route *route,

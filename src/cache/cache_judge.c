@@ -284,6 +284,7 @@ struct cache_entry_state judge_host(const struct cache_policy *p,
         sum.verdict = usable.verdict;
         sum.ttl_s = usable.ttl_s;
         sum.stale_s = usable.stale_s;
+        addrs_r->stale = usable.verdict == CACHE_STALE;
     } else if (sum.verdict == CACHE_MISS) {
         sum.refresh_due = false;
     }

@@ -177,7 +177,7 @@ static int cmd_cache_run_action(enum action action, const char *config,
     bool json = false;
     int opt;
 
-    while ((opt = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+    while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (opt != 'f')
             return cli_bad_option("cache", argv[optind - 1]);
         if (!actions[action].has_format)

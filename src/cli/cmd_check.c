@@ -1,22 +1,148 @@
 /*
- * check - check configuration and overrides
+ * check - check configuration, overrides and the table in force
  *
- * Prints the parameters in force, then what an administrator should look at:
- * entries that are invalid, clash or never apply, override hosts without an
- * address, overrides that say what DNS says. With a file, the entries in that
- * instead, before it is put in place. Nothing is changed. Exit status 1 when
- * there was something to report.
+ * What an administrator should look at, one line each, with its place and what
+ * to do: first what is wrong with the table in force, then with the source:
+ * entries that are invalid, clash, never apply, leave no host or say what DNS
+ * says, and what Postfix makes of them. With a file, the entries in that
+ * instead, before it is put in place. Nothing is changed. The exit status says
+ * whether mail is affected now.
  *
  * The configured source is read as the user that refresh would read it as: what
  * only root can read, or may see in the directory, is no good to a service.
+ * What is asked of Postfix, and as the MTA's user, comes before.
  */
 
-#include "cli/ovset.h"
-#include "handle/probe.h"
+#include "cli/check.h"
+#include "cli/refresh.h"
 
 #include <getopt.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+enum { CHECK_FINE, CHECK_SOME, CHECK_MAIL }; /* exit statuses */
+
+/* ---- findings ---- */
+
+void check_say(struct check *c, enum check_level level, const char *place,
+               size_t line, const char *fmt, ...)
+{
+    static const char *const words[] = {"warning: ", "error: "};
+    struct buf text = {0}, out = {0};
+    va_list ap;
+
+    c->errors += level == CHECK_ERROR;
+    c->warnings += level == CHECK_WARNING;
+    va_start(ap, fmt);
+    buf_vprintf(&text, fmt, ap);
+    va_end(ap);
+    if (!c->plain)
+        buf_puts(&out, words[level]);
+    if (line > 0 && c->source != NULL)
+        buf_printf(&out, "%s:%zu: ", c->source->text + strlen("ldif:"), line);
+    buf_puts_printable(&out, place);
+    buf_puts(&out, ": ");
+    if (!text.failed)
+        buf_puts_printable(&out, text.data);
+    cli_complain("%s", out.failed || text.failed ? "out of memory" : out.data);
+    buf_free(&out);
+    buf_free(&text);
+}
+
+/* A name that is misspelt matches nothing, and so does what may not be seen. */
+static void check_empty(struct check *c, const struct cli_source *source)
+{
+    const struct ldap_settings *s = &source->ldap;
+
+    if (strcmp(source->source.text, "ldap") == 0)
+        check_say(c, CHECK_WARNING, s->base, 0,
+                  "below it is no entry with a route: see ldap_search_base, "
+                  "ldap_filter (%s is in force), ldap_key_attribute, "
+                  "ldap_result_attribute, and whether the reader may see them",
+                  s->filter);
+}
+
+/* ---- what is checked ---- */
+
+/* in_force: it is the source of a table that can be used, and not a file. */
+static int check_overrides(struct check *c, struct mxhop *mx, struct view *v,
+                           const struct cli_source *source, bool in_force,
+                           uint32_t *entries_r)
+{
+    const struct conf *conf = probe_conf(mx);
+    struct compile_options options = cli_compile_options(conf, source);
+    struct compile_result result;
+    int status;
+
+    c->source = &source->source;
+    options.dry_run = true;
+    options.report = check_hear;
+    options.ctx = c;
+    status = refresh_run(&options, &result);
+    check_kept(c);
+    if (result.done) {
+        const struct ovset set = {
+            .v = result.read, .n = result.n_read, .lines = result.lines};
+
+        status = 0;
+        *entries_r = result.entries;
+        if (result.entries == 0 && result.findings == 0)
+            check_empty(c, source);
+        if (in_force)
+            check_table_is_new(c, conf, &set);
+        check_services(c, v, conf, &set);
+        check_entries(c, mx, &set);
+        check_redundant(c, mx, &set);
+    }
+    compile_free(&result);
+    return status;
+}
+
+static int check_source(struct check *c, struct mxhop *mx, struct view *v,
+                        const char *config, uint32_t *entries_r)
+{
+    const struct conf *conf = probe_conf(mx);
+    const char *user =
+        v->taken ? postconf_param(&v->postfix, "mail_owner") : NULL;
+    struct cli_source source;
+    bool usable;
+    int status;
+
+    check_file_mode(c, config);
+    check_main_cf(c, v);
+    if (conf->overrides[0] == '\0')
+        return 0;
+    if (conf->cache_owner[0] != '\0')
+        user = conf->cache_owner;
+    usable = check_table(c, conf, user);
+    if (strncmp(conf->overrides, "ldif:", 5) == 0)
+        check_file_mode(c, conf->overrides + 5);
+    if (conf->ldap_config[0] != '\0')
+        check_file_mode(c, conf->ldap_config);
+    status = cli_become_table_owner(conf);
+    if (status != 0)
+        return status;
+    status = EXIT_CONFIG;
+    if (cli_source(conf, &source))
+        status = check_overrides(c, mx, v, &source, usable, entries_r);
+    cli_source_free(&source);
+    return status;
+}
+
+static int check_file(struct check *c, struct mxhop *mx, struct view *v,
+                      const char *file, uint32_t *entries_r)
+{
+    struct cli_source source = {0};
+    char text[CLI_LDIF_MAX];
+
+    cli_ldif(file, text);
+    source.source.text = text;
+    return check_overrides(c, mx, v, &source, false, entries_r);
+}
+
+/* ---- the command ---- */
 
 static int check_print_params(const struct conf *conf)
 {
@@ -35,100 +161,74 @@ static int check_print_params(const struct conf *conf)
     return status;
 }
 
-/* A name that is misspelt matches nothing, and so does what may not be seen. */
-static void check_empty(const struct cli_source *source, unsigned *findings)
+static void check_sum_up(const struct check *c, const char *place,
+                         const char *before, uint32_t entries)
 {
-    const struct ldap_settings *s = &source->ldap;
-
-    if (strcmp(source->source.text, "ldap") != 0)
-        return;
-    cli_complain("below %s is no entry with a route: see ldap_search_base, "
-                 "ldap_filter (%s is in force), ldap_key_attribute, "
-                 "ldap_result_attribute, and whether the reader may see them",
-                 s->base, s->filter);
-    (*findings)++;
+    printf("%s%s: ", before, place);
+    if (c->source != NULL)
+        printf("%u valid entr%s, ", entries, entries == 1 ? "y" : "ies");
+    printf("%u error%s, %u warning%s\n", c->errors, c->errors == 1 ? "" : "s",
+           c->warnings, c->warnings == 1 ? "" : "s");
 }
 
-static int check_overrides(struct mxhop *mx, const struct cli_source *source)
+/* file: NULL for what the configuration names. */
+static int check_run(const char *config, const char *file,
+                     const struct view_options *options, bool verbose)
 {
-    struct compile_options options =
-        cli_compile_options(probe_conf(mx), source);
-    struct compile_result result;
-    struct mxhop_error err;
-    enum mxhop_status status;
-    unsigned findings = 0;
+    const char *before = verbose ? "# " : ""; /* the rest is a configuration */
+    struct mxhop *mx = NULL;
+    struct check c = {0};
+    uint32_t entries = 0;
+    struct view v;
+    int status = view_take(&v, config, options);
 
-    options.dry_run = true;
-    status = compile_overrides(&options, &result, &err);
-    if (status == MXHOP_OK) {
-        const struct ovset set = {.v = result.read, .n = result.n_read};
-
-        findings = result.findings;
-        if (result.entries == 0 && findings == 0)
-            check_empty(source, &findings);
-        cli_check_hosts(mx, &set, &findings);
-        cli_check_redundant(mx, &set, &findings);
-        printf("# %s: %u valid entries, %u findings\n", source->source.text,
-               result.entries, findings);
-    }
-    compile_free(&result);
-    if (status != MXHOP_OK)
-        return cli_fail(&err);
-    return findings > 0 ? 1 : 0;
-}
-
-static int check_source(struct mxhop *mx)
-{
-    const struct conf *conf = probe_conf(mx);
-    int status = check_print_params(conf);
-    struct cli_source source;
-
-    if (status != 0 || conf->overrides[0] == '\0')
-        return status;
-    status = cli_become_table_owner(conf);
-    if (status != 0)
-        return status;
-    status = EXIT_CONFIG;
-    if (cli_source(conf, &source))
-        status = check_overrides(mx, &source);
-    cli_source_free(&source);
+    if (status == 0)
+        mx = cli_open_to_check(config, &v, &status);
+    if (mx == NULL)
+        goto out;
+    status = file != NULL ? check_file(&c, mx, &v, file, &entries)
+                          : check_source(&c, mx, &v, config, &entries);
+    if (status == 0)
+        check_sum_up(&c, c.source != NULL ? c.source->text : config, before,
+                     entries);
+    if (verbose)
+        check_print_params(probe_conf(mx));
+    if (status != EXIT_CONFIG && c.errors > 0)
+        status = CHECK_MAIL;
+    else if (status == 0)
+        status = c.warnings > 0 ? CHECK_SOME : CHECK_FINE;
+out:
+    free(c.state);
+    mxhop_close(&mx);
+    view_free(&v);
     return status;
-}
-
-static int check_file(struct mxhop *mx, const char *file)
-{
-    struct cli_source source = {0};
-    char text[CLI_LDIF_MAX];
-
-    cli_ldif(file, text);
-    source.source.text = text;
-    return check_overrides(mx, &source);
 }
 
 int cmd_check(const char *config, int argc, char **argv)
 {
     static const struct option options[] = {
         {"defaults", no_argument, NULL, 'd'},
+        {"verbose", no_argument, NULL, 'v'},
+        CLI_VIEW_OPTIONS,
         {0},
     };
-    struct mxhop *mx;
-    bool defaults = false;
-    int opt, status;
+    struct view_options view_options = {0};
+    bool defaults = false, verbose = false;
+    int opt;
 
-    while ((opt = getopt_long(argc, argv, "+", options, NULL)) != -1) {
-        if (opt != 'd')
+    while ((opt = getopt_long(argc, argv, "v", options, NULL)) != -1) {
+        if (view_option(opt, &view_options))
+            continue;
+        if (opt != 'd' && opt != 'v')
             return cli_bad_option("check", argv[optind - 1]);
-        defaults = true;
+        defaults = defaults || opt == 'd';
+        verbose = verbose || opt == 'v';
     }
     if (argc - optind > (defaults ? 0 : 1))
         return cli_usage("check", "check takes one file at most, and none with "
                                   "--defaults");
     if (defaults)
         return check_print_params(NULL);
-    mx = cli_open(config, &status);
-    if (mx == NULL)
-        return status;
-    status = optind < argc ? check_file(mx, argv[optind]) : check_source(mx);
-    mxhop_close(&mx);
-    return status;
+    return check_run(config, optind < argc ? argv[optind] : NULL, &view_options,
+                     verbose);
 }

@@ -110,6 +110,11 @@ static int overrides_list(const struct conf *conf, enum format format, int n,
 
     if (worst != 0)
         return worst;
+    if (conf->overrides[0] == '\0')
+        cli_complain("warning: the parameter overrides is empty: lookups "
+                     "ignore this table");
+    if (n == 0 && format == FORMAT_TEXT)
+        puts(OVERRIDE_SHOW_HEADER);
     if (n == 0)
         worst = overrides_print_all(&set, format, true);
     for (int i = 0; i < n; i++) {
@@ -203,7 +208,7 @@ static int overrides_run_action(const struct action *a, const char *config,
     struct conf conf;
     int opt, status;
 
-    while ((opt = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+    while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (opt != 'f')
             return cli_bad_option("overrides", argv[optind - 1]);
         if (a->formats[0] == '\0')

@@ -7,7 +7,7 @@
  * standard error when the directory can no longer be followed, one when it can.
  */
 
-#include "cli/ovset.h"
+#include "cli/check.h"
 #include "cli/refresh.h"
 #include "source/follow.h"
 
@@ -33,7 +33,7 @@ static int refresh_once(struct conf *conf, const struct cli_source *source,
     struct mxhop *mx = NULL;
     char id[OVTABLE_ID_TEXT];
     struct ovset set;
-    unsigned findings = 0;
+    struct check found = {.source = &source->source, .plain = true};
     int status;
 
     options.force = how->force;
@@ -43,8 +43,9 @@ static int refresh_once(struct conf *conf, const struct cli_source *source,
     status = refresh_run(&options, &result);
     if (!result.done)
         goto out;
-    printf("%s: %u entries%s, id %s, %u skipped", conf->override_table,
-           result.entries, result.change.changed ? "" : " (unchanged)",
+    printf("%s: %u entr%s%s, id %s, %u skipped", conf->override_table,
+           result.entries, result.entries == 1 ? "y" : "ies",
+           result.change.changed ? "" : " (unchanged)",
            ovtable_id_text(result.change.id, id), result.skipped);
     if (result.change.kept > 0)
         printf(", %u kept in an older version", result.change.kept);
@@ -60,9 +61,10 @@ static int refresh_once(struct conf *conf, const struct cli_source *source,
         conf->overrides[0] = '\0';
         mx = cli_open_quietly(conf, config, &ignored);
     }
-    set = (struct ovset){.v = result.read, .n = result.n_read};
+    set = (struct ovset){
+        .v = result.read, .n = result.n_read, .lines = result.lines};
     if (mx != NULL)
-        cli_check_hosts(mx, &set, &findings);
+        check_entries(&found, mx, &set);
     mxhop_close(&mx);
 out:
     compile_free(&result);

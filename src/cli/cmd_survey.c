@@ -196,7 +196,7 @@ int cmd_survey(const char *config, int argc, char **argv)
     bool ok = true;
     int opt;
 
-    while (ok && (opt = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+    while (ok && (opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (opt == 'f')
             ok = cli_read_format("survey", optarg, &s.json);
         else if (opt == 'j')

@@ -74,7 +74,7 @@ int cmd_warm(const char *config, int argc, char **argv)
     unsigned jobs = MANY_JOBS;
     int opt;
 
-    while ((opt = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+    while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (opt != 'j')
             return cli_bad_option("warm", argv[optind - 1]);
         if (!cli_read_number("warm", "jobs", optarg, 1, BULK_JOBS_MAX, &jobs))

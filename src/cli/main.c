@@ -1,8 +1,8 @@
 /*
  * mxhop - the command
  *
- * One row a subcommand. Options come before arguments, as getopt(3) has them
- * under POSIXLY_CORRECT; each subcommand parses its own.
+ * One row a subcommand. Each parses its own options, which may stand before and
+ * behind its arguments.
  */
 
 #include "cli/cli.h"
@@ -13,12 +13,16 @@
 #include <string.h>
 
 static const struct command commands[] = {
-    {"lookup", "[--format text|json|postfix|exim] KEY...|-",
+    {"lookup",
+     "[--format text|json|postfix|exim] [--no-main-cf | --instance DIR]\n"
+     "         KEY...|-",
      "print the next hops of domains or recipients", cmd_lookup},
-    {"trace", "KEY", "explain every step of one lookup", cmd_trace},
+    {"trace",
+     "[--at TIME] [--format text|json] [--no-main-cf | --instance DIR] KEY",
+     "explain every step of one lookup", cmd_trace},
     {"refresh", "[--dry-run] [--strict] [--force | --follow]",
      "compile the overrides into the override table", cmd_refresh},
-    {"check", "[--defaults | FILE]",
+    {"check", "[-v] [--instance DIR | --no-main-cf] [FILE] | --defaults",
      "check configuration and overrides, or a file of overrides", cmd_check},
     {"overrides", "list [--format text|json] [KEY...]",
      "print what is in the override table", cmd_overrides},

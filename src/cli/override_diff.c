@@ -45,7 +45,7 @@ static bool diff_list_lines(const struct override *o, struct strlist *lines)
 static void diff_add_line(struct buf *out, const char *sign, const char *text)
 {
     buf_puts(out, sign);
-    cli_add_printable(out, text, strlen(text));
+    buf_puts_printable(out, text);
     buf_putc(out, '\n');
 }
 
@@ -96,6 +96,19 @@ static int diff_compare(const struct override *from, const struct override *to)
     strlist_free(&old);
     strlist_free(&new);
     return status;
+}
+
+bool override_differs(const struct override *a, const struct override *b)
+{
+    struct strlist old = {0}, new = {0};
+    struct buf out = {0};
+    bool differ = !diff_list_lines(a, &old) || !diff_list_lines(b, &new) ||
+                  diff_add_lines(&old, &new, &out);
+
+    buf_free(&out);
+    strlist_free(&old);
+    strlist_free(&new);
+    return differ;
 }
 
 int override_diff(const struct ovset *from, const struct ovset *to)

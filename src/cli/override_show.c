@@ -2,8 +2,9 @@
  * override_show - one override in one line, as text or JSON
  *
  * Text has tabs between the fields, so that cut(1) and awk(1) can be used: DN,
- * keys, mode, hops, state. An MX host that an entry matches by stands among
- * the keys, after "mx=". JSON has an attribute's values as a directory would.
+ * keys, mode, hops, state, and the window's ends, `-` where it has none. An MX
+ * host that an entry matches by stands among the keys, after "mx=". JSON has an
+ * attribute's values as a directory would.
  */
 
 #include "cli/ovset.h"
@@ -11,6 +12,7 @@
 #include "util/json.h"
 
 #include <string.h>
+#include <time.h>
 
 static const char *show_state_word(const struct override *o, int64_t now_s)
 {
@@ -28,9 +30,22 @@ static void show_add_words(struct buf *out, const struct strlist *l,
 {
     for (size_t i = 0; i < l->n; i++) {
         buf_printf(out, "%s%s", *sep, prefix);
-        cli_add_printable(out, l->v[i], strlen(l->v[i]));
+        buf_puts_printable(out, l->v[i]);
         *sep = " ";
     }
+}
+
+/* As people write it in a trace, in UTC. */
+static void show_time(int64_t time_s, struct buf *out)
+{
+    time_t t = (time_t)time_s;
+    char text[32] = "-";
+    struct tm tm;
+
+    if (time_s == 0 || gmtime_r(&t, &tm) == NULL ||
+        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+        memcpy(text, "-", 2);
+    buf_printf(out, "\t%s", text);
 }
 
 void override_show_text(const struct override *o, int64_t now_s,
@@ -51,6 +66,8 @@ void override_show_text(const struct override *o, int64_t now_s,
     if (o->n_hops == 0)
         buf_putc(out, '-');
     buf_printf(out, "\t%s", show_state_word(o, now_s));
+    show_time(o->not_before_s, out);
+    show_time(o->not_after_s, out);
 }
 
 /* ---- JSON ---- */

@@ -85,6 +85,7 @@ int ovset_read_file(struct ovset *set_r, const char *source)
     enum mxhop_status status = compile_overrides(&options, &result, &err);
 
     *set_r = (struct ovset){.v = result.read, .n = result.n_read};
+    free(result.lines); /* the set is sorted */
     if (status != MXHOP_OK) {
         ovset_free(set_r);
         return cli_fail(&err);

@@ -49,13 +49,24 @@ static void fill_hop(const struct lookup *l, size_t i, struct mxhop_hop *hop,
         .port = c->port,
         .preference = c->preference,
         .is_address = c->is_address,
-        .is_mx = c->is_mx,
         .starts_group =
             i > 0 && !candidate_same_group(&l->decision.c[i - 1], c),
         .unresolved =
             c->addrs != NULL &&
             hostaddrs_state(c->addrs, l->mx->rules.families) == ADDR_FAILED,
     };
+}
+
+static const char *fill_transport(const struct lookup *l)
+{
+    const char *transport = l->decision.transport;
+
+    if (l->local != MXHOP_LOCAL_NO)
+        transport = l->override.transport;
+    if (transport == NULL ||
+        (l->disposition != MXHOP_ROUTE && l->disposition != MXHOP_PASS))
+        return "";
+    return transport;
 }
 
 static void fill(const struct lookup *l, struct mxhop_route *r,
@@ -69,7 +80,7 @@ static void fill(const struct lookup *l, struct mxhop_route *r,
         .disposition = l->disposition,
         .reason = keep(space, l->reason),
         .status = keep(space, l->status),
-        .transport = keep(space, route ? l->decision.transport : ""),
+        .transport = keep(space, fill_transport(l)),
         .hops = hops,
         .n_hops = route ? l->decision.n_kept : 0,
         .override = keep(space, l->override.dn),
@@ -77,6 +88,10 @@ static void fill(const struct lookup *l, struct mxhop_route *r,
         .ttl_s = l->ttl_s,
         .secure = route && l->decision.secure,
         .by_domain = route && l->decision.by_domain,
+        .local = l->local != MXHOP_LOCAL_NO && l->override.dn != NULL,
+        .stopper = route && l->decision.stopper,
+        .only_ipv6 = l->mx->rules.families == FAMILY_BIT(FAMILY_V6),
+        .defer_service = keep(space, l->mx->conf.defer_service),
     };
     for (size_t i = 0; i < r->n_hops; i++)
         fill_hop(l, i, &hops[i], space);

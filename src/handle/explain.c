@@ -8,7 +8,7 @@
  * being cut.
  */
 
-#include "handle/handle.h"
+#include "handle/explain.h"
 #include "route/render.h"
 #include "util/buf.h"
 #include "util/clock.h"
@@ -18,8 +18,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INDENT "              " /* under the text of a step */
-#define WIDTH  80
+#define INDENT     "              " /* under the text of a step */
+#define WIDTH      80
+
+#define OTHERS_MAX 20 /* entries that do not apply, in text */
+#define V4_SHOWN   4  /* addresses of a host */
+#define V6_SHOWN   2
 
 static void step(struct buf *out, int number, const char *title)
 {
@@ -83,16 +87,27 @@ static void explain_local(const struct lookup *l, struct buf *out)
 {
     static const char *const texts[] = {
         [MXHOP_LOCAL_NO] = "no",
-        [MXHOP_LOCAL_YES] = "yes: the MTA delivers it itself",
-        [MXHOP_LOCAL_ERROR] = "the MTA's tables could not tell",
+        [MXHOP_LOCAL_YES] =
+            "yes: the MTA delivers it itself, unless an override "
+            "is for exactly this key",
+        [MXHOP_LOCAL_ERROR] = "the MTA's tables could not tell: only an "
+                              "override for exactly this key counts",
     };
 
     step(out, 2, "local");
     if (l->mx->conf.local_domains[0] == '\0' && l->mx->host.is_local == NULL)
-        sentence(out, "not known here (local_domains is empty; inside Postfix "
-                      "main.cf decides)");
+        sentence(out, "not known here (local_domains is empty, and no main.cf "
+                      "is looked at)");
     else
         sentence(out, "%s", texts[l->local]);
+}
+
+/* A DN alone, which may be long. */
+static void explain_dn(const char *dn, struct buf *out)
+{
+    buf_puts(out, INDENT);
+    buf_puts_printable(out, dn);
+    buf_putc(out, '\n');
 }
 
 static void explain_override(const struct lookup *l, struct buf *out)
@@ -116,12 +131,68 @@ static void explain_override(const struct lookup *l, struct buf *out)
     }
     sentence(out, "mode %s, by %s %s", override_mode_name(o->mode),
              l->by_exchange ? "exchange" : "key", l->matched);
-    buf_puts(out, INDENT);
-    buf_puts_printable(out, o->dn);
-    buf_putc(out, '\n');
+    explain_dn(o->dn, out);
+    if (l->n_also > 0)
+        buf_puts(out, INDENT "and these exclude hosts of the domain:\n");
+    for (size_t i = 0; i < l->n_also; i++)
+        explain_dn(l->also[i].dn, out);
     buf_puts(out, INDENT);
     sentence(out, "in %s (id %s)", l->mx->conf.override_table,
              ovtable_id_text(l->info.id, id));
+}
+
+static void explain_entry(const struct lookup *l,
+                          const struct explained_entry *e, struct buf *out)
+{
+    char time[EXPLAIN_TIME_MAX];
+
+    explain_dn(e->dn, out);
+    buf_printf(out, INDENT "  %s by %s %s: ", override_mode_name(e->mode),
+               e->by_exchange ? "exchange" : "key", e->under);
+    switch (e->state) {
+    case ENTRY_DISABLED:
+        buf_puts(out, "disabled");
+        break;
+    case ENTRY_PENDING:
+        buf_printf(out, "from %s", explain_time(e->not_before_s, time));
+        break;
+    case ENTRY_PAST:
+        buf_printf(out, "until %s", explain_time(e->not_after_s, time));
+        break;
+    case ENTRY_IDLE:
+        buf_puts(out, "excludes no host");
+        break;
+    case ENTRY_BEATEN:
+        buf_puts(out, "beaten by\n" INDENT "    ");
+        buf_puts_printable(out, l->override.dn);
+        break;
+    case ENTRY_LOCAL:
+        buf_puts(out, "not for a local domain");
+        break;
+    default:
+        buf_puts(out, "not considered");
+        break;
+    }
+    buf_putc(out, '\n');
+}
+
+/* Those that do not apply. */
+static void explain_others(const struct lookup *l,
+                           const struct explained_entries *entries,
+                           struct buf *out)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < entries->n; i++) {
+        if (entries->v[i].state == ENTRY_APPLIES)
+            continue;
+        if (n++ == 0)
+            buf_puts(out, INDENT "not in force here:\n");
+        if (n <= OTHERS_MAX)
+            explain_entry(l, &entries->v[i], out);
+    }
+    if (n > OTHERS_MAX)
+        buf_printf(out, INDENT "and %zu more\n", n - OTHERS_MAX);
 }
 
 static void explain_addresses(const struct hostaddrs *a, unsigned families,
@@ -137,10 +208,10 @@ static void explain_addresses(const struct hostaddrs *a, unsigned families,
         return;
     }
     buf_printf(out, "TTL %u", hostaddrs_ttl_s(a, families));
-    for (unsigned i = 0; i < a->n[FAMILY_V4] && i < 2; i++)
+    for (unsigned i = 0; i < a->n[FAMILY_V4] && i < V4_SHOWN; i++)
         buf_printf(out, " %s",
                    inet_ntop(AF_INET, &a->v4[i], text, sizeof(text)));
-    for (unsigned i = 0; i < a->n[FAMILY_V6] && i < 1; i++)
+    for (unsigned i = 0; i < a->n[FAMILY_V6] && i < V6_SHOWN; i++)
         buf_printf(out, " %s",
                    inet_ntop(AF_INET6, &a->v6[i], text, sizeof(text)));
 }
@@ -255,7 +326,7 @@ static void explain_dns(const struct lookup *l, struct buf *out)
 }
 
 static void explain_candidate(const struct candidate *c, size_t place,
-                              struct buf *out)
+                              unsigned families, struct buf *out)
 {
     static const char *const tiers[] = {"prepended", "", "appended"};
 
@@ -270,10 +341,12 @@ static void explain_candidate(const struct candidate *c, size_t place,
     if (strlen(c->host) > 26)
         buf_puts(out, "\n" INDENT "         ");
     buf_printf(out, "  %s", c->is_dns ? "dns" : "override");
+    if (!c->is_dns && !c->is_address && !c->is_mx && c->addrs != NULL) {
+        buf_puts(out, ", ");
+        explain_addresses(c->addrs, families, out);
+    }
     if (c->tier != 1)
         buf_printf(out, ", %s", tiers[c->tier]);
-    if (c->drop == DROP_NO && c->is_mx)
-        buf_puts(out, ", its MX left to the MTA");
     buf_putc(out, '\n');
     if (c->drop != DROP_NO)
         buf_printf(out, INDENT "          dropped: %s\n", drop_text(c->drop));
@@ -291,7 +364,21 @@ static void explain_hosts(const struct lookup *l, struct buf *out)
     sentence(out, "%zu kept, %zu dropped (max_hops %u)", l->decision.n_kept,
              l->decision.n - l->decision.n_kept, l->mx->rules.max_hops);
     for (size_t i = 0; i < l->decision.n; i++)
-        explain_candidate(&l->decision.c[i], i + 1, out);
+        explain_candidate(&l->decision.c[i], i + 1, l->mx->rules.families, out);
+    if (l->decision.stopper) {
+        buf_puts(out, INDENT);
+        sentence(out,
+                 "the last one may have no address: Postfix gets a stopper "
+                 "behind it, so that mail waits and is not returned");
+    }
+}
+
+/* Deferred, and not because an entry says so. */
+static bool explain_is_unusable(const struct lookup *l)
+{
+    return l->disposition == MXHOP_DEFER && l->override.dn != NULL &&
+           l->override.mode != OVERRIDE_DEFER && l->decision.n_kept == 0 &&
+           l->mx->rules.on_override_unusable == CHOICE_DEFER;
 }
 
 static void explain_result(const struct lookup *l,
@@ -300,6 +387,16 @@ static void explain_result(const struct lookup *l,
     step(out, 7, "answer");
     sentence(out, "%s%s%s: %s", render_disposition(l->disposition),
              l->status[0] != '\0' ? " " : "", l->status, l->reason);
+    if (explain_is_unusable(l)) {
+        buf_puts(out, INDENT);
+        sentence(out, "of what the override allows nothing can be used, see "
+                      "hosts: mail waits (on_override_unusable = defer)");
+    }
+    if (l->disposition == MXHOP_PASS && route->override != NULL) {
+        buf_puts(out, INDENT);
+        sentence(out, "ends the search: Postfix routes as if it had no "
+                      "transport_maps, no other table is asked");
+    }
     if (l->disposition == MXHOP_ROUTE)
         buf_printf(out, INDENT "holds for %u s%s\n", l->ttl_s,
                    route->by_domain ? ", a queue of its own (group = domain)"
@@ -313,13 +410,18 @@ static void explain_result(const struct lookup *l,
 }
 
 static void explain(const struct lookup *l, const struct mxhop_route *route,
-                    struct buf *out)
+                    const struct explained_entries *entries, struct buf *out)
 {
+    char time[EXPLAIN_TIME_MAX];
+
+    if (l->mx->as.at_s != 0)
+        buf_printf(out, "   as of      %s\n", explain_time(l->now_s, time));
     explain_key(l, out);
     if (l->key.kind != KEY_NONE) {
         explain_local(l, out);
-        if (l->local == MXHOP_LOCAL_NO) {
-            explain_override(l, out);
+        explain_override(l, out);
+        explain_others(l, entries, out);
+        if (l->local == MXHOP_LOCAL_NO || l->override.dn != NULL) {
             explain_dns(l, out);
             explain_cache(l, out);
             explain_hosts(l, out);
@@ -332,6 +434,7 @@ enum mxhop_status mxhop_explain(struct mxhop *mx, const char *key,
                                 unsigned flags, struct mxhop_route **route_r,
                                 char **text_r, struct mxhop_error *err)
 {
+    struct explained_entries entries = {0};
     struct buf out = {0};
     struct lookup l;
 
@@ -339,10 +442,14 @@ enum mxhop_status mxhop_explain(struct mxhop *mx, const char *key,
     *route_r = NULL;
     if (lookup_run(&l, mx, key, flags))
         *route_r = route_from_lookup(&l);
-    if (*route_r != NULL) {
-        explain(&l, *route_r, &out);
+    if (*route_r != NULL && explain_entries(&l, &entries)) {
+        if ((flags & MXHOP_EXPLAIN_JSON) != 0)
+            explain_json(&l, *route_r, &entries, &out);
+        else
+            explain(&l, *route_r, &entries, &out);
         *text_r = buf_detach(&out);
     }
+    explain_entries_free(&entries);
     lookup_free(&l);
     if (*text_r != NULL)
         return MXHOP_OK;

@@ -11,6 +11,7 @@
 #include "util/clock.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* Whether addresses are to be asked for (again). What failed is let alone
    until its time comes, and what is stale is refreshed once in 30 s, or every
@@ -192,45 +193,120 @@ static bool facts_of(struct lookup *l, const char *name, bool wait,
 
 void facts_domain(struct lookup *l)
 {
+    if (l->asked_dns)
+        return;
     l->asked_dns = true;
     l->cold =
         !facts_of(l, l->key.domain, true, &l->set, &l->entry, &l->cache_state);
 }
 
-/* Nobody waits for the address of an override's host: what is known decides,
-   the rest is asked for in the background. */
-static void facts_host(struct lookup *l, const char *host,
+static bool facts_is_excluded(const struct lookup *l, const char *host)
+{
+    bool excluded = decide_excludes(&l->override, host);
+
+    for (size_t i = 0; i < l->n_also && !excluded; i++)
+        excluded = decide_excludes(&l->also[i], host);
+    return excluded;
+}
+
+/* To a host of whose addresses nothing is known. */
+static void facts_take_addresses(const struct mxset *from, const char *host,
+                                 unsigned families, struct hostaddrs *addrs)
+{
+    for (size_t i = 0; i < from->n_mx; i++)
+        if (hostaddrs_state(addrs, families) == ADDR_UNKNOWN &&
+            strcmp(from->mx[i].host, host) == 0)
+            *addrs = from->mx[i].addrs;
+}
+
+bool facts_left(struct lookup *l)
+{
+    struct mxset left = {.outcome = MX_HOSTS}, better;
+    const struct ask q = {.name = l->override.dn, .known = &left, .wait = true};
+    bool usable = true, ok = true;
+
+    for (size_t i = 0; i < l->set.n_mx && ok; i++)
+        if (!facts_is_excluded(l, l->set.mx[i].host))
+            ok = mxset_add(&left, l->set.mx[i].host, l->set.mx[i].preference);
+    if (!ok || left.n_mx == l->set.n_mx) {
+        mxset_free(&left);
+        return ok;
+    }
+    (void)facts_addresses(l->mx, l->mx->store.view, &left, &usable);
+    if (!usable && ask_dns(l, &q, &better)) {
+        mxset_free(&left);
+        left = better;
+    } else if (!usable) {
+        l->vague = true;
+    }
+    for (size_t i = 0; i < l->set.n_mx; i++)
+        facts_take_addresses(&left, l->set.mx[i].host, l->mx->rules.families,
+                             &l->set.mx[i].addrs);
+    mxset_free(&left);
+    return true;
+}
+
+/* What is known of an override's host decides; what is near its end is asked
+   for in the background. false: nothing is known. */
+static bool facts_host(struct lookup *l, const char *host,
                        struct hostaddrs *addrs)
 {
     struct mxhop *mx = l->mx;
     struct cache_entry_state st =
         facts_get_host(mx, mx->store.view, host, addrs);
 
-    if (!facts_is_due(mx, &st) || mx->dns.worker == NULL)
-        return;
-    if (st.refresh_due)
+    if (st.verdict == CACHE_MISS)
+        return false;
+    if (facts_is_due(mx, &st) && mx->dns.worker != NULL) {
         cache_note_host_refresh(mx->store.cache, host, clock_boot_ms());
-    worker_host(mx->dns.worker, host);
+        worker_host(mx->dns.worker, host);
+    }
+    return true;
+}
+
+/* A host that turns out to be this system must not get into a list, or mail is
+   bounced (5.4.6): what is not known is waited for. */
+static void facts_wait_for_hosts(struct lookup *l, const struct mxset *hosts)
+{
+    const struct ask q = {.name = l->override.dn, .known = hosts, .wait = true};
+    struct mxset set;
+
+    if (!ask_dns(l, &q, &set))
+        return;
+    for (size_t i = 0; i < l->override.n_hops; i++)
+        for (size_t j = 0; j < set.n_mx; j++)
+            if (l->override.hops[i].kind == HOP_HOST &&
+                strcmp(l->override.hops[i].host, set.mx[j].host) == 0)
+                l->facts[i].addrs = set.mx[j].addrs;
+    mxset_free(&set);
 }
 
 bool facts_hops(struct lookup *l)
 {
     struct cache_entry_state entry;
     enum mxhop_cache_state state;
+    struct mxset hosts = {.outcome = MX_HOSTS};
+    bool vague = l->vague, ok = true;
 
-    if (l->override.n_hops == 0)
+    if (l->override.n_hops == 0 || l->facts != NULL)
         return true;
     l->facts = calloc(l->override.n_hops, sizeof(*l->facts));
     if (l->facts == NULL)
         return false;
-    for (size_t i = 0; i < l->override.n_hops; i++) {
+    for (size_t i = 0; i < l->override.n_hops && ok; i++) {
         const struct hopspec *hop = &l->override.hops[i];
         struct hop_facts *f = &l->facts[i];
 
-        if (hop->kind == HOP_HOST)
-            facts_host(l, hop->host, &f->addrs);
+        if (hop->kind == HOP_HOST && !facts_host(l, hop->host, &f->addrs))
+            ok = mxset_add(&hosts, hop->host, hop->preference);
         if (hop->kind == HOP_MX)
-            f->spliced = facts_of(l, hop->host, false, &f->set, &entry, &state);
+            f->spliced = facts_of(l, hop->host, true, &f->set, &entry, &state);
     }
-    return true;
+    l->vague = vague; /* that is about the hosts of the domain */
+    if (ok && hosts.n_mx > 0) {
+        mxset_sort(&hosts);
+        facts_wait_for_hosts(l, &hosts);
+    }
+    mxset_free(&hosts);
+    return ok;
 }

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <mxhop/mxhop.h>
 #include "conf/conf.h"
+#include "handle/probe.h"
 #include "dns/ration.h"
 #include "dns/worker.h"
 #include "model/key.h"
@@ -35,6 +36,8 @@ struct mxhop {
         int link_fd;                 /* the symbolic link in its place, or -1 */
         struct stat seen, link_seen; /* when it was read */
     } config;
+
+    struct probe_as as; /* lookup.c; zero but in the command */
 
     struct {                 /* text.c */
         uint64_t rules_hash; /* of all that routes are made from; 0: not yet */
@@ -90,6 +93,9 @@ struct lookup {
     struct override override; /* dn NULL: none */
     char *matched;            /* the key or exchange it was found under */
     bool by_exchange;
+    struct override *also; /* by exchange, of mode exclude: beside override */
+    size_t n_also;
+    char *idle;     /* DN of an exclude that excludes nothing here, or NULL */
     int64_t edge_s; /* wall time from which on another override may apply, by
                        key or by exchange */
 
@@ -179,9 +185,13 @@ void ask_reload_servers(struct mxhop *mx);
 
 /* ---- facts.c: what the cache and DNS say ---- */
 
-/* Fill l->set, cold, cache_state, entry. Waits as the ration allows. */
+/* Fill l->set, cold, cache_state, entry, once. Waits as the ration allows. */
 void facts_domain(struct lookup *l);
-/* Fill l->facts for the hops of l->override. Hosts are never waited for.
+/* The hosts worth examining of those that the overrides leave of l->set: other
+   ones, if they exclude some. Waits as the ration allows. false: out of
+   memory. */
+bool facts_left(struct lookup *l);
+/* Fill l->facts for the hops of l->override, once. Waits as the ration allows.
    false: out of memory. */
 bool facts_hops(struct lookup *l);
 /* Addresses of the hosts worth examining, from the cache. Returns whether none
@@ -210,6 +220,16 @@ bool table_is_another(struct mxhop *mx);
    again: one line a change. */
 void table_say(struct mxhop *mx, bool bad);
 
+/* ---- find.c: which overrides apply ---- */
+
+enum mxhop_status find_by_key(struct lookup *l, struct ovtable *table);
+/* The MX set has hosts. Leaves what was found by `*` if there is none. */
+enum mxhop_status find_by_exchange(struct lookup *l, struct ovtable *table);
+/* After the MX set was asked for: an exclude of hosts that this domain does not
+   have changes nothing. */
+void find_forget_idle(struct lookup *l);
+void find_forget(struct lookup *l); /* the override, and what goes with it */
+
 /* ---- lookup.c ---- */
 
 static inline uint32_t min_u32(uint32_t a, uint32_t b)
@@ -234,7 +254,8 @@ enum keep {
     KEEP_NOT,
     KEEP_BY_DOMAIN, /* no override stands under the key */
     KEEP_BY_KEY,    /* some do, active or not */
-    KEEP_BY_STAR    /* only those do that stand under `*` */
+    KEEP_BY_STAR,   /* only those do that stand under `*` */
+    KEEP_BY_LOCAL   /* of a local domain: some stand under exactly this key */
 };
 
 /* Of what finished answers in a format are made, besides rules that

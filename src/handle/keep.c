@@ -92,7 +92,9 @@ void keep_text(const struct lookup *l, enum mxhop_format format, enum keep by,
     if (l->decision.slot_left_s != UINT32_MAX &&
         l->now_s + l->decision.slot_left_s < r.until_s)
         r.until_s = l->now_s + l->decision.slot_left_s;
-    /* In the meantime there may be another table. */
+    /* In the meantime there may be another table, or list of local domains. */
+    if ((by == KEEP_BY_LOCAL) != (l->local != MXHOP_LOCAL_NO))
+        return;
     if (by == KEEP_BY_STAR && l->override.dn != NULL && !l->by_exchange &&
         strcmp(l->matched, "*") != 0)
         return;

@@ -61,51 +61,6 @@ static bool table_failed(struct lookup *l)
                    "pass");
 }
 
-/* The first of `keys` under which an active override stands. What stands under
-   those before it may be the one to apply after its next edge. */
-static enum mxhop_status find_among(struct lookup *l, struct ovtable *table,
-                                    enum ovtable_index by,
-                                    const struct strlist *keys)
-{
-    for (size_t i = 0; i < keys->n; i++) {
-        enum mxhop_status status =
-            ovtable_find(table, by, keys->v[i], l->now_s, &l->override,
-                         &l->edge_s, &l->table_err);
-
-        if (status != MXHOP_OK)
-            return status;
-        if (l->override.dn == NULL)
-            continue;
-        l->matched = strdup(keys->v[i]);
-        l->by_exchange = by == OVTABLE_BY_EXCHANGE;
-        return l->matched != NULL ? MXHOP_OK : MXHOP_ERR_MEMORY;
-    }
-    return MXHOP_OK;
-}
-
-static enum mxhop_status find_by_key(struct lookup *l, struct ovtable *table)
-{
-    struct strlist keys = {0};
-    enum mxhop_status status = MXHOP_ERR_MEMORY;
-
-    if (match_keys(&l->key, &keys))
-        status = find_among(l, table, OVTABLE_BY_KEY, &keys);
-    strlist_free(&keys);
-    return status;
-}
-
-static enum mxhop_status find_by_exchange(struct lookup *l,
-                                          struct ovtable *table)
-{
-    struct strlist keys = {0};
-    enum mxhop_status status = MXHOP_ERR_MEMORY;
-
-    if (match_exchanges(&l->set, &keys))
-        status = find_among(l, table, OVTABLE_BY_EXCHANGE, &keys);
-    strlist_free(&keys);
-    return status;
-}
-
 /* ---- the decision ---- */
 
 /* Of the MX set, what is left of it. */
@@ -116,7 +71,8 @@ static uint32_t set_ttl_s(const struct lookup *l)
     return l->set.ttl_s;
 }
 
-/* The earliest of all TTLs, the window's end and the end of the time slot. */
+/* The earliest of all TTLs, the next edge of a window and the end of the time
+   slot. */
 static uint32_t route_ttl_s(const struct lookup *l)
 {
     const struct rules *rules = &l->mx->rules;
@@ -132,9 +88,8 @@ static uint32_t route_ttl_s(const struct lookup *l)
         if (a != NULL && hostaddrs_state(a, rules->families) == ADDR_SOME)
             ttl_s = min_u32(ttl_s, hostaddrs_ttl_s(a, rules->families));
     }
-    if (l->override.dn != NULL && l->override.not_after_s > l->now_s &&
-        l->override.not_after_s - l->now_s < (int64_t)ttl_s)
-        ttl_s = (uint32_t)(l->override.not_after_s - l->now_s);
+    if (l->edge_s - l->now_s < (int64_t)ttl_s)
+        ttl_s = (uint32_t)(l->edge_s - l->now_s);
     return ttl_s;
 }
 
@@ -145,6 +100,9 @@ static bool conclude(struct lookup *l)
         .domain = l->key.domain,
         .override = l->override.dn != NULL ? &l->override : NULL,
         .facts = l->facts,
+        .also = l->also,
+        .n_also = l->n_also,
+        .local = l->local != MXHOP_LOCAL_NO,
         .set = l->asked_dns && !l->cold ? &l->set : NULL,
         .cold = l->cold,
         .learning = l->mx->dns.worker != NULL,
@@ -160,22 +118,6 @@ static bool conclude(struct lookup *l)
                   l->decision.reason);
 }
 
-/* Override by recipient or domain; may settle the lookup. */
-static bool key_override(struct lookup *l, struct ovtable *table,
-                         enum mxhop_status *status_r, bool *settled_r)
-{
-    *settled_r = true;
-    *status_r = find_by_key(l, table);
-    if (*status_r != MXHOP_OK)
-        return false;
-    if (l->override.dn != NULL && !facts_hops(l))
-        return false;
-    if (l->override.dn != NULL && override_is_final(&l->override))
-        return conclude(l);
-    *settled_r = false;
-    return true;
-}
-
 bool lookup_only_overrides(const struct mxhop *mx, bool has_exchanges)
 {
     return mx->answer == ANSWER_OVERRIDE && !has_exchanges;
@@ -188,43 +130,62 @@ static bool only_overrides(struct lookup *l)
                   l->mx->host_reason != NULL ? l->mx->host_reason : "");
 }
 
+static bool is_star(const struct lookup *l)
+{
+    return l->override.dn != NULL && strcmp(l->matched, "*") == 0;
+}
+
+/* Without an override by key, where no other has a say. */
+static bool without_override(struct lookup *l)
+{
+    if (l->local == MXHOP_LOCAL_YES)
+        return pass(l, "the MTA delivers this domain itself");
+    if (l->local == MXHOP_LOCAL_ERROR)
+        return pass(l, "whether this domain is local is not known now");
+    return pass(l, "no override for this recipient");
+}
+
 static bool route_domain(struct lookup *l, struct ovtable *table)
 {
-    enum mxhop_status status;
-    bool settled;
+    bool by_key_only =
+        l->local != MXHOP_LOCAL_NO || l->key.kind == KEY_RECIPIENT;
+    bool exchanges = !by_key_only && table != NULL && l->info.has_exchanges;
+    enum mxhop_status status = MXHOP_OK;
 
-    if (table != NULL) {
-        if (!key_override(l, table, &status, &settled))
-            return status != MXHOP_OK && status != MXHOP_ERR_MEMORY &&
-                   table_failed(l);
-        if (settled)
-            return true;
-    }
-    if (l->key.kind == KEY_RECIPIENT && l->override.dn == NULL)
-        return pass(l, "no override for this recipient");
-    if (l->override.dn == NULL &&
-        lookup_only_overrides(l->mx,
-                              l->table == TABLE_OK && l->info.has_exchanges))
+    if (table != NULL)
+        status = find_by_key(l, table);
+    if (status != MXHOP_OK)
+        return status != MXHOP_ERR_MEMORY && table_failed(l);
+    if (l->override.dn == NULL && by_key_only)
+        return without_override(l);
+    if (l->override.dn == NULL && lookup_only_overrides(l->mx, exchanges))
         return only_overrides(l);
-    facts_domain(l);
-    if (table != NULL && l->override.dn == NULL && l->info.has_exchanges &&
-        l->set.outcome == MX_HOSTS && !l->cold) {
-        status = find_by_exchange(l, table);
-        if (status == MXHOP_ERR_MEMORY)
+    if (l->override.dn != NULL && !(exchanges && is_star(l))) {
+        if (!facts_hops(l))
             return false;
-        if (status != MXHOP_OK)
-            return table_failed(l);
-        if (l->override.dn != NULL && !facts_hops(l))
-            return false;
+        if (override_is_final(&l->override))
+            return conclude(l);
     }
+    facts_domain(l);
+    find_forget_idle(l);
+    if (l->override.dn == NULL && by_key_only)
+        return without_override(l);
+    if (exchanges && (l->override.dn == NULL || is_star(l)) && !l->cold &&
+        l->set.outcome == MX_HOSTS)
+        status = find_by_exchange(l, table);
+    if (status != MXHOP_OK)
+        return status != MXHOP_ERR_MEMORY && table_failed(l);
     if (l->override.dn == NULL && l->mx->answer == ANSWER_OVERRIDE) {
         l->decision.slot_left_s = UINT32_MAX;
         l->ttl_s = l->cold ? 0 : set_ttl_s(l);
         return only_overrides(l);
     }
+    if (!facts_hops(l) || (l->override.dn != NULL && !facts_left(l)))
+        return false;
     /* A host without address at the end of a list would bounce mail (5.4.4)
-       that the MTA's own routing defers or delivers. */
-    if (l->override.dn == NULL && l->vague)
+       that the MTA's own routing defers or delivers, and one that is this
+       system (5.4.6) anywhere in it. */
+    if (l->vague)
         l->cold = true;
     return conclude(l);
 }
@@ -236,6 +197,8 @@ static bool with_table(struct lookup *l)
     if (l->mx->conf.overrides[0] == '\0')
         return route_domain(l, NULL);
     table = table_now(l->mx);
+    if (table == NULL && l->local != MXHOP_LOCAL_NO)
+        return without_override(l);
     if (table == NULL) {
         l->table_err = l->mx->overrides.err;
         return table_failed(l);
@@ -250,10 +213,6 @@ static bool run(struct lookup *l)
     if (l->key.kind == KEY_NONE)
         return pass(l, l->key.why);
     l->local = lookup_is_local(l->mx, l->key.domain);
-    if (l->local == MXHOP_LOCAL_YES)
-        return pass(l, "the MTA delivers this domain itself");
-    if (l->local == MXHOP_LOCAL_ERROR)
-        return pass(l, "whether this domain is local is not known now");
     return with_table(l);
 }
 
@@ -269,22 +228,50 @@ static void parse_address(struct lookup *l, const char *address)
     l->fell_through = l->key.kind == KEY_DOMAIN;
 }
 
+/* Nobody has written anything down for this address. */
+static bool recipient_passes(const struct lookup *l)
+{
+    return l->key.kind == KEY_RECIPIENT && l->override.dn == NULL &&
+           l->disposition == MXHOP_PASS;
+}
+
+/* An address that nothing is known about yet: its other form, as one more key.
+ */
+static bool other_form(struct lookup *l, const char *address)
+{
+    const struct probe_as *as = &l->mx->as;
+    char text[LOCAL_MAX + 1 + NAME_MAX_TEXT + 1];
+    struct key other;
+
+    if (as->strip == NULL || !as->strip(as->ctx, address, text, sizeof(text)))
+        return false;
+    key_parse(text, &other);
+    if (other.kind != KEY_RECIPIENT)
+        return false;
+    l->key = other;
+    return true;
+}
+
 static bool lookup_once(struct lookup *l, struct mxhop *mx, const char *key,
                         unsigned flags)
 {
     *l = (struct lookup){
         .mx = mx, .asked = key, .status = "", .edge_s = INT64_MAX};
-    l->now_s = clock_wall_s();
+    l->now_s = mx->as.at_s != 0 ? mx->as.at_s : clock_wall_s();
     l->deadline_ms = clock_boot_ms() + mx->budget_ms;
     key_parse(key, &l->key);
     if ((flags & MXHOP_ADDRESS) != 0)
         parse_address(l, key);
     if (!run(l))
         return false;
-    if ((flags & MXHOP_ADDRESS) == 0 || l->key.kind != KEY_RECIPIENT ||
-        l->override.dn != NULL || l->disposition != MXHOP_PASS ||
-        l->local != MXHOP_LOCAL_NO)
+    if ((flags & MXHOP_ADDRESS) == 0 || !recipient_passes(l))
         return true;
+    if (other_form(l, key)) {
+        if (!run(l))
+            return false;
+        if (!recipient_passes(l))
+            return true;
+    }
     l->key.kind = KEY_DOMAIN;
     l->fell_through = true;
     return run(l);
@@ -314,10 +301,10 @@ bool lookup_run(struct lookup *l, struct mxhop *mx, const char *key,
 void lookup_free(struct lookup *l)
 {
     decision_free(&l->decision);
-    for (size_t i = 0; l->facts != NULL && i < l->override.n_hops; i++)
-        mxset_free(&l->facts[i].set);
-    free(l->facts);
+    find_forget(l);
+    for (size_t i = 0; i < l->n_also; i++)
+        override_free(&l->also[i]);
+    free(l->also);
+    free(l->idle);
     mxset_free(&l->set);
-    override_free(&l->override);
-    free(l->matched);
 }

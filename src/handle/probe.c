@@ -1,7 +1,7 @@
 /*
  * probe - questions that only the command asks of a handle
  *
- * `mxhop check` reports override hosts without an address; the lookups of an
+ * `mxhop check` reports what of an override cannot be used; the lookups of an
  * MTA never wait for that. `mxhop cache` and `mxhop warm` look into the cache.
  */
 
@@ -10,10 +10,11 @@
 #include "route/match.h"
 #include "util/clock.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 struct probe {
-    struct hostaddrs addrs;
+    struct mxset *set;
     bool done;
 };
 
@@ -22,29 +23,121 @@ static void probe_done(void *ctx, const char *name, struct mxset *set)
     struct probe *p = ctx;
 
     (void)name;
-    if (set != NULL && set->n_mx > 0)
-        p->addrs = set->mx[0].addrs;
+    if (set != NULL) {
+        *p->set = *set;
+        *set = (struct mxset){0};
+    }
     p->done = true;
+}
+
+/* The MX set of a name with its addresses, or (known) the addresses alone.
+   false: nothing is known. */
+static bool probe_name(struct mxhop *mx, const char *name,
+                       const struct mxset *known, struct mxset *set_r)
+{
+    uint64_t deadline_ms = clock_boot_ms() + mx->budget_ms;
+    struct probe p = {.set = set_r};
+
+    *set_r = (struct mxset){.outcome = MX_FAILURE};
+    handle_open_cache(mx);
+    if (handle_resolver(mx, NULL) != MXHOP_OK)
+        return false;
+    if (resolver_start_domain(mx->dns.resolver, name, known, deadline_ms,
+                              probe_done, &p) != MXHOP_OK)
+        p.done = true;
+    while (!p.done)
+        resolver_step(mx->dns.resolver, deadline_ms, -1);
+    return set_r->outcome != MX_FAILURE;
 }
 
 /* The host is put where a domain's only exchange would be, so that its
    addresses come back with the result even without a cache. */
-enum addr_state probe_host(struct mxhop *mx, const char *host)
+static bool probe_addresses(struct mxhop *mx, const char *host,
+                            struct hostaddrs *addrs)
 {
-    uint64_t deadline_ms = clock_boot_ms() + mx->budget_ms;
-    struct mxset alone = {.outcome = MX_HOSTS};
-    struct probe p = {.done = false};
+    struct mxset alone = {.outcome = MX_HOSTS}, set = {0};
+    bool known =
+        mxset_add(&alone, host, 0) && probe_name(mx, host, &alone, &set);
 
-    handle_open_cache(mx);
-    if (handle_resolver(mx, NULL) != MXHOP_OK || !mxset_add(&alone, host, 0))
-        return ADDR_UNKNOWN;
-    if (resolver_start_domain(mx->dns.resolver, host, &alone, deadline_ms,
-                              probe_done, &p) != MXHOP_OK)
-        p.done = true;
+    if (known && set.n_mx > 0)
+        *addrs = set.mx[0].addrs;
     mxset_free(&alone);
-    while (!p.done)
-        resolver_step(mx->dns.resolver, deadline_ms, -1);
-    return hostaddrs_state(&p.addrs, mx->rules.families);
+    mxset_free(&set);
+    return known && hostaddrs_state(addrs, mx->rules.families) != ADDR_FAILED;
+}
+
+static struct probe_dropped probe_why(const struct candidate *c)
+{
+    return (struct probe_dropped){
+        .host = c->host,
+        .by_dns = c->is_dns || c->via != NULL,
+        .why = c->drop == DROP_NO_ADDRESS ? PROBE_NO_ADDRESS
+               : c->drop == DROP_SELF     ? PROBE_SELF
+               : c->drop == DROP_EXCLUDED ? PROBE_EXCLUDED
+                                          : PROBE_OTHER,
+        .text = drop_text(c->drop),
+    };
+}
+
+bool probe_override(struct mxhop *mx, const struct override *o,
+                    const char *domain, struct probe_outcome *outcome_r,
+                    void (*fn)(void *ctx, const struct probe_dropped *d),
+                    void *ctx)
+{
+    struct hop_facts *facts = calloc(o->n_hops + 1, sizeof(*facts));
+    struct mxset set = {0};
+    struct decide_input in = {.rules = &mx->rules,
+                              .domain = domain != NULL ? domain : "",
+                              .override = o,
+                              .facts = facts,
+                              .cold = domain == NULL,
+                              .now_s = clock_wall_s()};
+    struct decision d;
+    bool ok = facts != NULL;
+
+    *outcome_r = (struct probe_outcome){.known = true};
+    for (size_t i = 0; ok && i < o->n_hops; i++) {
+        const struct hopspec *hop = &o->hops[i];
+
+        if (hop->kind == HOP_HOST)
+            outcome_r->known =
+                probe_addresses(mx, hop->host, &facts[i].addrs) &&
+                outcome_r->known;
+        if (hop->kind == HOP_MX) {
+            facts[i].spliced = probe_name(mx, hop->host, NULL, &facts[i].set);
+            outcome_r->known = facts[i].spliced && outcome_r->known;
+        }
+    }
+    if (ok && domain != NULL) {
+        outcome_r->known =
+            probe_name(mx, domain, NULL, &set) && outcome_r->known;
+        in.set = &set;
+    }
+    machine_addresses(mx);
+    ok = ok && decide(&in, &d);
+    if (ok) {
+        outcome_r->kept = d.n_kept;
+        outcome_r->has_hosts = domain == NULL || set.n_mx > 0;
+        for (size_t i = d.n_kept; i < d.n; i++) {
+            struct probe_dropped dropped = probe_why(&d.c[i]);
+
+            /* What is left out of a good list is no fault. */
+            if (d.c[i].drop != DROP_LIMIT && d.c[i].drop != DROP_DUPLICATE &&
+                d.c[i].drop != DROP_UNEXAMINED && d.c[i].drop != DROP_NOT_KNOWN)
+                fn(ctx, &dropped);
+        }
+        decision_free(&d);
+    }
+    for (size_t i = 0; facts != NULL && i < o->n_hops; i++)
+        mxset_free(&facts[i].set);
+    free(facts);
+    mxset_free(&set);
+    return ok;
+}
+
+void probe_as(struct mxhop *mx, struct probe_as as)
+{
+    mx->as = as;
 }
 
 const struct conf *probe_conf(const struct mxhop *mx)
@@ -81,11 +174,17 @@ void probe_entry(struct ovtable *t, const char *domain, const struct mxset *set,
     while (o_r->dn == NULL && (at = match_next_key(&key, at)) != NULL)
         if (strcmp(at, "*") != 0)
             (void)ovtable_find(t, OVTABLE_BY_KEY, at, now_s, o_r, NULL, NULL);
-    if (o_r->dn == NULL && match_exchanges(set, &exchanges))
-        for (size_t i = 0; o_r->dn == NULL && i < exchanges.n; i++)
-            (void)ovtable_find(t, OVTABLE_BY_EXCHANGE, exchanges.v[i], now_s,
-                               o_r, NULL, NULL);
+    /* Of hosts that are not the best only an exclude has a say. */
+    for (int any = 0; any < 2; any++) {
+        if (o_r->dn == NULL && match_exchanges(set, any != 0, &exchanges))
+            for (size_t i = 0; o_r->dn == NULL && i < exchanges.n; i++) {
+                (void)ovtable_find(t, OVTABLE_BY_EXCHANGE, exchanges.v[i],
+                                   now_s, o_r, NULL, NULL);
+                if (any != 0 && o_r->mode != OVERRIDE_EXCLUDE)
+                    override_free(o_r);
+            }
+        strlist_free(&exchanges);
+    }
     if (o_r->dn == NULL)
         (void)ovtable_find(t, OVTABLE_BY_KEY, "*", now_s, o_r, NULL, NULL);
-    strlist_free(&exchanges);
 }

@@ -6,6 +6,7 @@
 #include <mxhop/mxhop.h>
 #include "conf/conf.h"
 #include "model/mxset.h"
+#include "model/override.h"
 #include "cache/cache.h"
 #include "overrides/ovtable.h"
 
@@ -16,8 +17,37 @@ enum mxhop_status probe_open(struct mxhop **mx_r, struct conf *conf,
                              const char *config, const struct mxhop_host *host,
                              struct mxhop_error *err);
 
-/* Whether `host` has an address, asked now; blocks at most lookup_budget. */
-enum addr_state probe_host(struct mxhop *mx, const char *host);
+struct probe_outcome {
+    size_t kept;    /* hosts that can be tried */
+    bool has_hosts; /* the domain, by its MX records; without a domain: true */
+    bool known;     /* DNS answered about all names */
+};
+struct probe_dropped { /* a host that cannot be tried */
+    const char *host;
+    bool by_dns; /* not a hop of the override's own */
+    enum { PROBE_NO_ADDRESS, PROBE_SELF, PROBE_EXCLUDED, PROBE_OTHER } why;
+    const char *text; /* the same as text */
+};
+
+/*
+ * What becomes of an override: everything is asked now, each name for at most
+ * lookup_budget. domain: whose MX set it changes, or NULL: its own hops alone.
+ * fn hears what is dropped. false: out of memory.
+ */
+bool probe_override(struct mxhop *mx, const struct override *o,
+                    const char *domain, struct probe_outcome *outcome_r,
+                    void (*fn)(void *ctx, const struct probe_dropped *d),
+                    void *ctx);
+
+/* How the lookups of a handle differ from now on. */
+struct probe_as {
+    int64_t at_s; /* wall time of all decisions; 0: now */
+    /* With MXHOP_ADDRESS, an address without override of its own is tried in
+       this form, too; false: it has no other. NULL: none has. */
+    bool (*strip)(void *ctx, const char *address, char *out, size_t size);
+    void *ctx;
+};
+void probe_as(struct mxhop *mx, struct probe_as as);
 
 /* The configuration of the handle; belongs to it. */
 const struct conf *probe_conf(const struct mxhop *mx);

@@ -54,7 +54,7 @@ uint64_t text_made_of(const struct mxhop *mx, const struct ovtable_info *info,
 {
     uint64_t parts[] = {0, 0, (uint64_t)format, (uint64_t)by};
 
-    if (by == KEEP_BY_KEY)
+    if (by == KEEP_BY_KEY || by == KEEP_BY_LOCAL)
         memcpy(parts, info->id, OVTABLE_ID_LEN);
     else
         parts[0] = info->general;
@@ -72,7 +72,7 @@ static bool is_for_mta(enum mxhop_format format)
 /* Where the answer is kept, by what stands under the key, active or not; with
    the filter in memory KEEP_BY_KEY may be more than is needed, and right.
    KEEP_NOT: the table is not usable. */
-static enum keep keep_where(struct mxhop *mx, const struct key *key,
+static enum keep keep_where(struct mxhop *mx, const struct key *key, bool local,
                             struct ovtable_info *info_r)
 {
     const char *at = NULL;
@@ -85,6 +85,10 @@ static enum keep keep_where(struct mxhop *mx, const struct key *key,
     if (table == NULL)
         return KEEP_NOT;
     ovtable_info(table, info_r);
+    if (local)
+        return ovtable_has(table, OVTABLE_BY_KEY, key_text(key))
+                   ? KEEP_BY_LOCAL
+                   : KEEP_BY_DOMAIN;
     while ((at = match_next_key(key, at)) != NULL)
         if (ovtable_has(table, OVTABLE_BY_KEY, at))
             return *at == '*' ? KEEP_BY_STAR : KEEP_BY_KEY;
@@ -122,18 +126,19 @@ static bool short_way(struct mxhop *mx, const struct key *key,
 {
     struct ovtable_info info;
     enum keep by;
+    bool local;
 
     *text_r = NULL;
     *keep_r = KEEP_NOT;
     if (!is_for_mta(format))
         return false;
-    if (key->kind == KEY_NONE ||
-        lookup_is_local(mx, key->domain) != MXHOP_LOCAL_NO)
+    if (key->kind == KEY_NONE)
         return true;
-    by = keep_where(mx, key, &info);
+    local = lookup_is_local(mx, key->domain) != MXHOP_LOCAL_NO;
+    by = keep_where(mx, key, local, &info);
     if (by == KEEP_NOT)
-        return false;
-    if (by == KEEP_BY_DOMAIN && (key->kind == KEY_RECIPIENT ||
+        return local;
+    if (by == KEEP_BY_DOMAIN && (local || key->kind == KEY_RECIPIENT ||
                                  lookup_only_overrides(mx, info.has_exchanges)))
         return true;
     if (mx->store.view == NULL || mx->text.rules_hash == 0)

@@ -54,7 +54,7 @@ static enum mxhop_status stage_note(struct stage *s, const unsigned char *id,
 static enum mxhop_status stage_note_invalid(struct stage *s,
                                             const unsigned char *id,
                                             const struct raw_entry *raw,
-                                            const char *why,
+                                            size_t line, const char *why,
                                             struct mxhop_error *err)
 {
     static const char no[] = "FALSE";
@@ -65,7 +65,7 @@ static enum mxhop_status stage_note_invalid(struct stage *s,
         return err_nomem(err);
     i = &s->invalid[s->n_invalid];
     *i = (struct stage_invalid){
-        .dn = strdup(raw->dn), .why = strdup(why), .line = raw->line};
+        .dn = strdup(raw->dn), .why = strdup(why), .line = line};
     s->n_invalid++;
     if (i->dn == NULL || i->why == NULL)
         return err_nomem(err);
@@ -87,7 +87,7 @@ enum mxhop_status stage_entry(struct stage *s, const unsigned char *id,
     enum mxhop_status status = MXHOP_OK;
     struct mxhop_error why;
     struct override *o;
-    size_t cap = s->cap;
+    size_t cap = s->cap, line = raw->line;
 
     if (id == NULL) {
         ovtable_id_of_dn(raw->dn, of_dn);
@@ -97,8 +97,8 @@ enum mxhop_status stage_entry(struct stage *s, const unsigned char *id,
         !vec_room(&s->v, s->n, &s->cap, sizeof(*s->v)))
         return err_nomem(err);
     o = &s->v[s->n];
-    switch (s->ldap != NULL ? ldap_map(s->ldap, raw, o, &why)
-                            : entry_parse(raw, o, &why)) {
+    switch (s->ldap != NULL ? ldap_map(s->ldap, raw, o, &line, &why)
+                            : entry_parse(raw, o, &line, &why)) {
     case ENTRY_OK:
         s->lines[s->n++] = raw->line;
         s->octets += sizeof(*o) + 128 + o->n_hops * sizeof(*o->hops);
@@ -109,7 +109,7 @@ enum mxhop_status stage_entry(struct stage *s, const unsigned char *id,
     case ENTRY_MEMORY:
         return err_nomem(err);
     case ENTRY_INVALID:
-        status = stage_note_invalid(s, id, raw, why.text, err);
+        status = stage_note_invalid(s, id, raw, line, why.text, err);
         break;
     case ENTRY_OTHER:
         return stage_note(s, id, SAID_OTHER, 0, err);

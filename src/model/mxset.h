@@ -24,7 +24,9 @@ enum { FAMILY_V4, FAMILY_V6, FAMILIES };
 struct hostaddrs {
     uint8_t state[FAMILIES]; /* enum addr_state */
     uint8_t n[FAMILIES];
-    bool secure;              /* AD on every answer */
+    bool secure; /* AD on every answer */
+    bool stale;  /* some, but past their time in every family: there may be none
+                    by now */
     uint32_t ttl_s[FAMILIES]; /* smallest of the answers' for the family */
     struct in_addr v4[ADDRS_MAX];
     struct in6_addr v6[ADDRS_MAX];

@@ -254,7 +254,8 @@ enum mxhop_status ovtable_under(struct ovtable *t, enum ovtable_index by,
 
 struct wanted {
     int64_t now_s, *edge_s;
-    struct override *o;
+    bool (*fn)(void *ctx, struct override *o);
+    void *ctx;
 };
 
 static void ovtable_note_edge(const struct wanted *w, int64_t at_s)
@@ -263,9 +264,8 @@ static void ovtable_note_edge(const struct wanted *w, int64_t at_s)
         *w->edge_s = at_s;
 }
 
-/* What stands behind the one that is active has no say before that ends. */
-static bool ovtable_take_active(void *ctx, const unsigned char *id,
-                                struct override *o)
+static bool ovtable_offer_active(void *ctx, const unsigned char *id,
+                                 struct override *o)
 {
     struct wanted *w = ctx;
 
@@ -276,9 +276,24 @@ static bool ovtable_take_active(void *ctx, const unsigned char *id,
     /* Its last second belongs to it. */
     if (o->not_after_s != 0 && o->not_after_s < INT64_MAX)
         ovtable_note_edge(w, o->not_after_s + 1);
-    if (!override_active(o, w->now_s))
-        return true;
-    *w->o = *o;
+    return !override_active(o, w->now_s) || w->fn(w->ctx, o);
+}
+
+enum mxhop_status ovtable_active(struct ovtable *t, enum ovtable_index by,
+                                 const char *key, int64_t now_s,
+                                 int64_t *edge_s,
+                                 bool (*fn)(void *ctx, struct override *o),
+                                 void *ctx, struct mxhop_error *err)
+{
+    struct wanted w = {now_s, edge_s, fn, ctx};
+
+    return ovtable_under(t, by, key, ovtable_offer_active, &w, err);
+}
+
+/* What stands behind the one that is active has no say before that ends. */
+static bool ovtable_take_first(void *ctx, struct override *o)
+{
+    *(struct override *)ctx = *o;
     *o = (struct override){0};
     return false;
 }
@@ -288,10 +303,9 @@ enum mxhop_status ovtable_find(struct ovtable *t, enum ovtable_index by,
                                struct override *o_r, int64_t *edge_s,
                                struct mxhop_error *err)
 {
-    struct wanted w = {now_s, edge_s, o_r};
-
     *o_r = (struct override){0};
-    return ovtable_under(t, by, key, ovtable_take_active, &w, err);
+    return ovtable_active(t, by, key, now_s, edge_s, ovtable_take_first, o_r,
+                          err);
 }
 
 /* ---- all of it ---- */

@@ -71,6 +71,14 @@ enum mxhop_status ovtable_find(struct ovtable *t, enum ovtable_index by,
                                struct override *o_r, int64_t *edge_s,
                                struct mxhop_error *err);
 
+/* Call fn for each entry that is active at now_s, in order of DN, until it
+   returns false; else as ovtable_find() and ovtable_under(). */
+enum mxhop_status ovtable_active(struct ovtable *t, enum ovtable_index by,
+                                 const char *key, int64_t now_s,
+                                 int64_t *edge_s,
+                                 bool (*fn)(void *ctx, struct override *o),
+                                 void *ctx, struct mxhop_error *err);
+
 /* false: certainly no entry stands under the key, active or not. Allocates
    nothing. */
 bool ovtable_has(struct ovtable *t, enum ovtable_index by, const char *key);

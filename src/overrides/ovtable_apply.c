@@ -650,11 +650,12 @@ static enum mxhop_status apply_note(struct apply *a)
     if (!whole)
         return ovtable_refused(a->err, a->w->path, "is damaged");
     if (a->w->strict && a->change.kept + a->change.left_out > 0)
-        return err_set(a->err, MXHOP_ERR_SYNTAX,
-                       "%s: nothing is changed: %lu entries are invalid, and "
-                       "--strict takes all or nothing",
-                       a->w->path,
-                       (unsigned long)(a->change.kept + a->change.left_out));
+        return err_set(
+            a->err, MXHOP_ERR_SYNTAX,
+            "%s: nothing is changed: %lu entr%s invalid, and "
+            "--strict takes all or nothing",
+            a->w->path, (unsigned long)(a->change.kept + a->change.left_out),
+            a->change.kept + a->change.left_out == 1 ? "y is" : "ies are");
     return MXHOP_OK;
 }
 

@@ -155,6 +155,12 @@ bool address_none(const struct rules *r, const struct candidate *c)
            hostaddrs_state(c->addrs, r->families) == ADDR_NONE;
 }
 
+bool address_sure(const struct candidate *c, unsigned families)
+{
+    return c->is_address || (c->addrs != NULL && !c->addrs->stale &&
+                             hostaddrs_state(c->addrs, families) == ADDR_SOME);
+}
+
 bool address_known(const struct candidate *c, unsigned families)
 {
     return c->addrs != NULL &&

@@ -14,6 +14,9 @@ bool address_all_bogus(const struct rules *r, const struct candidate *c);
 /* Whether it is known to have none in rules->families. */
 bool address_none(const struct rules *r, const struct candidate *c);
 
+/* Whether it has an address in `families` now, as far as DNS can tell. */
+bool address_sure(const struct candidate *c, unsigned families);
+
 /* Whether anything is known of its addresses in `families`. */
 bool address_known(const struct candidate *c, unsigned families);
 

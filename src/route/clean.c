@@ -16,12 +16,9 @@
  *   filter, and smtp(8) looks for itself on the smtp port only. A loopback
  *   address that is listed in bogus_networks is nobody's, so not ours.
  * - No address in the families in use (a failed or unknown lookup keeps the
- *   host), or every address in bogus_networks.
+ *   host), or, of a DNS host, every address in bogus_networks.
  * - The same host and port twice: the better place stays. This comes last, so
  *   that the one that stays is one that may be tried.
- *
- * A name whose MX records the MTA looks up itself (is_mx) is a domain, not a
- * host: it is checked for its syntax alone.
  *
  * Sorts the list as it pleases; order_candidates() comes after it.
  */
@@ -53,20 +50,30 @@ static bool clean_address_as_name(const struct decide_input *in,
     return !c->is_address && clean_looks_like_address(c->host);
 }
 
+bool decide_excludes(const struct override *o, const char *host)
+{
+    for (size_t i = 0; i < o->excludes.n; i++)
+        if (match_host(o->excludes.v[i], host))
+            return true;
+    return false;
+}
+
 static bool clean_excluded(const struct decide_input *in,
                            const struct candidate *c)
 {
-    if (in->override == NULL || (!c->is_dns && c->via == NULL))
+    if (!c->is_dns && c->via == NULL)
         return false;
-    for (size_t i = 0; i < in->override->excludes.n; i++)
-        if (match_host(in->override->excludes.v[i], c->host))
+    if (in->override != NULL && decide_excludes(in->override, c->host))
+        return true;
+    for (size_t i = 0; i < in->n_also; i++)
+        if (decide_excludes(&in->also[i], c->host))
             return true;
     return false;
 }
 
 static bool clean_self(const struct decide_input *in, const struct candidate *c)
 {
-    if (c->is_mx || (!c->is_dns && c->port != 0 && c->port != SMTP_PORT))
+    if (!c->is_dns && c->port != 0 && c->port != SMTP_PORT)
         return false;
     if (!c->is_address && str_in_list(in->rules->own_names, c->host))
         return true;
@@ -82,7 +89,7 @@ static bool clean_no_address(const struct decide_input *in,
 static bool clean_bogus(const struct decide_input *in,
                         const struct candidate *c)
 {
-    return address_all_bogus(in->rules, c);
+    return c->is_dns && address_all_bogus(in->rules, c);
 }
 
 static const struct {
@@ -133,8 +140,6 @@ static int clean_by_host(const void *a, const void *b)
     int d = order_host_compare(x->host, y->host);
 
     if (d == 0)
-        d = x->is_mx - y->is_mx;
-    if (d == 0)
         d = x->port - y->port;
     if (d == 0)
         d = (x->drop != DROP_NO) - (y->drop != DROP_NO);
@@ -144,7 +149,7 @@ static int clean_by_host(const void *a, const void *b)
 static bool clean_same_host(const struct candidate *a,
                             const struct candidate *b)
 {
-    return a->is_mx == b->is_mx && order_host_compare(a->host, b->host) == 0;
+    return order_host_compare(a->host, b->host) == 0;
 }
 
 /* What is known of a host in one place is known of it everywhere: only the

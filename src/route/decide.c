@@ -30,6 +30,7 @@ const char *drop_text(enum drop drop)
         [DROP_SELF] = "this system itself",
         [DROP_BEHIND_SELF] = "not preferred to this system itself",
         [DROP_NOT_KNOWN] = "address not known yet, and last",
+        [DROP_NAME_NOT_KNOWN] = "its MX records are not known yet",
         [DROP_UNEXAMINED] = "beyond the 31 exchanges that are examined",
         [DROP_LIMIT] = "beyond max_hops",
         [DROP_NULL_MX] = "accepts no mail (null MX)",
@@ -79,20 +80,29 @@ static size_t decide_limit(struct candidates *list, uint32_t max_hops)
 /* A last element without an address makes Postfix bounce with 5.4.4 although
    earlier ones were only down. Where addresses are being learnt, one that is
    not known yet does not end a list that has a known one; the next lookup, a
-   moment later, has it in its place. */
+   moment later, has it in its place. A list that an override made is used as it
+   is: for that one there is the stopper. */
 static size_t decide_shed_tail(const struct decide_input *in,
                                struct candidates *list, size_t kept)
 {
     size_t end = kept;
 
-    while (end > 0 && !list->v[end - 1].is_address &&
-           !address_known(&list->v[end - 1], in->rules->families))
+    if (!in->learning || in->override != NULL)
+        return kept;
+    while (end > 0 && !address_known(&list->v[end - 1], in->rules->families))
         end--;
-    if (!in->learning || end == 0)
+    if (end == 0)
         return kept;
     for (size_t i = end; i < kept; i++)
         list->v[i].drop = DROP_NOT_KNOWN;
     return end;
+}
+
+static bool decide_needs_stopper(const struct decide_input *in,
+                                 const struct decision *d)
+{
+    return in->override != NULL &&
+           !address_sure(&d->c[d->n_kept - 1], in->rules->families);
 }
 
 /* Whether one of the best hosts is on a list of hosts that take one domain at
@@ -122,8 +132,10 @@ static bool decide_sets_secure(const struct decide_input *in)
 {
     if (in->cold || (in->set != NULL && !in->set->secure))
         return false;
-    for (size_t i = 0; in->facts != NULL && i < in->override->n_hops; i++)
-        if (in->facts[i].spliced && !in->facts[i].set.secure)
+    for (size_t i = 0; in->override != NULL && i < in->override->n_hops; i++)
+        if (in->override->hops[i].kind == HOP_MX &&
+            (in->facts == NULL || !in->facts[i].spliced ||
+             !in->facts[i].set.secure))
             return false;
     return true;
 }
@@ -139,7 +151,7 @@ static bool decide_secure(const struct decide_input *in,
 
         if (c->is_address)
             continue;
-        if (c->is_mx || c->addrs == NULL || !c->addrs->secure)
+        if (c->addrs == NULL || !c->addrs->secure)
             return false;
         names++;
     }
@@ -186,19 +198,26 @@ static void decide_describe(const struct decide_input *in, struct decision *d)
         outcome_reason(d, "%s", decide_route_text(in));
 }
 
+/* The transport of an override goes for the domain's own hosts, too, where
+   those are what it leaves mail to; that of the configuration is for lists. */
+static void decide_transport_of_pass(const struct decide_input *in,
+                                     struct decision *d)
+{
+    if (d->disposition == MXHOP_PASS &&
+        (in->override == NULL || in->override->transport == NULL))
+        d->transport = "";
+}
+
 static void decide_settle(const struct decide_input *in, struct decision *d)
 {
-    if (d->n_kept == 0 && decide_set_fails(in)) {
-        outcome_of_set(in, d);
-        return;
-    }
     if (d->n_kept == 0) {
-        outcome_of_no_host(in, d);
+        outcome_of_nothing(in, d);
         return;
     }
     d->disposition = MXHOP_ROUTE;
     d->by_domain = decide_by_domain(in, d);
     d->secure = decide_secure(in, d);
+    d->stopper = decide_needs_stopper(in, d);
     decide_describe(in, d);
 }
 
@@ -213,6 +232,7 @@ bool decide(const struct decide_input *in, struct decision *d_r)
     };
     if (in->override != NULL && in->override->mode >= OVERRIDE_PASS) {
         outcome_of_override(in, d_r);
+        decide_transport_of_pass(in, d_r);
         return true;
     }
     if (!merge_candidates(in, &list)) {
@@ -233,6 +253,7 @@ bool decide(const struct decide_input *in, struct decision *d_r)
     d_r->c = list.v;
     d_r->n = list.n;
     decide_settle(in, d_r);
+    decide_transport_of_pass(in, d_r);
     return true;
 }
 

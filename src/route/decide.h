@@ -32,7 +32,11 @@ struct decide_input {
     const char *domain;              /* of the key, normal form */
     const struct override *override; /* NULL: none applies */
     const struct hop_facts *facts;   /* override->n_hops, or NULL */
-    const struct mxset *set;         /* NULL: was not asked for */
+    const struct override *also; /* by exchange, all of mode exclude: they hold
+                                    beside `override` */
+    size_t n_also;
+    bool local;              /* the MTA delivers the domain itself */
+    const struct mxset *set; /* NULL: was not asked for */
     bool cold; /* the MX set was asked for but not known in time (set NULL) */
     bool learning; /* addresses not known now are being asked for */
     int64_t now_s; /* wall time: rotation slots */
@@ -48,12 +52,13 @@ enum drop {
     DROP_NO_ADDRESS,
     DROP_BOGUS,
     DROP_SELF,
-    DROP_BEHIND_SELF, /* DNS host of equal or worse preference than we */
-    DROP_NOT_KNOWN,   /* would end the list, and may have no address */
-    DROP_UNEXAMINED,  /* beyond EXAMINE_MAX */
-    DROP_LIMIT,       /* beyond max_hops */
-    DROP_NULL_MX,     /* spliced name accepts no mail */
-    DROP_NO_DOMAIN    /* spliced name does not exist */
+    DROP_BEHIND_SELF,    /* DNS host of equal or worse preference than we */
+    DROP_NOT_KNOWN,      /* would end the list, and may have no address */
+    DROP_UNEXAMINED,     /* beyond EXAMINE_MAX */
+    DROP_LIMIT,          /* beyond max_hops */
+    DROP_NAME_NOT_KNOWN, /* MX set of a spliced name */
+    DROP_NULL_MX,        /* spliced name accepts no mail */
+    DROP_NO_DOMAIN       /* spliced name does not exist */
 };
 
 struct candidate {
@@ -62,7 +67,8 @@ struct candidate {
     const char *via;    /* spliced from this name, or NULL */
     uint16_t port;
     uint16_t preference; /* for people */
-    bool is_address, is_mx, is_dns;
+    bool is_address, is_dns;
+    bool is_mx;    /* a name to be spliced, that has no hosts: dropped */
     uint8_t tier;  /* 0 prepended, 1 the MX set and merged, 2 appended */
     uint16_t rank; /* within a spliced set: 0 best group, 1 ... */
     uint64_t tie;  /* keyed hash that orders equals */
@@ -77,6 +83,7 @@ struct decision {
     const char *transport;
     bool by_domain; /* group: a queue of its own */
     bool secure;
+    bool stopper;        /* the last host may have no address */
     struct candidate *c; /* all, kept ones first in the order to try, then the
                             dropped ones, in the same order among them */
     size_t n, n_kept;
@@ -89,6 +96,9 @@ struct decision {
 bool decide(const struct decide_input *in, struct decision *d_r);
 void decision_free(struct decision *d);
 const char *drop_text(enum drop drop);
+
+/* Whether an override keeps mail from a host of an MX set. */
+bool decide_excludes(const struct override *o, const char *host);
 
 /* Equally preferred: neither starts a group (struct mxhop_hop) after the
    other. */

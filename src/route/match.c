@@ -7,11 +7,11 @@
  * entry wins. It also decides whether a host is covered by a pattern of the
  * same form (mxhopExclude, single_domain_sites).
  *
- * Strangers choose MX sets: at most MATCH_HOSTS_MAX hosts of the best
- * preference are considered, and names that could never stand in an override
- * are left out. Keys of equal length are tried in alphabetical order, because
- * name servers turn the order of records and the choice must not turn with
- * it.
+ * Strangers choose MX sets: at most MATCH_HOSTS_MAX hosts are considered, of
+ * the best preference, or for what is to be excluded of any, and names that
+ * could never stand in an override are left out. Keys of equal length are tried
+ * in alphabetical order, because name servers turn the order of records and the
+ * choice must not turn with it.
  */
 
 #include "route/match.h"
@@ -22,7 +22,7 @@
 #include "route/decide.h"
 #include "util/str.h"
 
-#define MATCH_HOSTS_MAX 64
+#define MATCH_HOSTS_MAX 100 /* what the cache keeps of a set */
 
 static const char any_domain[] = "*";
 
@@ -73,8 +73,8 @@ static size_t match_count_dots(const char *s)
 
 /* The hosts whose names count, into hosts; how many. *keys_r: how many keys
    they give together. */
-static size_t match_best_hosts(const struct mxset *set, const char **hosts,
-                               size_t *keys_r)
+static size_t match_hosts(const struct mxset *set, bool any, const char **hosts,
+                          size_t *keys_r)
 {
     size_t n = 0;
 
@@ -82,7 +82,7 @@ static size_t match_best_hosts(const struct mxset *set, const char **hosts,
     for (size_t i = 0; i < set->n_mx && n < MATCH_HOSTS_MAX; i++) {
         const struct mx *mx = &set->mx[i];
 
-        if (mx->preference != set->mx[0].preference)
+        if (!any && mx->preference != set->mx[0].preference)
             break;
         if (!clean_is_hostname(mx->host))
             continue;
@@ -92,10 +92,10 @@ static size_t match_best_hosts(const struct mxset *set, const char **hosts,
     return n;
 }
 
-bool match_exchanges(const struct mxset *set, struct strlist *keys_r)
+bool match_exchanges(const struct mxset *set, bool any, struct strlist *keys_r)
 {
     const char *hosts[MATCH_HOSTS_MAX], **keys;
-    size_t n_keys, n_hosts = match_best_hosts(set, hosts, &n_keys), n = 0;
+    size_t n_keys, n_hosts = match_hosts(set, any, hosts, &n_keys), n = 0;
     bool ok = true;
 
     *keys_r = (struct strlist){0};

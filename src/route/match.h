@@ -16,10 +16,10 @@ bool match_keys(const struct key *key, struct strlist *keys_r);
 const char *match_next_key(const struct key *key, const char *at);
 
 /* The keys under which an override by exchange may stand, for the hosts of
-   best preference: mx1.example.net, .example.net, .net ..., longest first
-   over all hosts (equal length: by the alphabet, as DNS turns the order of
-   hosts), without duplicates. false: out of memory. */
-bool match_exchanges(const struct mxset *set, struct strlist *keys_r);
+   best preference, or of any: mx1.example.net, .example.net, .net ..., longest
+   first over all hosts (equal length: by the alphabet, as DNS turns the order
+   of hosts), without duplicates. false: out of memory. */
+bool match_exchanges(const struct mxset *set, bool any, struct strlist *keys_r);
 
 /* Whether a host is covered by `pattern`: the host itself, or .suffix. */
 bool match_host(const char *pattern, const char *host);

@@ -3,14 +3,17 @@
  *
  * The first step of decide(): every host that anybody named becomes a
  * candidate with its place in the order (tier, preference, rank). Nothing is
- * judged here, with two exceptions that only this step can see: a spliced
- * name that accepts no mail or does not exist is noted as a dropped candidate.
+ * judged here, with exceptions that only this step can see: a spliced name that
+ * accepts no mail, does not exist or is not known is noted as a dropped
+ * candidate.
  *
  * A bare name in an override stands for that name's own MX set. Its hosts take
  * the preference of the hop and, as rank, the place of their group in their
  * own set, so that they stay together and in order. Where that MX set is not
- * known (cold, DNS failure) the name itself is the candidate, and the MTA asks
- * for its MX records: nothing goes astray because our DNS was slow.
+ * known (cold, DNS failure) the name is left out: if the MTA asked for its MX
+ * records itself it might find one that the override excludes, or this system,
+ * and smtp(8) bounces mail that would come back here (5.4.6), wherever in the
+ * list that is.
  *
  * Candidates point into the input; the list owns its array only.
  */
@@ -78,7 +81,6 @@ static bool merge_add_spliced(const struct mxset *set,
     struct candidate c = *hop;
 
     c.via = hop->host;
-    c.is_mx = false;
     for (size_t i = 0; i < set->n_mx; i++) {
         const struct mx *mx = &set->mx[i];
 
@@ -100,15 +102,14 @@ static bool merge_add_name(const struct hop_facts *facts, struct candidate *c,
         [MX_HOSTS] = DROP_NO,
         [MX_NULL] = DROP_NULL_MX,
         [MX_NXDOMAIN] = DROP_NO_DOMAIN,
-        [MX_FAILURE] = DROP_NO,
+        [MX_FAILURE] = DROP_NAME_NOT_KNOWN,
     };
+    bool known = facts != NULL && facts->spliced;
 
-    c->is_mx = true;
-    if (facts == NULL || !facts->spliced)
-        return merge_add(list, c);
-    if (facts->set.outcome == MX_HOSTS)
+    if (known && facts->set.outcome == MX_HOSTS)
         return merge_add_spliced(&facts->set, c, list);
-    c->drop = drops[facts->set.outcome];
+    c->is_mx = true;
+    c->drop = drops[known ? facts->set.outcome : MX_FAILURE];
     return merge_add(list, c);
 }
 

@@ -41,11 +41,25 @@ static void outcome_choose(enum choice choice, const char *defer,
     }
 }
 
+/* Only what the override allows may be tried, and nothing of it can be. */
+static void outcome_of_unusable(const struct decide_input *in,
+                                struct decision *d)
+{
+    outcome_choose(in->rules->on_override_unusable, "4.3.5", NULL, d);
+    d->transport = "";
+    outcome_reason(d, "No usable next hop in the routing override");
+}
+
 void outcome_of_override(const struct decide_input *in, struct decision *d_r)
 {
     const struct override *o = in->override;
     const char *text = "The override says so";
 
+    /* smtp(8) would look for the domain's own hosts, and find us: 5.4.6. */
+    if (in->local && o->mode == OVERRIDE_PASS && o->transport != NULL) {
+        outcome_of_unusable(in, d_r);
+        return;
+    }
     if (o->mode == OVERRIDE_REJECT) {
         outcome_choose(CHOICE_REJECT, "4.3.5", "5.7.1", d_r);
         text = "Mail to this domain is not accepted here";
@@ -83,7 +97,7 @@ static void outcome_failure(const struct decide_input *in, struct decision *d)
         outcome_reason(d, "DNS lookup for domain %s failed", in->domain);
 }
 
-void outcome_of_set(const struct decide_input *in, struct decision *d_r)
+static void outcome_of_set(const struct decide_input *in, struct decision *d_r)
 {
     const struct rules *r = in->rules;
 
@@ -129,7 +143,8 @@ static bool outcome_all_bogus(const struct decision *d)
     return bogus > 0 && bogus + outcome_count(d, DROP_NO_ADDRESS) == d->n;
 }
 
-void outcome_of_no_host(const struct decide_input *in, struct decision *d_r)
+static void outcome_of_no_host(const struct decide_input *in,
+                               struct decision *d_r)
 {
     const struct rules *r = in->rules;
 
@@ -150,4 +165,38 @@ void outcome_of_no_host(const struct decide_input *in, struct decision *d_r)
     else
         outcome_reason(d_r, "No usable mail host for domain %s: %.100s %s",
                        in->domain, d_r->c[0].host, drop_text(d_r->c[0].drop));
+}
+
+static bool outcome_is_known(const struct decide_input *in)
+{
+    return in->set != NULL && in->set->outcome != MX_FAILURE;
+}
+
+/* An override with hops of its own has had its say once they are known to be of
+   no use; until the MX set is known, prepend, append and merge leave the domain
+   to its DNS hosts, unless they exclude some. One without hops excludes hosts
+   of a set, or changes nothing of where mail may go. A local domain has only
+   what the override says: the MTA's own routing is another thing there. */
+static bool outcome_is_overridden(const struct decide_input *in)
+{
+    const struct override *o = in->override;
+    bool excludes = in->n_also > 0 || (o != NULL && o->excludes.n > 0);
+
+    if (o == NULL)
+        return false;
+    if (override_is_final(o) || in->local)
+        return true;
+    if (!outcome_is_known(in))
+        return excludes;
+    return o->n_hops > 0 || (excludes && in->set->outcome == MX_HOSTS);
+}
+
+void outcome_of_nothing(const struct decide_input *in, struct decision *d_r)
+{
+    if (outcome_is_overridden(in))
+        outcome_of_unusable(in, d_r);
+    else if (in->set == NULL || in->set->outcome != MX_HOSTS)
+        outcome_of_set(in, d_r);
+    else
+        outcome_of_no_host(in, d_r);
 }

@@ -3,8 +3,7 @@
  *
  *     <;mx1.example.com:2525;+;mx2.example.com;[2001:db8::1]:26;2001:db8::2
  *
- * `;` separates, `+` divides preference groups, a name that ends in /MX is one
- * whose MX records Exim looks up itself. Only a route has words: for
+ * `;` separates, `+` divides preference groups. Only a route has words: for
  * everything else the router is to decline.
  *
  *     :fail: 550 5.1.10 Domain example.com does not accept mail (null MX)
@@ -15,7 +14,7 @@
  * Tried on Exim 4.96: with `<;` a port follows a single colon; with two, as in
  * lists separated by colons, the lookup of the "host" fails and the address is
  * deferred. An IPv6 address has brackets if a port follows and must not have
- * them otherwise. `/MX` comes before the port. A space ends the list.
+ * them otherwise. A space ends the list.
  *
  * One host whose address lookup fails defers the whole address in manualroute,
  * so such hosts are left out, unless there are no others.
@@ -45,14 +44,12 @@ static bool render_exim_any_resolved(const struct mxhop_route *r)
 
 static void render_exim_add_hop(const struct mxhop_hop *hop, struct buf *out)
 {
-    const char *mx = hop->is_mx ? "/MX" : "";
-
     if (hop->port == 0)
-        buf_printf(out, "%s%s", hop->host, mx);
+        buf_puts(out, hop->host);
     else if (guard_is_v6(hop))
         buf_printf(out, "[%s]:%u", hop->host, (unsigned)hop->port);
     else
-        buf_printf(out, "%s%s:%u", hop->host, mx, (unsigned)hop->port);
+        buf_printf(out, "%s:%u", hop->host, (unsigned)hop->port);
 }
 
 bool render_exim(const struct mxhop_route *r, struct buf *out)

@@ -29,7 +29,7 @@ static void render_json_add_hop(const struct mxhop_hop *hop, struct buf *out)
         buf_puts(out, "\"port\":null,");
     buf_printf(out, "\"preference\":%u,\"source\":", (unsigned)hop->preference);
     json_string(hop->source, out);
-    buf_puts(out, hop->is_mx ? ",\"mx\":true}" : "}");
+    buf_putc(out, '}');
 }
 
 bool render_json(const struct mxhop_route *r, struct buf *out)

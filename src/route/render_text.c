@@ -6,8 +6,8 @@
  *        20  mx2.example.com:2525   cn=backup,dc=example
  *
  * Made for 80 columns: a reason or a source that does not fit goes to lines of
- * its own. Every octet that is not printable ASCII becomes `?`: nobody's MX
- * record writes to an administrator's terminal.
+ * its own. UTF-8 stays as it is; controls and what is not UTF-8 become `?`:
+ * nobody's MX record, or DN, moves an administrator's cursor.
  */
 
 #include "route/render.h"
@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "route/guard.h"
+#include "util/str.h"
 
 #define COLUMNS      80
 #define PLACE_MAX    300 /* host, brackets, port */
@@ -24,8 +25,11 @@
 static void render_text_add_printable(const char *text, size_t n,
                                       struct buf *out)
 {
-    for (size_t i = 0; i < n; i++)
-        buf_putc(out, text[i] < ' ' || text[i] > '~' ? '?' : text[i]);
+    size_t at = out->len;
+
+    buf_add(out, text, n);
+    if (!out->failed)
+        str_printable_utf8(out->data + at);
 }
 
 /* Append words from column `at`, in lines indented by `indent`. */
@@ -73,9 +77,8 @@ static size_t render_text_format_place(const struct mxhop_hop *hop, char *place)
     if (hop->port != 0)
         snprintf(port, sizeof(port), ":%u", (unsigned)hop->port);
     n = snprintf(place, PLACE_MAX,
-                 guard_is_v6(hop) && hop->port != 0 ? "[%.260s]%s%s"
-                                                    : "%.260s%s%s",
-                 hop->host, port, hop->is_mx ? " (its MX)" : "");
+                 guard_is_v6(hop) && hop->port != 0 ? "[%.260s]%s" : "%.260s%s",
+                 hop->host, port);
     return (size_t)n;
 }
 

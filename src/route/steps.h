@@ -25,9 +25,8 @@ int order_compare(const struct candidate *a, const struct candidate *b);
 bool clean_is_address(const char *host);
 
 /* No usable answer: fill disposition, status and reason of *d_r. */
-void outcome_of_set(const struct decide_input *in, struct decision *d_r);
 void outcome_of_override(const struct decide_input *in, struct decision *d_r);
-void outcome_of_no_host(const struct decide_input *in, struct decision *d_r);
+void outcome_of_nothing(const struct decide_input *in, struct decision *d_r);
 
 /* Fill reason: printable, cut to fit. */
 void outcome_reason(struct decision *d, const char *fmt, ...)

@@ -140,6 +140,7 @@ static enum mxhop_status compile_inspect(const struct compile_options *o,
     struct inspection in = {.v = s->v,
                             .lines = s->lines,
                             .n = s->n,
+                            .table = o->dry_run ? NULL : o->table,
                             .report = s->report,
                             .ctx = s->ctx,
                             .now_s = o->now_s};
@@ -228,8 +229,10 @@ static enum mxhop_status compile_finish(const struct compile_options *o,
     result_r->entries = o->dry_run ? (uint32_t)s->n : result_r->change.after;
     result_r->findings = s->findings;
     result_r->read = s->v;
+    result_r->lines = s->lines;
     result_r->n_read = s->n;
     s->v = NULL;
+    s->lines = NULL;
     s->n = 0;
     stage_clear(s);
     return status;
@@ -293,5 +296,6 @@ void compile_free(struct compile_result *result)
     for (size_t i = 0; i < result->n_read; i++)
         override_free(&result->read[i]);
     free(result->read);
+    free(result->lines);
     *result = (struct compile_result){0};
 }

@@ -39,6 +39,7 @@ struct compile_result {
     struct ovtable_change change;
     struct override *read; /* valid ones that were read: all, or what changed;
                               may be taken out */
+    size_t *lines;         /* where they stand; 0: not in a file */
     size_t n_read;
 };
 

@@ -59,6 +59,9 @@ case_mistakes_have_file_and_line() {
 	assert_mistake 3 'max_hop: unknown parameter; expected .*, perhaps max_hops' \
 		<<<$'# comment\n\nmax_hop = 3'
 	assert_mistake 1 'max_hops: "101"; expected a whole number from 1 to 100' <<<'max_hops = 101'
+	assert_mistake 1 'max_hops: "3 # three"; expected .*; a comment needs a line of its own' \
+		<<<'max_hops = 3 # three'
+	assert_mistake 1 'max_hops: .*; write the value without quotes' <<<'max_hops = "3"'
 	assert_mistake 1 'max_hops: "-1"; expected .*' <<<'max_hops = -1'
 	assert_mistake 1 'max_hops: ""; expected .*' <<<'max_hops ='
 	assert_mistake 1 'answer: "yes"; expected one of auto, list, override' <<<'answer = yes'
@@ -94,13 +97,15 @@ case_check_prints_what_is_in_force() {
 	printf '%s\n' '# a comment' 'max_hops =' '  7' 'dns_servers = 127.0.0.1:53' \
 		'    # in between' '    [::1]:53' '' >"$SCRATCH/x.cf"
 	assert_status 0 mxhop -c "$SCRATCH/x.cf" check
+	assert_eq "$OUTPUT" "$SCRATCH/x.cf: 0 errors, 0 warnings"
+	assert_status 0 mxhop -c "$SCRATCH/x.cf" check -v
 	assert_match "$OUTPUT" $'(^|\n)max_hops = 7(\n|$)'
 	assert_match "$OUTPUT" $'(^|\n)dns_servers = 127.0.0.1:53 \\[::1\\]:53(\n|$)'
 	assert_match "$OUTPUT" $'(^|\n)on_null_mx = reject(\n|$)'
 	# What it prints is a configuration that says the same.
-	mxhop -c "$SCRATCH/x.cf" check >"$SCRATCH/printed.cf"
-	assert_status 0 mxhop -c "$SCRATCH/printed.cf" check
-	assert_eq "$OUTPUT" "$(<"$SCRATCH/printed.cf")"
+	mxhop -c "$SCRATCH/x.cf" check -v >"$SCRATCH/printed.cf"
+	assert_status 0 mxhop -c "$SCRATCH/printed.cf" check --verbose
+	assert_eq "$(sed 1d <<<"$OUTPUT")" "$(sed 1d "$SCRATCH/printed.cf")"
 }
 
 case_check_defaults() {
@@ -112,8 +117,9 @@ case_check_defaults() {
 	assert_match "$OUTPUT" $'(^|\n)overrides =(\n|$)'
 	printf '%s\n' "$OUTPUT" >"$SCRATCH/defaults.cf"
 	: >"$SCRATCH/empty.cf"
-	assert_status 0 mxhop -c "$SCRATCH/defaults.cf" check
-	assert_eq "$OUTPUT" "$(mxhop -c "$SCRATCH/empty.cf" check)" "defaults"
+	assert_status 0 mxhop -c "$SCRATCH/defaults.cf" check -v
+	assert_eq "$(sed 1d <<<"$OUTPUT")" \
+		"$(mxhop -c "$SCRATCH/empty.cf" check -v | sed 1d)" "defaults"
 	assert_eq "$(grep -c ' =' "$SCRATCH/defaults.cf")" "$(wc -l <"$SCRATCH/defaults.cf")"
 }
 

@@ -87,7 +87,7 @@ case_a_failure_can_be_deferred() {
 	faulty_conf 'on_dns_failure = defer' 'on_cold = defer'
 	for name in servfail refused garbage loop1 silent wrongid; do
 		assert_status 75 mxhop lookup --format postfix "$name.test"
-		assert_match "$OUTPUT" '^retry:4\.[0-9.]+ [ -~]+$' "$name"
+		assert_match "$OUTPUT" '^\./retry:4\.[0-9.]+ [ -~]+$' "$name"
 	done
 	faulty_conf
 }

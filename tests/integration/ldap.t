@@ -184,7 +184,7 @@ case_a_table_of_postfix() {
 		>/etc/mxhop/transport.cf
 	configure 'ldap_config = /etc/mxhop/transport.cf'
 	assert_status 0 mxhop refresh --force
-	assert_match "$OUTPUT" ' 1 entries'
+	assert_match "$OUTPUT" ' 1 entry'
 	assert_route post.test 'smtp:[192.0.2.6]:2525'
 	assert_route a.post.test 'smtp:[192.0.2.6]:2525'
 	assert_route one.test ''

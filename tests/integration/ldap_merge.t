@@ -20,9 +20,9 @@ merge;   Mode=merge; 15 [192.0.2.11]; 5 [192.0.2.12]       => :[192.0.2.12], [mx
 exclude; Mode=exclude; Exclude=mx1.@                       => :[mx2.@] => -
 instead; Mode=merge; 15 [192.0.2.11]; Exclude=.@           => :[192.0.2.11] => :[192.0.2.11]
 slow;    Mode=merge; Transport=slow; 30 [192.0.2.11]       => slow:[mx1.@], [mx2.@], [192.0.2.11] => slow:[192.0.2.11]
-pass;    Mode=pass                                         => - => -
+pass;    Mode=pass                                         => : => :
 reject;  Mode=reject; Reason=Not for us                    => error:5.7.1 Not for us => error:5.7.1 Not for us
-defer;   Mode=defer; Reason=Back tomorrow                  => retry:4.3.5 Back tomorrow => retry:4.3.5 Back tomorrow'
+defer;   Mode=defer; Reason=Back tomorrow                  => ./retry:4.3.5 Back tomorrow => ./retry:4.3.5 Back tomorrow'
 
 # Calls FUNCTION with each line's name, answers and words.
 each_mode() { # FUNCTION
@@ -160,10 +160,10 @@ case_the_most_specific_holds() {
 		$d
 		.sub.ladder.test
 		.ladder.test
-		*
 		- Exchange=mx1.$d
 		- Exchange=.$d
 		- Exchange=.ladder.test
+		*
 	END
 	n=0
 	for take in 'mxhopEnabled FALSE' 'mxhopNotAfter 20200101000000Z' \

@@ -90,9 +90,11 @@ case_export_is_read_back_to_the_same_set() {
 case_list_as_text() {
 	hostile_set | table_of
 	mxhop overrides list >list
+	assert_eq "$(head -n 1 list)" $'# DN\tKEYS\tMODE\tHOPS\tSTATE\tFROM\tUNTIL'
+	sed -i 1d list
 	assert_eq "$(wc -l <list)" 4
 	assert_eq "$(grep '^cn=plain' list)" \
-		$'cn=plain,dc=test\tb.test a.test .a.test\treplace\t10 [mx1.test]:587, [IPv6:2001:db8::1]\tactive'
+		$'cn=plain,dc=test\tb.test a.test .a.test\treplace\t10 [mx1.test]:587, [IPv6:2001:db8::1]\tactive\t-\t-'
 	assert_eq "$(grep Smith list | cut -f 2,3,5)" $'* mx=.prov.test\tprepend\tdisabled'
 	assert_eq "$(cut -f 1 list | LC_ALL=C sort -c && echo sorted)" sorted
 }
@@ -103,8 +105,9 @@ case_dns_of_others_on_a_terminal() {
 	printf '%s\n' "dn:: $(printf %s "$dn" | base64 -w 0)" \
 		'objectClass: mxhopOverride' 'cn: x' 'mxhopKey: a.test' \
 		'mxhopHop: [192.0.2.1]' | table_of
-	assert_eq "$(mxhop overrides list | cut -f 1)" "$shown"
+	assert_eq "$(mxhop overrides list | sed 1d | cut -f 1)" "$shown"
 	mxhop trace a.test | grep -F "$shown" || fail "$(mxhop trace a.test)"
+	mxhop lookup a.test | grep -F "override: $shown" || fail "$(mxhop lookup a.test)"
 	entry other 'mxhopKey: b.test' 'mxhopHop: [192.0.2.2]' >other.ldif
 	assert_status 1 mxhop overrides diff other.ldif
 	grep -F -e "- $shown" <<<"$OUTPUT" || fail "$OUTPUT"
@@ -141,11 +144,14 @@ case_states() {
 		entry off 'mxhopKey: a.test' 'mxhopHop: [mx1.test]' 'mxhopEnabled: FALSE'
 		entry on 'mxhopKey: a.test' 'mxhopHop: [mx1.test]'
 	} | table_of
-	assert_eq "$(mxhop overrides list | cut -f 1,5 | tr '\t,' '  ')" \
-		"cn=future dc=test pending
-cn=off dc=test disabled
-cn=on dc=test active
-cn=past dc=test past"
+	assert_eq "$(mxhop overrides list | sed 1d | cut -f 1,5- | tr '\t,' '  ')" \
+		"cn=future dc=test pending 9999-01-01T00:00:00Z -
+cn=off dc=test disabled - -
+cn=on dc=test active - -
+cn=past dc=test past - 2020-01-01T00:00:00Z"
+	assert_eq "$(mxhop overrides list a.test 2>/dev/null | head -c 3)" cn=
+	sed '/^overrides/d' /etc/mxhop/mxhop.cf >other.cf
+	assert_match "$(mxhop -c other.cf overrides list 2>&1)" 'lookups ignore this table'
 }
 
 case_diff_by_dn_and_attribute() {
@@ -209,14 +215,14 @@ case_check_a_file_that_is_not_in_place() {
 	entry a 'mxhopKey: a.test' 'mxhopHop: [mx1.test]' | table_of
 	entry b 'mxhopKey: b.test' 'mxhopHop: [mx1.test]:0' >new.ldif
 	check_new 1
-	assert_match "$OUTPUT" 'new.ldif:1: cn=b,dc=test: mxhopHop: .*skipped'
-	assert_match "$OUTPUT" '# ldif:new.ldif: 0 valid entries, 1 findings'
+	assert_match "$OUTPUT" 'warning: new.ldif:5: cn=b,dc=test: mxhopHop: .*skipped'
+	assert_match "$OUTPUT" 'ldif:new.ldif: 0 valid entries, 0 errors, 1 warning$'
 	refute_match "$OUTPUT" 'cn=a,dc=test'
 	refute_match "$OUTPUT" 'override_table ='
 	entry b 'mxhopKey: b.test' 'mxhopHop: [mx1.test]' >new.ldif
 	check_new 0
-	assert_match "$OUTPUT" '1 valid entries, 0 findings'
-	assert_eq "$(mxhop overrides list | cut -f 1)" cn=a,dc=test "the table"
+	assert_match "$OUTPUT" '1 valid entry, 0 errors, 0 warnings'
+	assert_eq "$(mxhop overrides list | sed 1d | cut -f 1)" cn=a,dc=test "the table"
 	assert_status 74 mxhop check nothing.ldif
 }
 
@@ -248,7 +254,7 @@ case_check_an_entry_that_dns_makes_useless() {
 	} >new.ldif
 	check_new 1
 	assert_eq "$(grep 'can go' <<<"$OUTPUT")" \
-		'mxhop: cn=same,dc=test: mxhopHop: says for same.test what its MX records say; the entry can go'
+		'mxhop: warning: new.ldif:1: cn=same,dc=test: mxhopHop: says for same.test what its MX records say; the entry can go'
 }
 
 # Whoever may write an entry chooses its name, but not what a terminal does.
@@ -259,7 +265,7 @@ case_a_name_that_moves_the_cursor() {
 		entry y 'mxhopKey: y.test' 'mxhopHop: [nowhere.test]'
 	} | sed -e "s/^dn: cn=x.*/dn:: $(printf 'cn=caf\xc3\xa9\e[31m\rx\xc2\x9b31m,dc=test' | base64 -w 0)/" \
 		-e "s/^dn: cn=y.*/dn:: $(printf 'cn=y\e[31m,dc=test' | base64 -w 0)/" >"$LDIF"
-	assert_status 1 mxhop check
+	assert_status 2 mxhop check
 	shown=$OUTPUT
 	rm -f "$TABLE"*
 	assert_status 0 mxhop refresh
@@ -277,12 +283,13 @@ case_check_the_source() {
 		entry typo 'mxhopKey: b.test' 'mxhopHop: [mx9.test]'
 		entry past 'mxhopKey: c.test' 'mxhopMode: pass' 'mxhopNotAfter: 20200101000000Z'
 	} >"$LDIF"
-	assert_status 1 mxhop check
+	mxhop refresh
+	assert_status 2 mxhop check -v # the entry with the misspelt host
 	assert_match "$OUTPUT" "override_table = $TABLE"
 	assert_match "$OUTPUT" 'cn=same,dc=test: .*other.test .*can go'
 	assert_match "$OUTPUT" 'cn=typo,dc=test: mxhopHop: mx9.test has no address'
 	assert_match "$OUTPUT" 'cn=past,dc=test: mxhopNotAfter: the window is past'
-	assert_match "$OUTPUT" '3 valid entries, 3 findings'
+	assert_match "$OUTPUT" '3 valid entries, 1 error, 3 warnings'
 }
 
 case_no_table() {

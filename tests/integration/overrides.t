@@ -34,6 +34,10 @@ setup() {
 			mx.exact.prov  A 192.0.2.6
 		END
 	} | zone test
+	zone mxhop.test <<-'END'
+		mta   A 192.0.2.250
+		alias A 192.0.2.250
+	END
 	start_dns
 	use_mxhop_plugin <<-'END'
 		overrides = ldif:/etc/mxhop/overrides.ldif
@@ -131,13 +135,13 @@ case_each_mode() {
 		append.test   :[mx1.test], [mx2.test], [relay.test]
 		exclude.test  :[mx2.test]
 		merge.test    :[192.0.2.11], [mx1.test], [relay.test]
-		pass.test     -
+		pass.test     :
 		reject.test   error:5.7.1 Not for us
-		defer.test    retry:4.3.5 Back tomorrow
+		defer.test    ./retry:4.3.5 Back tomorrow
 	END
 }
 
-# The most specific key wins, also against `*` and an exchange.
+# The most specific key wins; `*` is less specific than an exchange.
 case_by_domain_parent_and_star() {
 	overrides <<-'END'
 		star    Key *; Hop [192.0.2.40]
@@ -150,14 +154,14 @@ case_by_domain_parent_and_star() {
 	assert_routes <<-'END'
 		plain.test           :[192.0.2.40]
 		nowhere.invalid      :[192.0.2.40]
-		bysuffix.test        :[192.0.2.40]
+		bysuffix.test        :[192.0.2.44]
 		parent.test          :[192.0.2.40]
 		sub.parent.test      :[192.0.2.41]
 		x.sub.parent.test    :[192.0.2.42]
 		own.sub.parent.test  :[192.0.2.43]
 		OWN.Sub.Parent.TEST. :[192.0.2.43]
 		prepend.test         :[192.0.2.43]
-		mta.mxhop.test       -
+		mta.mxhop.test       relay:[192.0.2.45]
 		*                    -
 		.parent.test         -
 		alice@plain.test     -
@@ -211,6 +215,41 @@ case_by_exchange() {
 	END
 	start_sink 192.0.2.30
 	assert_delivered user@bysuffix.test 192.0.2.30
+}
+
+# A host at any preference counts, and another entry by exchange stays.
+case_exclude_by_exchange() {
+	overrides <<-'END'
+		out    Exchange .prov.test; Mode exclude; Exclude .prov.test
+		first  Exchange mx1.test; Mode prepend; Hop [192.0.2.33]; Transport other
+		pass   Exchange mx.exact.prov.test; Mode pass; Transport other
+		named  Key bydomain.test; Mode merge; Hop 20 [192.0.2.34]
+	END
+	assert_routes <<-'END'
+		bybackup.test  other:[192.0.2.33], [mx1.test]
+		bytie.test     other:[192.0.2.33], [mx1.test]
+		bysuffix.test  ./retry:4.3.5 No usable next hop in the routing override
+		byexact.test   ./retry:4.3.5 No usable next hop in the routing override
+		bydomain.test  :[mx.prov.test], [192.0.2.34]
+		splice.test    :[s1.test], [s2.test]
+	END
+}
+
+# One that excludes nothing is as none, also where lists are for overrides only.
+case_exclude_of_nothing() {
+	trap 'sed -i /^answer/d /etc/mxhop/mxhop.cf; end_case' EXIT
+	echo 'answer = override' >>/etc/mxhop/mxhop.cf
+	overrides <<-'END'
+		star    Key *; Mode exclude; Exclude .prov.test
+		domain  Key plain.test; Mode exclude; Exclude mx9.test; Transport other
+	END
+	assert_routes <<-'END'
+		plain.test       -
+		replace.test     -
+		null.test        -
+		nowhere.invalid  -
+		bybackup.test    :[mx1.test]
+	END
 }
 
 generalized_time() { # OFFSET-IN-SECONDS
@@ -320,7 +359,7 @@ case_excludes() {
 	# An override's own hop is not what it excludes.
 	assert_routes <<-'END'
 		suffix.test     :[mx1.test]
-		allgone.test    -
+		allgone.test    ./retry:4.3.5 No usable next hop in the routing override
 		prexclude.test  :[mx2.test], [mx1.test]
 		byexact.test    :[relay.test]
 	END
@@ -335,12 +374,34 @@ case_hop_that_is_ourselves() {
 	END
 	assert_routes <<-'END'
 		self.test      :[mx1.test], [mx2.test]
-		selfonly.test  -
+		selfonly.test  ./retry:4.3.5 No usable next hop in the routing override
 		replace.test   :[127.0.0.1]:10025
 	END
 	start_sink 192.0.2.1
 	assert_delivered user@self.test 'mx1.test'
 	refute_log '5\.4\.6'
+}
+
+# The first message, and all that follow, wait.
+case_hop_of_no_use() {
+	overrides <<-'END'
+		replace  Key replace.test; Hop [realy.test]
+		append   Key append.test; Hop nowhere.invalid
+		prepend  Key prepend.test; Hop null.test
+		self     Key self.test; Hop [alias.mxhop.test]
+	END
+	send_mail alice@mta.mxhop.test user@replace.test user@append.test \
+		user@prepend.test user@self.test
+	for d in replace append prepend self; do
+		wait_for_log "to=<user@$d.test>.*status=deferred"
+	done
+	assert_routes <<-'END'
+		replace.test  ./retry:4.3.5 No usable next hop in the routing override
+		append.test   ./retry:4.3.5 No usable next hop in the routing override
+		prepend.test  ./retry:4.3.5 No usable next hop in the routing override
+		self.test     ./retry:4.3.5 No usable next hop in the routing override
+	END
+	refute_log 'status=(bounced|sent)'
 }
 
 case_misspelt_hop() {
@@ -377,8 +438,8 @@ case_invalid_entries_are_skipped() {
 		good       Key plain.test; Hop [relay.test]
 	END
 	assert_match "$OUTPUT" '/var/lib/mxhop/overrides: 2 entries, id [0-9a-f]{8}, 8 skipped$'
-	assert_match "$OUTPUT" 'mxhop: /etc/mxhop/overrides.ldif:1: cn=port99999,ou=mxhop,dc=test: mxhopHop: "\[relay.test\]:99999": the port is a number from 1 to 65535; the entry is skipped'
-	assert_match "$OUTPUT" 'overrides.ldif:7: cn=mode,[^:]*: mxhopMode: "relpace": expected replace, prepend'
+	assert_match "$OUTPUT" 'mxhop: /etc/mxhop/overrides.ldif:5: cn=port99999,ou=mxhop,dc=test: mxhopHop: "\[relay.test\]:99999": the port is a number from 1 to 65535; the entry is skipped'
+	assert_match "$OUTPUT" 'overrides.ldif:11: cn=mode,[^:]*: mxhopMode: "relpace": expected replace, prepend'
 	assert_match "$OUTPUT" 'cn=time,[^:]*: mxhopNotAfter: "tomorrow": expected a generalizedTime'
 	assert_match "$OUTPUT" 'cn=hops,[^:]*: mxhopHop: this mxhopMode needs at least one hop'
 	assert_match "$OUTPUT" 'cn=bytes,[^:]*: mxhopHop: "\[re,lay.test\]"'
@@ -391,9 +452,10 @@ case_invalid_entries_are_skipped() {
 		append.test     :[mx1.test], [mx2.test]
 		plain.test      :[relay.test]
 	END
-	assert_status 1 mxhop check
-	assert_match "$OUTPUT" 'cn=port99999,'
-	assert_match "$OUTPUT" '# ldif:/etc/mxhop/overrides.ldif: 2 valid entries, 8 findings'
+	assert_status 2 mxhop check
+	assert_match "$OUTPUT" 'warning: /etc/mxhop/overrides.ldif:5: cn=port99999,'
+	assert_match "$OUTPUT" 'error: .*: 8 entries are left out'
+	assert_match "$OUTPUT" 'ldif:/etc/mxhop/overrides.ldif: 2 valid entries, '
 }
 
 case_two_entries_for_one_key() {

@@ -112,8 +112,8 @@ case_two_entries_with_one_dn() {
 	{ entry one over.test && entry one plain.test; } >"$LDIF"
 	assert_status 65 mxhop refresh
 	assert_match "$OUTPUT" "$LDIF:7: cn=one,dc=test: the entry in line 1 has the same DN"
-	assert_match "$OUTPUT" '1 entries.* 1 skipped'
-	assert_status 1 mxhop check
+	assert_match "$OUTPUT" '1 entry.* 1 skipped'
+	assert_status 2 mxhop check
 }
 
 # --- what a daemon notices, jailed, though Postfix watches one file only ---

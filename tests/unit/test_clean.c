@@ -275,15 +275,14 @@ static const struct {
     {"[192.0.2.1]", "192.0.2.1", DROP_NO},
     {"[192.0.2.1]:587", "192.0.2.1", DROP_NO},
     {"[IPv6:2001:db8::1]", "2001:db8::1", DROP_NO_ADDRESS},
-    {"[10.0.0.1]", "10.0.0.1", DROP_BOGUS},
+    {"[10.0.0.1]", "10.0.0.1", DROP_NO}, /* bogus is for strangers */
     {"[me.test]", "me.test", DROP_SELF},
     {"[me.test]:25", "me.test", DROP_SELF},
     {"[me.test]:10025", "me.test", DROP_NO},
     {"[127.0.0.1]", "127.0.0.1", DROP_SELF},
     {"[127.0.0.1]:10025", "127.0.0.1", DROP_NO},
     {"[ex.test]", "ex.test", DROP_NO},
-    {"me.test", "me.test", DROP_NO},
-    {"ex.test", "ex.test", DROP_NO},
+    {"me.test", "me.test", DROP_NAME_NOT_KNOWN},
 };
 
 START_TEST(override_hops)
@@ -372,7 +371,7 @@ static const struct {
     {"10 a.test", "30 [a.test]", 1, 30}, /* prepended: a better tier */
     {"10 a.test", "30 [a.test]:26", 2, 0},
     {"", "10 [192.0.2.1],20 [192.0.2.1]", 1, 10},
-    {"", "10 a.test,20 [a.test]", 2, 0},
+    {"", "10 a.test,20 [a.test]", 1, 20}, /* the name is not known */
 };
 
 START_TEST(duplicates)

@@ -60,7 +60,7 @@ START_TEST(exchanges_longest_first)
     struct mxset set = fixture_set(exchanges[_i].set);
     struct strlist l;
 
-    ck_assert(match_exchanges(&set, &l));
+    ck_assert(match_exchanges(&set, false, &l));
     assert_list(&l, exchanges[_i].want);
     mxset_free(&set);
 }
@@ -71,8 +71,27 @@ START_TEST(exchanges_of_nothing)
     struct mxset set = {.outcome = MX_FAILURE};
     struct strlist l;
 
-    ck_assert(match_exchanges(&set, &l));
+    ck_assert(match_exchanges(&set, false, &l));
     assert_list(&l, "");
+}
+END_TEST
+
+/* What is to be excluded may be at any preference. */
+START_TEST(exchanges_of_any_preference)
+{
+    struct mxset set = fixture_set("10 mx.a.test,20 mx.b.test");
+    struct strlist l;
+
+    ck_assert(match_exchanges(&set, true, &l));
+    ck_assert_uint_eq(l.n, 5);
+    ck_assert_str_eq(l.v[0], "mx.a.test");
+    ck_assert_str_eq(l.v[1], "mx.b.test");
+    ck_assert_str_eq(l.v[4], ".test");
+    strlist_free(&l);
+    ck_assert(match_exchanges(&set, false, &l));
+    ck_assert_uint_eq(l.n, 3);
+    strlist_free(&l);
+    mxset_free(&set);
 }
 END_TEST
 
@@ -86,8 +105,8 @@ START_TEST(exchanges_are_bounded)
         snprintf(host, sizeof(host), "h%d.a.b.c.d.e.f.g.test", i);
         fixture_mx(&set, 10, host, "unknown");
     }
-    ck_assert(match_exchanges(&set, &l));
-    ck_assert_uint_le(l.n, 100);
+    ck_assert(match_exchanges(&set, false, &l));
+    ck_assert_uint_le(l.n, 100 + 8);
     strlist_free(&l);
     mxset_free(&set);
 }
@@ -153,7 +172,7 @@ START_TEST(survives_allocation_failure)
     }
     for (unsigned n = 1, done = 0; !done; n++) {
         failmalloc_at(n);
-        bool ok = match_exchanges(&set, &l);
+        bool ok = match_exchanges(&set, false, &l);
         hit = failmalloc_hit();
         failmalloc_at(0);
         ck_assert_int_eq(ok, !hit);
@@ -176,6 +195,7 @@ int main(void)
     LOOP(keys_most_specific_first, keys);
     LOOP(exchanges_longest_first, exchanges);
     tcase_add_test(tc, exchanges_of_nothing);
+    tcase_add_test(tc, exchanges_of_any_preference);
     tcase_add_test(tc, exchanges_are_bounded);
     LOOP(host_patterns, hosts);
     tcase_add_test(tc, host_lists);

@@ -160,8 +160,8 @@ static const struct {
     {"R.Example.", 0, "relay:[a.example], [192.0.2.1]:2525"},
     {"sub.r.example", 0, "relay:[a.example], [192.0.2.1]:2525"},
     {"no.example", 0, "error:5.7.1 moved away"},
-    {"u@d.example", 0, ":[u.example]"},
-    {"U@D.Example", 0, ":[u.example]"},
+    {"u@d.example", 0, ":[u.example], [127.0.0.1]:1"},
+    {"U@D.Example", 0, ":[u.example], [127.0.0.1]:1"},
     {"v@r.example", 0, NULL},
     {"v@r.example", MXHOP_ADDRESS, "relay:[a.example], [192.0.2.1]:2525"},
     {"here.example", 0, NULL},
@@ -194,13 +194,13 @@ START_TEST(missing_table_defers_says_so_once_and_recovers)
     struct mxhop *mx = open_handle();
 
     check_answer(mx, "r.example", 0, MXHOP_FORMAT_POSTFIX,
-                 "retry:4.3.5 Routing overrides are not available");
+                 "./retry:4.3.5 Routing overrides are not available");
     ck_assert_ptr_nonnull(strstr(said, table));
     check_answer(mx, "here.example", 0, MXHOP_FORMAT_POSTFIX, NULL);
     said[0] = '\0';
     for (int i = 0; i < 3; i++)
         check_answer(mx, "elsewhere.example", 0, MXHOP_FORMAT_POSTFIX,
-                     "retry:4.3.5 Routing overrides are not available");
+                     "./retry:4.3.5 Routing overrides are not available");
     ck_assert_str_eq(said, "");
     refresh();
     check_answer(mx, "r.example", 0, MXHOP_FORMAT_POSTFIX,
@@ -233,13 +233,13 @@ START_TEST(damaged_entries_are_mentioned_once)
     spoil_entries();
     ck_assert_int_eq(mxhop_open(&mx, config, &in_mta, &err), MXHOP_OK);
     check_answer(mx, "r.example", 0, MXHOP_FORMAT_POSTFIX,
-                 "retry:4.3.5 Routing overrides are not available");
+                 "./retry:4.3.5 Routing overrides are not available");
     ck_assert_ptr_nonnull(strstr(said, "is damaged"));
     said[0] = '\0';
     for (int i = 0; i < 3; i++) {
         check_answer(mx, "elsewhere.example", 0, MXHOP_FORMAT_POSTFIX, NULL);
         check_answer(mx, "r.example", 0, MXHOP_FORMAT_POSTFIX,
-                     "retry:4.3.5 Routing overrides are not available");
+                     "./retry:4.3.5 Routing overrides are not available");
     }
     ck_assert_str_eq(said, "");
     mxhop_close(&mx);
@@ -261,7 +261,7 @@ START_TEST(the_newest_reason_is_told)
     ck_assert_int_eq(chmod(table, 0666), 0);
     said[0] = '\0';
     check_answer(mx, "r.example", 0, MXHOP_FORMAT_POSTFIX,
-                 "retry:4.3.5 Routing overrides are not available");
+                 "./retry:4.3.5 Routing overrides are not available");
     ck_assert_msg(strstr(said, "everybody may write") != NULL, "%s", said);
     mxhop_close(&mx);
 }
@@ -270,7 +270,7 @@ END_TEST
 /* ---- what lies under the name is in force ---- */
 
 #define OVERRIDE_OF_R "relay:[a.example], [192.0.2.1]:2525"
-#define NO_TABLE      "retry:4.3.5 Routing overrides are not available"
+#define NO_TABLE      "./retry:4.3.5 Routing overrides are not available"
 
 /* Within two seconds; asked without a handle of its own. */
 static void becomes(struct mxhop *mx, const char *want)

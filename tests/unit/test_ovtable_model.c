@@ -748,7 +748,7 @@ START_TEST(strict)
     upsert[0].o = NULL;
     upsert[0].why = upsert[0].dn = "bad";
     ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_ERR_SYNTAX);
-    ck_assert_ptr_nonnull(strstr(err.text, "1 entries are invalid"));
+    ck_assert_ptr_nonnull(strstr(err.text, "1 entry is invalid"));
     delta.n_upsert = 0;
     ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_ERR_HELD);
     ck_assert_ptr_nonnull(strstr(err.text, "1 of 1 entries"));

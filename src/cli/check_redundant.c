@@ -1,5 +1,5 @@
 /*
- * redundant - report overrides that say what DNS says
+ * check_redundant - overrides that say what DNS says
  *
  * Such an entry changes nothing today, and holds the domain to it when its MX
  * records change: what is left of a migration. Only `check` asks, for all
@@ -7,8 +7,8 @@
  * administrator waiting.
  */
 
+#include "cli/check.h"
 #include "handle/bulk.h"
-#include "cli/ovset.h"
 #include "source/inspect.h"
 #include "util/clock.h"
 #include "util/vec.h"
@@ -25,10 +25,11 @@ struct candidate {
 };
 
 struct comparing {
+    struct check *check;
+    const struct ovset *set;
     struct candidate *v; /* by domain */
     size_t n, next;
     uint64_t until_ms;
-    unsigned findings;
     bool stopped;
 };
 
@@ -98,11 +99,11 @@ static void redundant_answered(void *ctx, const struct bulk_answer *answer)
          i < c->n && strcmp(c->v[i].domain, answer->domain) == 0; i++) {
         if (!inspect_equals(c->v[i].o, answer->set))
             continue;
-        finding_report(cli_report, NULL, c->v[i].o->dn, 0,
-                       "mxhopHop: says for %s what its MX records say; "
-                       "the entry can go",
-                       answer->domain);
-        c->findings++;
+        check_say(c->check, CHECK_WARNING, c->v[i].o->dn,
+                  ovset_line(c->set, c->v[i].o),
+                  "mxhopHop: says for %s what its MX records say; the entry "
+                  "can go",
+                  answer->domain);
     }
 }
 
@@ -141,17 +142,18 @@ static void redundant_compare(struct mxhop *mx, struct comparing *c)
                      "compared with the MX records");
 }
 
-void cli_check_redundant(struct mxhop *mx, const struct ovset *set,
-                         unsigned *findings)
+void check_redundant(struct check *check, struct mxhop *mx,
+                     const struct ovset *set)
 {
-    struct comparing c = {.until_ms = clock_boot_ms() + REDUNDANT_TIME_MS};
+    struct comparing c = {.check = check,
+                          .set = set,
+                          .until_ms = clock_boot_ms() + REDUNDANT_TIME_MS};
 
     if (!redundant_collect(set, &c)) {
         cli_no_memory();
     } else if (c.n > 0) {
         qsort(c.v, c.n, sizeof(*c.v), redundant_by_domain);
         redundant_compare(mx, &c);
-        *findings += c.findings;
     }
     free(c.v);
 }
