@@ -174,11 +174,17 @@ void probe_entry(struct ovtable *t, const char *domain, const struct mxset *set,
     while (o_r->dn == NULL && (at = match_next_key(&key, at)) != NULL)
         if (strcmp(at, "*") != 0)
             (void)ovtable_find(t, OVTABLE_BY_KEY, at, now_s, o_r, NULL, NULL);
-    if (o_r->dn == NULL && match_exchanges(set, false, &exchanges))
-        for (size_t i = 0; o_r->dn == NULL && i < exchanges.n; i++)
-            (void)ovtable_find(t, OVTABLE_BY_EXCHANGE, exchanges.v[i], now_s,
-                               o_r, NULL, NULL);
+    /* Of hosts that are not the best only an exclude has a say. */
+    for (int any = 0; any < 2; any++) {
+        if (o_r->dn == NULL && match_exchanges(set, any != 0, &exchanges))
+            for (size_t i = 0; o_r->dn == NULL && i < exchanges.n; i++) {
+                (void)ovtable_find(t, OVTABLE_BY_EXCHANGE, exchanges.v[i],
+                                   now_s, o_r, NULL, NULL);
+                if (any != 0 && o_r->mode != OVERRIDE_EXCLUDE)
+                    override_free(o_r);
+            }
+        strlist_free(&exchanges);
+    }
     if (o_r->dn == NULL)
         (void)ovtable_find(t, OVTABLE_BY_KEY, "*", now_s, o_r, NULL, NULL);
-    strlist_free(&exchanges);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "overrides/ovtable.h"
+#include "support/failmalloc.h"
 #include "support/ovreplace.h"
 #include "support/pace.h"
 
@@ -694,6 +695,39 @@ START_TEST(kept_and_removed)
 }
 END_TEST
 
+/* Kept, held back, left out, noted: or nothing of it. */
+START_TEST(out_of_memory)
+{
+    struct ovtable_write w = {
+        .path = path, .shrink_percent = 50, .now_s = 2, .note = note_down};
+    bool hit = true;
+
+    for (unsigned n = 1; hit; n++) {
+        struct ovtable_change c;
+        struct mxhop_error err = {0};
+        enum mxhop_status status;
+
+        delta = (struct ovtable_delta){.upsert = upsert, .complete = true};
+        for (unsigned i = 0; i < 20; i++) {
+            put_key(i, some_key(i));
+            say(&slot[i]);
+        }
+        ck_assert_int_eq(ovtable_apply(&w, &delta, &c, &err), MXHOP_OK);
+        delta.n_upsert = 3;
+        for (unsigned i = 0; i < 2; i++)
+            upsert[i] = (struct ovtable_upsert){
+                .why = "bad", .dn = "cn=new", .id = {1}};
+        memcpy(upsert[1].id, slot[1].id, OVTABLE_ID_LEN);
+        failmalloc_at(n);
+        status = ovtable_apply(&w, &delta, &c, &err);
+        hit = failmalloc_hit();
+        failmalloc_at(0);
+        ck_assert_int_eq(status, hit ? MXHOP_ERR_MEMORY : MXHOP_OK);
+        ck_assert(hit || (c.kept == 1 && c.held == 18 && c.left_out == 1));
+    }
+}
+END_TEST
+
 START_TEST(never_valid)
 {
     struct ovtable_change c;
@@ -815,6 +849,7 @@ int main(void)
     tcase_add_test(t, last_good_version);
     tcase_add_test(t, kept_and_removed);
     tcase_add_test(t, never_valid);
+    tcase_add_test(t, out_of_memory);
     tcase_add_test(t, strict);
     tcase_add_test(t, trial);
     tcase_add_test(t, no_table_no_place);
