@@ -160,7 +160,7 @@ static void invent_key(struct override *o)
         snprintf(word, sizeof(word), ".%s", domains[d]);
         add_word(&o->keys, word);
     } else {
-        add_word(&o->keys, any_suffix(domains[d]));
+        add_word(&o->keys, one_in(60) ? any_suffix(domains[d]) : domains[d]);
     }
 }
 
