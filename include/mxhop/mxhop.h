@@ -62,7 +62,7 @@ enum mxhop_log_level { MXHOP_LOG_WARN, MXHOP_LOG_INFO };
 enum mxhop_local {
     MXHOP_LOCAL_NO,
     MXHOP_LOCAL_YES,
-    MXHOP_LOCAL_ERROR /* not known now: the answer will be pass */
+    MXHOP_LOCAL_ERROR /* not known now: as YES */
 };
 
 /* Flags of struct mxhop_host. */
@@ -83,7 +83,8 @@ struct mxhop_host {
     void (*log)(void *ctx, enum mxhop_log_level level, const char *line);
 
     /*
-     * Whether the MTA delivers `domain` (normalised, A-label) itself. Used
+     * Whether the MTA delivers `domain` (normalised, A-label) itself: the
+     * answer is then pass, unless an override is for exactly this key. Used
      * where the parameter local_domains is empty.
      */
     enum mxhop_local (*is_local)(void *ctx, const char *domain);

@@ -200,6 +200,56 @@ void facts_domain(struct lookup *l)
         !facts_of(l, l->key.domain, true, &l->set, &l->entry, &l->cache_state);
 }
 
+static bool facts_unknown(const struct lookup *l, const struct hostaddrs *a)
+{
+    return hostaddrs_state(a, l->mx->rules.families) == ADDR_UNKNOWN;
+}
+
+/* What is known now, in the set and where it is spliced. */
+static void facts_take_addresses(struct lookup *l, const struct mx *known)
+{
+    for (size_t i = 0; i < l->set.n_mx; i++)
+        if (strcmp(l->set.mx[i].host, known->host) == 0)
+            l->set.mx[i].addrs = known->addrs;
+    for (size_t i = 0; l->facts != NULL && i < l->override.n_hops; i++)
+        for (size_t j = 0; j < l->facts[i].set.n_mx; j++)
+            if (strcmp(l->facts[i].set.mx[j].host, known->host) == 0)
+                l->facts[i].set.mx[j].addrs = known->addrs;
+}
+
+bool facts_kept(struct lookup *l, bool *again_r)
+{
+    struct mxset kept = {.outcome = MX_HOSTS}, better;
+    const struct ask q = {.name = l->override.dn, .known = &kept, .wait = true};
+    bool usable, dns = false, ok = true;
+
+    for (size_t i = 0; i < l->decision.n_kept && ok; i++) {
+        const struct candidate *c = &l->decision.c[i];
+
+        if ((c->is_dns || c->via != NULL) && facts_unknown(l, c->addrs)) {
+            ok = mxset_add(&kept, c->host, 0);
+            dns = dns || c->is_dns;
+        }
+    }
+    *again_r = kept.n_mx > 0;
+    if (!ok || kept.n_mx == 0) {
+        mxset_free(&kept);
+        return ok;
+    }
+    (void)facts_addresses(l->mx, l->mx->store.view, &kept, &usable);
+    if (!usable && ask_dns(l, &q, &better)) {
+        mxset_free(&kept);
+        kept = better;
+    } else if (!usable) {
+        l->vague = dns;
+        *again_r = dns; /* others keep their places, as all unknown hops do */
+    }
+    for (size_t i = 0; i < kept.n_mx; i++)
+        facts_take_addresses(l, &kept.mx[i]);
+    mxset_free(&kept);
+    return true;
+}
+
 /* What is known of an override's host decides; what is near its end is asked
    for in the background. false: nothing is known. */
 static bool facts_host(struct lookup *l, const char *host,

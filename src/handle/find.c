@@ -36,6 +36,15 @@ static bool find_take_but_exclude(void *ctx, struct override *o)
     return o->mode == OVERRIDE_EXCLUDE || find_take_first(ctx, o);
 }
 
+static bool find_excludes_some(const struct override *o,
+                               const struct mxset *set)
+{
+    for (size_t i = 0; i < set->n_mx; i++)
+        if (decide_excludes(o, set->mx[i].host))
+            return true;
+    return false;
+}
+
 /* All that exclude a host of the set: one entry may stand under several keys.
  */
 static bool find_take_excludes(void *ctx, struct override *o)
@@ -44,7 +53,7 @@ static bool find_take_excludes(void *ctx, struct override *o)
     struct lookup *l = u->l;
     struct override *also;
 
-    if (o->mode != OVERRIDE_EXCLUDE || !decide_excludes_any(o, &l->set))
+    if (o->mode != OVERRIDE_EXCLUDE || !find_excludes_some(o, &l->set))
         return true;
     for (size_t i = 0; i < l->n_also; i++)
         if (strcmp(l->also[i].dn, o->dn) == 0)
@@ -169,7 +178,7 @@ void find_forget_idle(struct lookup *l)
 {
     if (l->override.dn == NULL || l->override.mode != OVERRIDE_EXCLUDE ||
         l->cold || l->set.outcome == MX_FAILURE ||
-        decide_excludes_any(&l->override, &l->set))
+        find_excludes_some(&l->override, &l->set))
         return;
     free(l->idle);
     l->idle = l->override.dn;

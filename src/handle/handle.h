@@ -190,6 +190,12 @@ void facts_domain(struct lookup *l);
 /* Fill l->facts for the hops of l->override, once. Waits as the ration allows.
    false: out of memory. */
 bool facts_hops(struct lookup *l);
+/* Of a set the first hosts are examined. Where an override drops them, the
+   decision has others, which are examined here; *again_r: there were some.
+   Waits as the ration allows, and l->vague if that is too short. false: out of
+   memory.
+ */
+bool facts_kept(struct lookup *l, bool *again_r);
 /* Addresses of the hosts worth examining, from the cache. Returns whether none
    is to be asked for; *usable_r whether enough is known of each: a host with
    an address is one, whatever its other family says. */

@@ -63,6 +63,8 @@ static bool table_failed(struct lookup *l)
 
 /* ---- the decision ---- */
 
+#define EXAMINE_ROUNDS 8 /* of max_hops hosts each */
+
 /* Of the MX set, what is left of it. */
 static uint32_t set_ttl_s(const struct lookup *l)
 {
@@ -103,16 +105,29 @@ static bool conclude(struct lookup *l)
         .also = l->also,
         .n_also = l->n_also,
         .local = l->local != MXHOP_LOCAL_NO,
-        .set = l->asked_dns && !l->cold ? &l->set : NULL,
-        .cold = l->cold,
         .learning = l->mx->dns.worker != NULL,
         .now_s = l->now_s,
     };
+    bool again = true;
 
     if (l->set.n_mx > 0 || l->override.n_hops > 0)
         machine_addresses(l->mx);
-    if (!decide(&in, &l->decision))
-        return false;
+    for (int round = 0; again; round++) {
+        /* A host without address at the end of a list would bounce mail (5.4.4)
+           that the MTA's own routing defers or delivers, and one that is this
+           system (5.4.6) anywhere in it. */
+        bool last = l->vague || round >= EXAMINE_ROUNDS;
+
+        l->cold = l->cold || last;
+        in.cold = l->cold;
+        in.set = l->asked_dns && !l->cold ? &l->set : NULL;
+        decision_free(&l->decision);
+        if (!decide(&in, &l->decision))
+            return false;
+        again = false;
+        if (in.override != NULL && !last && !facts_kept(l, &again))
+            return false;
+    }
     l->ttl_s = route_ttl_s(l);
     return settle(l, l->decision.disposition, l->decision.status, "%s",
                   l->decision.reason);
@@ -182,11 +197,6 @@ static bool route_domain(struct lookup *l, struct ovtable *table)
     }
     if (!facts_hops(l))
         return false;
-    /* A host without address at the end of a list would bounce mail (5.4.4)
-       that the MTA's own routing defers or delivers, and one that is this
-       system (5.4.6) anywhere in it. */
-    if (l->vague)
-        l->cold = true;
     return conclude(l);
 }
 

@@ -50,18 +50,10 @@ static bool clean_address_as_name(const struct decide_input *in,
     return !c->is_address && clean_looks_like_address(c->host);
 }
 
-static bool clean_excludes(const struct override *o, const char *host)
+bool decide_excludes(const struct override *o, const char *host)
 {
     for (size_t i = 0; i < o->excludes.n; i++)
         if (match_host(o->excludes.v[i], host))
-            return true;
-    return false;
-}
-
-bool decide_excludes_any(const struct override *o, const struct mxset *set)
-{
-    for (size_t i = 0; i < set->n_mx; i++)
-        if (clean_excludes(o, set->mx[i].host))
             return true;
     return false;
 }
@@ -71,10 +63,10 @@ static bool clean_excluded(const struct decide_input *in,
 {
     if (!c->is_dns && c->via == NULL)
         return false;
-    if (in->override != NULL && clean_excludes(in->override, c->host))
+    if (in->override != NULL && decide_excludes(in->override, c->host))
         return true;
     for (size_t i = 0; i < in->n_also; i++)
-        if (clean_excludes(&in->also[i], c->host))
+        if (decide_excludes(&in->also[i], c->host))
             return true;
     return false;
 }

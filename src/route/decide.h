@@ -97,9 +97,8 @@ bool decide(const struct decide_input *in, struct decision *d_r);
 void decision_free(struct decision *d);
 const char *drop_text(enum drop drop);
 
-/* Whether an override excludes a host of the set. One of mode exclude that
-   excludes none of a set that is known changes nothing. */
-bool decide_excludes_any(const struct override *o, const struct mxset *set);
+/* Whether an override keeps mail from a host of an MX set. */
+bool decide_excludes(const struct override *o, const char *host);
 
 /* Equally preferred: neither starts a group (struct mxhop_hop) after the
    other. */

@@ -395,6 +395,116 @@ START_TEST(transports)
 END_TEST
 
 static const struct {
+    enum override_mode mode;
+    const char *hops, *set; /* "": cold */
+    const char *want;       /* NULL: deferred */
+    bool stopper;
+} promises[] = {
+    {OVERRIDE_REPLACE, "[h.test]", "", "0 h.test", true},
+    {OVERRIDE_REPLACE, "1 [h.test],2 [192.0.2.1]", "", "1 h.test 2 192.0.2.1",
+     false},
+    {OVERRIDE_REPLACE, "[me.test]", "", NULL, false},
+    {OVERRIDE_REPLACE, "p.test", "", NULL, false},
+    {OVERRIDE_REPLACE, "1 p.test,2 [h.test]", "", "2 h.test", true},
+    {OVERRIDE_PREPEND, "[h.test]", "10 a.test=192.0.2.1", "0 h.test 10 a.test",
+     false},
+    {OVERRIDE_PREPEND, "[h.test]", "10 a.test=failed", "0 h.test 10 a.test",
+     true},
+    {OVERRIDE_APPEND, "[h.test]", "10 a.test=192.0.2.1", "10 a.test 0 h.test",
+     true},
+    {OVERRIDE_APPEND, "[h.test]", "", "0 h.test", true},
+    {OVERRIDE_APPEND, "[me.test]", "10 a.test=none", NULL, false},
+    {OVERRIDE_EXCLUDE, "", "10 x.test=192.0.2.1", NULL, false},
+    {OVERRIDE_EXCLUDE, "", "10 x.test=192.0.2.1,20 a.test=192.0.2.2",
+     "20 a.test", false},
+    {OVERRIDE_EXCLUDE, "", "", NULL, false},
+};
+
+START_TEST(promise)
+{
+    struct rules r = fixture_rules();
+    struct mxset set = fixture_set(promises[_i].set);
+    struct override o = fixture_override(promises[_i].mode, promises[_i].hops);
+    struct decide_input in = {.rules = &r,
+                              .domain = "d.test",
+                              .override = &o,
+                              .cold = set.n_mx == 0,
+                              .set = set.n_mx > 0 ? &set : NULL,
+                              .learning = true};
+    struct decision d;
+
+    r.on_override_unusable = CHOICE_DEFER;
+    if (o.mode == OVERRIDE_EXCLUDE)
+        ck_assert(strlist_add(&o.excludes, "x.test"));
+    for (int i = 0; i < 2; i++) {
+        ck_assert(decide(&in, &d));
+        if (promises[_i].want != NULL) {
+            ck_assert_int_eq(d.disposition, MXHOP_ROUTE);
+            assert_text(d.c, d.n_kept, promises[_i].want);
+        } else if (i == 0) {
+            ck_assert_int_eq(d.disposition, MXHOP_DEFER);
+            ck_assert_str_eq(d.status, "4.3.5");
+        } else {
+            ck_assert_int_eq(d.disposition, MXHOP_PASS);
+        }
+        ck_assert_int_eq(d.stopper, promises[_i].stopper);
+        decision_free(&d);
+        r.on_override_unusable = CHOICE_PASS;
+    }
+    override_free(&o);
+    mxset_free(&set);
+}
+END_TEST
+
+/* Known, but past its time: it may have no address by now. */
+START_TEST(a_stale_host_is_not_certain)
+{
+    struct rules r = fixture_rules();
+    struct override o = fixture_override(OVERRIDE_REPLACE, "[h.test]");
+    struct hop_facts facts = {.addrs = fixture_addrs("192.0.2.1")};
+    struct decide_input in = {
+        .rules = &r, .domain = "d.test", .override = &o, .facts = &facts};
+    struct decision d;
+
+    for (int stale = 0; stale < 2; stale++) {
+        facts.addrs.stale = stale;
+        ck_assert(decide(&in, &d));
+        ck_assert_int_eq(d.stopper, stale);
+        decision_free(&d);
+    }
+    override_free(&o);
+}
+END_TEST
+
+/* `pass` with a transport would find ourselves (5.4.6). */
+START_TEST(no_transport_alone_for_a_local_domain)
+{
+    struct rules r = fixture_rules();
+    struct override o = fixture_override(OVERRIDE_PASS, "");
+    struct decide_input in = {
+        .rules = &r, .domain = "d.test", .override = &o, .local = true};
+    struct decision d;
+
+    r.on_override_unusable = CHOICE_DEFER;
+    r.transport = "lists";
+    ck_assert(decide(&in, &d));
+    ck_assert_int_eq(d.disposition, MXHOP_PASS);
+    ck_assert_str_eq(d.transport, "");
+    decision_free(&d);
+    o.transport = strdup("slow");
+    ck_assert(decide(&in, &d));
+    ck_assert_int_eq(d.disposition, MXHOP_DEFER);
+    decision_free(&d);
+    in.local = false;
+    ck_assert(decide(&in, &d));
+    ck_assert_int_eq(d.disposition, MXHOP_PASS);
+    ck_assert_str_eq(d.transport, "slow");
+    decision_free(&d);
+    override_free(&o);
+}
+END_TEST
+
+static const struct {
     bool set_secure;
     const char *set, *hops;
     bool want;
@@ -742,6 +852,9 @@ int main(void)
     LOOP(grouping, groups);
     tcase_add_test(tc, transports);
     LOOP(security, secures);
+    LOOP(promise, promises);
+    tcase_add_test(tc, a_stale_host_is_not_certain);
+    tcase_add_test(tc, no_transport_alone_for_a_local_domain);
     tcase_add_test(tc, an_insecure_splice_is_seen);
     tcase_add_test(tc, the_domain_does_not_matter);
     tcase_add_test(tc, override_only_lists_turn_too);

@@ -76,6 +76,25 @@ START_TEST(exchanges_of_nothing)
 }
 END_TEST
 
+/* What is to be excluded may be at any preference. */
+START_TEST(exchanges_of_any_preference)
+{
+    struct mxset set = fixture_set("10 mx.a.test,20 mx.b.test");
+    struct strlist l;
+
+    ck_assert(match_exchanges(&set, true, &l));
+    ck_assert_uint_eq(l.n, 5);
+    ck_assert_str_eq(l.v[0], "mx.a.test");
+    ck_assert_str_eq(l.v[1], "mx.b.test");
+    ck_assert_str_eq(l.v[4], ".test");
+    strlist_free(&l);
+    ck_assert(match_exchanges(&set, false, &l));
+    ck_assert_uint_eq(l.n, 3);
+    strlist_free(&l);
+    mxset_free(&set);
+}
+END_TEST
+
 START_TEST(exchanges_are_bounded)
 {
     struct mxset set = {0};
@@ -176,6 +195,7 @@ int main(void)
     LOOP(keys_most_specific_first, keys);
     LOOP(exchanges_longest_first, exchanges);
     tcase_add_test(tc, exchanges_of_nothing);
+    tcase_add_test(tc, exchanges_of_any_preference);
     tcase_add_test(tc, exchanges_are_bounded);
     LOOP(host_patterns, hosts);
     tcase_add_test(tc, host_lists);

@@ -153,9 +153,7 @@ static void invent_key(struct override *o)
     char word[64];
     unsigned d = below(DOMAINS);
 
-    if (one_in(80)) {
-        add_word(&o->keys, "*");
-    } else if (one_in(4)) {
+    if (one_in(4)) {
         snprintf(word, sizeof(word), "u@%s", domains[d]);
         add_word(&o->keys, word);
     } else if (one_in(6)) {
@@ -280,6 +278,8 @@ static void invent_world(void)
         if (i >= n)
             entry[i].enabled = false;
     }
+    if (one_in(3))
+        add_word(&entry[0].keys, "*");
     ck_assert_msg(ovtable_replace(&w, entry, n, &change, &err) == MXHOP_OK,
                   "%s", err.text);
     ck_assert_msg(mxhop_open(&mx, config, &host, &err) == MXHOP_OK, "%s",

@@ -108,10 +108,20 @@ static void hear(void *ctx, enum mxhop_log_level level, const char *line)
     strncat(said, line, sizeof(said) - strlen(said) - 1);
 }
 
+static const char *local_domain = "";
+
+static enum mxhop_local is_local(void *ctx, const char *domain)
+{
+    (void)ctx;
+    return strcmp(domain, local_domain) == 0 ? MXHOP_LOCAL_YES : MXHOP_LOCAL_NO;
+}
+
 static struct mxhop *open_handle(void)
 {
-    static const struct mxhop_host in_mta = {
-        .flags = MXHOP_WORKER, .log = hear, .own_names = "mta.example"};
+    static const struct mxhop_host in_mta = {.flags = MXHOP_WORKER,
+                                             .log = hear,
+                                             .is_local = is_local,
+                                             .own_names = "mta.example"};
     struct mxhop_error err;
     struct mxhop *mx;
 
@@ -487,6 +497,31 @@ START_TEST(overridden_answers_become_free)
     refresh_elsewhere(ENTRY("mxhopKey: a.example\nmxhopKey: u@a.example\n"
                             "mxhopHop: [192.0.2.6]\n"));
     ck_assert(answer_becomes(mx, overridden[_i].key, ":[192.0.2.6]"));
+    mxhop_close(&mx);
+}
+END_TEST
+
+/* An override for exactly the key, and no other; also where what is local
+   changes while the answer is kept. */
+START_TEST(overrides_of_a_local_domain)
+{
+    struct mxhop *mx = open_with_overrides(
+        ENTRY("mxhopKey: a.example\nmxhopKey: u@b.example\n"
+              "mxhopKey: .example\nmxhopKey: *\n"
+              "mxhopExchange: mx1.example\nmxhopHop: [192.0.2.5]\n"));
+
+    for (int i = 0; i < 2; i++) {
+        local_domain = "a.example";
+        ck_assert(becomes_free(mx, "a.example", "relay:[192.0.2.5]"));
+        ck_assert_str_eq(text_of(mx, "v@a.example"), "(none)");
+        ck_assert_str_eq(text_of(mx, "u@b.example"), ":[192.0.2.5]");
+        local_domain = "b.example";
+        ck_assert(becomes_free(mx, "a.example", ":[192.0.2.5]"));
+        ck_assert(becomes_free(mx, "u@b.example", "relay:[192.0.2.5]"));
+        ck_assert_str_eq(text_of(mx, "b.example"), "(none)");
+    }
+    local_domain = "";
+    ck_assert_str_eq(text_of(mx, "b.example"), ":[192.0.2.5]");
     mxhop_close(&mx);
 }
 END_TEST
@@ -943,6 +978,7 @@ int main(void)
     tcase_add_test(tc, nothing_is_written_for_nobody);
     tcase_add_loop_test(tc, overridden_answers_become_free, 0,
                         sizeof(overridden) / sizeof(overridden[0]));
+    tcase_add_test(tc, overrides_of_a_local_domain);
     tcase_add_loop_test(tc, a_new_override_counts, 0,
                         sizeof(new_sets) / sizeof(new_sets[0]));
     tcase_add_test(tc, root_reads_nobody_elses_cache);
