@@ -48,7 +48,7 @@ some_keys() { # NUMBER WHAT
 		cat "$SCRATCH/world/keys"
 	else
 		shuf --random-source=<(yes "$SEED $*" 2>/dev/null || true) -n "$1" "$SCRATCH/world/keys"
-	fi | sort -u
+	fi
 }
 
 # The keys that Postfix asks for an address, one after the other.
