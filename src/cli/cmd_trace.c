@@ -109,6 +109,13 @@ static char *trace_ask_ours(void *ctx, const char *key)
     return text;
 }
 
+/* Postfix has virtual_alias_maps for these, and asks nothing else. */
+static bool trace_is_alias(const struct trace *t)
+{
+    return t->view->why[0] != '\0' &&
+           strcmp(t->view->why, postfix_list_names[LIST_VIRTUAL_ALIAS]) == 0;
+}
+
 static void trace_add_text(struct trace *t, struct buf *out)
 {
     struct view_asker ours = {trace_ask_ours, t};
@@ -126,7 +133,11 @@ static void trace_add_text(struct trace *t, struct buf *out)
         buf_puts(out, INDENT "Postfix must see domains itself:\n" INDENT);
         trace_add_wrapped(t->view->reason, out);
     }
-    (void)view_tables(t->view, t->key, ours, false, out);
+    if (trace_is_alias(t))
+        buf_puts(out, INDENT "no table is asked: virtual_alias_maps has the "
+                             "say\n");
+    else
+        (void)view_tables(t->view, t->key, ours, false, out);
     trace_cut_newline(out);
 }
 
@@ -145,7 +156,8 @@ static void trace_add_json(struct trace *t, struct buf *out)
     buf_puts(out, ",\"visible_reason\":");
     json_string(t->view->reason, out);
     buf_puts(out, ",\"transport_maps\":[");
-    (void)view_tables(t->view, t->key, ours, true, out);
+    if (!trace_is_alias(t))
+        (void)view_tables(t->view, t->key, ours, true, out);
     buf_puts(out, "]}}");
 }
 
@@ -161,6 +173,8 @@ static int trace_print(struct trace *t)
     if (mxhop_explain(t->mx, t->key, flags, &route, &text, &err) != MXHOP_OK)
         return cli_fail(&err);
     status = cli_status(route->disposition);
+    if (t->view->taken && route->domain[0] != '\0')
+        (void)view_is_local(t->view, route->domain); /* what Postfix thinks */
     buf_add(&out, text, strlen(text) - (t->json ? 1 : 0));
     if (t->json) {
         trace_add_json(t, &out);

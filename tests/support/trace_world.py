@@ -2,14 +2,14 @@
 """trace_world.py SEED DIRECTORY: what tests/integration/trace.t asks about.
 
 Zones (zones/NAME), overrides (overrides.ldif) and keys (keys), all drawn from
-SEED: domains d0.test to d39.test with hosts in a few providers, some shared.
+SEED: domains d0.test to d79.test with hosts in a few providers, some shared.
 """
 import random
 import sys
 
 seed, directory = int(sys.argv[1]), sys.argv[2]
 draw = random.Random(seed)
-DOMAINS = [f"d{i}.test" for i in range(40)]
+DOMAINS = [f"d{i}.test" for i in range(80)]
 HOSTS = [f"h{i}.p{i % 4}.test" for i in range(16)]
 MODES = "replace prepend append exclude merge pass reject defer".split()
 
@@ -92,7 +92,7 @@ def entry(n):
 
 
 with open(f"{directory}/overrides.ldif", "w") as f:
-    for n in range(60):
+    for n in range(120):
         f.write("\n".join(entry(n)) + "\n")
 
 
@@ -104,13 +104,15 @@ def key():
     if kind < 0.6:
         return draw.choice(("sub.", "none.")) + domain
     if kind < 0.65:
-        return draw.choice(("*", "." + domain, f"[192.0.2.1]", "localhost",
+        return draw.choice(("*", "." + domain, "[192.0.2.1]", "localhost",
                             "mta.mxhop.test", "user@[192.0.2.1]", "a b"))
     local = draw.choice(("user", "user+ext", "user-ext", "list-request",
                          "owner-list", "postmaster", "+x"))
     return f"{local}@{domain}"
 
 
+keys = set()
+while len(keys) < 500:
+    keys.add(key())
 with open(f"{directory}/keys", "w") as f:
-    for _ in range(500):
-        f.write(key() + "\n")
+    f.write("".join(k + "\n" for k in sorted(keys)))
