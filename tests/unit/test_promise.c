@@ -25,8 +25,21 @@ static char domains[DOMAINS][32], hosts[HOSTS][32];
 static struct override entry[ENTRIES];
 static struct mxhop *mx;
 static int64_t now_s;
+static bool moved; /* what is local has changed */
 
 static uint64_t state;
+
+/* For all of the program. */
+time_t time(time_t *t_r)
+{
+    struct timespec t = {now_s, 0};
+
+    if (now_s == 0)
+        clock_gettime(CLOCK_REALTIME, &t);
+    if (t_r != NULL)
+        *t_r = t.tv_sec;
+    return t.tv_sec;
+}
 
 static unsigned below(unsigned n)
 {
@@ -224,9 +237,9 @@ static void invent_entry(unsigned i)
 static enum mxhop_local is_local(void *ctx, const char *domain)
 {
     (void)ctx;
-    return strstr(domain, "loc") != NULL   ? MXHOP_LOCAL_YES
-           : strstr(domain, "err") != NULL ? MXHOP_LOCAL_ERROR
-                                           : MXHOP_LOCAL_NO;
+    return strstr(domain, moved ? "d" : "loc") != NULL ? MXHOP_LOCAL_YES
+           : strstr(domain, "err") != NULL             ? MXHOP_LOCAL_ERROR
+                                                       : MXHOP_LOCAL_NO;
 }
 
 static void invent_names(void)
@@ -262,18 +275,27 @@ static void invent_rules(void)
     mx->answer = one_in(2) ? ANSWER_LIST : ANSWER_OVERRIDE;
 }
 
-static void invent_world(void)
+static void write_table(unsigned n)
 {
-    const struct mxhop_host host = {.is_local = is_local};
     const struct ovtable_write w = {.path = table,
                                     .source = "test",
                                     .shrink_percent = 100,
                                     .force = true,
                                     .now_s = now_s};
-    unsigned n = 1 + below(ENTRIES);
     struct ovtable_change change;
     struct mxhop_error err;
 
+    ck_assert_msg(ovtable_replace(&w, entry, n, &change, &err) == MXHOP_OK,
+                  "%s", err.text);
+}
+
+static unsigned invent_world(void)
+{
+    const struct mxhop_host host = {.is_local = is_local};
+    unsigned n = 1 + below(ENTRIES);
+    struct mxhop_error err;
+
+    moved = false;
     for (unsigned i = 0; i < ENTRIES; i++) {
         invent_entry(i);
         if (i >= n)
@@ -281,8 +303,7 @@ static void invent_world(void)
     }
     if (one_in(3))
         add_word(&entry[0].keys, "*");
-    ck_assert_msg(ovtable_replace(&w, entry, n, &change, &err) == MXHOP_OK,
-                  "%s", err.text);
+    write_table(n);
     ck_assert_msg(mxhop_open(&mx, config, &host, &err) == MXHOP_OK, "%s",
                   err.text);
     mx->budget_ms = 0; /* nobody is asked: what the cache lacks is cold */
@@ -293,6 +314,7 @@ static void invent_world(void)
     for (unsigned i = 0; i < DOMAINS; i++)
         invent_domain(i);
     ck_assert(cache_flush(mx->store.cache, 100));
+    return n;
 }
 
 /* ---- the rules: which entries apply ---- */
@@ -758,6 +780,62 @@ START_TEST(promise)
 }
 END_TEST
 
+/* What was kept under one table, at one time, is not the answer under another.
+ */
+static void change_something(unsigned n)
+{
+    switch (below(5)) {
+    case 0:
+        invent_entry(below(n));
+        if (one_in(4))
+            add_word(&entry[0].keys, "*");
+        write_table(n);
+        mx->overrides.looked_ms = 0;
+        break;
+    case 1:
+        now_s += below(3000);
+        break;
+    case 2:
+        moved = one_in(2);
+        break;
+    }
+}
+
+START_TEST(kept)
+{
+    struct mxhop_route *r;
+    struct mxhop_error err;
+    const char *last;
+    char key[64], *text;
+    unsigned n;
+
+    state = 0x5eed9000u + (unsigned)_i;
+    now_s = clock_wall_s();
+    n = invent_world();
+    mx->rules.rotate_interval_s = one_in(2) ? 600 : 0;
+    for (unsigned i = 0; i < 10 * KEYS; i++) {
+        unsigned domain = below(DOMAINS / 8);
+
+        if (one_in(8))
+            change_something(n);
+        snprintf(key, sizeof(key), "%s%s", one_in(3) ? "u@" : "",
+                 domains[domain]);
+        ck_assert_int_eq(mxhop_text(mx, key, MXHOP_FORMAT_POSTFIX, &last, &err),
+                         MXHOP_OK);
+        ck_assert_int_eq(mxhop_lookup(mx, key, 0, &r, &err), MXHOP_OK);
+        ck_assert_int_eq(
+            mxhop_render(mx, r, MXHOP_FORMAT_POSTFIX, &text, &err), MXHOP_OK);
+        ck_assert_msg((last == NULL) == (text == NULL) &&
+                          (last == NULL || strcmp(last, text) == 0),
+                      "world %d, step %u, %s: %s, and kept: %s", _i, i, key,
+                      text, last);
+        free(text);
+        mxhop_route_free(&r);
+    }
+    mxhop_close(&mx);
+}
+END_TEST
+
 static void set_up(void)
 {
     FILE *f;
@@ -796,6 +874,8 @@ int main(void)
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, promise, 0,
+                        getenv("MXHOP_LONG") != NULL ? WORLDS : WORLDS / 10);
+    tcase_add_loop_test(tc, kept, 0,
                         getenv("MXHOP_LONG") != NULL ? WORLDS : WORLDS / 10);
     suite_add_tcase(s, tc);
     runner = srunner_create(s);
