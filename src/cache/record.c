@@ -175,7 +175,7 @@ bool site_record_encode(struct buf *b, const struct mxset *set, size_t max)
     for (size_t i = 0; i < set->n_mx; i++)
         order[i] = &set->mx[i];
     qsort(order, set->n_mx, sizeof(const struct mx *), record_site_order);
-    for (size_t i = 0; i < set->n_mx && i < RECORD_EXCHANGES_MAX; i++) {
+    for (size_t i = 0; i < set->n_mx && i < MXSET_MAX; i++) {
         n = strlen(order[i]->host);
         if (n + 4 > max - b->len || n > UINT16_MAX)
             break;

@@ -16,11 +16,8 @@
 #include "util/buf.h"
 #include "util/codec.h"
 
-#define RECORD_FAILURE_MAX 255 /* octets of a failure's text */
-#define RECORD_TEXT_MAX                                                        \
-    16000                        /* of a finished answer; the longest of three \
-                                    hosts has some 800 */
-#define RECORD_EXCHANGES_MAX 100 /* of an MX set: the best ones */
+#define RECORD_FAILURE_MAX 255   /* octets of a failure's text */
+#define RECORD_TEXT_MAX    16000 /* of an answer; three hosts have some 800 */
 
 bool record_is_printable(const char *text, size_t len);
 
@@ -105,7 +102,7 @@ bool host_record_decode(const void *bytes, size_t len, struct host_record *r_r);
 
 /* An MX set: the same bytes for all domains that have it, whatever the order of
    that day: outcome and flags, exchanges by preference and name, at most
-   RECORD_EXCHANGES_MAX of them and `max` octets. ttl_s and failure are not part
+   MXSET_MAX of them and `max` octets. ttl_s and failure are not part
    of it. false: out of memory, or a set that contradicts itself. */
 bool site_record_encode(struct buf *b, const struct mxset *set, size_t max);
 /* On anything but CODEC_OK *set_r is empty. */

@@ -80,6 +80,26 @@ static void mx_drop_dots(struct mxset *set)
     set->n_mx = n;
 }
 
+static int mx_by_name(const void *a, const void *b)
+{
+    const struct mx *x = a, *y = b;
+
+    if (x->preference != y->preference)
+        return x->preference < y->preference ? -1 : 1;
+    return strcmp(x->host, y->host);
+}
+
+/* The rest has no say in anything. Of equals those that the cache keeps: name
+   servers turn the order of records. */
+static void mx_keep_best(struct mxset *set)
+{
+    if (set->n_mx <= MXSET_MAX)
+        return;
+    qsort(set->mx, set->n_mx, sizeof(*set->mx), mx_by_name);
+    while (set->n_mx > MXSET_MAX)
+        free(set->mx[--set->n_mx].host);
+}
+
 static void mx_follow(struct task *t, const struct question *q,
                       const char *last)
 {
@@ -110,6 +130,7 @@ static void mx_take_answer(struct task *t, const struct question *q,
         part.mx = NULL;
         part.n_mx = 0;
         mx_drop_dots(&t->set);
+        mx_keep_best(&t->set);
         mx_learned(t);
         break;
     case RECORDS_NODATA:

@@ -53,6 +53,8 @@ struct mx {
     struct hostaddrs addrs;
 };
 
+#define MXSET_MAX 100 /* exchanges of a domain that count: the best ones */
+
 struct mxset {
     enum mx_outcome outcome;
     bool implicit;    /* no MX record: RFC 5321 section 5.1, preference 0 */

@@ -7,7 +7,7 @@
  * entry wins. It also decides whether a host is covered by a pattern of the
  * same form (mxhopExclude, single_domain_sites).
  *
- * Strangers choose MX sets: at most MATCH_HOSTS_MAX hosts are considered, of
+ * Strangers choose MX sets: at most MXSET_MAX hosts are considered, of
  * the best preference, or for what is to be excluded of any, and names that
  * could never stand in an override are left out. Keys of equal length are tried
  * in alphabetical order, because name servers turn the order of records and the
@@ -21,8 +21,6 @@
 
 #include "route/decide.h"
 #include "util/str.h"
-
-#define MATCH_HOSTS_MAX 100 /* what the cache keeps of a set */
 
 static const char any_domain[] = "*";
 
@@ -79,7 +77,7 @@ static size_t match_hosts(const struct mxset *set, bool any, const char **hosts,
     size_t n = 0;
 
     *keys_r = 0;
-    for (size_t i = 0; i < set->n_mx && n < MATCH_HOSTS_MAX; i++) {
+    for (size_t i = 0; i < set->n_mx && n < MXSET_MAX; i++) {
         const struct mx *mx = &set->mx[i];
 
         if (!any && mx->preference != set->mx[0].preference)
@@ -94,7 +92,7 @@ static size_t match_hosts(const struct mxset *set, bool any, const char **hosts,
 
 bool match_exchanges(const struct mxset *set, bool any, struct strlist *keys_r)
 {
-    const char *hosts[MATCH_HOSTS_MAX], **keys;
+    const char *hosts[MXSET_MAX], **keys;
     size_t n_keys, n_hosts = match_hosts(set, any, hosts, &n_keys), n = 0;
     bool ok = true;
 

@@ -76,7 +76,7 @@ static void check_site(const uint8_t *data, size_t size, struct buf *b)
     assert(site_record_encode(b, &set, SIZE_MAX));
     mxset_free(&set);
     assert(site_record_decode(b->data, b->len, &set) == CODEC_OK);
-    assert(set.n_mx <= RECORD_EXCHANGES_MAX);
+    assert(set.n_mx <= MXSET_MAX);
     assert(site_record_encode(&again, &set, SIZE_MAX));
     mxset_free(&set);
     check_same(&again, (const uint8_t *)b->data, b->len);

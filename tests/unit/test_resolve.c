@@ -764,6 +764,28 @@ START_TEST(test_many_hosts)
 }
 END_TEST
 
+/* An override by exchange looks at no more, so no other may be used: not the
+   first time either, before the cache has the domain. */
+START_TEST(test_best_hosts)
+{
+    static char answer[110 * 24];
+    static const struct minidns_row row[] = {{"more.example", MX, answer}, {0}};
+    size_t len = 0;
+
+    for (int i = 109; i >= 0; i--)
+        len += (size_t)snprintf(answer + len, sizeof(answer) - len,
+                                "mx %d m%d.example ", 10 - i % 2, i);
+    teardown();
+    setup_rows(row);
+    start("more.example", NULL, 5000);
+    run_tasks();
+    ck_assert_ptr_nonnull(strstr(fx.result.data, " 9 m99.example"));
+    ck_assert_ptr_nonnull(strstr(fx.result.data, " 10 m78.example"));
+    ck_assert_ptr_null(strstr(fx.result.data, " 10 m80.example"));
+    ck_assert_ptr_null(strstr(fx.result.data, " 10 m98.example"));
+}
+END_TEST
+
 /* Hosts that lead on and on cost a stranger's domain no more queries. */
 START_TEST(test_queries_are_bounded)
 {
@@ -840,6 +862,7 @@ int main(void)
     tcase_set_timeout(many, 60);
     tcase_add_checked_fixture(many, setup_many, teardown);
     tcase_add_test(many, test_many_hosts);
+    tcase_add_test(many, test_best_hosts);
     tcase_add_test(many, test_queries_are_bounded);
     suite_add_tcase(s, many);
     srunner_run_all(r, CK_ENV);
