@@ -43,22 +43,20 @@ enum { BEFORE, AFTER, SIDES };
 struct dry {
     struct ovtable *t[SIDES]; /* NULL: no table */
     int64_t now_s;
+    int side; /* that is looked at */
     struct buf line, entry[SIDES];
     unsigned moved;
 };
 
-/* Append who answers for a domain. */
-static void dry_find(struct dry *d, int side, const char *domain,
-                     const struct mxset *set)
+/* Append one that answers for a domain. */
+static void dry_take_entry(void *ctx, const struct override *o)
 {
-    struct override o = {0};
+    struct dry *d = ctx;
 
-    if (d->t[side] != NULL)
-        probe_entry(d->t[side], domain, set, d->now_s, &o);
-    buf_puts_printable(&d->line, o.dn != NULL ? o.dn : "no override");
-    if (o.dn != NULL)
-        override_encode(&d->entry[side], &o);
-    override_free(&o);
+    if (d->entry[d->side].len > 0)
+        buf_puts(&d->line, ", ");
+    buf_puts_printable(&d->line, o->dn);
+    override_encode(&d->entry[d->side], o);
 }
 
 static bool dry_take(void *ctx, const char *domain,
@@ -70,10 +68,14 @@ static bool dry_take(void *ctx, const char *domain,
     (void)state;
     buf_reset(&d->line);
     buf_printf(&d->line, "%s: ", domain);
-    for (int side = BEFORE; side < SIDES; side++) {
-        buf_reset(&d->entry[side]);
-        buf_puts(&d->line, side == AFTER ? " -> " : "");
-        dry_find(d, side, domain, set);
+    for (d->side = BEFORE; d->side < SIDES; d->side++) {
+        buf_reset(&d->entry[d->side]);
+        buf_puts(&d->line, d->side == AFTER ? " -> " : "");
+        if (d->t[d->side] != NULL)
+            probe_entries(d->t[d->side], domain, set, d->now_s, dry_take_entry,
+                          d);
+        if (d->entry[d->side].len == 0)
+            buf_puts(&d->line, "no override");
     }
     if (d->entry[BEFORE].len == d->entry[AFTER].len &&
         (d->entry[BEFORE].len == 0 ||

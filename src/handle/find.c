@@ -140,8 +140,6 @@ static void find_exclude_before_pass(struct lookup *l)
     l->by_exchange = true;
 }
 
-/* What stands under the exchanges takes the place of what stands under `*`, or
-   of nothing. */
 enum mxhop_status find_by_exchange(struct lookup *l, struct ovtable *table)
 {
     struct strlist best = {0}, all = {0};
@@ -149,6 +147,9 @@ enum mxhop_status find_by_exchange(struct lookup *l, struct ovtable *table)
     char *matched = l->matched;
     enum mxhop_status status = MXHOP_ERR_MEMORY;
 
+    if (l->set.outcome != MX_HOSTS ||
+        (star.dn != NULL && strcmp(matched, "*") != 0))
+        return MXHOP_OK;
     l->override = (struct override){0};
     l->matched = NULL;
     if (match_exchanges(&l->set, false, &best) &&

@@ -225,7 +225,8 @@ void table_say(struct mxhop *mx, bool bad);
 /* ---- find.c: which overrides apply ---- */
 
 enum mxhop_status find_by_key(struct lookup *l, struct ovtable *table);
-/* The MX set has hosts. Leaves what was found by `*` if there is none. */
+/* Not while the MX set is cold. What stands under its exchanges takes the place
+   of what stands under `*`, or of nothing. */
 enum mxhop_status find_by_exchange(struct lookup *l, struct ovtable *table);
 /* After the MX set was asked for: an exclude of hosts that this domain does not
    have changes nothing. */

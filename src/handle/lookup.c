@@ -186,8 +186,7 @@ static bool route_domain(struct lookup *l, struct ovtable *table)
     find_forget_idle(l);
     if (l->override.dn == NULL && by_key_only)
         return without_override(l);
-    if (exchanges && (l->override.dn == NULL || is_star(l)) && !l->cold &&
-        l->set.outcome == MX_HOSTS)
+    if (exchanges && !l->cold)
         status = find_by_exchange(l, table);
     if (status != MXHOP_OK)
         return status != MXHOP_ERR_MEMORY && table_failed(l);

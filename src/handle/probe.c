@@ -7,7 +7,6 @@
 
 #include "handle/handle.h"
 #include "handle/probe.h"
-#include "route/match.h"
 #include "util/clock.h"
 
 #include <stdlib.h>
@@ -162,29 +161,21 @@ const char *probe_server_state(const struct cache_server *s)
     return breaker_state_name((enum breaker_state)s->state);
 }
 
-void probe_entry(struct ovtable *t, const char *domain, const struct mxset *set,
-                 int64_t now_s, struct override *o_r)
+void probe_entries(struct ovtable *t, const char *domain,
+                   const struct mxset *set, int64_t now_s,
+                   void (*fn)(void *ctx, const struct override *o), void *ctx)
 {
-    struct strlist exchanges = {0};
-    const char *at = NULL;
-    struct key key;
+    struct lookup l = {.now_s = now_s, .edge_s = INT64_MAX, .set = *set};
 
-    *o_r = (struct override){0};
-    key_parse(domain, &key);
-    while (o_r->dn == NULL && (at = match_next_key(&key, at)) != NULL)
-        if (strcmp(at, "*") != 0)
-            (void)ovtable_find(t, OVTABLE_BY_KEY, at, now_s, o_r, NULL, NULL);
-    /* Of hosts that are not the best only an exclude has a say. */
-    for (int any = 0; any < 2; any++) {
-        if (o_r->dn == NULL && match_exchanges(set, any != 0, &exchanges))
-            for (size_t i = 0; o_r->dn == NULL && i < exchanges.n; i++) {
-                (void)ovtable_find(t, OVTABLE_BY_EXCHANGE, exchanges.v[i],
-                                   now_s, o_r, NULL, NULL);
-                if (any != 0 && o_r->mode != OVERRIDE_EXCLUDE)
-                    override_free(o_r);
-            }
-        strlist_free(&exchanges);
+    key_parse(domain, &l.key);
+    if (find_by_key(&l, t) == MXHOP_OK) {
+        find_forget_idle(&l);
+        (void)find_by_exchange(&l, t);
     }
-    if (o_r->dn == NULL)
-        (void)ovtable_find(t, OVTABLE_BY_KEY, "*", now_s, o_r, NULL, NULL);
+    if (l.override.dn != NULL)
+        fn(ctx, &l.override);
+    for (size_t i = 0; i < l.n_also; i++)
+        fn(ctx, &l.also[i]);
+    l.set = (struct mxset){0}; /* the caller's */
+    lookup_free(&l);
 }

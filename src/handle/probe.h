@@ -62,11 +62,12 @@ struct probe_cache {
 };
 bool probe_shared_cache(struct mxhop *mx, struct probe_cache *c_r);
 
-/* Which entry of a table a domain with this MX set gets: by key, by exchange,
-   then `*`; *o_r is the caller's, and its DN NULL where there is none, or the
-   table is damaged. */
-void probe_entry(struct ovtable *t, const char *domain, const struct mxset *set,
-                 int64_t now_s, struct override *o_r);
+/* Which entries of a table apply to a domain with this MX set: the one that
+   decides, and then every exclude beside it. Of a damaged table, what was found
+   before. */
+void probe_entries(struct ovtable *t, const char *domain,
+                   const struct mxset *set, int64_t now_s,
+                   void (*fn)(void *ctx, const struct override *o), void *ctx);
 
 /* "closed", "open" ...; "unknown" of one that was found open, but not lately.
  */

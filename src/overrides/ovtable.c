@@ -260,7 +260,7 @@ struct wanted {
 
 static void ovtable_note_edge(const struct wanted *w, int64_t at_s)
 {
-    if (w->edge_s != NULL && at_s > w->now_s && at_s < *w->edge_s)
+    if (at_s > w->now_s && at_s < *w->edge_s)
         *w->edge_s = at_s;
 }
 
@@ -288,24 +288,6 @@ enum mxhop_status ovtable_active(struct ovtable *t, enum ovtable_index by,
     struct wanted w = {now_s, edge_s, fn, ctx};
 
     return ovtable_under(t, by, key, ovtable_offer_active, &w, err);
-}
-
-/* What stands behind the one that is active has no say before that ends. */
-static bool ovtable_take_first(void *ctx, struct override *o)
-{
-    *(struct override *)ctx = *o;
-    *o = (struct override){0};
-    return false;
-}
-
-enum mxhop_status ovtable_find(struct ovtable *t, enum ovtable_index by,
-                               const char *key, int64_t now_s,
-                               struct override *o_r, int64_t *edge_s,
-                               struct mxhop_error *err)
-{
-    *o_r = (struct override){0};
-    return ovtable_active(t, by, key, now_s, edge_s, ovtable_take_first, o_r,
-                          err);
 }
 
 /* ---- all of it ---- */

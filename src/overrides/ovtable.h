@@ -58,21 +58,14 @@ const char *ovtable_id_text(const unsigned char id[OVTABLE_ID_LEN],
                             char text_r[OVTABLE_ID_TEXT]);
 
 /*
- * Find the entry for one index key: of those that are active at now_s the one
- * with the lowest DN. Keys in normal form; by: key index or exchange index.
- * *o_r->dn is NULL when there is none (status MXHOP_OK); else *o_r is the
- * caller's to override_free(). The next second after now_s in which another may
- * be the one, for what stands under this key, goes into *edge_s, if that is
- * before it; NULL is allowed. MXHOP_ERR_TABLE: damaged.
+ * Call fn for each entry under one index key that is active at now_s, until it
+ * returns false: in order of DN, those that are kept or held back behind all
+ * others. It may keep what *o owns, and then leaves *o zeroed. Keys in normal
+ * form; by: key index or exchange index. The next second after now_s in which
+ * another may be active, of those up to where fn ended it, goes into *edge_s,
+ * if that is before it. MXHOP_ERR_TABLE: damaged.
  */
 enum ovtable_index { OVTABLE_BY_KEY, OVTABLE_BY_EXCHANGE };
-enum mxhop_status ovtable_find(struct ovtable *t, enum ovtable_index by,
-                               const char *key, int64_t now_s,
-                               struct override *o_r, int64_t *edge_s,
-                               struct mxhop_error *err);
-
-/* Call fn for each entry that is active at now_s, in order of DN, until it
-   returns false; else as ovtable_find() and ovtable_under(). */
 enum mxhop_status ovtable_active(struct ovtable *t, enum ovtable_index by,
                                  const char *key, int64_t now_s,
                                  int64_t *edge_s,
@@ -83,8 +76,8 @@ enum mxhop_status ovtable_active(struct ovtable *t, enum ovtable_index by,
    nothing. */
 bool ovtable_has(struct ovtable *t, enum ovtable_index by, const char *key);
 
-/* Call fn for every entry under a key, active or not, in order of DN, until it
-   returns false. It may keep what *o owns, and then leaves *o zeroed. */
+/* Call fn for every entry under a key, active or not, in the same order, until
+   it returns false. It may keep what *o owns, and then leaves *o zeroed. */
 enum mxhop_status ovtable_under(struct ovtable *t, enum ovtable_index by,
                                 const char *key,
                                 bool (*fn)(void *ctx, const unsigned char *id,

@@ -823,8 +823,8 @@ START_TEST(kept)
         ck_assert_int_eq(mxhop_text(mx, key, MXHOP_FORMAT_POSTFIX, &last, &err),
                          MXHOP_OK);
         ck_assert_int_eq(mxhop_lookup(mx, key, 0, &r, &err), MXHOP_OK);
-        ck_assert_int_eq(
-            mxhop_render(mx, r, MXHOP_FORMAT_POSTFIX, &text, &err), MXHOP_OK);
+        ck_assert_int_eq(mxhop_render(mx, r, MXHOP_FORMAT_POSTFIX, &text, &err),
+                         MXHOP_OK);
         ck_assert_msg((last == NULL) == (text == NULL) &&
                           (last == NULL || strcmp(last, text) == 0),
                       "world %d, step %u, %s: %s, and kept: %s", _i, i, key,
