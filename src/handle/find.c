@@ -159,18 +159,22 @@ enum mxhop_status find_by_exchange(struct lookup *l, struct ovtable *table)
     if (status == MXHOP_OK)
         status = find_among(l, table, OVTABLE_BY_EXCHANGE, &all, false,
                             find_take_excludes);
+    /* Beside what stands under `*` excludes hold as beside any other entry. */
+    if (l->override.dn == NULL) {
+        l->override = star;
+        star = (struct override){0};
+    }
     if (status == MXHOP_OK)
         find_exclude_before_pass(l);
+    if (!l->by_exchange) {
+        free(l->matched);
+        l->matched = matched;
+        matched = NULL;
+    }
+    free(matched);
+    override_free(&star);
     strlist_free(&best);
     strlist_free(&all);
-    if (l->override.dn == NULL) {
-        free(l->matched);
-        l->override = star;
-        l->matched = matched;
-    } else {
-        override_free(&star);
-        free(matched);
-    }
     return status;
 }
 

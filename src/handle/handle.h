@@ -226,7 +226,7 @@ void table_say(struct mxhop *mx, bool bad);
 
 enum mxhop_status find_by_key(struct lookup *l, struct ovtable *table);
 /* Not while the MX set is cold. What stands under its exchanges takes the place
-   of what stands under `*`, or of nothing. */
+   of what stands under `*`, or of nothing; excludes hold beside it. */
 enum mxhop_status find_by_exchange(struct lookup *l, struct ovtable *table);
 /* After the MX set was asked for: an exclude of hosts that this domain does not
    have changes nothing. */

@@ -235,6 +235,20 @@ case_exclude_by_exchange() {
 	END
 }
 
+# It lets nothing go that an entry for everything holds, or sends elsewhere.
+case_exclude_by_exchange_beside_star() {
+	local out='out Exchange .prov.test; Mode exclude; Exclude .prov.test'
+	overrides <<<"$out"$'\nstar Key *; Hop [192.0.2.40]'
+	assert_routes <<<'bybackup.test  :[192.0.2.40]'
+	overrides <<<"$out"$'\nstar Key *; Mode defer; Reason Not now'
+	assert_routes <<<'bybackup.test  ./retry:4.3.5 Not now'
+	overrides <<<"$out"$'\nstar Key *; Mode pass; Transport other'
+	assert_routes <<-'END'
+		bybackup.test  other:[mx1.test]
+		plain.test     other:
+	END
+}
+
 # One that excludes nothing is as none, also where lists are for overrides only.
 case_exclude_of_nothing() {
 	trap 'sed -i /^answer/d /etc/mxhop/mxhop.cf; end_case' EXIT
