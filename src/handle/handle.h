@@ -135,7 +135,7 @@ enum mxhop_status handle_resolver(struct mxhop *mx, struct mxhop_error *err);
 /* Before a jail: where the shared cache is. Nothing in it is opened. What is
    wrong is logged, and the cache will be in memory. */
 void handle_find_cache(struct mxhop *mx, const char *config);
-/* Before the first lookup: fills mx->cache and the views, and tells the worker
+/* Before the first lookup: fills mx->store, and tells the worker
    what others saw of the name servers. What is wrong with a shared cache is
    logged, and the cache is in memory; without memory for it there is none. */
 void handle_open_cache(struct mxhop *mx);
@@ -212,14 +212,14 @@ void facts_used(struct mxhop *mx, const char *domain, bool refresh_due,
 /* Before a jail is entered: note where it is. */
 enum mxhop_status table_place(struct mxhop *mx, struct mxhop_error *err);
 void table_leave(struct mxhop *mx);
-/* What lies under its name now; NULL with the reason in mx->table_err. One
+/* What lies under its name now; NULL with the reason in mx->overrides.err. One
    system call a second, and one a call while it cannot be used. */
 struct ovtable *table_now(struct mxhop *mx);
 /* It gave a record that is damaged: whether that is because another file has
    taken its place meanwhile, which is to be asked then. */
 bool table_is_another(struct mxhop *mx);
-/* Say in the log that it cannot be used, for mx->table_err, or that it can be
-   again: one line a change. */
+/* Say in the log that it cannot be used, for mx->overrides.err, or that it can
+   be again: one line a change. */
 void table_say(struct mxhop *mx, bool bad);
 
 /* ---- find.c: which overrides apply ---- */

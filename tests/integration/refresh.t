@@ -342,6 +342,14 @@ case_dry_run() {
 	assert_match "$OUTPUT" 'would have 3 entries: 1 added, 1 changed, 2 removed, 0 skipped, 1 kept in an older version, 0 held back; nothing is written'
 	assert_match "$OUTPUT" 'plain.test: no override -> cn=five,dc=test'
 	assert_match "$OUTPUT" '1 cached domains get another entry'
+	{ # one that excludes no host of it
+		four_entries
+		printf '%s\n' 'dn: cn=none,dc=test' 'objectClass: mxhopOverride' \
+			'cn: none' 'mxhopKey: plain.test' 'mxhopMode: exclude' \
+			'mxhopExclude: elsewhere.test'
+	} >"$LDIF"
+	assert_status 0 mxhop refresh --dry-run
+	assert_match "$OUTPUT" '0 cached domains get another entry'
 	: >"$LDIF"
 	assert_status 75 mxhop refresh --dry-run
 	assert_match "$OUTPUT" 'held back: cn=one,dc=test'
