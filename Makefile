@@ -46,7 +46,7 @@ LIBS     := -lresolv
 CLI_LIBS := -lldap -llber -lpsl
 
 # Data plane, in order of dependency (architecture.md); then the control plane.
-CORE    := handle route cache overrides table dns conf model util
+CORE    := handle route cache overrides table dns conf model postfix util
 CORE_O  := $(patsubst src/%.c,$(B)/obj/%.o,\
 	$(wildcard $(addprefix src/,$(addsuffix /*.c,$(CORE)))))
 CLI_O   := $(patsubst src/%.c,$(B)/obj/%.o,\
@@ -336,7 +336,8 @@ install: all man
 	$(call whole,0755,$(B)/bin/mxhop,$(PREFIX)/bin)
 	$(call whole,0644,$(B)/lib/libmxhop.so.$(SOVERSION),$(libdir))
 	ln -sf libmxhop.so.$(SOVERSION) $(DESTDIR)$(libdir)/libmxhop.so
-	install -m 0644 include/mxhop/*.h $(DESTDIR)$(PREFIX)/include/mxhop/
+	install -m 0644 include/mxhop/mxhop.h include/mxhop/error.h \
+	    include/mxhop/version.h $(DESTDIR)$(PREFIX)/include/mxhop/
 	$(call whole,0644,$(B)/plugins/exim-mxhop.so,$(libdir)/mxhop)
 	$(call whole,0644,$(B)/plugins/postfix-mxhop.so,$(POSTFIX_SHLIB))
 	@# Every program of Postfix reads this, ordinary users' too: whatever

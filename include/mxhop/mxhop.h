@@ -147,14 +147,23 @@ struct mxhop_route {
                               sender, printable ASCII, without status code */
     const char *status;    /* enhanced status code (RFC 3463) of reject and
                               defer, else "" */
-    const char *transport; /* transport to use, "" for the MTA's default */
+    const char *transport; /* transport to use, "" for the MTA's default; of
+                              pass only with an override */
     const struct mxhop_hop *hops; /* in the order to try; MXHOP_ROUTE only */
     size_t n_hops;
-    const char *override; /* DN of the override that applied, or NULL */
+    const char *override; /* DN of the override that applied, or NULL. Pass
+                             with an override ends the MTA's search */
     enum mxhop_cache_state cache;
     uint32_t ttl_s; /* how long this answer holds, 0: do not keep it */
     bool secure;    /* every DNS answer in it was authenticated (AD) */
     bool by_domain; /* this domain gets a queue of its own (group) */
+    bool local;     /* the MTA delivers this domain itself, and an override for
+                       exactly this key says otherwise */
+    bool stopper;   /* the last hop may turn out to have no address: Postfix
+                       would bounce, and gets one more that refuses, so that
+                       the mail waits */
+    bool only_ipv6; /* address_families has no ipv4 */
+    const char *defer_service; /* Postfix's, for MXHOP_DEFER */
 };
 
 /* Flags of mxhop_lookup() and mxhop_explain(). */
@@ -207,8 +216,8 @@ enum mxhop_format {
 /*
  * Render `route`. *text_r is the caller's to free(3), without a final
  * newline; NULL where the format has no words for the disposition (the
- * MTA's "not found": pass in Postfix; everything but a route in Exim, and a
- * route and pass in EXIM_FATE).
+ * MTA's "not found": pass without override in Postfix; everything but a route
+ * in Exim, and a route and pass in EXIM_FATE).
  */
 MXHOP_API MXHOP_CHECK enum mxhop_status
 mxhop_render(const struct mxhop *mx, const struct mxhop_route *route,

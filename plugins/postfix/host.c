@@ -2,12 +2,9 @@
  * host - what Postfix knows and libmxhop cannot
  *
  * Local domains, our own name and addresses, the address families in use, the
- * log, and whether Postfix must see domains itself (guards.c).
+ * log, and the parameters that <mxhop/postfix.h> asks for.
  *
- * Local domains are those of mydestination, virtual_alias_domains and
- * virtual_mailbox_domains, and those of relay_domains unless relay_transport
- * merely says relay or smtp: a transport with a next hop of its own would
- * lose it. Postfix's own lists match them, so files, tables, `!` and
+ * Postfix's own lists match local domains, so files, tables, `!` and
  * parent_domain_matches_subdomains mean what they mean elsewhere. A table that
  * fails makes the domain unknown, never fatal.
  *
@@ -19,14 +16,11 @@
 #include "postfix/postfix_abi.h"
 
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-enum { MYDESTINATION, VIRTUAL_ALIAS, VIRTUAL_MAILBOX, RELAY, N_LISTS };
 
 /* Names alone are compared here: Postfix copies and folds for each list. */
 struct local_list {
@@ -44,57 +38,26 @@ struct postfix_host {
 
 /* ---- parameters ---- */
 
-/* A parameter's value, or that of `other` where Postfix's default is $other
-   and this program has not read the parameter. */
-static const char *host_value_or(const char *param, const char *other)
+static const char *host_param(void *ctx, const char *name)
+{
+    (void)ctx;
+    return mail_conf_lookup_eval(name);
+}
+
+static const char *host_expand(void *ctx, const char *text)
+{
+    (void)ctx;
+    return mail_conf_eval(text);
+}
+
+static char *host_copy(const char *param)
 {
     const char *value = mail_conf_lookup_eval(param);
 
-    if (value == NULL && other != NULL)
-        value = mail_conf_lookup_eval(other);
-    return value != NULL ? value : "";
-}
-
-static const char *host_virtual_alias_domains(void)
-{
-    const char *value = mail_conf_lookup_eval("virtual_alias_domains");
-
-    return value != NULL ? value
-                         : host_value_or("virtual_alias_maps", "virtual_maps");
-}
-
-static bool host_is_bare(const char *transport, const char *name)
-{
-    size_t len = strlen(name);
-
-    return strncmp(transport, name, len) == 0 &&
-           (transport[len] == '\0' || strcmp(transport + len, ":") == 0);
-}
-
-static const char *host_relay_domains(void)
-{
-    const char *transport = mail_conf_lookup_eval("relay_transport");
-
-    if (transport == NULL || host_is_bare(transport, "relay") ||
-        host_is_bare(transport, "smtp"))
-        return "";
-    return host_value_or("relay_domains", NULL);
+    return strdup(value != NULL ? value : "");
 }
 
 /* ---- local domains ---- */
-
-/* Whether `word` names a table of our type, alone or inside another. */
-static bool host_names_us(const char *word)
-{
-    const char *at = word;
-
-    while ((at = strstr(at, TABLE_TYPE ":")) != NULL) {
-        if (at == word || !isalnum((unsigned char)at[-1]))
-            return true;
-        at++;
-    }
-    return false;
-}
 
 /* proxymap(8) would wait for itself, and commands are also used while Postfix
    is down. Neither is jailed, so they can open a proxied table themselves. Only
@@ -125,11 +88,11 @@ static char *host_safe_patterns(const char *name, const char *param,
 {
     bool direct = host_skips_proxy();
     char *copy = strdup(value), *cursor = copy, *word, *text = NULL;
-    size_t len;
+    size_t len, ours;
     FILE *out = copy != NULL ? open_memstream(&text, &len) : NULL;
 
     while (out != NULL && (word = word_next(&cursor, WORDS_IN_LIST)) != NULL) {
-        if (host_names_us(word))
+        if (word_our_table(word, &ours) != NULL)
             msg_warn("%s:%s: %s in %s is not asked which domains are local",
                      TABLE_TYPE, name, word, param);
         else if (direct)
@@ -168,11 +131,14 @@ static char *host_only_names(const char *patterns)
     return names;
 }
 
-static bool host_open_list(struct postfix_host *host, int i, const char *param,
-                           const char *value, int flags, match_function *match)
+static bool host_open_list(struct postfix_host *host,
+                           const struct postfix_config *pf,
+                           enum postfix_list_id id)
 {
-    int surrogates = dict_allow_surrogate;
-    char *copy = strdup(value), *patterns;
+    const char *param = postfix_list_names[id];
+    int surrogates = dict_allow_surrogate, flags = MATCH_FLAG_RETURN;
+    match_function *match = id == LIST_RELAY ? match_hostname : match_string;
+    char *copy = strdup(postfix_list_value(pf, id)), *patterns;
 
     if (copy == NULL)
         return false;
@@ -182,33 +148,27 @@ static bool host_open_list(struct postfix_host *host, int i, const char *param,
         return false;
     if (match == match_string ||
         patterns[strspn(patterns, WORDS_IN_LIST)] == '\0')
-        host->lists[i].names = host_only_names(patterns);
-    if (host->lists[i].names == NULL) {
+        host->lists[id].names = host_only_names(patterns);
+    if (host->lists[id].names == NULL) {
+        if (match == match_hostname)
+            flags |= match_parent_style(param);
         /* A missing table is not the end of postmap(1): we pass, and say so. */
         dict_allow_surrogate = 1;
-        host->lists[i].list = match_list_init(param, flags, patterns, 1, match);
+        host->lists[id].list =
+            match_list_init(param, flags, patterns, 1, match);
         dict_allow_surrogate = surrogates;
     }
     free(patterns);
     return true;
 }
 
-static bool host_open_lists(struct postfix_host *host)
+static bool host_open_lists(struct postfix_host *host,
+                            const struct postfix_config *pf)
 {
-    return host_open_list(host, MYDESTINATION, "mydestination",
-                          host_value_or("mydestination", NULL),
-                          MATCH_FLAG_RETURN, match_string) &&
-           host_open_list(host, VIRTUAL_ALIAS, "virtual_alias_domains",
-                          host_virtual_alias_domains(), MATCH_FLAG_RETURN,
-                          match_string) &&
-           host_open_list(host, VIRTUAL_MAILBOX, "virtual_mailbox_domains",
-                          host_value_or("virtual_mailbox_domains",
-                                        "virtual_mailbox_maps"),
-                          MATCH_FLAG_RETURN, match_string) &&
-           host_open_list(host, RELAY, "relay_domains", host_relay_domains(),
-                          MATCH_FLAG_RETURN |
-                              match_parent_style("relay_domains"),
-                          match_hostname);
+    for (int i = 0; i < N_LISTS; i++)
+        if (!host_open_list(host, pf, (enum postfix_list_id)i))
+            return false;
+    return true;
 }
 
 static bool host_is_among(const char *names, const char *domain, size_t len)
@@ -314,22 +274,24 @@ static void host_log_line(void *ctx, enum mxhop_log_level level,
 
 struct postfix_host *host_create(const char *name, struct mxhop_host *api_r)
 {
+    const struct postfix_config pf = {
+        .table = name, .param = host_param, .expand = host_expand};
     struct postfix_host *host = calloc(1, sizeof(*host));
     bool guarded;
 
     if (host == NULL)
         return NULL;
     host->name = strdup(name);
-    host->own_name = strdup(host_value_or("myhostname", NULL));
-    host->mail_owner = strdup(host_value_or("mail_owner", NULL));
+    host->own_name = host_copy("myhostname");
+    host->mail_owner = host_copy("mail_owner");
     host->own_addresses = host_own_addresses();
     if (host->name == NULL || host->own_name == NULL ||
         host->mail_owner == NULL || host->own_addresses == NULL ||
-        !host_open_lists(host)) {
+        !host_open_lists(host, &pf)) {
         host_free(host);
         return NULL;
     }
-    guarded = guard_reason(name, host->reason, sizeof(host->reason));
+    guarded = guard_reason(&pf, host->reason, sizeof(host->reason));
     *api_r = (struct mxhop_host){
         .flags = MXHOP_WORKER,
         .ctx = host,

@@ -214,7 +214,7 @@ void cli_report(void *ctx, const struct finding *f)
         buf_printf(&line, "%s:%zu: ", source->text + strlen("ldif:"), f->line);
     buf_puts_printable(&line, f->dn);
     buf_puts(&line, ": ");
-    cli_add_printable(&line, f->text, strlen(f->text));
+    buf_puts_printable(&line, f->text);
     cli_complain("%s", line.failed ? "out of memory" : line.data);
     buf_free(&line);
 }

@@ -45,7 +45,7 @@ static bool diff_list_lines(const struct override *o, struct strlist *lines)
 static void diff_add_line(struct buf *out, const char *sign, const char *text)
 {
     buf_puts(out, sign);
-    cli_add_printable(out, text, strlen(text));
+    buf_puts_printable(out, text);
     buf_putc(out, '\n');
 }
 

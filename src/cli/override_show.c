@@ -28,7 +28,7 @@ static void show_add_words(struct buf *out, const struct strlist *l,
 {
     for (size_t i = 0; i < l->n; i++) {
         buf_printf(out, "%s%s", *sep, prefix);
-        cli_add_printable(out, l->v[i], strlen(l->v[i]));
+        buf_puts_printable(out, l->v[i]);
         *sep = " ";
     }
 }

@@ -55,6 +55,7 @@ static enum mxhop_status source_fill(const struct conf *c,
 
     s->scope = scopes[c->ldap_scope];
     s->bind = binds[c->ldap_bind];
+    s->bind_plaintext = c->ldap_bind_plaintext != 0;
     s->start_tls = c->ldap_start_tls != 0;
     s->tls_require_cert = c->ldap_tls_require_cert != 0;
     s->timeout_ms = c->ldap_timeout_s * 1000;

@@ -47,8 +47,10 @@ struct conf {
     int ldap_bind; /* enum ldap_bind */
     char *ldap_bind_dn;
     char *ldap_bind_pw_file;
+    int ldap_bind_plaintext; /* 0 or 1, as the other yes and no */
     char *ldap_sasl_mechs;
-    int ldap_start_tls; /* 0 or 1, as the other yes and no */
+    int ldap_start_tls;
+    int ldap_version; /* always 3 */
     char *ldap_tls_ca_cert_file, *ldap_tls_ca_cert_dir;
     char *ldap_tls_cert, *ldap_tls_key;
     int ldap_tls_require_cert;
@@ -57,7 +59,7 @@ struct conf {
     char *ldap_config;
     /* what DNS outcomes mean (enum choice) */
     int on_null_mx, on_nxdomain, on_dns_failure, on_cold, on_no_host, on_bogus,
-        on_override_failure;
+        on_override_failure, on_override_unusable;
     char *bogus_networks;
     /* who we are */
     char *local_domains;
@@ -68,6 +70,7 @@ struct conf {
     int group;  /* enum group_mode */
     char *single_domain_sites;
     char *transport;
+    char *defer_service;
     uint32_t max_hops;
     uint32_t rotate_interval_s;
     char *seed;

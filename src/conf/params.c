@@ -44,15 +44,20 @@ static const struct param_word answers[] = {{"auto", ANSWER_AUTO},
 static const struct param_word groups[] = {
     {"site", GROUP_SITE}, {"domain", GROUP_DOMAIN}, {NULL, 0}};
 
-static const struct param_word no_yes[] = {{"no", 0}, {"yes", 1}, {NULL, 0}};
+/* Synonyms, as ldap_table(5) takes them, stand last: the first word is shown.
+ */
+static const struct param_word no_yes[] = {
+    {"no", 0}, {"yes", 1}, {"false", 0}, {"true", 1}, {NULL, 0}};
 static const struct param_word scopes[] = {{"sub", LDAP_SCOPE_IS_SUB},
                                            {"one", LDAP_SCOPE_IS_ONE},
                                            {"base", LDAP_SCOPE_IS_BASE},
                                            {NULL, 0}};
-static const struct param_word binds[] = {{"none", LDAP_BIND_NONE},
-                                          {"simple", LDAP_BIND_SIMPLE},
-                                          {"sasl", LDAP_BIND_SASL},
-                                          {NULL, 0}};
+static const struct param_word binds[] = {
+    {"none", LDAP_BIND_NONE},  {"simple", LDAP_BIND_SIMPLE},
+    {"sasl", LDAP_BIND_SASL},  {"no", LDAP_BIND_NONE},
+    {"yes", LDAP_BIND_SIMPLE}, {NULL, 0}};
+/* ldap_table(5) has 2 for its default, and servers have long ceased to. */
+static const struct param_word versions[] = {{"3", 3}, {"2", 3}, {NULL, 0}};
 
 const struct param params[] = {
     {AT(dns_servers), TEXT(text_read_servers, ""),
@@ -258,7 +263,16 @@ const struct param params[] = {
             "and a password,\n"
             ".Cm sasl\n"
             "with\n"
-            ".Va ldap_sasl_mechs ."},
+            ".Va ldap_sasl_mechs .\n"
+            ".Cm no\n"
+            "and\n"
+            ".Cm yes\n"
+            "mean\n"
+            ".Cm none\n"
+            "and\n"
+            ".Cm simple ,\n"
+            "as in\n"
+            ".Xr ldap_table 5 ."},
     {AT(ldap_bind_dn), TEXT(text_read_line, ""),
      .doc = "The name to bind as, for\n"
             ".Cm simple ."},
@@ -269,6 +283,19 @@ const struct param params[] = {
             "must be able to read it, and others must not.\n"
             "With the shipped services this is the user\n"
             ".Ql mxhop ."},
+    {AT(ldap_bind_plaintext), CHOICE(no_yes, "no"),
+     .doc = "Send the password of\n"
+            ".Cm simple\n"
+            "without encryption to an\n"
+            ".Ql ldap:\n"
+            "server on another machine.\n"
+            ".Cm no :\n"
+            "such a configuration is refused, unless\n"
+            ".Va ldap_start_tls\n"
+            "is on.\n"
+            "Servers at\n"
+            ".Ql ldaps: , ldapi:\n"
+            "and loopback addresses need neither."},
     {AT(ldap_sasl_mechs), TEXT(text_read_label, "EXTERNAL"),
      .doc = "The SASL mechanism.\n"
             "The only one is\n"
@@ -281,6 +308,13 @@ const struct param params[] = {
      .doc = "Begin TLS on connections to\n"
             ".Ql ldap:\n"
             "servers before anything else is sent."},
+    {AT(ldap_version), CHOICE(versions, "3"),
+     .doc = "The version of the protocol.\n"
+            "There is only 3;\n"
+            ".Cm 2 ,\n"
+            "the default of\n"
+            ".Xr ldap_table 5 ,\n"
+            "means the same."},
     {AT(ldap_tls_ca_cert_file), TEXT(text_read_file, ""),
      .doc = "The certificates of the trusted authorities, in PEM.\n"
             "If this and\n"
@@ -360,6 +394,18 @@ const struct param params[] = {
             ".Cm defer\n"
             "keeps mail in the queue, because an override might send it\n"
             "elsewhere."},
+    {AT(on_override_unusable), CHOICE(defer_pass, "defer"),
+     .doc = "An override applies, but none of the hosts that it allows can be\n"
+            "used:\n"
+            "they are known to have no address, are this system or are\n"
+            "excluded, or the override excludes hosts and the MX records are\n"
+            "not known.\n"
+            ".Cm defer\n"
+            "keeps mail in the queue until a host can be used or the override\n"
+            "is changed;\n"
+            ".Cm pass :\n"
+            "mail goes to the domain's own mail hosts, also to those that the\n"
+            "override keeps it from."},
     {AT(bogus_networks), TEXT(text_read_networks, ""),
      .doc = "Addresses and networks that cannot belong to a mail host of a\n"
             "stranger, such as\n"
@@ -441,6 +487,19 @@ const struct param params[] = {
             "for Postfix.\n"
             "An override can say otherwise.\n"
             "If empty, the transport that the mail system would use anyway."},
+    {AT(defer_service), TEXT(text_read_service, "./retry"),
+     .doc = "The service of Postfix that mail is given to where the answer is\n"
+            "to defer it, by its name in\n"
+            ".Xr master 5 ,\n"
+            "with\n"
+            ".Ql ./\n"
+            "before it or without.\n"
+            "The mail waits in the queue with the reason.\n"
+            "With\n"
+            ".Cm retry\n"
+            "Postfix answers 450 to clients as well: for recipients in relay\n"
+            "domains and from submission clients, and to senders with\n"
+            ".Cm reject_unlisted_sender ."},
     {AT(max_hops), NUMBER(PARAM_INTEGER, "3", 1, 100),
      .doc = "How many hosts a list has at most.\n"
             "Of a domain's MX records the best 31 are listed.\n"

@@ -61,9 +61,9 @@ void units_print_time(uint64_t ms, struct buf *out);
 void units_print_size(uint64_t bytes, struct buf *out);
 
 /* Kinds of text: conf/text.c. */
-param_read text_read_printable, text_read_label, text_read_path,
-    text_read_cache, text_read_overrides, text_read_families, text_read_servers,
-    text_read_networks, text_read_names, text_read_patterns, text_read_line,
-    text_read_attribute, text_read_file, text_read_secret_file;
+param_read text_read_printable, text_read_label, text_read_service,
+    text_read_path, text_read_cache, text_read_overrides, text_read_families,
+    text_read_servers, text_read_networks, text_read_names, text_read_patterns,
+    text_read_line, text_read_attribute, text_read_file, text_read_secret_file;
 
 #endif

@@ -63,7 +63,10 @@ static enum mxhop_status parse_parameter(struct parser *p,
     st = param_set(&params[i], p->c, m->value, &why);
     if (st == MXHOP_ERR_MEMORY)
         return err_nomem(p->err);
-    return st == MXHOP_OK ? st : parse_fail(p, m->line, m->name, why.text);
+    return st == MXHOP_OK ? st
+                          : err_set(p->err, MXHOP_ERR_CONFIG,
+                                    "%.200s:%zu: %.64s: %s%s", p->file, m->line,
+                                    m->name, why.text, maincf_hint(m->value));
 }
 
 static enum mxhop_status parse_lines(struct parser *p, struct maincf *m)

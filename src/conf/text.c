@@ -65,10 +65,15 @@ enum mxhop_status text_read_printable(const char *text, struct buf *out,
     return MXHOP_OK;
 }
 
-/* As DNs and filters are, which may be UTF-8. */
+/* As DNs and filters are, which may be UTF-8. Quotes around them would be part
+   of the name. */
 enum mxhop_status text_read_line(const char *text, struct buf *out,
                                  struct mxhop_error *err)
 {
+    size_t n = strlen(text);
+
+    if (n > 1 && (*text == '"' || *text == '\'') && text[n - 1] == *text)
+        return text_bad(err, text, n, "the text itself");
     for (const char *s = text; *s != '\0'; s++)
         if ((unsigned char)*s < ' ' || *s == 0x7f)
             return text_bad(err, text, strlen(text),
@@ -90,17 +95,34 @@ enum mxhop_status text_read_attribute(const char *text, struct buf *out,
     return MXHOP_OK;
 }
 
-enum mxhop_status text_read_label(const char *text, struct buf *out,
-                                  struct mxhop_error *err)
+static bool text_is_label(const char *text)
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
                                   "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                   "0123456789-_.";
 
-    if (text[strspn(text, allowed)] != '\0' || strlen(text) > 100)
+    return text[strspn(text, allowed)] == '\0' && strlen(text) <= 100;
+}
+
+enum mxhop_status text_read_label(const char *text, struct buf *out,
+                                  struct mxhop_error *err)
+{
+    if (!text_is_label(text))
         return text_bad(
             err, text, strlen(text),
             "a name of letters, digits, '-', '_' and '.', or nothing");
+    buf_puts(out, text);
+    return MXHOP_OK;
+}
+
+enum mxhop_status text_read_service(const char *text, struct buf *out,
+                                    struct mxhop_error *err)
+{
+    const char *name = strncmp(text, "./", 2) == 0 ? text + 2 : text;
+
+    if (*name == '\0' || !text_is_label(name))
+        return text_bad(err, text, strlen(text),
+                        "the name of a service, such as retry or ./retry");
     buf_puts(out, text);
     return MXHOP_OK;
 }
@@ -112,7 +134,8 @@ static bool text_is_path(const char *text)
     if (*text != '/' || n < 2 || n >= PATH_MAX || text[n - 1] == '/')
         return false;
     for (; *text != '\0'; text++)
-        if ((unsigned char)*text < ' ' || *text == 0x7f)
+        if ((unsigned char)*text < ' ' || *text == 0x7f ||
+            (*text == '#' && text[-1] == ' '))
             return false;
     return true;
 }

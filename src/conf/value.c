@@ -188,8 +188,10 @@ void param_print(const struct param *p, const struct conf *c, struct buf *out)
     }
     if (p->type == PARAM_CHOICE) {
         for (const struct param_word *w = p->words; w->word != NULL; w++)
-            if (w->value == *(const int *)at)
+            if (w->value == *(const int *)at) {
                 buf_puts(out, w->word);
+                return;
+            }
         return;
     }
     n = value_load_number(p, at);

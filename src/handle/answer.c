@@ -58,6 +58,18 @@ static void fill_hop(const struct lookup *l, size_t i, struct mxhop_hop *hop,
     };
 }
 
+static const char *fill_transport(const struct lookup *l)
+{
+    const struct override *o = &l->override;
+
+    if (l->disposition == MXHOP_ROUTE)
+        return l->decision.transport;
+    return l->disposition == MXHOP_PASS && o->dn != NULL &&
+                   o->mode == OVERRIDE_PASS && o->transport != NULL
+               ? o->transport
+               : "";
+}
+
 static void fill(const struct lookup *l, struct mxhop_route *r,
                  struct mxhop_hop *hops, struct text_space *space)
 {
@@ -69,7 +81,7 @@ static void fill(const struct lookup *l, struct mxhop_route *r,
         .disposition = l->disposition,
         .reason = keep(space, l->reason),
         .status = keep(space, l->status),
-        .transport = keep(space, route ? l->decision.transport : ""),
+        .transport = keep(space, fill_transport(l)),
         .hops = hops,
         .n_hops = route ? l->decision.n_kept : 0,
         .override = keep(space, l->override.dn),
@@ -77,6 +89,8 @@ static void fill(const struct lookup *l, struct mxhop_route *r,
         .ttl_s = l->ttl_s,
         .secure = route && l->decision.secure,
         .by_domain = route && l->decision.by_domain,
+        .only_ipv6 = l->mx->rules.families == FAMILY_BIT(FAMILY_V6),
+        .defer_service = keep(space, l->mx->conf.defer_service),
     };
     for (size_t i = 0; i < r->n_hops; i++)
         fill_hop(l, i, &hops[i], space);

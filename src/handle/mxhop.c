@@ -90,6 +90,7 @@ static enum mxhop_status make_rules(struct mxhop *mx,
         .on_no_host = (enum choice)c->on_no_host,
         .on_bogus = (enum choice)c->on_bogus,
         .on_override_failure = (enum choice)c->on_override_failure,
+        .on_override_unusable = (enum choice)c->on_override_unusable,
         .families =
             families_of(either(c->address_families, host->address_families)),
         .max_hops = c->max_hops,

@@ -99,6 +99,8 @@ static const char *entry_set_pattern(struct override *o, void *member,
     const char *why = name_normalise(value + (suffix ? 1 : 0), name + 1);
 
     (void)o;
+    if (strncmp(value, "*.", 2) == 0)
+        return "expected .example.com for all names below example.com";
     return why != NULL ? why : entry_add(member, suffix ? name : name + 1);
 }
 
@@ -111,6 +113,8 @@ static const char *entry_set_key(struct override *o, void *member,
         return entry_add(member, value);
     if (strchr(value, '@') == NULL)
         return entry_set_pattern(o, member, value);
+    if (value[0] == '@' || strncmp(value, "*@", 2) == 0)
+        return "expected example.com, without @, for everybody in a domain";
     key_parse(value, &key);
     if (key.kind != KEY_RECIPIENT)
         return key.why;
@@ -227,37 +231,56 @@ static const struct attribute {
 
 #define N_ATTRIBUTES (sizeof(attributes) / sizeof(attributes[0]))
 
-static bool entry_is_ours(const struct raw_entry *raw)
+/* Somebody who writes our attributes means our class, and mail would go
+   elsewhere without a word. */
+static enum entry_verdict entry_judge_class(const struct raw_entry *raw,
+                                            size_t *line_r,
+                                            struct mxhop_error *err)
 {
     static const char name[] = "mxhopOverride";
+    const struct raw_value *ours = NULL, *class = NULL;
 
     for (size_t i = 0; i < raw->n_values; i++) {
         const struct raw_value *v = &raw->values[i];
 
-        if (str_ieq(v->attribute, "objectClass") && v->len == strlen(name) &&
-            strncasecmp(v->bytes, name, v->len) == 0)
-            return true;
+        if (strncasecmp(v->attribute, "mxhop", 5) == 0 && ours == NULL)
+            ours = v;
+        if (!str_ieq(v->attribute, "objectClass"))
+            continue;
+        if (v->len == strlen(name) && strncasecmp(v->bytes, name, v->len) == 0)
+            return ENTRY_OK;
+        if (class == NULL ||
+            (v->len >= 5 && strncasecmp(v->bytes, name, 5) == 0))
+            class = v; /* a misspelt one, before top and others */
     }
-    return false;
+    if (ours == NULL)
+        return ENTRY_OTHER;
+    *line_r = class != NULL ? class->line : raw->line;
+    err_set(err, MXHOP_ERR_SYNTAX,
+            "objectClass: the entry has %s, but not the class mxhopOverride; "
+            "expected \"objectClass: mxhopOverride\"",
+            ours->attribute);
+    return ENTRY_INVALID;
 }
 
-static enum entry_verdict entry_complain(struct mxhop_error *err,
-                                         const struct raw_value *v,
-                                         const char *why)
+enum entry_verdict entry_complain(const struct raw_value *v, const char *why,
+                                  size_t *line_r, struct mxhop_error *err)
 {
-    if (why == no_memory) {
-        err_nomem(err);
-        return ENTRY_MEMORY;
-    }
-    err_set(err, MXHOP_ERR_SYNTAX, "%s: \"%.*s\"%s: %s",
-            v->from != NULL ? v->from : v->attribute,
-            v->len > 80 ? 80 : (int)v->len, v->bytes, v->len > 80 ? "..." : "",
-            why);
+    size_t n = v->len;
+
+    if (n > 80)
+        for (n = 80; n > 76 && (v->bytes[n] & 0xc0) == 0x80;)
+            n--; /* no part of a character */
+    *line_r = v->line;
+    err_set_utf8(err, MXHOP_ERR_SYNTAX, "%s: \"%.*s\"%s: %s",
+                 v->from != NULL ? v->from : v->attribute, (int)n, v->bytes,
+                 n < v->len ? "..." : "", why);
     return ENTRY_INVALID;
 }
 
 static enum entry_verdict entry_take_value(const struct raw_value *v,
                                            unsigned *seen, struct override *o,
+                                           size_t *line_r,
                                            struct mxhop_error *err)
 {
     char text[VALUE_MAX + 1];
@@ -269,19 +292,26 @@ static enum entry_verdict entry_take_value(const struct raw_value *v,
     if (i == N_ATTRIBUTES) {
         if (strncasecmp(v->attribute, "mxhop", 5) != 0)
             return ENTRY_OK; /* cn, description, operational attributes */
-        return entry_complain(err, v, "no such attribute; see mxhop_table(5)");
+        return entry_complain(v, "no such attribute; see mxhop_table(5)",
+                              line_r, err);
     }
     if (v->len > VALUE_MAX)
-        return entry_complain(err, v, "the value is longer than 4096 octets");
+        return entry_complain(v, "the value is longer than 4096 octets", line_r,
+                              err);
     if (memchr(v->bytes, '\0', v->len) != NULL)
-        return entry_complain(err, v, "the value holds a NUL byte");
+        return entry_complain(v, "the value holds a NUL byte", line_r, err);
     if (!attributes[i].multi && (*seen & (1u << i)) != 0)
-        return entry_complain(err, v, "the attribute takes one value only");
+        return entry_complain(v, "the attribute takes one value only", line_r,
+                              err);
     *seen |= 1u << i;
     memcpy(text, v->bytes, v->len);
     text[v->len] = '\0';
     why = attributes[i].set(o, (char *)o + attributes[i].member, text);
-    return why == NULL ? ENTRY_OK : entry_complain(err, v, why);
+    if (why == no_memory) {
+        err_nomem(err);
+        return ENTRY_MEMORY;
+    }
+    return why == NULL ? ENTRY_OK : entry_complain(v, why, line_r, err);
 }
 
 /* What the attributes must be together. NULL, or what is wrong. */
@@ -311,20 +341,32 @@ static const char *entry_judge(const struct override *o)
     return NULL;
 }
 
-enum entry_verdict entry_parse(const struct raw_entry *raw,
-                               struct override *o_r, struct mxhop_error *err)
+/* The line of the attribute that a text of entry_judge() begins with. */
+static size_t entry_line(const struct raw_entry *raw, const char *why)
 {
-    enum entry_verdict verdict = ENTRY_OK;
+    for (size_t i = 0; i < raw->n_values; i++) {
+        size_t n = strlen(raw->values[i].attribute);
+
+        if (why[n] == ':' && strncasecmp(raw->values[i].attribute, why, n) == 0)
+            return raw->values[i].line;
+    }
+    return raw->line;
+}
+
+enum entry_verdict entry_parse(const struct raw_entry *raw,
+                               struct override *o_r, size_t *line_r,
+                               struct mxhop_error *err)
+{
+    enum entry_verdict verdict = entry_judge_class(raw, line_r, err);
     unsigned seen = 0;
     const char *why;
 
     *o_r = (struct override){.mode = OVERRIDE_REPLACE, .enabled = true};
-    if (!entry_is_ours(raw))
-        return ENTRY_OTHER;
     for (size_t i = 0; verdict == ENTRY_OK && i < raw->n_values; i++)
-        verdict = entry_take_value(&raw->values[i], &seen, o_r, err);
+        verdict = entry_take_value(&raw->values[i], &seen, o_r, line_r, err);
     if (verdict == ENTRY_OK && (why = entry_judge(o_r)) != NULL) {
         err_set(err, MXHOP_ERR_SYNTAX, "%s", why);
+        *line_r = entry_line(raw, why);
         verdict = ENTRY_INVALID;
     }
     if (verdict == ENTRY_OK && (o_r->dn = strdup(raw->dn)) == NULL) {

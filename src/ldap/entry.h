@@ -53,7 +53,7 @@ void finding_report(finding_fn *fn, void *ctx, const char *dn, size_t line,
 
 enum entry_verdict {
     ENTRY_OK,
-    ENTRY_OTHER,   /* not of class mxhopOverride: not ours, no complaint */
+    ENTRY_OTHER,   /* not of class mxhopOverride, and nothing of ours in it */
     ENTRY_INVALID, /* err says attribute, value and what was expected */
     ENTRY_MEMORY
 };
@@ -62,10 +62,16 @@ enum entry_verdict {
  * Attribute names and the class name without regard to case. A value that is
  * not valid, an attribute that is single-valued given twice, an unknown
  * attribute that begins with "mxhop", no key and no exchange, hops with a mode
- * that takes none, a mode that needs hops without any: invalid, whole entry.
- * err->text begins with the attribute's name; the DN is the caller's to add.
+ * that takes none, a mode that needs hops without any, attributes of ours
+ * without the class: invalid, whole entry. err->text begins with the
+ * attribute's name, and *line_r is where that stands; the DN is the caller's to
+ * add.
  */
 enum entry_verdict entry_parse(const struct raw_entry *raw,
-                               struct override *o_r, struct mxhop_error *err);
+                               struct override *o_r, size_t *line_r,
+                               struct mxhop_error *err);
+/* What entry_parse() says of a value that is not valid: ENTRY_INVALID. */
+enum entry_verdict entry_complain(const struct raw_value *v, const char *why,
+                                  size_t *line_r, struct mxhop_error *err);
 
 #endif

@@ -193,14 +193,14 @@ static const char *map_value(struct mapping *m, const struct raw_value *v)
 
 enum entry_verdict ldap_map(const struct ldap_settings *s,
                             const struct raw_entry *raw, struct override *o_r,
-                            struct mxhop_error *err)
+                            size_t *line_r, struct mxhop_error *err)
 {
     struct mapping m = {.s = s};
     enum entry_verdict verdict = ENTRY_OTHER;
     struct raw_entry ours;
 
     if (*s->key_attribute == '\0')
-        return entry_parse(raw, o_r, err);
+        return entry_parse(raw, o_r, line_r, err);
     *o_r = (struct override){0};
     for (size_t i = 0; i < raw->n_values; i++) {
         const struct raw_value *v = &raw->values[i];
@@ -208,9 +208,7 @@ enum entry_verdict ldap_map(const struct ldap_settings *s,
 
         if (why == NULL)
             continue;
-        err_set(err, MXHOP_ERR_SYNTAX, "%s: \"%.*s\": %s", v->attribute,
-                v->len > 80 ? 80 : (int)v->len, v->bytes, why);
-        verdict = ENTRY_INVALID;
+        verdict = entry_complain(v, why, line_r, err);
         goto out;
     }
     if (!m.failed && (!m.has_key || m.mode == NULL))
@@ -223,7 +221,7 @@ enum entry_verdict ldap_map(const struct ldap_settings *s,
         goto out;
     }
     ours = (struct raw_entry){raw->dn, raw->line, m.ours.v, m.ours.n};
-    verdict = entry_parse(&ours, o_r, err);
+    verdict = entry_parse(&ours, o_r, line_r, err);
 out:
     entry_values_free(&m.ours);
     free(m.transport);

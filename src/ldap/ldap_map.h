@@ -13,6 +13,6 @@
  */
 enum entry_verdict ldap_map(const struct ldap_settings *s,
                             const struct raw_entry *raw, struct override *o_r,
-                            struct mxhop_error *err);
+                            size_t *line_r, struct mxhop_error *err);
 
 #endif

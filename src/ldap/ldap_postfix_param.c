@@ -10,6 +10,7 @@
 
 #include "ldap/ldap_postfix.h"
 #include "util/err.h"
+#include "util/maincf.h"
 #include "util/str.h"
 
 #include <stdio.h>
@@ -27,7 +28,7 @@ enum kind {
     KIND_SCOPE,
     KIND_BIND,
     KIND_TIMEOUT,
-    KIND_ONLY, /* no value but `word` */
+    KIND_ONLY, /* no value but `word`, or one of them */
     KIND_SKIP
 };
 
@@ -39,7 +40,7 @@ static const char by_entry[] =
     "routes an attribute of their own";
 static const char format_why[] =
     "of the % forms only %s and %% can be mirrored";
-static const char bool_why[] = "expected yes or no";
+static const char bool_why[] = "expected yes, no, true or false";
 
 static const struct row {
     const char *name;
@@ -72,10 +73,11 @@ static const struct row {
     {"tls_cipher_suite", KIND_TEXT, S(tls_ciphers), "", NULL},
     {"tls_require_cert", KIND_BOOL, S(tls_require_cert), NULL, bool_why},
     {"timeout", KIND_TIMEOUT, 0, NULL, "expected seconds, from 1 to 3600"},
-    {"chase_referrals", KIND_ONLY, 0, "no",
+    {"chase_referrals", KIND_ONLY, 0, "no false 0",
      "expected no: mxhop follows no referrals; name a server that has all "
      "entries"},
-    {"version", KIND_ONLY, 0, "3", "expected 3: mxhop speaks LDAPv3 only"},
+    {"version", KIND_ONLY, 0, "3 2",
+     "expected 3, or 2, which means the same: mxhop speaks LDAPv3 only"},
     {"dereference", KIND_ONLY, 0, "0",
      "expected 0: mxhop follows no aliases; put the entries below "
      "search_base"},
@@ -171,6 +173,7 @@ static enum mxhop_status postfix_take(struct postfix_reading *r, size_t line,
     char *base = row->kind == KIND_LATER ? (char *)r : (char *)r->s;
     void *member = base + row->at;
     char **text = member;
+    char what[300];
     bool good = true;
 
     switch (row->kind) {
@@ -190,8 +193,8 @@ static enum mxhop_status postfix_take(struct postfix_reading *r, size_t line,
     case KIND_LATER:
         return ldap_postfix_put(r, text, value);
     case KIND_BOOL:
-        *(bool *)member = str_ieq(value, "yes");
-        good = str_ieq(value, "yes") || str_ieq(value, "no");
+        *(bool *)member = str_in_list("yes true", value);
+        good = str_in_list("yes true no false", value);
         break;
     case KIND_SCOPE:
         r->s->scope = str_ieq(value, "one")    ? DIR_ONE
@@ -206,12 +209,16 @@ static enum mxhop_status postfix_take(struct postfix_reading *r, size_t line,
         good = postfix_timeout(r->s, value);
         break;
     case KIND_ONLY:
-        good = str_ieq(value, row->word);
+        good = str_ieq(value, row->word) || str_in_list(row->word, value);
         break;
     case KIND_SKIP:
         break;
     }
-    return good ? MXHOP_OK : ldap_postfix_fail(r, line, row->name, row->why);
+    if (good)
+        return MXHOP_OK;
+    snprintf(what, sizeof(what), "%s%s", row->why,
+             row->kind == KIND_PASSWORD ? "" : maincf_hint(value));
+    return ldap_postfix_fail(r, line, row->name, what);
 }
 
 enum mxhop_status ldap_postfix_set(struct postfix_reading *r, size_t line,

@@ -17,6 +17,7 @@
 #include "util/hash.h"
 #include "util/str.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,6 +99,50 @@ static enum mxhop_status settings_servers(struct ldap_settings *s,
 
 /* ---- the rest ---- */
 
+static bool settings_is_loopback(const char *host)
+{
+    struct in_addr four;
+    struct in6_addr six;
+
+    if (inet_pton(AF_INET, host, &four) == 1)
+        return ntohl(four.s_addr) >> 24 == 127;
+    if (inet_pton(AF_INET6, host, &six) == 1)
+        return IN6_IS_ADDR_LOOPBACK(&six);
+    return *host == '\0' || str_ieq(host, "localhost");
+}
+
+/* Whoever reads the password on its way can write routes, if its owner can. */
+static enum mxhop_status settings_plaintext(const struct ldap_settings *s,
+                                            struct mxhop_error *err)
+{
+    const char *pos = s->servers, *word;
+    LDAPURLDesc *url;
+    size_t len;
+
+    if (s->start_tls || s->bind_plaintext || !settings_is_set(s->bind_dn))
+        return MXHOP_OK;
+    while ((word = str_next_word(&pos, &len)) != NULL) {
+        char uri[600];
+        bool clear;
+
+        snprintf(uri, sizeof(uri), "%.*s", (int)len, word);
+        if (ldap_url_parse(uri, &url) != LDAP_URL_SUCCESS)
+            continue; /* settings_servers() took them */
+        clear =
+            strcmp(url->lud_scheme, "ldap") == 0 &&
+            !settings_is_loopback(url->lud_host != NULL ? url->lud_host : "");
+        ldap_free_urldesc(url);
+        if (clear)
+            return err_set(err, MXHOP_ERR_CONFIG,
+                           "ldap_bind: the password would go to %.200s in "
+                           "clear; set ldap_start_tls = yes, or name the "
+                           "server as ldaps:, or allow it with "
+                           "ldap_bind_plaintext = yes",
+                           uri);
+    }
+    return MXHOP_OK;
+}
+
 static enum mxhop_status settings_bind(const struct ldap_settings *s,
                                        struct mxhop_error *err)
 {
@@ -129,7 +174,7 @@ static enum mxhop_status settings_bind(const struct ldap_settings *s,
     if (!settings_is_set(s->bind_dn) && has_password)
         return settings_fail(
             err, "ldap_bind_dn: empty; expected whose password it is");
-    return MXHOP_OK;
+    return settings_plaintext(s, err);
 }
 
 static enum mxhop_status settings_tls(struct ldap_settings *s,

@@ -28,6 +28,7 @@ struct ldap_settings {
     char *bind_pw; /* never in a message */
     char *bind_pw_file;
     char *sasl_mechs;
+    bool bind_plaintext; /* a password may go to another machine in clear */
     bool start_tls, tls_require_cert;
     char *tls_ca_file, *tls_ca_dir, *tls_cert, *tls_key, *tls_ciphers;
     uint32_t timeout_ms, network_timeout_ms;

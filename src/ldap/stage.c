@@ -56,14 +56,14 @@ enum mxhop_status stage_entry(struct stage *s, const unsigned char *id,
 {
     struct mxhop_error why;
     struct override *o;
-    size_t cap = s->cap;
+    size_t cap = s->cap, line = raw->line;
 
     if (!vec_room(&s->lines, s->n, &cap, sizeof(*s->lines)) ||
         !vec_room(&s->v, s->n, &s->cap, sizeof(*s->v)))
         return err_nomem(err);
     o = &s->v[s->n];
-    switch (s->ldap != NULL ? ldap_map(s->ldap, raw, o, &why)
-                            : entry_parse(raw, o, &why)) {
+    switch (s->ldap != NULL ? ldap_map(s->ldap, raw, o, &line, &why)
+                            : entry_parse(raw, o, &line, &why)) {
     case ENTRY_OK:
         s->lines[s->n++] = raw->line;
         s->octets += sizeof(*o) + 128 + o->n_hops * sizeof(*o->hops);
@@ -80,7 +80,7 @@ enum mxhop_status stage_entry(struct stage *s, const unsigned char *id,
     case ENTRY_INVALID:
         s->skipped++;
         s->findings++;
-        finding_report(s->report, s->ctx, raw->dn, raw->line,
+        finding_report(s->report, s->ctx, raw->dn, line,
                        "%s; the entry is skipped", why.text);
         break;
     case ENTRY_OTHER:

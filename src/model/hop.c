@@ -28,6 +28,9 @@
 static const char bare_address[] =
     "an IP address stands in brackets: [192.0.2.1] or [IPv6:2001:db8::1]";
 static const char bad_port[] = "the port is a number from 1 to 65535";
+static const char has_transport[] =
+    "a hop has no transport in front: expected host or [host], and the "
+    "transport as mxhopTransport";
 
 /* Decimal digits only, no sign, at most 65535. n octets at s. */
 static bool hop_parse_u16(const char *s, size_t n, uint16_t *value_r)
@@ -118,8 +121,13 @@ static const char *hop_parse_bare(const char *s, size_t n, struct hopspec *hop)
         return bare_address;
     colon = strchr(host, ':');
     if (colon != NULL) {
-        const char *wrong = hop_parse_port(colon + 1, strlen(colon + 1), hop);
+        const char *wrong;
 
+        /* smtp:[gateway], relay:gateway.example.com, smtp: */
+        if (memchr(host, '.', (size_t)(colon - host)) == NULL &&
+            (colon[1] == '\0' || colon[1] == '[' || strchr(colon, '.') != NULL))
+            return has_transport;
+        wrong = hop_parse_port(colon + 1, strlen(colon + 1), hop);
         if (wrong != NULL)
             return wrong;
         *colon = '\0';

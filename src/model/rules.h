@@ -38,7 +38,7 @@ bool networks_has_v6(const struct networks *n, struct in6_addr a);
 
 struct rules {
     enum choice on_null_mx, on_nxdomain, on_dns_failure, on_cold, on_no_host,
-        on_bogus, on_override_failure;
+        on_bogus, on_override_failure, on_override_unusable;
     unsigned families; /* bits FAMILY_BIT() */
     uint32_t max_hops; /* 1 to 100 */
     uint32_t rotate_interval_s;

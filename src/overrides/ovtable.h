@@ -175,6 +175,13 @@ enum mxhop_status ovtable_replace(const struct ovtable_write *w,
                                   struct ovtable_change *change_r,
                                   struct mxhop_error *err);
 
+/* Put a file beside the table, at `path` and suffix, that everybody may read, as
+   a whole: under another name, and renamed. As safe as the table is.
+   MXHOP_ERR_IO. */
+enum mxhop_status ovtable_put_beside(const char *path, const char *suffix,
+                                     const void *bytes, size_t len,
+                                     struct mxhop_error *err);
+
 /* No table: MXHOP_OK, all zero. Damaged, or of another version:
    MXHOP_ERR_TABLE, all zero. */
 enum mxhop_status ovtable_where(const char *path, struct ovtable_where *where_r,

@@ -5,7 +5,7 @@
  * holds with flock(2), and NAME.cookie: where the source stood, as the last
  * refresh saw it that changed no entry. Both are 0600 and of the user that
  * refreshes, so that nobody else can hold or forge them; nothing is lost with
- * them.
+ * them. What a caller puts beside it, everybody may read.
  *
  * A refresh writes only into a directory where nobody else can put files in its
  * way.
@@ -149,18 +149,24 @@ static enum mxhop_status place_lock(struct ovtable_place *p,
                    p->path, p->path);
 }
 
-enum mxhop_status ovtable_enter(struct ovtable_place *p_r, const char *path,
-                                struct mxhop_error *err)
+static struct ovtable_place place_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
-    enum mxhop_status status;
 
-    *p_r = (struct ovtable_place){
+    return (struct ovtable_place){
         .dir_fd = -1,
         .lock_fd = -1,
         .path = path,
         .name = slash != NULL ? slash + 1 : path,
     };
+}
+
+enum mxhop_status ovtable_enter(struct ovtable_place *p_r, const char *path,
+                                struct mxhop_error *err)
+{
+    enum mxhop_status status;
+
+    *p_r = place_of(path);
     status = place_open_dir(p_r, err);
     return status == MXHOP_OK ? place_lock(p_r, err) : status;
 }
@@ -178,40 +184,63 @@ void ovtable_leave(struct ovtable_place *p)
 #define NOTE_HEAD (8 + OVTABLE_ID_LEN)
 #define NOTE_MAX  (NOTE_HEAD + 64 + OVTABLE_COOKIE_MAX)
 
-int ovtable_note_where(const struct ovtable_place *p,
-                       const unsigned char id[OVTABLE_ID_LEN],
-                       const struct table_where *where)
+/* A crash may lose it: nothing that stands beside the table is needed. */
+static int place_put(int dir_fd, const char *table, const char *suffix,
+                     mode_t mode, const void *bytes, size_t len)
 {
     char name[NAME_MAX + 1], temporary[NAME_MAX + 1];
-    struct buf b = {0}, note = {0};
     int fd, rc = 0;
 
-    if (!place_name(name, p->name, ".cookie") ||
-        !place_name(temporary, p->name, ".cookie.new"))
+    if (!place_name(name, table, suffix) ||
+        !place_name(temporary, name, ".new"))
         return ENAMETOOLONG;
-    buf_add(&b, id, OVTABLE_ID_LEN);
-    table_where_encode(&b, where);
-    enc_u64(&note, hash_bytes(0, b.data, b.len));
-    buf_add(&note, b.data, b.len);
-    if (b.failed || note.failed)
-        rc = ENOMEM;
-    /* A note that a crash loses is one that is read from the source again. */
-    (void)unlinkat(p->dir_fd, temporary, 0);
-    fd = rc != 0 ? -1
-                 : openat(p->dir_fd, temporary,
-                          O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                          0600);
-    if (rc == 0 &&
-        (fd < 0 || write(fd, note.data, note.len) != (ssize_t)note.len ||
-         renameat(p->dir_fd, temporary, p->dir_fd, name) != 0))
+    (void)unlinkat(dir_fd, temporary, 0);
+    errno = 0;
+    fd = openat(dir_fd, temporary,
+                O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0 || write(fd, bytes, len) != (ssize_t)len ||
+        fchmod(fd, mode) != 0 || renameat(dir_fd, temporary, dir_fd, name) != 0)
         rc = errno != 0 ? errno : EIO;
     if (fd >= 0)
         close(fd);
     if (rc != 0)
-        (void)unlinkat(p->dir_fd, temporary, 0);
+        (void)unlinkat(dir_fd, temporary, 0);
+    return rc;
+}
+
+int ovtable_note_where(const struct ovtable_place *p,
+                       const unsigned char id[OVTABLE_ID_LEN],
+                       const struct table_where *where)
+{
+    struct buf b = {0}, note = {0};
+    int rc = ENOMEM;
+
+    buf_add(&b, id, OVTABLE_ID_LEN);
+    table_where_encode(&b, where);
+    enc_u64(&note, hash_bytes(0, b.data, b.len));
+    buf_add(&note, b.data, b.len);
+    if (!b.failed && !note.failed)
+        rc =
+            place_put(p->dir_fd, p->name, ".cookie", 0600, note.data, note.len);
     buf_free(&b);
     buf_free(&note);
     return rc;
+}
+
+enum mxhop_status ovtable_put_beside(const char *path, const char *suffix,
+                                     const void *bytes, size_t len,
+                                     struct mxhop_error *err)
+{
+    struct ovtable_place p = place_of(path);
+    enum mxhop_status status = place_open_dir(&p, err);
+    int rc;
+
+    if (status == MXHOP_OK &&
+        (rc = place_put(p.dir_fd, p.name, suffix, 0644, bytes, len)) != 0)
+        status =
+            err_set(err, MXHOP_ERR_IO, "%s%s: %s", path, suffix, strerror(rc));
+    ovtable_leave(&p);
+    return status;
 }
 
 /* false: there is none of this table. The cookie points into `note`. */

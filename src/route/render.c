@@ -58,6 +58,13 @@ bool guard_transport(const char *transport)
     return transport[strspn(transport, allowed)] == '\0';
 }
 
+bool guard_defer_service(const char *service)
+{
+    if (strncmp(service, "./", 2) == 0)
+        service += 2;
+    return service[0] != '\0' && guard_transport(service);
+}
+
 const char *guard_status(const char *status, char class_digit)
 {
     static const char digits_and_dots[] = "0123456789.";

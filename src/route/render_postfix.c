@@ -5,7 +5,19 @@
  *
  * Everything stands in brackets, so that smtp(8) asks for addresses only; a
  * name without them is one whose MX records it is to look up itself. reject
- * and defer are the error and retry services; pass has no words (not found).
+ * is the error service. pass has no words (not found), unless an override says
+ * so: then an empty next hop ends the search, which goes on with the domain of
+ * a recipient otherwise.
+ *
+ * defer is the retry service, which is spelt ./retry by default: smtpd(8) takes
+ * `retry:` for a refusal, and tempfails recipients and senders.
+ *
+ * A list without transport leaves a local domain to local(8) or lmtp(8), which
+ * take the list for something else, so it gets `relay`.
+ *
+ * Where the last host may have no address, [127.0.0.1]:1 comes after it:
+ * smtp(8) bounces mail (5.4.4) if the last one has none, although others were
+ * only down, and defers it if that one refuses.
  *
  * A domain that is to have a queue of its own (by_domain) gets a hash of its
  * name behind the list, written in separators: smtp(8) splits the list on
@@ -45,17 +57,22 @@ static void add_mark(const char *domain, struct buf *out)
 static bool render_postfix_add_list(const struct mxhop_route *r,
                                     struct buf *out)
 {
+    const char *transport = r->transport;
     size_t written = 0;
 
+    if (r->local && transport[0] == '\0')
+        transport = "relay";
     for (size_t i = 0; i < r->n_hops; i++) {
         if (!guard_hop(&r->hops[i]))
             continue;
         if (written++ == 0)
-            buf_printf(out, "%s:", r->transport);
+            buf_printf(out, "%s:", transport);
         else
             buf_puts(out, ", ");
         render_postfix_add_hop(&r->hops[i], out);
     }
+    if (written > 0 && r->stopper)
+        buf_puts(out, r->only_ipv6 ? ", [ipv6:::1]:1" : ", [127.0.0.1]:1");
     if (written > 0 && r->by_domain)
         add_mark(r->domain, out);
     return written > 0;
@@ -70,20 +87,40 @@ static void render_postfix_add_text(const char *service, const char *status,
         buf_putc(out, text[i] < ' ' || text[i] > '~' ? '?' : text[i]);
 }
 
+static void render_postfix_defer(const struct mxhop_route *r,
+                                 const char *status, const char *text,
+                                 struct buf *out)
+{
+    const char *service = r->defer_service;
+
+    if (service == NULL || !guard_defer_service(service))
+        service = "./retry";
+    render_postfix_add_text(service, status, text, out);
+}
+
 bool render_postfix(const struct mxhop_route *r, struct buf *out)
 {
+    bool fits = guard_transport(r->transport);
+
     switch (r->disposition) {
     case MXHOP_PASS:
-        return false;
+        if (r->override == NULL)
+            return false;
+        buf_printf(out, "%s:", fits && !r->local ? r->transport : "");
+        return true;
     case MXHOP_ROUTE:
-        return guard_transport(r->transport) && render_postfix_add_list(r, out);
+        if (fits && render_postfix_add_list(r, out))
+            return true;
+        if (r->override == NULL)
+            return false;
+        render_postfix_defer(r, "4.3.5", "No usable next hop", out);
+        return true;
     case MXHOP_REJECT:
         render_postfix_add_text("error", guard_status(r->status, '5'),
                                 r->reason, out);
         return true;
     case MXHOP_DEFER:
-        render_postfix_add_text("retry", guard_status(r->status, '4'),
-                                r->reason, out);
+        render_postfix_defer(r, guard_status(r->status, '4'), r->reason, out);
         return true;
     }
     return false;

@@ -65,6 +65,7 @@ static enum mxhop_status compile_commit(const struct compile_options *o,
     struct inspection in = {.v = s->v,
                             .lines = s->lines,
                             .n = s->n,
+                            .table = o->dry_run ? NULL : o->table,
                             .report = s->report,
                             .ctx = s->ctx,
                             .now_s = o->now_s};

@@ -7,6 +7,7 @@
  */
 
 #include "source/inspect.h"
+#include "overrides/ovtable.h"
 #include "util/vec.h"
 
 #include <stdlib.h>
@@ -119,6 +120,52 @@ static void claims_report(struct inspection *in, const char *attribute,
     }
 }
 
+struct known {
+    const struct override *o;
+    bool found;
+};
+
+static bool inspect_is_known(void *ctx, const unsigned char *id,
+                             struct override *there)
+{
+    struct known *k = ctx;
+
+    (void)id;
+    k->found = k->found || (strcmp(there->dn, k->o->dn) == 0 &&
+                            there->not_after_s == k->o->not_after_s);
+    return !k->found;
+}
+
+/* A refresh says it when the entry comes, or its window changes. */
+static void inspect_past(struct inspection *in)
+{
+    struct ovtable *t = NULL;
+
+    for (size_t i = 0; i < in->n; i++) {
+        const struct override *o = &in->v[i];
+        struct known k = {.o = o};
+
+        if (o->not_after_s == 0 || o->not_after_s >= in->now_s)
+            continue;
+        if (t == NULL && in->table != NULL &&
+            ovtable_open(&t, in->table, NULL) != MXHOP_OK)
+            in->table = NULL;
+        if (t != NULL && o->keys.n > 0)
+            (void)ovtable_under(t, OVTABLE_BY_KEY, o->keys.v[0],
+                                inspect_is_known, &k, NULL);
+        else if (t != NULL)
+            (void)ovtable_under(t, OVTABLE_BY_EXCHANGE, o->exchanges.v[0],
+                                inspect_is_known, &k, NULL);
+        if (k.found)
+            continue;
+        in->findings++;
+        finding_report(in->report, in->ctx, o->dn, inspect_line(in, i),
+                       "mxhopNotAfter: the window is past, the entry no longer "
+                       "applies");
+    }
+    ovtable_close(&t);
+}
+
 bool inspect_set(struct inspection *in)
 {
     struct claims keys = {0}, exchanges = {0};
@@ -126,14 +173,7 @@ bool inspect_set(struct inspection *in)
     bool whole = taken != NULL && claims_make(in, false, &keys) &&
                  claims_make(in, true, &exchanges);
 
-    for (size_t i = 0; i < in->n; i++) {
-        if (in->v[i].not_after_s == 0 || in->v[i].not_after_s >= in->now_s)
-            continue;
-        in->findings++;
-        finding_report(in->report, in->ctx, in->v[i].dn, inspect_line(in, i),
-                       "mxhopNotAfter: the window is past, the entry no longer "
-                       "applies");
-    }
+    inspect_past(in);
     if (whole) {
         claims_count_taken(&keys, taken);
         claims_count_taken(&exchanges, taken);

@@ -14,15 +14,17 @@ struct inspection {
     size_t n;
     const struct override *others; /* of the same set, and not reported on, */
     size_t n_others;               /* but they may share a key with v */
+    const char *table; /* entries in this one were reported on already, as far
+                          as they are by themselves; NULL: none */
     int64_t now_s;
     finding_fn *report; /* may be NULL */
     void *ctx;
     uint32_t findings; /* counted up */
 };
 
-/* Windows that are past; two entries for one key or exchange with overlapping
-   windows, one of them in v, and whether that leaves an entry nothing. false:
-   out of memory. */
+/* Windows that are past, where that is news; two entries for one key or
+   exchange with overlapping windows, one of them in v, and whether that leaves
+   an entry nothing. false: out of memory. */
 bool inspect_set(struct inspection *in);
 
 /* Whether an override says nothing but what a domain's MX set says: the same

@@ -5,7 +5,8 @@
  * see. libldap would read any file for `attr:< URL` and `include:`, and stops
  * silently at a NUL byte: such files are refused before, with the line. A file
  * with one error is no source at all, so that a typing error cannot unroute
- * half of a company.
+ * half of a company. An attribute with white space in front is such an error:
+ * it would continue the line before, and be no attribute.
  *
  * The file is read into memory whole: it is bounded, and an editor may write
  * to it while we read.
@@ -201,7 +202,7 @@ static size_t ldif_line_of(const char *bytes, size_t pos)
     return line;
 }
 
-/* A copy with CRLF made LF and a final line feed. */
+/* A copy with CRLF made LF and a final line feed, without byte order mark. */
 static char *ldif_tidy(const char *bytes, size_t len)
 {
     char *text = malloc(len + 2);
@@ -209,12 +210,50 @@ static char *ldif_tidy(const char *bytes, size_t len)
 
     if (text == NULL)
         return NULL;
-    for (size_t i = 0; i < len; i++)
+    for (size_t i = str_bom(bytes, len); i < len; i++)
         if (bytes[i] != '\r')
             text[n++] = bytes[i];
     text[n++] = '\n';
     text[n] = '\0';
     return text;
+}
+
+/* Whether a line is an attribute with white space in front. A long line may
+   have been folded anywhere (RFC 2849), before such a word, too; then one space
+   continues it. */
+static bool ldif_is_indented(const char *line, size_t before)
+{
+    static const char *const names[] = {"dn", "objectClass", "cn"};
+    size_t blanks = strspn(line, " \t");
+    const char *name = line + blanks;
+    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz"
+                            "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+    bool ours = strncasecmp(name, "mxhop", 5) == 0;
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !ours; i++)
+        ours = n == strlen(names[i]) && strncasecmp(name, names[i], n) == 0;
+    return blanks > 0 && ours && name[n] == ':' && (blanks > 1 || before < 60);
+}
+
+/* What libldap would take otherwise than it was meant. */
+static enum mxhop_status ldif_check_lines(const char *name, const char *text,
+                                          struct mxhop_error *err)
+{
+    size_t line = 1, len, before = 0;
+
+    for (; *text != '\0'; text += len + 1, line++, before = len) {
+        len = strcspn(text, "\n");
+        if (strncasecmp(text, "include:", 8) == 0)
+            return ldif_refuse(err, name, line,
+                               "include: is refused: a route file must not "
+                               "read other files");
+        if (ldif_is_indented(text, before))
+            return ldif_refuse(err, name, line,
+                               "an attribute with white space in front would "
+                               "continue the line before; write it at the "
+                               "beginning of the line");
+    }
+    return MXHOP_OK;
 }
 
 enum mxhop_status
@@ -236,16 +275,9 @@ ldif_read_bytes(const char *name, const char *bytes, size_t len,
         err_nomem(err);
         goto out;
     }
-    for (const char *at = r.text; at != NULL; at = strchr(at, '\n')) {
-        at += *at == '\n';
-        if (strncasecmp(at, "include:", 8) != 0)
-            continue;
-        status =
-            ldif_refuse(err, name, ldif_line_of(r.text, (size_t)(at - r.text)),
-                        "include: is refused: a route file must not read "
-                        "other files");
+    status = ldif_check_lines(name, r.text, err);
+    if (status != MXHOP_OK)
         goto out;
-    }
     r.next = r.work;
     r.counted = r.text;
     status = ldif_read_records(&r, err);

@@ -26,6 +26,19 @@ enum mxhop_status err_set(struct mxhop_error *err, enum mxhop_status code,
     return code;
 }
 
+enum mxhop_status err_set_utf8(struct mxhop_error *err, enum mxhop_status code,
+                               const char *fmt, ...)
+{
+    va_list ap;
+
+    err->code = code;
+    va_start(ap, fmt);
+    vsnprintf(err->text, sizeof(err->text), fmt, ap);
+    va_end(ap);
+    str_printable_utf8(err->text);
+    return code;
+}
+
 enum mxhop_status err_nomem(struct mxhop_error *err)
 {
     return err_set(err, MXHOP_ERR_MEMORY, "out of memory");

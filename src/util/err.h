@@ -11,6 +11,10 @@ enum mxhop_status err_set(struct mxhop_error *err, enum mxhop_status code,
                           const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The same for an error that only people at a terminal read: UTF-8 stays. */
+enum mxhop_status err_set_utf8(struct mxhop_error *err, enum mxhop_status code,
+                               const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 enum mxhop_status err_nomem(struct mxhop_error *err);
 
 #endif

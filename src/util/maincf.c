@@ -4,6 +4,7 @@
  * `name = value`; a line that begins with white space continues the line
  * before; empty lines and lines whose first visible character is `#` are
  * skipped wherever they stand. There are no sections, no quotes and no `$name`.
+ * A byte order mark at the beginning, which some editors write, is skipped.
  * What the parameters mean, and the words for faults, are the caller's.
  */
 
@@ -24,6 +25,8 @@ enum maincf_next maincf_next(struct maincf *m)
 
     maincf_wipe(m);
     buf_reset(&m->text);
+    if (m->lines_read == 0)
+        m->at += str_bom(m->at, (size_t)(m->end - m->at));
     while (m->at < m->end) {
         const char *start = m->at;
         const char *newline = memchr(start, '\n', (size_t)(m->end - start));
@@ -64,6 +67,18 @@ enum maincf_next maincf_next(struct maincf *m)
     m->name = str_trim(m->name);
     m->value = str_trim(equals + 1);
     return MAINCF_PARAMETER;
+}
+
+const char *maincf_hint(const char *value)
+{
+    size_t n = strlen(value);
+
+    if (n > 1 && (*value == '"' || *value == '\'') && value[n - 1] == *value)
+        return "; write the value without quotes";
+    for (const char *s = value; (s = strchr(s, '#')) != NULL; s++)
+        if (s > value && str_is_space(s[-1]))
+            return "; a comment needs a line of its own";
+    return "";
 }
 
 void maincf_free(struct maincf *m)

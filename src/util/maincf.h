@@ -29,6 +29,9 @@ enum maincf_next {
 
 /* Nothing may be asked for after an end or a fault. */
 enum maincf_next maincf_next(struct maincf *m);
+/* What may be wrong with a value that was refused, to be added to the error;
+   "" if nothing is known. */
+const char *maincf_hint(const char *value);
 /* Wipes what was read last: it may be a password. */
 void maincf_free(struct maincf *m);
 

@@ -60,6 +60,11 @@ char *str_trim(char *s)
     return s;
 }
 
+size_t str_bom(const char *s, size_t n)
+{
+    return n >= 3 && memcmp(s, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+}
+
 const char *str_next_word(const char **pos, size_t *len_r)
 {
     static const char separators[] = ", \t\r\n";

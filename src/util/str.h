@@ -15,6 +15,9 @@ bool str_is_space(char c); /* ASCII; a line feed, too */
 /* Without white space around it; what is behind it is cut off in place. */
 char *str_trim(char *s);
 
+/* The octets of a byte order mark (UTF-8) at s, which has n: 3 or 0. */
+size_t str_bom(const char *s, size_t n);
+
 /*
  * The next word of a list whose words are separated by commas and white
  * space (as in main.cf). Returns its start and stores its length, or NULL at

@@ -14,7 +14,7 @@ static bool parse(void *ctx, const struct raw_entry *raw)
     struct override o;
 
     (void)ctx;
-    if (entry_parse(raw, &o, &err) != ENTRY_OK)
+    if (entry_parse(raw, &o, &(size_t){0}, &err) != ENTRY_OK)
         return true;
     assert(o.keys.n + o.exchanges.n > 0);
     assert(o.mode != OVERRIDE_REPLACE || o.n_hops > 0);

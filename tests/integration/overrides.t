@@ -377,8 +377,8 @@ case_invalid_entries_are_skipped() {
 		good       Key plain.test; Hop [relay.test]
 	END
 	assert_match "$OUTPUT" '/var/lib/mxhop/overrides: 2 entries, id [0-9a-f]{8}, 8 skipped$'
-	assert_match "$OUTPUT" 'mxhop: /etc/mxhop/overrides.ldif:1: cn=port99999,ou=mxhop,dc=test: mxhopHop: "\[relay.test\]:99999": the port is a number from 1 to 65535; the entry is skipped'
-	assert_match "$OUTPUT" 'overrides.ldif:7: cn=mode,[^:]*: mxhopMode: "relpace": expected replace, prepend'
+	assert_match "$OUTPUT" 'mxhop: /etc/mxhop/overrides.ldif:5: cn=port99999,ou=mxhop,dc=test: mxhopHop: "\[relay.test\]:99999": the port is a number from 1 to 65535; the entry is skipped'
+	assert_match "$OUTPUT" 'overrides.ldif:11: cn=mode,[^:]*: mxhopMode: "relpace": expected replace, prepend'
 	assert_match "$OUTPUT" 'cn=time,[^:]*: mxhopNotAfter: "tomorrow": expected a generalizedTime'
 	assert_match "$OUTPUT" 'cn=hops,[^:]*: mxhopHop: this mxhopMode needs at least one hop'
 	assert_match "$OUTPUT" 'cn=bytes,[^:]*: mxhopHop: "\[re,lay.test\]"'

@@ -19,12 +19,14 @@ static bool take(void *ctx, const struct raw_entry *raw)
 {
     struct reading *r = ctx;
     struct mxhop_error err = {0};
+    size_t line;
 
     for (size_t i = 0; i < raw->n_values; i++)
         if (strcmp(raw->values[i].attribute, "cn") == 0 &&
             raw->values[i].len < sizeof(r->cn))
             memcpy(r->cn, raw->values[i].bytes, raw->values[i].len);
-    ck_assert_msg(entry_parse(raw, &r->o, &err) == ENTRY_OK, "%s", err.text);
+    ck_assert_msg(entry_parse(raw, &r->o, &line, &err) == ENTRY_OK, "%s",
+                  err.text);
     r->n++;
     return true;
 }

@@ -60,6 +60,8 @@ START_TEST(test_defaults)
     ck_assert_int_eq(c.on_no_host, CHOICE_PASS);
     ck_assert_int_eq(c.on_bogus, CHOICE_REJECT);
     ck_assert_int_eq(c.on_override_failure, CHOICE_DEFER);
+    ck_assert_int_eq(c.on_override_unusable, CHOICE_DEFER);
+    ck_assert_str_eq(c.defer_service, "./retry");
     ck_assert_int_eq(c.answer, ANSWER_AUTO);
     ck_assert_int_eq(c.group, GROUP_SITE);
     ck_assert_str_eq(c.single_domain_sites, ".google.com .googlemail.com");
@@ -76,6 +78,12 @@ static const struct {
     const char *text, *name, *want; /* as conf_print() says it */
 } good[] = {
     {"max_hops = 5", "max_hops", " 5"},
+    {"\xef\xbb\xbfmax_hops = 5", "max_hops", " 5"}, /* an editor's mark */
+    {"\xef\xbb\xbf# x\nmax_hops = 5", "max_hops", " 5"},
+    {"ldap_bind = yes", "ldap_bind", " simple"}, /* as in ldap_table(5) */
+    {"ldap_bind = no", "ldap_bind", " none"},
+    {"ldap_start_tls = true", "ldap_start_tls", " yes"},
+    {"ldap_version = 2", "ldap_version", " 3"},
     {"max_hops=5\n", "max_hops", " 5"},
     {"max_hops\t= \t100 \t\r\n", "max_hops", " 100"},
     {"# max_hops = 4\n  # also = a comment\n\nmax_hops = 5", "max_hops", " 5"},
@@ -130,6 +138,8 @@ static const struct {
     {"bogus_networks = 127.0.0.0/8,[::1] 2001:db8::/32", "bogus_networks",
      " 127.0.0.0/8 [::1] 2001:db8::/32"},
     {"transport = smtp-out", "transport", " smtp-out"},
+    {"defer_service = retry", "defer_service", " retry"},
+    {"defer_service = ./hold", "defer_service", " ./hold"},
     {"rotate_interval = 1h", "rotate_interval", " 1h"},
     {"max_hops = 0005", "max_hops", " 5"},
 };
@@ -169,6 +179,16 @@ static const struct {
     {"max_hops = -1", "t.cf:1: max_hops: ", "expected"},
     {"max_hops = 3x", "t.cf:1: max_hops: ", "expected"},
     {"max_hops =", "t.cf:1: max_hops: \"\"; expected", ""},
+    {"max_hops = 3 # three", "t.cf:1: max_hops: \"3 # three\"; expected",
+     "; a comment needs a line of its own"},
+    {"overrides = ldif:/o.ldif # ours",
+     "t.cf:1: overrides: ", "; a comment needs a line of its own"},
+    {"max_hops = \"3\"",
+     "t.cf:1: max_hops: ", "; write the value without quotes"},
+    {"overrides = 'ldif:/o.ldif'", "t.cf:1: overrides: ", "without quotes"},
+    {"ldap_search_base = \"dc=example\"",
+     "t.cf:1: ldap_search_base: ", "without quotes"},
+    {"x\n\xef\xbb\xbfmax_hops = 3", "t.cf:1: x: no equals sign", ""},
     {"max_hops = 18446744073709551617", "t.cf:1: max_hops: ", "expected"},
     {"max_hops = 4294967299", "t.cf:1: max_hops: ", "expected"},
     {"# one\nmax_hops =\n  3\n  4", "t.cf:2: max_hops: \"3 4\"", "expected"},
@@ -226,6 +246,9 @@ static const struct {
     {"address_families = ipv4 ipv5", "t.cf:1: address_families: \"ipv5\"",
      "ipv4, ipv6"},
     {"transport = smtp:[x]", "t.cf:1: transport: ", "letters"},
+    {"defer_service =", "t.cf:1: defer_service: ", "./retry"},
+    {"defer_service = /retry", "t.cf:1: defer_service: ", "./retry"},
+    {"defer_service = retry:", "t.cf:1: defer_service: ", "./retry"},
     {"seed = \xc3\xbc", "t.cf:1: seed: ", "ASCII"},
     {"ttl_min = 1h\nttl_max = 1m", "t.cf:2: ttl_max: ttl_min is longer", ""},
     {"ttl_max = 1m\nttl_min = 1h", "t.cf:2: ttl_min: ttl_min is longer", ""},

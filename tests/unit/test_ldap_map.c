@@ -26,7 +26,7 @@ static enum entry_verdict map(const char *format, const char *result,
     copy[sizeof(copy) - 1] = '\0';
     snprintf(copy, sizeof(copy), "%s", format);
     *err = (struct mxhop_error){0};
-    return ldap_map(&s, &raw, o, err);
+    return ldap_map(&s, &raw, o, &(size_t){0}, err);
 }
 
 static const struct {

@@ -171,10 +171,13 @@ static const struct {
 } bad[] = {
     {"\nquery_filtre = x", "t.cf:2: query_filtre: unknown"},
     {"search_base", "t.cf:1: line: expected name = value"},
-    {"version = 2", "t.cf:1: version: expected 3"},
+    {"version = 1", "t.cf:1: version: expected 3"},
+    {"version = 3 # three",
+     "t.cf:1: version: expected 3, or 2, which means the same: mxhop speaks "
+     "LDAPv3 only; a comment needs a line of its own"},
     {"scope = subtree", "t.cf:1: scope: expected sub"},
     {"bind = perhaps", "t.cf:1: bind: expected yes"},
-    {"start_tls = 1", "t.cf:1: start_tls: expected yes or no"},
+    {"start_tls = 1", "t.cf:1: start_tls: expected yes, no, true or false"},
     {"timeout = 10s", "t.cf:1: timeout: expected seconds"},
     {"timeout = 0", "t.cf:1: timeout: expected seconds"},
     {"dereference = 3", "t.cf:1: dereference: expected 0"},
@@ -232,6 +235,10 @@ static const struct {
     {"bind = no\nbind_dn = cn=x\nbind_pw = y", DIR_BIND_NONE},
     {"bind_dn = cn=x\nbind = sasl", DIR_BIND_EXTERNAL},
     {"search_base = dc=x", DIR_BIND_NONE},
+    {"\xef\xbb\xbf"
+     "bind = simple\nbind_dn = cn=x\nbind_pw = y\nversion = 2\n"
+     "start_tls = TRUE\nchase_referrals = false",
+     DIR_BIND_SIMPLE},
 };
 
 START_TEST(bind_as_the_table_does)
@@ -257,6 +264,45 @@ START_TEST(scheme_in_capitals)
     s.start_tls = true;
     ck_assert_int_eq(ldap_settings_complete(&s, &err), MXHOP_ERR_CONFIG);
     ck_assert_ptr_nonnull(strstr(err.text, "ldap_start_tls: yes with"));
+    ldap_settings_free(&s);
+}
+END_TEST
+
+/* A password goes to other machines encrypted, or because somebody said so. */
+static const struct {
+    const char *servers;
+    bool start_tls, allowed, refused;
+} clear[] = {
+    {"ldap://ldap.example", false, false, true},
+    {"ldap.example", false, false, true},
+    {"ldaps://a.example ldap://192.0.2.1:389", false, false, true},
+    {"ldap://[2001:db8::1]", false, false, true},
+    {"ldap://127.0.0.1.example", false, false, true},
+    {"ldap://ldap.example", true, false, false},
+    {"ldap://ldap.example", false, true, false},
+    {"ldaps://ldap.example ldapi://%2Fs", false, false, false},
+    {"ldap://127.0.0.2:3890 ldap://[::1] ldap://LocalHost", false, false,
+     false},
+};
+
+START_TEST(password_in_clear)
+{
+    struct ldap_settings s = {.servers = strdup(clear[_i].servers),
+                              .base = strdup("dc=b"),
+                              .bind = DIR_BIND_SIMPLE,
+                              .bind_dn = strdup("cn=x"),
+                              .bind_pw = strdup("tops3cret"),
+                              .bind_plaintext = clear[_i].allowed,
+                              .start_tls = clear[_i].start_tls};
+    struct mxhop_error err = {0};
+
+    ck_assert_msg(ldap_settings_complete(&s, &err) ==
+                      (clear[_i].refused ? MXHOP_ERR_CONFIG : MXHOP_OK),
+                  "%s", err.text);
+    if (clear[_i].refused)
+        ck_assert_msg(strstr(err.text, "ldap_bind_plaintext = yes") != NULL &&
+                          strstr(err.text, "tops3cret") == NULL,
+                      "%s", err.text);
     ldap_settings_free(&s);
 }
 END_TEST
@@ -335,6 +381,8 @@ int main(void)
     tcase_add_test(t, refused_only_where_it_is_used);
     tcase_add_loop_test(t, bind_as_the_table_does, 0, N(binds));
     tcase_add_test(t, scheme_in_capitals);
+    tcase_add_loop_test(t, password_in_clear, 0,
+                        sizeof(clear) / sizeof(clear[0]));
     tcase_add_loop_test(t, attribute_that_is_none, 0, N(bad_attributes));
     tcase_add_test(t, password_in_the_file);
     suite_add_tcase(suite, t);

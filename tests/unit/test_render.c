@@ -84,11 +84,11 @@ static const struct {
 } answers[] = {
     {MXHOP_PASS, "", "why", NULL},
     {MXHOP_REJECT, "5.1.10", "No mail", "error:5.1.10 No mail"},
-    {MXHOP_DEFER, "4.3.5", "Later", "retry:4.3.5 Later"},
+    {MXHOP_DEFER, "4.3.5", "Later", "./retry:4.3.5 Later"},
     {MXHOP_REJECT, "", "No mail", "error:5.0.0 No mail"},
     {MXHOP_REJECT, "4.3.5", "No mail", "error:5.0.0 No mail"},
-    {MXHOP_DEFER, "5.1.1", "Later", "retry:4.0.0 Later"},
-    {MXHOP_DEFER, "4.3.5\n", "Later", "retry:4.0.0 Later"},
+    {MXHOP_DEFER, "5.1.1", "Later", "./retry:4.0.0 Later"},
+    {MXHOP_DEFER, "4.3.5\n", "Later", "./retry:4.0.0 Later"},
     {MXHOP_REJECT, "5.7.1", "a\nb\rc\td\377\177", "error:5.7.1 a?b?c?d??"},
 };
 
@@ -98,6 +98,80 @@ START_TEST(postfix_answers)
         answer(answers[_i].d, answers[_i].status, answers[_i].reason);
 
     assert_render(render_postfix, &r, answers[_i].want);
+}
+END_TEST
+
+static const struct {
+    const char *service, *want;
+} defer_services[] = {
+    {"./retry", "./retry:4.3.5 Later"},
+    {"retry", "retry:4.3.5 Later"},
+    {"./hold-it", "./hold-it:4.3.5 Later"},
+    {"", "./retry:4.3.5 Later"},
+    {"./", "./retry:4.3.5 Later"},
+    {"/retry", "./retry:4.3.5 Later"},
+    {"../retry", "./retry:4.3.5 Later"},
+    {"././retry", "./retry:4.3.5 Later"},
+    {"re try", "./retry:4.3.5 Later"},
+    {"retry:", "./retry:4.3.5 Later"},
+};
+
+START_TEST(postfix_defer_service)
+{
+    struct mxhop_route r = answer(MXHOP_DEFER, "4.3.5", "Later");
+
+    r.defer_service = defer_services[_i].service;
+    assert_render(render_postfix, &r, defer_services[_i].want);
+}
+END_TEST
+
+/* Without words Postfix would ask for the domain of a recipient next. */
+START_TEST(postfix_pass_by_an_override)
+{
+    struct mxhop_route r = answer(MXHOP_PASS, "", "why");
+
+    r.override = "cn=x";
+    assert_render(render_postfix, &r, ":");
+    r.transport = "slow-smtp";
+    assert_render(render_postfix, &r, "slow-smtp:");
+    r.local = true; /* 5.4.6 */
+    assert_render(render_postfix, &r, ":");
+}
+END_TEST
+
+START_TEST(postfix_local_domain)
+{
+    struct mxhop_route r = route_of(mixed, 1);
+
+    r.local = true;
+    assert_render(render_postfix, &r, "relay:[mx1.test]");
+    r.transport = "slow-smtp";
+    assert_render(render_postfix, &r, "slow-smtp:[mx1.test]");
+}
+END_TEST
+
+START_TEST(postfix_stopper)
+{
+    struct mxhop_route r = route_of(mixed, 1);
+
+    r.stopper = true;
+    assert_render(render_postfix, &r, ":[mx1.test], [127.0.0.1]:1");
+    r.only_ipv6 = true;
+    assert_render(render_postfix, &r, ":[mx1.test], [ipv6:::1]:1");
+    assert_render(render_exim, &r, "<;mx1.test");
+    r.n_hops = 0;
+    assert_render(render_postfix, &r, NULL);
+}
+END_TEST
+
+/* Never as if there were no override. */
+START_TEST(postfix_override_without_words)
+{
+    struct mxhop_hop hops[] = {HOP("a b.test")};
+    struct mxhop_route r = route_of(hops, 1);
+
+    r.override = "cn=x";
+    assert_render(render_postfix, &r, "./retry:4.3.5 No usable next hop");
 }
 END_TEST
 
@@ -521,6 +595,11 @@ int main(void)
 
     tcase_add_test(tc, postfix_list);
     LOOP(postfix_answers, answers);
+    LOOP(postfix_defer_service, defer_services);
+    tcase_add_test(tc, postfix_pass_by_an_override);
+    tcase_add_test(tc, postfix_local_domain);
+    tcase_add_test(tc, postfix_stopper);
+    tcase_add_test(tc, postfix_override_without_words);
     tcase_add_test(tc, postfix_text_is_cut);
     tcase_add_test(tc, postfix_mark_of_a_domain);
     LOOP(guard_leaves_bad_hosts_out, bad_hosts);

@@ -21,7 +21,8 @@
 struct parsed {
     unsigned valid, invalid, others;
     struct override o;      /* the last valid one */
-    struct mxhop_error err; /* of the last invalid one */
+    struct mxhop_error err; /* of the last invalid one, */
+    size_t line;            /* and where */
 };
 
 static bool parse(void *ctx, const struct raw_entry *raw)
@@ -29,7 +30,7 @@ static bool parse(void *ctx, const struct raw_entry *raw)
     struct parsed *p = ctx;
     struct override o;
 
-    switch (entry_parse(raw, &o, &p->err)) {
+    switch (entry_parse(raw, &o, &p->line, &p->err)) {
     case ENTRY_OK:
         override_free(&p->o);
         p->o = o;
@@ -166,7 +167,89 @@ START_TEST(foreign_entries_are_no_fault)
 }
 END_TEST
 
+/* An attribute of ours without the class, or with one that is misspelt, is not
+   somebody else's entry. */
+START_TEST(class_is_missing)
+{
+    static const struct {
+        const char *text;
+        size_t line;
+    } rows[] = {
+        {"dn: cn=a,dc=example\ncn: a\nmxhopKey: a.example\n", 1},
+        {"dn: cn=a,dc=example\nobjectClass: top\nobjectClass: mxhopOveride\n"
+         "mxhopKey: a.example\n",
+         3},
+        {"dn: cn=a,dc=example\ncn: a\nobjectClass: mxhopOveride\n"
+         "objectClass: top\nmxhopKey: a.example\n",
+         3},
+    };
+    struct mxhop_error err = {0};
+    struct parsed p;
+
+    ck_assert_int_eq(read_text(rows[_i].text, &p, &err), MXHOP_OK);
+    ck_assert_uint_eq(p.invalid, 1);
+    ck_assert_uint_eq(p.line, rows[_i].line);
+    ck_assert_msg(strstr(p.err.text, "objectClass: the entry has mxhopKey, but "
+                                     "not the class mxhopOverride") != NULL,
+                  "%s", p.err.text);
+}
+END_TEST
+
+static const struct {
+    const char *values, *hint;
+    size_t line; /* 4: that of the first value */
+} hints[] = {
+    {"mxhopKey: a.example\nmxhopHop: smtp:[gw.example]\n", "mxhopTransport", 5},
+    {"mxhopKey: a.example\nmxhopHop: 10 relay:gw.example\n", "mxhopTransport",
+     5},
+    {"mxhopKey: a.example\nmxhopHop: smtp:\n", "mxhopTransport", 5},
+    {"mxhopKey: a.example\nmxhopHop: gw:submission\n", "the port is a number",
+     5},
+    {"mxhopMode: pass\nmxhopKey: @a.example\n", "without @", 5},
+    {"mxhopMode: pass\nmxhopKey: *@a.example\n", "without @", 5},
+    {"mxhopMode: pass\nmxhopKey: *.a.example\n", "expected .example.com", 5},
+    {"mxhopKey: a.example\nmxhopMode: exclude\nmxhopExclude: *.a.example\n",
+     "expected .example.com", 6},
+    {"mxhopMode: pass\nmxhopKey: a.example\nmxhopHop: [r.example]\n",
+     "takes no hops", 6},
+    {"mxhopKey: a.example\n", "needs at least one hop", 1},
+    {"mxhopMode: pass\nmxhopKey: b\xc3\xbc cher\n", "\"b\xc3\xbc cher\"", 5},
+};
+
+START_TEST(hint_and_line)
+{
+    struct mxhop_error err = {0};
+    char text[1024];
+    struct parsed p;
+
+    snprintf(text, sizeof(text), HEAD "%s", hints[_i].values);
+    ck_assert_int_eq(read_text(text, &p, &err), MXHOP_OK);
+    ck_assert_uint_eq(p.invalid, 1);
+    ck_assert_uint_eq(p.line, hints[_i].line);
+    ck_assert_msg(strstr(p.err.text, hints[_i].hint) != NULL,
+                  "\"%s\" lacks \"%s\"", p.err.text, hints[_i].hint);
+}
+END_TEST
+
 /* ---- LDIF ---- */
+
+/* What some editors write, and what a program that folds lines may write. */
+START_TEST(byte_order_mark_and_folding_anywhere)
+{
+    struct mxhop_error err = {0};
+    struct parsed p;
+
+    ck_assert_int_eq(
+        read_text("\xef\xbb\xbf" HEAD "mxhopMode: pass\nmxhopKey: a.example\n"
+                  "description: what the text before the fold is long enough "
+                  "for, and then\n mxhopKey: b.example\n",
+                  &p, &err),
+        MXHOP_OK);
+    ck_assert_uint_eq(p.valid, 1);
+    ck_assert_uint_eq(p.o.keys.n, 1);
+    override_free(&p.o);
+}
+END_TEST
 
 static const struct {
     const char *text;
@@ -182,6 +265,11 @@ static const struct {
     {"dn: cn=a,dc=example\ndn: cn=b,dc=example\n", 2, "second dn"},
     {"dn: not a dn\n", 1, "distinguished name"},
     {"# comment\n\ndn: cn=a\ncn: \001\n", 4, "control byte 0x01"},
+    {HEAD "  mxhopKey: a.example\nmxhopMode: pass\n", 4,
+     "white space in front"},
+    {"dn: cn=a\n objectClass: mxhopOverride\n", 2, "white space in front"},
+    {HEAD "# a comment\n mxhopKey: a.example\n", 5, "white space in front"},
+    {HEAD "\n\tmxhopkey:: eA==\n", 5, "white space in front"},
     {"dn: cn=a\n\n# one\n# two\ndn: cn=b\nobjectClass\n", 6, "attribute"},
 };
 
@@ -402,6 +490,37 @@ START_TEST(clash_and_past)
 }
 END_TEST
 
+/* Not at every refresh, but when it comes, and when somebody changed it. */
+START_TEST(past_window_is_said_once)
+{
+#define PAST(time)                                        \
+    ENTRY("b", "mxhopKey: x.example\nmxhopMode: pass\n")  \
+    ENTRY("old", "mxhopKey: y.example\nmxhopMode: pass\n" \
+                 "mxhopNotAfter: " time "\n")
+    static const struct {
+        const char *text;
+        bool dry_run, said;
+    } rows[] = {
+        {PAST("20200101000000Z"), false, true},
+        {PAST("20200101000000Z"), false, false},
+        {PAST("20200101000000Z"), true, true},
+        {PAST("20200202000000Z"), false, true},
+        {PAST("20200202000000Z"), false, false},
+        {PAST("20990101000000Z"), false, false},
+    };
+    struct mxhop_error err = {0};
+    struct compile_result r;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        ck_assert_int_eq(compile(rows[i].text, rows[i].dry_run, &r, &err),
+                         MXHOP_OK);
+        ck_assert_msg((strstr(said, "cn=old,dc=example mxhopNotAfter: the "
+                                    "window is past") != NULL) == rows[i].said,
+                      "%zu: %s", i, said);
+    }
+}
+END_TEST
+
 START_TEST(one_entry_to_a_dn)
 {
     struct mxhop_error err = {0};
@@ -491,16 +610,21 @@ int main(void)
     tcase_add_loop_test(entry, invalid_entry, 0,
                         sizeof(invalid) / sizeof(invalid[0]));
     tcase_add_test(entry, foreign_entries_are_no_fault);
+    tcase_add_loop_test(entry, class_is_missing, 0, 3);
+    tcase_add_loop_test(entry, hint_and_line, 0,
+                        sizeof(hints) / sizeof(hints[0]));
     tcase_add_loop_test(entry, generalized_time, 0,
                         sizeof(times) / sizeof(times[0]));
     tcase_add_loop_test(ldif, refused_file, 0,
                         sizeof(refused) / sizeof(refused[0]));
     tcase_add_test(ldif, folding_and_crlf);
+    tcase_add_test(ldif, byte_order_mark_and_folding_anywhere);
     tcase_add_test(ldif, nul_byte);
     tcase_add_test(ldif, no_regular_file);
     tcase_add_test(ldif, out_of_memory);
     tcase_add_checked_fixture(comp, enter_directory, leave_directory);
     tcase_add_test(comp, clash_and_past);
+    tcase_add_test(comp, past_window_is_said_once);
     tcase_add_test(comp, one_entry_to_a_dn);
     tcase_add_test(comp, windows_that_do_not_meet_do_not_clash);
     tcase_add_test(comp, syntax_error_keeps_the_table);

@@ -8,14 +8,15 @@
  * holds, in the configuration of this process or as an option in master.cf
  * that the process cannot see.
  *
+ * smtp_sasl_password_maps and smtp_requiretls_policy are reasons as soon as
+ * they are set: either may name the domain.
+ *
  * When in doubt (master.cf cannot be read), there is a reason. Postfix's own
  * defaults never are one, so a parameter that this program has not read and
  * that main.cf does not set needs no default here.
  */
 
-#include "postfix/host.h"
-#include "postfix/postfix_abi.h"
-
+#include <mxhop/postfix.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,37 +25,38 @@
 
 struct guard {
     const char *param;
-    bool (*holds)(const char *value, const char *name);
+    bool (*holds)(const char *value, const struct postfix_config *pf);
     const char *command; /* whose options count too, "": any program's */
 };
 
 struct search {
-    const char *name;
+    const struct postfix_config *pf;
     char *text;
     size_t size;
     bool found;
 };
 
-static bool guards_is_set(const char *value, const char *name)
+static bool guards_is_set(const char *value, const struct postfix_config *pf)
 {
-    (void)name;
+    (void)pf;
     return *value != '\0';
 }
 
-static bool guards_is_yes(const char *value, const char *name)
+static bool guards_is_yes(const char *value, const struct postfix_config *pf)
 {
-    (void)name;
+    (void)pf;
     return strcasecmp(value, "yes") == 0;
 }
 
 /* Levels that are settled by domain, or that verify a name. */
-static bool guards_is_level_by_domain(const char *value, const char *name)
+static bool guards_is_level_by_domain(const char *value,
+                                      const struct postfix_config *pf)
 {
     static const char *const levels[] = {"dane", "dane-only", "verify",
                                          "secure", "fingerprint"};
     size_t i;
 
-    (void)name;
+    (void)pf;
     for (i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
         if (strcasecmp(value, levels[i]) == 0)
             return true;
@@ -62,9 +64,10 @@ static bool guards_is_level_by_domain(const char *value, const char *name)
     return false;
 }
 
-static bool guards_is_not_smtp(const char *value, const char *name)
+static bool guards_is_not_smtp(const char *value,
+                               const struct postfix_config *pf)
 {
-    (void)name;
+    (void)pf;
     return strcmp(value, "smtp") != 0 && strcmp(value, "smtp:") != 0;
 }
 
@@ -78,22 +81,23 @@ static bool guards_is_ours(const char *table, const char *name)
 }
 
 /* Postfix asks every table for the domain before it asks any for .parent. */
-static bool guards_has_other_tables(const char *value, const char *name)
+static bool guards_has_other_tables(const char *value,
+                                    const struct postfix_config *pf)
 {
     char *copy = strdup(value), *cursor = copy, *word;
     bool other = copy == NULL;
 
     while (!other && (word = word_next(&cursor, WORDS_IN_LIST)) != NULL)
-        other = !guards_is_ours(word, name);
+        other = !guards_is_ours(word, pf->table);
     free(copy);
     return other;
 }
 
-static bool guards_has_parent_style(const char *value, const char *name)
+static bool guards_has_parent_style(const char *value,
+                                    const struct postfix_config *pf)
 {
     (void)value;
-    (void)name;
-    return match_parent_style("transport_maps") != 0;
+    return postfix_parent_style(pf, "transport_maps");
 }
 
 #define REWRITE "trivial-rewrite"
@@ -103,6 +107,8 @@ static const struct guard guards[] = {
     {"smtp_tls_per_site", guards_is_set, ""},
     {"smtp_enforce_tls", guards_is_yes, ""},
     {"smtp_tls_security_level", guards_is_level_by_domain, ""},
+    {"smtp_requiretls_policy", guards_is_set, ""},
+    {"smtp_sasl_password_maps", guards_is_set, ""},
     {"relayhost", guards_is_set, REWRITE},
     {"sender_dependent_relayhost_maps", guards_is_set, REWRITE},
     {"sender_dependent_default_transport_maps", guards_is_set, REWRITE},
@@ -111,10 +117,8 @@ static const struct guard guards[] = {
     {"parent_domain_matches_subdomains", guards_has_parent_style, NULL},
 };
 
-static bool guards_found(struct search *s, const char *fmt, ...)
-    PRINTF_LIKE(2, 3);
-
-static bool guards_found(struct search *s, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static bool
+guards_found(struct search *s, const char *fmt, ...)
 {
     va_list ap;
 
@@ -128,12 +132,16 @@ static bool guards_found(struct search *s, const char *fmt, ...)
 static bool guards_in_main_cf(struct search *s)
 {
     const struct guard *g, *end = guards + sizeof(guards) / sizeof(guards[0]);
+    const struct postfix_config *pf = s->pf;
     const char *value;
 
     for (g = guards; g < end; g++) {
-        value = mail_conf_lookup_eval(g->param);
-        if (value != NULL && g->holds(value, s->name))
-            return guards_found(s, "%s = %s", g->param, value);
+        value = pf->param(pf->ctx, g->param);
+        if (value == NULL || !g->holds(value, pf))
+            continue;
+        /* Whoever holds() asked has the text's place. */
+        return guards_found(s, "%s = %s", g->param,
+                            pf->param(pf->ctx, g->param));
     }
     return false;
 }
@@ -144,40 +152,41 @@ static bool guards_counts_for(const struct guard *g, const char *command)
            (*g->command == '\0' || strcmp(g->command, command) == 0);
 }
 
-static bool guards_judge_option(void *ctx, const char *service,
-                                const char *command, const char *name,
-                                const char *value)
+static bool guards_judge_service(void *ctx, const struct master_service *m)
 {
     const struct guard *g, *end = guards + sizeof(guards) / sizeof(guards[0]);
     struct search *s = ctx;
+    const char *value;
 
-    for (g = guards; g < end; g++) {
-        if (strcmp(g->param, name) != 0 || !guards_counts_for(g, command))
-            continue;
-        value = mail_conf_eval(value);
-        if (g->holds(value, s->name))
-            return !guards_found(s, "master.cf: %s: -o %s=%s", service, name,
-                                 value);
-    }
+    for (size_t i = 0; i < m->n_options; i++)
+        for (g = guards; g < end; g++) {
+            if (strcmp(g->param, m->options[i].name) != 0 ||
+                !guards_counts_for(g, m->command))
+                continue;
+            value = s->pf->expand(s->pf->ctx, m->options[i].value);
+            if (g->holds(value, s->pf))
+                return !guards_found(s, "master.cf: %s: -o %s=%s", m->name,
+                                     g->param, value);
+        }
     return true;
 }
 
 static bool guards_in_master_cf(struct search *s)
 {
-    const char *dir = mail_conf_lookup_eval("config_directory");
+    const char *dir = s->pf->param(s->pf->ctx, "config_directory");
     char path[4096];
     int error;
 
     snprintf(path, sizeof(path), "%s/master.cf", dir != NULL ? dir : "");
-    error = master_options(path, guards_judge_option, s);
+    error = master_services(path, guards_judge_service, s);
     if (error != 0)
         return guards_found(s, "cannot read %s: %s", path, strerror(error));
     return s->found;
 }
 
-bool guard_reason(const char *name, char *text, size_t size)
+bool guard_reason(const struct postfix_config *pf, char *text, size_t size)
 {
-    struct search s = {.name = name, .text = text, .size = size};
+    struct search s = {.pf = pf, .text = text, .size = size};
 
     return guards_in_main_cf(&s) || guards_in_master_cf(&s);
 }

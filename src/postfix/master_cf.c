@@ -1,19 +1,20 @@
 /*
- * master_cf - the options that services have in master.cf
+ * master_cf - the services in master.cf and their options
  *
  * Postfix parameters can be overridden for one service, with `-o name=value`
  * or `-o { name = value }` after its command. This reads them all, by the rules
  * of master(5): a line that begins with a blank continues the one before;
  * empty lines and lines whose first word begins with # are not there.
  *
- * Nothing is judged here: a line that master(8) would refuse merely has no
- * options. Memory is freed before return.
+ * Nothing is judged here: a line that master(8) would refuse is not there
+ * either. Memory is freed before return.
  */
 
-#include "postfix/host.h"
+#include "util/vec.h"
 
 #include <ctype.h>
 #include <errno.h>
+#include <mxhop/postfix.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,12 +99,17 @@ static char *master_option_text(char *word, char **cursor)
     return word != NULL ? master_unbrace(word) : NULL;
 }
 
-static bool master_line_options(char *line, master_option *fn, void *ctx)
+/* The service of a logical line. false: fn has had enough. */
+static bool master_line(char *line, master_service_fn *fn, void *ctx,
+                        int *error_r)
 {
     char *field[COMMAND_FIELD + 1], *cursor = line, *word, *text, *equals;
-    size_t i;
+    struct master_option *options = NULL;
+    struct master_service s = {0};
+    size_t cap = 0;
+    bool more;
 
-    for (i = 0; i <= COMMAND_FIELD; i++) {
+    for (size_t i = 0; i <= COMMAND_FIELD; i++) {
         field[i] = word_next(&cursor, WORDS_IN_LINE);
         if (field[i] == NULL)
             return true;
@@ -113,15 +119,25 @@ static bool master_line_options(char *line, master_option *fn, void *ctx)
         equals = text != NULL ? strchr(text, '=') : NULL;
         if (equals == NULL)
             continue;
-        *equals = '\0';
-        if (!fn(ctx, field[0], field[COMMAND_FIELD], master_trim(text),
-                master_trim(equals + 1)))
+        if (!vec_room(&options, s.n_options, &cap, sizeof(*options))) {
+            free(options);
+            *error_r = ENOMEM;
             return false;
+        }
+        *equals = '\0';
+        options[s.n_options++] =
+            (struct master_option){master_trim(text), master_trim(equals + 1)};
     }
-    return true;
+    s.name = field[0];
+    s.type = field[1];
+    s.command = field[COMMAND_FIELD];
+    s.options = options;
+    more = fn(ctx, &s);
+    free(options);
+    return more;
 }
 
-int master_options(const char *path, master_option *fn, void *ctx)
+int master_services(const char *path, master_service_fn *fn, void *ctx)
 {
     struct reader r = {.file = fopen(path, "re")};
     bool more = true;
@@ -131,7 +147,7 @@ int master_options(const char *path, master_option *fn, void *ctx)
     if (r.file == NULL)
         return errno;
     while (more && (line = master_read_logical(&r)) != NULL) {
-        more = master_line_options(line, fn, ctx);
+        more = master_line(line, fn, ctx, &error);
         free(line);
     }
     if (more)

@@ -8,8 +8,8 @@
  * Words point into the caller's text, which is cut with NULs.
  */
 
-#include "postfix/host.h"
-
+#include <ctype.h>
+#include <mxhop/postfix.h>
 #include <string.h>
 
 char *word_next(char **cursor, const char *blanks)
@@ -40,4 +40,19 @@ const char *word_unproxy(const char *table)
     while (strncmp(table, proxy, strlen(proxy)) == 0)
         table += strlen(proxy);
     return table;
+}
+
+const char *word_our_table(const char *word, size_t *len_r)
+{
+    static const char prefix[] = TABLE_TYPE ":";
+    const char *at = word;
+
+    for (; (at = strstr(at, prefix)) != NULL; at++) {
+        if (at != word && isalnum((unsigned char)at[-1]))
+            continue;
+        at += strlen(prefix);
+        *len_r = strcspn(at, "{}" WORDS_IN_LIST);
+        return at;
+    }
+    return NULL;
 }

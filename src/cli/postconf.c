@@ -1,0 +1,406 @@
+/*
+ * postconf - a Postfix instance, as its own commands show it
+ *
+ * postconf(1) knows where main.cf is, what its parameters are by default and
+ * what $name in them stands for, and postmap(1) knows every table type. Both
+ * are run, without a shell, and with /usr/sbin behind the PATH, which an
+ * ordinary user often lacks.
+ *
+ * The options of trivial-rewrite(8) in master.cf count, as it is that daemon
+ * which asks the table.
+ */
+
+#include "cli/postconf.h"
+#include "util/buf.h"
+#include "util/err.h"
+#include "util/vec.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define ARGUMENTS_MAX 64
+
+/* ---- commands ---- */
+
+static void postconf_exec(char *const argv[], const int out[2],
+                          const int err[2])
+{
+    const char *path = getenv("PATH");
+    struct buf longer = {0};
+    int null = open("/dev/null", O_RDONLY);
+
+    buf_printf(&longer, "%s:/usr/sbin:/usr/local/sbin",
+               path != NULL ? path : "/usr/bin:/bin");
+    if (!longer.failed && null >= 0 && dup2(null, 0) >= 0 &&
+        dup2(out[1], 1) >= 0 && dup2(err[1], 2) >= 0 &&
+        setenv("PATH", longer.data, 1) == 0)
+        execvp(argv[0], argv);
+    _exit(127);
+}
+
+/* Both streams to their ends: a command that fills one waits for nobody. */
+static void postconf_collect(int out, int err, struct buf *text,
+                             struct buf *complaint)
+{
+    struct pollfd fds[2] = {{.fd = out, .events = POLLIN},
+                            {.fd = err, .events = POLLIN}};
+    struct buf *to[2] = {text, complaint};
+    char piece[4096];
+
+    while (fds[0].fd >= 0 || fds[1].fd >= 0) {
+        if (poll(fds, 2, -1) < 0 && errno != EINTR)
+            return;
+        for (int i = 0; i < 2; i++) {
+            ssize_t n;
+
+            if (fds[i].fd < 0 || fds[i].revents == 0)
+                continue;
+            n = read(fds[i].fd, piece, sizeof(piece));
+            if (n > 0)
+                buf_add(to[i], piece, (size_t)n);
+            else if (n == 0 || errno != EINTR)
+                fds[i].fd = -1;
+        }
+    }
+}
+
+/* The exit status, with what it wrote; 127: it could not be run. */
+static int postconf_run(char *const argv[], struct buf *text,
+                        struct buf *complaint)
+{
+    int out[2] = {-1, -1}, err[2] = {-1, -1}, status = 127;
+    pid_t pid = -1;
+
+    if (pipe2(out, O_CLOEXEC) == 0 && pipe2(err, O_CLOEXEC) == 0)
+        pid = fork();
+    if (pid == 0)
+        postconf_exec(argv, out, err);
+    close(out[1]);
+    close(err[1]);
+    if (pid > 0) {
+        postconf_collect(out[0], err[0], text, complaint);
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+            ;
+        status = WIFEXITED(status) ? WEXITSTATUS(status) : 127;
+    }
+    close(out[0]);
+    close(err[0]);
+    if (text->failed || complaint->failed)
+        return 127;
+    buf_add(text, "", 0); /* something to point at */
+    buf_add(complaint, "", 0);
+    return status;
+}
+
+/* The next line of a text, cut with NULs; NULL at the end. */
+static char *postconf_line(char **cursor)
+{
+    char *line = *cursor;
+    char *end = line != NULL ? strchr(line, '\n') : NULL;
+
+    if (end == NULL)
+        return NULL;
+    *end = '\0';
+    *cursor = end + 1;
+    return line;
+}
+
+/* What a command complained of that ended it, without its own name and date. */
+static const char *postconf_reason(char *complaint)
+{
+    char *last = NULL, *line;
+
+    while ((line = postconf_line(&complaint)) != NULL)
+        if (last == NULL || strstr(line, "fatal: ") != NULL)
+            last = line;
+    if (last == NULL)
+        return "no reason given";
+    line = strstr(last, "fatal: ");
+    return line != NULL ? line + strlen("fatal: ") : last;
+}
+
+/* ---- the instance ---- */
+
+/* Its directory, from the lines of `postmulti -l`: name, group, y or n, and
+   directory. */
+static const char *postconf_by_name(char *lines, const char *instance)
+{
+    char *line, *name, *word, *last;
+
+    while ((line = postconf_line(&lines)) != NULL) {
+        name = word_next(&line, WORDS_IN_LINE);
+        for (last = NULL; (word = word_next(&line, WORDS_IN_LINE)) != NULL;)
+            last = word;
+        if (name != NULL && last != NULL && strcmp(name, instance) == 0)
+            return last;
+    }
+    return NULL;
+}
+
+static enum mxhop_status postconf_find(struct postconf *p, const char *instance,
+                                       struct mxhop_error *err)
+{
+    char *ask[] = {"postconf", "-h", "config_directory", NULL};
+    char *list[] = {"postmulti", "-l", NULL};
+    struct buf text = {0}, complaint = {0};
+    bool named = instance != NULL && strchr(instance, '/') == NULL;
+    char *lines;
+    const char *dir = instance;
+    int status = 0;
+
+    if (named) {
+        status = postconf_run(list, &text, &complaint);
+        dir = status == 0 ? postconf_by_name(text.data, instance) : NULL;
+    } else if (instance == NULL) {
+        status = postconf_run(ask, &text, &complaint);
+        lines = text.data;
+        dir = status == 0 ? postconf_line(&lines) : NULL;
+    }
+    if (dir != NULL)
+        p->dir = strdup(dir);
+    if (status == 127)
+        err_set(err, MXHOP_ERR_ARGUMENT, "no Postfix here (%s cannot be run)",
+                named ? "postmulti" : "postconf");
+    else if (status != 0)
+        err_set(err, MXHOP_ERR_IO, "%s: %s", named ? "postmulti" : "postconf",
+                postconf_reason(complaint.data));
+    else if (dir == NULL)
+        err_set(err, MXHOP_ERR_ARGUMENT, "postmulti -l lists no instance %s",
+                instance);
+    else if (p->dir == NULL)
+        err_nomem(err);
+    buf_free(&text);
+    buf_free(&complaint);
+    return p->dir != NULL ? MXHOP_OK : err->code;
+}
+
+/* ---- parameters ---- */
+
+static int postconf_compare(const void *a, const void *b)
+{
+    return strcmp(((const struct postconf_param *)a)->name,
+                  ((const struct postconf_param *)b)->name);
+}
+
+static struct postconf_param *postconf_get(const struct postconf *p,
+                                           const char *name)
+{
+    struct postconf_param key = {.name = (char *)name};
+
+    return p->n_params == 0 ? NULL
+                            : bsearch(&key, p->params, p->n_params, sizeof(key),
+                                      postconf_compare);
+}
+
+/* Lines `name = value`, `name =`. */
+static bool postconf_take(struct postconf *p, char *lines)
+{
+    char *line;
+
+    while ((line = postconf_line(&lines)) != NULL) {
+        struct postconf_param q;
+        char *equals = strstr(line, " =");
+
+        if (equals == NULL)
+            continue;
+        *equals = '\0';
+        equals += strlen(" =");
+        equals += *equals == ' ';
+        if (!vec_room(&p->params, p->n_params, &p->cap, sizeof(q)))
+            return false;
+        q = (struct postconf_param){strdup(line), strdup(equals), false};
+        p->params[p->n_params++] = q;
+        if (q.name == NULL || q.value == NULL)
+            return false;
+    }
+    if (p->n_params > 0)
+        qsort(p->params, p->n_params, sizeof(*p->params), postconf_compare);
+    return true;
+}
+
+static void postconf_mark(struct postconf *p, char *lines)
+{
+    char *line, *end;
+    struct postconf_param *q;
+
+    while ((line = postconf_line(&lines)) != NULL) {
+        end = strstr(line, " =");
+        if (end != NULL)
+            *end = '\0';
+        q = postconf_get(p, line);
+        if (q != NULL)
+            q->set = true;
+    }
+}
+
+struct postconf_call {
+    char *argv[ARGUMENTS_MAX]; /* ends with NULL */
+    size_t n;
+    bool failed;
+};
+
+static bool postconf_take_options(void *ctx, const struct master_service *s)
+{
+    struct postconf_call *c = ctx;
+
+    if (strcmp(s->command, "trivial-rewrite") != 0)
+        return true;
+    for (size_t i = 0; i < s->n_options; i++) {
+        struct buf text = {0};
+
+        if (c->n + 4 > ARGUMENTS_MAX) {
+            c->failed = true;
+            return false;
+        }
+        buf_printf(&text, "%s=%s", s->options[i].name, s->options[i].value);
+        c->argv[c->n++] = strdup("-o");
+        c->argv[c->n++] = buf_detach(&text);
+        c->failed =
+            c->failed || c->argv[c->n - 1] == NULL || c->argv[c->n - 2] == NULL;
+    }
+    return !c->failed;
+}
+
+static bool postconf_add(struct postconf_call *c, const char *argument)
+{
+    c->argv[c->n] = strdup(argument);
+    return c->argv[c->n++] != NULL;
+}
+
+static enum mxhop_status postconf_load(struct postconf *p,
+                                       struct mxhop_error *err)
+{
+    struct buf text = {0}, complaint = {0}, set = {0};
+    char *names[] = {"postconf", "-c", p->dir, "-n", NULL};
+    enum mxhop_status status = MXHOP_OK;
+    struct postconf_call call = {0};
+    struct buf path = {0};
+
+    buf_printf(&path, "%s/master.cf", p->dir);
+    p->master = buf_detach(&path);
+    if (p->master == NULL || !postconf_add(&call, "postconf") ||
+        !postconf_add(&call, "-c") || !postconf_add(&call, p->dir) ||
+        !postconf_add(&call, "-x")) {
+        status = err_nomem(err);
+        goto out;
+    }
+    p->master_error = master_services(p->master, postconf_take_options, &call);
+    if (call.failed)
+        status = err_set(err, MXHOP_ERR_IO,
+                         "%s: too many options of trivial-rewrite", p->master);
+    else if (postconf_run(call.argv, &text, &complaint) != 0 ||
+             postconf_run(names, &set, &complaint) != 0)
+        status = err_set(err, MXHOP_ERR_IO, "postconf: %s",
+                         postconf_reason(complaint.data));
+    else if (!postconf_take(p, text.data))
+        status = err_nomem(err);
+    else
+        postconf_mark(p, set.data);
+    for (size_t i = 4; status == MXHOP_OK && i + 1 < call.n; i += 2) {
+        call.argv[i + 1][strcspn(call.argv[i + 1], "=")] = '\0';
+        if (postconf_get(p, call.argv[i + 1]) != NULL)
+            postconf_get(p, call.argv[i + 1])->set = true;
+    }
+out:
+    for (size_t i = 0; i < call.n; i++)
+        free(call.argv[i]);
+    buf_free(&text);
+    buf_free(&set);
+    buf_free(&complaint);
+    return status;
+}
+
+enum mxhop_status postconf_read(struct postconf *p, const char *instance,
+                                struct mxhop_error *err)
+{
+    enum mxhop_status status;
+
+    *p = (struct postconf){0};
+    status = postconf_find(p, instance, err);
+    return status == MXHOP_OK ? postconf_load(p, err) : status;
+}
+
+void postconf_free(struct postconf *p)
+{
+    for (size_t i = 0; i < p->n_params; i++) {
+        free(p->params[i].name);
+        free(p->params[i].value);
+    }
+    free(p->params);
+    free(p->dir);
+    free(p->master);
+    free(p->expanded);
+    *p = (struct postconf){0};
+}
+
+const char *postconf_param(void *ctx, const char *name)
+{
+    const struct postconf_param *q = postconf_get(ctx, name);
+
+    if (q == NULL || (!q->set && strncmp(name, "smtp_", 5) == 0))
+        return NULL;
+    return q->value;
+}
+
+/* postconf(1) expands parameters only, so the text becomes the value of one
+   that nothing is made from. */
+const char *postconf_expand(void *ctx, const char *text)
+{
+    static const char name[] = "address_verify_sender";
+    struct buf option = {0}, value = {0}, complaint = {0};
+    struct postconf *p = ctx;
+    char *lines, *line;
+
+    if (strchr(text, '$') == NULL)
+        return text;
+    buf_printf(&option, "%s=%s", name, text);
+    if (!option.failed) {
+        char *argv[] = {"postconf", "-c",        p->dir,       "-x", "-h",
+                        "-o",       option.data, (char *)name, NULL};
+
+        if (postconf_run(argv, &value, &complaint) == 0) {
+            lines = value.data;
+            line = postconf_line(&lines);
+            free(p->expanded);
+            p->expanded = strdup(line != NULL ? line : "");
+            text = p->expanded != NULL ? p->expanded : text;
+        }
+    }
+    buf_free(&option);
+    buf_free(&value);
+    buf_free(&complaint);
+    return text;
+}
+
+/* ---- tables ---- */
+
+enum postmap_found postmap_ask(const struct postconf *p, const char *table,
+                               const char *key, char **value_r)
+{
+    char *argv[] = {"postmap", "-c",        p->dir,
+                    "-q",      (char *)key, (char *)word_unproxy(table),
+                    NULL};
+    struct buf value = {0}, complaint = {0};
+    int status = postconf_run(argv, &value, &complaint);
+    enum postmap_found found = POSTMAP_ABSENT;
+
+    *value_r = NULL;
+    if (status == 0) {
+        value.data[strcspn(value.data, "\n")] = '\0';
+        *value_r = buf_detach(&value);
+        found = POSTMAP_FOUND;
+    } else if (status != 1 || strstr(complaint.data, "fatal: ") != NULL ||
+               strstr(complaint.data, "error: ") != NULL) {
+        *value_r = strdup(status == 127 ? "postmap cannot be run"
+                                        : postconf_reason(complaint.data));
+        found = POSTMAP_FAILED;
+    }
+    buf_free(&value);
+    buf_free(&complaint);
+    return found;
+}

@@ -1,0 +1,52 @@
+/* A Postfix instance, as its own commands show it. */
+
+#ifndef CLI_POSTCONF_H
+#define CLI_POSTCONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <mxhop/error.h>
+#include <mxhop/postfix.h>
+
+struct postconf_param {
+    char *name, *value; /* every $name expanded */
+    bool set;           /* in main.cf, or with -o for trivial-rewrite(8) */
+};
+
+/* All of it belongs to the reader; nobody changes it after postconf_read(). */
+struct postconf {
+    char *dir;    /* config_directory */
+    char *master; /* its master.cf */
+    struct postconf_param *params;
+    size_t n_params, cap;
+    int master_error; /* why master.cf cannot be read (errno), or 0 */
+    char *expanded;   /* of postconf_expand() */
+};
+
+/*
+ * Read the parameters of an instance, as trivial-rewrite(8) has them: main.cf,
+ * with its own options in master.cf. `instance` is a configuration directory,
+ * or a name that postmulti(1) knows; NULL: the one that postconf(1) takes.
+ * MXHOP_ERR_ARGUMENT: there is no such instance, or no Postfix on this machine;
+ * MXHOP_ERR_IO: it is there, but its parameters cannot be read. The text says
+ * why. Blocks for some commands of Postfix. Whatever it returned,
+ * postconf_free().
+ */
+enum mxhop_status postconf_read(struct postconf *p, const char *instance,
+                                struct mxhop_error *err);
+void postconf_free(struct postconf *p);
+
+/* For struct postfix_config; ctx: struct postconf. */
+const char *postconf_param(void *ctx, const char *name);
+const char *postconf_expand(void *ctx, const char *text);
+
+/* What postmap(1) finds in a table, proxy: left out. */
+enum postmap_found {
+    POSTMAP_ABSENT,
+    POSTMAP_FOUND, /* *value_r is the caller's to free */
+    POSTMAP_FAILED /* *value_r says why, the caller's to free; or NULL */
+};
+enum postmap_found postmap_ask(const struct postconf *p, const char *table,
+                               const char *key, char **value_r);
+
+#endif

@@ -1,0 +1,234 @@
+/*
+ * view - what main.cf has to say
+ *
+ * The table inside Postfix knows its main.cf: which domains are local, whether
+ * Postfix must see a domain itself, the address families, its own name and
+ * addresses. For `mxhop lookup' and `mxhop trace' to answer the same, they find
+ * all of that out through the commands of Postfix. It is asked before the
+ * process gives root up, so that master.cf and main.cf can be read.
+ *
+ * The view is taken if transport_maps names this configuration. Otherwise
+ * mxhop.cf alone counts, as for Exim.
+ */
+
+#include "cli/cli.h"
+#include "cli/view.h"
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+/* ---- the table in main.cf ---- */
+
+static bool view_same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+
+    return strcmp(a, b) == 0 || (stat(a, &x) == 0 && stat(b, &y) == 0 &&
+                                 x.st_dev == y.st_dev && x.st_ino == y.st_ino);
+}
+
+/* The first of transport_maps that is ours, alone or inside another table. */
+static bool view_find_table(struct view *v, const char *config)
+{
+    const char *maps = postconf_param(&v->postfix, "transport_maps");
+    char *copy = strdup(maps != NULL ? maps : ""), *cursor = copy, *word;
+    const char *file;
+    size_t len;
+
+    while (copy != NULL && v->table == NULL &&
+           (word = word_next(&cursor, WORDS_IN_LIST)) != NULL) {
+        file = word_our_table(word, &len);
+        if (file == NULL)
+            continue;
+        v->table = strndup(file, len);
+        v->ours = strdup(word);
+        if (v->table != NULL && view_same_file(v->table, config))
+            break;
+        free(v->table);
+        free(v->ours);
+        v->table = v->ours = NULL;
+    }
+    free(copy);
+    return v->table != NULL && v->ours != NULL;
+}
+
+/* ---- who we are ---- */
+
+static const char *view_families(struct view *v)
+{
+    const char *list = postconf_param(&v->postfix, "inet_protocols");
+    char *copy = strdup(list != NULL ? list : "all"), *cursor = copy, *word;
+    bool v4 = false, v6 = false;
+
+    while (copy != NULL && (word = word_next(&cursor, WORDS_IN_LIST)) != NULL) {
+        v4 =
+            v4 || strcasecmp(word, "ipv4") == 0 || strcasecmp(word, "all") == 0;
+        v6 =
+            v6 || strcasecmp(word, "ipv6") == 0 || strcasecmp(word, "all") == 0;
+    }
+    free(copy);
+    return v4 == v6 ? "ipv4 ipv6" : v4 ? "ipv4" : "ipv6";
+}
+
+static void view_put_address(const struct view *v, const struct sockaddr *sa,
+                             bool loopback, struct buf *out)
+{
+    char text[INET6_ADDRSTRLEN];
+
+    if (sa == NULL)
+        return;
+    if (sa->sa_family == AF_INET && strstr(v->families, "ipv4") != NULL) {
+        const struct sockaddr_in *in = (const void *)sa;
+
+        if ((!loopback || ntohl(in->sin_addr.s_addr) >> 24 == 127) &&
+            inet_ntop(AF_INET, &in->sin_addr, text, sizeof(text)) != NULL)
+            buf_printf(out, "%s ", text);
+    } else if (sa->sa_family == AF_INET6 &&
+               strstr(v->families, "ipv6") != NULL) {
+        const struct sockaddr_in6 *in = (const void *)sa;
+
+        if ((!loopback || IN6_IS_ADDR_LOOPBACK(&in->sin6_addr)) &&
+            inet_ntop(AF_INET6, &in->sin6_addr, text, sizeof(text)) != NULL)
+            buf_printf(out, "%s ", text);
+    }
+}
+
+static void view_put_interfaces(const struct view *v, bool loopback,
+                                struct buf *out)
+{
+    struct ifaddrs *list;
+
+    if (getifaddrs(&list) != 0)
+        return;
+    for (struct ifaddrs *i = list; i != NULL; i = i->ifa_next)
+        view_put_address(v, i->ifa_addr, loopback, out);
+    freeifaddrs(list);
+}
+
+/* A host name or an address, which may be in brackets, and may say IPv6:. */
+static void view_put_host(const struct view *v, char *word, struct buf *out)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    size_t len = strlen(word);
+    struct addrinfo *list;
+
+    if (word[0] == '[' && word[len - 1] == ']') {
+        word[len - 1] = '\0';
+        word += strncasecmp(word, "[IPv6:", 6) == 0 ? 6 : 1;
+    }
+    if (getaddrinfo(word, NULL, &hints, &list) != 0)
+        return;
+    for (struct addrinfo *a = list; a != NULL; a = a->ai_next)
+        view_put_address(v, a->ai_addr, false, out);
+    freeaddrinfo(list);
+}
+
+/* Of inet_interfaces and proxy_interfaces. */
+static bool view_find_addresses(struct view *v)
+{
+    static const char *const params[] = {"inet_interfaces", "proxy_interfaces"};
+    struct buf out = {0};
+
+    buf_puts(&out, "");
+    for (int i = 0; i < 2; i++) {
+        const char *list = postconf_param(&v->postfix, params[i]);
+        char *copy = strdup(list != NULL ? list : ""), *cursor = copy, *word;
+
+        while (copy != NULL &&
+               (word = word_next(&cursor, WORDS_IN_LIST)) != NULL) {
+            if (strcasecmp(word, "all") == 0)
+                view_put_interfaces(v, false, &out);
+            else if (strcasecmp(word, "loopback-only") == 0)
+                view_put_interfaces(v, true, &out);
+            else
+                view_put_host(v, word, &out);
+        }
+        free(copy);
+    }
+    v->own_addresses = buf_detach(&out);
+    return v->own_addresses != NULL;
+}
+
+/* ---- taken or not ---- */
+
+static int view_not_taken(struct view *v, const struct view_options *options,
+                          bool warn)
+{
+    if (options->instance != NULL) {
+        cli_complain("%s", v->skipped);
+        return EXIT_CONFIG;
+    }
+    if (warn)
+        cli_complain("warning: %s; what follows is the view of mxhop.cf alone",
+                     v->skipped);
+    return 0;
+}
+
+int view_take(struct view *v, const char *config,
+              const struct view_options *options)
+{
+    struct mxhop_error err;
+    enum mxhop_status status;
+
+    *v = (struct view){0};
+    if (options->plain) {
+        snprintf(v->skipped, sizeof(v->skipped), "--no-main-cf was given");
+        return 0;
+    }
+    status = postconf_read(&v->postfix, options->instance, &err);
+    if (status != MXHOP_OK) {
+        snprintf(v->skipped, sizeof(v->skipped), "%s", err.text);
+        return view_not_taken(v, options, status != MXHOP_ERR_ARGUMENT);
+    }
+    if (!view_find_table(v, config)) {
+        snprintf(v->skipped, sizeof(v->skipped),
+                 "transport_maps in %s/main.cf does not name mxhop:%s",
+                 v->postfix.dir, config);
+        return view_not_taken(v, options, false);
+    }
+    v->config = (struct postfix_config){.ctx = &v->postfix,
+                                        .table = v->table,
+                                        .param = postconf_param,
+                                        .expand = postconf_expand};
+    v->families = view_families(v);
+    if (!view_find_addresses(v) || !view_open_lists(v))
+        return cli_no_memory();
+    if (!guard_reason(&v->config, v->reason, sizeof(v->reason)))
+        v->reason[0] = '\0';
+    if (v->postfix.master_error != 0)
+        cli_complain("warning: cannot read %s: %s; whether Postfix must see "
+                     "domains itself is unknown, and only overrides give lists",
+                     v->postfix.master, strerror(v->postfix.master_error));
+    v->taken = true;
+    return 0;
+}
+
+void view_free(struct view *v)
+{
+    view_close_lists(v);
+    postconf_free(&v->postfix);
+    free(v->table);
+    free(v->ours);
+    free(v->own_addresses);
+    *v = (struct view){0};
+}
+
+void view_host(struct view *v, struct mxhop_host *host)
+{
+    if (!v->taken)
+        return;
+    host->flags &= ~MXHOP_THIS_MACHINE;
+    host->ctx = v;
+    host->is_local = view_is_local;
+    host->visible_reason = v->reason[0] != '\0' ? v->reason : NULL;
+    host->own_names = postconf_param(&v->postfix, "myhostname");
+    host->own_addresses = v->own_addresses;
+    host->address_families = v->families;
+}

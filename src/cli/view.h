@@ -1,0 +1,75 @@
+/* What main.cf has to say: the view of the table inside Postfix. */
+
+#ifndef CLI_VIEW_H
+#define CLI_VIEW_H
+
+#include <mxhop/mxhop.h>
+#include "cli/postconf.h"
+#include "util/buf.h"
+
+struct view_options {
+    bool plain;           /* --no-main-cf */
+    const char *instance; /* --instance, or NULL */
+};
+
+struct view_pattern; /* of a list of domains */
+
+struct view {
+    bool taken; /* main.cf asks the table: all below is filled in */
+    struct postconf postfix;
+    struct postfix_config config;
+    char *table, *ours; /* the file as main.cf names it; the whole word */
+    char reason[512];   /* why Postfix must see the domains; or "" */
+    char *own_addresses;
+    const char *families;
+    struct view_list {
+        struct view_pattern *v;
+        size_t n, cap;
+        bool parents; /* a name stands for its subdomains, too */
+    } lists[N_LISTS];
+    char why[512];     /* the last domain was local: the list that says so */
+    bool complained;   /* of a table that cannot be asked */
+    char skipped[512]; /* why it is not taken; or "" */
+};
+
+/*
+ * Take the view of main.cf if it asks the table with this configuration. An
+ * exit status: 0, or after a complaint about the instance that was asked for.
+ * What fails otherwise is a warning, and the view is not taken. To be called as
+ * whoever we are, and before there are threads. view_free() in any case.
+ */
+int view_take(struct view *v, const char *config,
+              const struct view_options *options);
+void view_free(struct view *v);
+
+/* What the library gets from it. Points into *v. */
+void view_host(struct view *v, struct mxhop_host *host);
+
+/* ---- view_local.c ---- */
+
+/* false: out of memory. */
+bool view_open_lists(struct view *v);
+void view_close_lists(struct view *v);
+/* A function of struct mxhop_host, ctx: struct view. */
+enum mxhop_local view_is_local(void *ctx, const char *domain);
+
+/* Whether a table compares keys. Tables of patterns see a whole name only. */
+bool view_table_is_fixed(const char *table);
+
+/* ---- view_tables.c ---- */
+
+/* What our own table says to a key, to be freed, or NULL. */
+struct view_asker {
+    char *(*ask)(void *ctx, const char *key);
+    void *ctx;
+};
+
+/*
+ * What transport_maps answers for an address or a domain, table by table, in
+ * the order in which trivial-rewrite(8) asks. In lines of text, or as the
+ * elements of a JSON array. false: out of memory.
+ */
+bool view_tables(struct view *v, const char *key, struct view_asker ours,
+                 bool json, struct buf *out);
+
+#endif

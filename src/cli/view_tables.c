@@ -1,0 +1,126 @@
+/*
+ * view_tables - which table of transport_maps answers
+ *
+ * trivial-rewrite(8) has a list of keys for an address: all of it, without its
+ * extension, the domain, each parent domain, `*`. Every table is asked for the
+ * first key before any is asked for the next, so a table behind ours may answer
+ * first, and one before it last. Tables of patterns are asked for the whole
+ * address only.
+ */
+
+#include "cli/cli.h"
+#include "cli/view.h"
+#include "util/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct tables {
+    struct view *v;
+    struct view_asker ours;
+    char *maps; /* transport_maps, the words cut with NULs */
+    char **word;
+    size_t n;
+    bool json;
+    struct buf *out;
+    unsigned hits;
+};
+
+static bool tables_is_ours(const struct view *v, const char *word)
+{
+    word = word_unproxy(word);
+    return strncmp(word, TABLE_TYPE ":", sizeof(TABLE_TYPE)) == 0 &&
+           strcmp(word + sizeof(TABLE_TYPE), v->table) == 0;
+}
+
+static void tables_say(struct tables *t, const char *word, const char *key,
+                       bool error, const char *text)
+{
+    bool applies = t->hits == 0;
+
+    t->hits++;
+    if (t->json) {
+        buf_puts(t->out, applies ? "{\"table\":" : ",{\"table\":");
+        json_string(word, t->out);
+        buf_puts(t->out, ",\"key\":");
+        json_string(key, t->out);
+        buf_puts(t->out, error ? ",\"error\":" : ",\"answer\":");
+        json_string(text, t->out);
+        buf_printf(t->out, ",\"applies\":%s}", applies ? "true" : "false");
+        return;
+    }
+    buf_printf(t->out, "              %s",
+               applies ? "answers first: " : "not asked:     ");
+    buf_puts_printable(t->out, word);
+    buf_puts(t->out, "\n                to ");
+    buf_puts_printable(t->out, key);
+    buf_puts(t->out, error ? ", fails: " : ": ");
+    buf_puts_printable(t->out, text);
+    buf_putc(t->out, '\n');
+    if (applies && error)
+        buf_puts(t->out, "              Postfix then defers the mail\n");
+}
+
+static void tables_ask(struct tables *t, const char *key, bool whole)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        enum postmap_found found;
+        char *value = NULL;
+
+        if (tables_is_ours(t->v, t->word[i])) {
+            value = t->ours.ask(t->ours.ctx, key);
+            found = value != NULL ? POSTMAP_FOUND : POSTMAP_ABSENT;
+        } else if (whole || view_table_is_fixed(t->word[i])) {
+            found = postmap_ask(&t->v->postfix, t->word[i], key, &value);
+        } else {
+            continue;
+        }
+        if (found != POSTMAP_ABSENT)
+            tables_say(t, t->word[i], key, found == POSTMAP_FAILED,
+                       value != NULL ? value : "");
+        free(value);
+    }
+}
+
+static void tables_ask_all(struct tables *t, const char *key)
+{
+    bool parents = postfix_parent_style(&t->v->config, "transport_maps");
+    const char *at = strrchr(key, '@'), *domain = at != NULL ? at + 1 : key;
+    char stripped[512];
+
+    if (at != NULL)
+        tables_ask(t, key, true);
+    if (postfix_strip(&t->v->config, key, stripped, sizeof(stripped)))
+        tables_ask(t, stripped, false);
+    while (domain != NULL && *domain != '\0') {
+        tables_ask(t, domain, false);
+        domain = strchr(domain + 1, '.');
+        if (domain != NULL && parents)
+            domain++;
+    }
+    tables_ask(t, "*", true);
+}
+
+bool view_tables(struct view *v, const char *key, struct view_asker ours,
+                 bool json, struct buf *out)
+{
+    const char *maps = postconf_param(&v->postfix, "transport_maps");
+    struct tables t = {.v = v, .ours = ours, .json = json, .out = out};
+    char *cursor, *word;
+    bool ok = false;
+
+    t.maps = cursor = strdup(maps != NULL ? maps : "");
+    t.word = calloc(strlen(maps != NULL ? maps : "") + 1, sizeof(*t.word));
+    if (t.maps == NULL || t.word == NULL)
+        goto out;
+    while ((word = word_next(&cursor, WORDS_IN_LIST)) != NULL)
+        t.word[t.n++] = word;
+    tables_ask_all(&t, key);
+    if (t.hits == 0 && !json)
+        buf_puts(out, "              no table of transport_maps answers\n");
+    ok = !out->failed;
+out:
+    free(t.maps);
+    free(t.word);
+    return ok;
+}
