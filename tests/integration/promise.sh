@@ -89,6 +89,12 @@ start_promise() { # < MXHOP.CF
 		[[ $host == down ]] || start_sink "${HOSTS[$host]}"
 	done
 	start_sink 192.0.2.10:2525
+	cp /etc/postfix/main.cf "$SCRATCH/main.cf"
+	cp /etc/postfix/master.cf "$SCRATCH/master.cf"
+}
+
+promise_conf() { # LINE...
+	printf '%s\n' 'overrides = ldif:/etc/mxhop/overrides.ldif' 'seed = tests' "$@"
 }
 
 # LDIF from lines `NAME Attribute value; Attribute value; ...`, where Attribute

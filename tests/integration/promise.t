@@ -7,10 +7,7 @@
 . "$ROOT/tests/integration/promise.sh"
 
 setup() {
-	start_promise <<-'END'
-		overrides = ldif:/etc/mxhop/overrides.ldif
-		seed = tests
-	END
+	promise_conf | start_promise
 }
 
 # --- the situations ---
@@ -65,6 +62,7 @@ entries() {
 		pass-sub          Key sub.pass-parent.test; Mode pass
 		transport         Key transport.test; Mode merge; Transport other
 		transport-host    Key transport-host.test; Hop [gw.example]; Transport other
+		transport-missing Key transport-missing.test; Hop [gw.example]; Transport nosuch
 		reject            Key reject.test; Mode reject; Reason Not for us
 		defer             Key defer.test; Mode defer; Reason Back on Monday
 		parent            Key .parent.test; Hop [gw.example]
@@ -143,6 +141,7 @@ situations() {
 		pass-transport    user@pass-transport.test      mx1,mx2   mx1@other mx1@other mx1@other wait mx1@other wait
 		transport         user@transport.test           mx1,mx2   mx1@other mx1@other mx1@other|wait wait mx1@other wait
 		transport         user@transport-host.test      gw        gw@other gw@other gw@other wait wait    wait
+		transport-missing user@transport-missing.test gw      wait    wait    wait    wait    wait    wait
 		reject            user@reject.test              reject    reject  reject  reject  reject  reject  wait
 		defer             user@defer.test               -         wait    wait    wait    wait    wait    wait
 		parent            user@a.b.parent.test          gw        gw      gw      gw      wait    wait    wait
@@ -285,6 +284,9 @@ nothing_late() { # SITUATIONS
 	[[ $(queued | grep -o '"address":' | wc -l) -le $($1 | awk '$5 == "wait"' | wc -l) ]]
 }
 
+# Rows of the page that are conditions: every situation is tried under them.
+CONDITIONS='exclude-cold dns-dead table-damaged broken-config'
+
 promise() { # ENTRIES SITUATIONS
 	: | tee "$SCRATCH"/{bounced,forbidden,unexpected,seen}
 	dns normal
@@ -315,6 +317,12 @@ promise() { # ENTRIES SITUATIONS
 	message "$2" torn 'table damaged'
 	forget
 	message "$2" torn 'table damaged at the start'
+	$1 | promise_overrides
+	promise_conf 'max_hops = many' >"$CF"
+	forget
+	message "$2" torn 'mistake in mxhop.cf'
+	promise_conf >"$CF"
+	reload_postfix
 	report_promise
 }
 
@@ -332,6 +340,26 @@ report_promise() {
 case_overrides_by_key_recipient_and_exchange() { promise entries situations; }
 case_star() { promise star_entries star_situations; }
 case_no_provider() { promise provider_entries provider_situations; }
+
+# --- the page ---
+
+case_every_row_of_the_page_is_run_here() {
+	local row rows
+	mapfile -t rows < <(sed -nE 's/^\| <a id="([a-z0-9-]+)">.*/\1/p' "$ROOT/docs/overrides.md")
+	[[ ${#rows[@]} -ge 50 ]] || fail "${#rows[@]} rows"
+	assert_eq "$(grep -cE '^\| [^w-]' "$ROOT/docs/overrides.md")" ${#rows[@]} "rows with a name"
+	{
+		situations
+		star_situations
+		provider_situations
+	} | awk '{ print $1 }' >"$SCRATCH/run"
+	printf '%s\n' $CONDITIONS >>"$SCRATCH/run"
+	sed -nE 's/^case_(.*)\(\).*/\1/p' "$ROOT"/tests/integration/promise*.t |
+		tr _ - >>"$SCRATCH/run"
+	for row in "${rows[@]}"; do
+		grep -qxF -- "$row" "$SCRATCH/run" || fail "nothing runs the row $row"
+	done
+}
 
 case_postfix_is_well() {
 	refute_match "$(<"$MAIL_LOG")" 'panic:|fatal:|killed by signal'

@@ -1,0 +1,253 @@
+# shellcheck shell=bash disable=SC2016
+# An override is a promise, also when somebody edits it wrongly, breaks a file or
+# has another parameter of Postfix in its way. These are rows of
+# docs/overrides.md too; promise.t has the others.
+
+. "$ROOT/tests/integration/promise.sh"
+
+setup() {
+	promise_conf | start_promise
+}
+
+# A new message to DOMAIN goes to WHO and to nobody else.
+goes() { # DOMAIN WHO
+	local to=user$RANDOM@$1 outcome text
+	send_to_all 20 "$to"
+	IFS=$'\t' read -r _ outcome _ text <"$SCRATCH/outcomes"
+	assert_eq "$outcome" "$2" "$1 ($text)"
+	[[ $2 =~ ^(wait|reject|local)$ ]] || assert_eq "$(received)" "$to $2" "received"
+}
+
+# From known good overrides on, in a Postfix that runs.
+good_overrides() {
+	dns normal
+	promise_conf >"$CF"
+	cp "$SCRATCH"/{main,master}.cf /etc/postfix/
+	promise_overrides <<-'END'
+		a    Key a.test; Hop [gw.example]
+		b    Key b.test; Hop [gw.example]
+		c    Key c.test; Hop [gw.example]
+		d    Key d.test; Hop [gw.example]
+		late Key late.test; Mode defer
+	END
+	forget
+	mark
+}
+
+edit_overrides() { # SED-EXPRESSION
+	sed -i -E "$1" /etc/mxhop/overrides.ldif
+}
+
+# Nobody knows the host, and Postfix is asked a moment after the refresh.
+case_first_message_to_a_new_override() {
+	local i
+	good_overrides
+	for i in {1..5}; do
+		{
+			promise_rules
+			echo "new$i.example A a 192.0.2.10"
+		} | faultdns_rules resolver
+		ldif_table <<<"new$i Key new$i.test; Hop [new$i.example]" >>/etc/mxhop/overrides.ldif
+		mxhop refresh
+		sleep 1
+		goes "new$i.test" gw
+	done
+	refute_log 'status=(deferred|bounced)'
+}
+
+case_removed() {
+	good_overrides
+	goes late.test wait
+	edit_overrides 's/^mxhopKey: late.test/mxhopKey: other.test/'
+	assert_status 0 mxhop refresh
+	sleep 1
+	goes late.test mx1
+	postqueue -f
+	wait_queue_empty
+}
+
+case_edited_wrongly() {
+	good_overrides
+	edit_overrides '/^mxhopKey: a.test/,/^$/s/gw.example\]/&:99999/'
+	ldif_table <<<'new Key new.test; Hop [gw2.example]' >>/etc/mxhop/overrides.ldif
+	assert_status 65 mxhop refresh --strict
+	goes new.test mx1
+	assert_status 65 mxhop refresh
+	assert_match "$OUTPUT" 'cn=a,ou=mxhop,dc=test'
+	sleep 1
+	goes a.test gw
+	goes b.test gw
+	goes new.test gw2
+	assert_status 65 mxhop refresh
+	assert_match "$OUTPUT" 'cn=a,ou=mxhop,dc=test'
+	assert_status 1 mxhop check
+	assert_match "$OUTPUT" 'cn=a,ou=mxhop,dc=test'
+	edit_overrides 's/:99999//'
+	assert_status 0 mxhop refresh
+}
+
+case_no_object_class() {
+	good_overrides
+	edit_overrides '/^dn: cn=a,/,/^$/{/^objectClass/d}'
+	edit_overrides '/^dn: cn=b,/,/^$/s/mxhopOverride/mxhopOveride/'
+	assert_status 65 mxhop refresh
+	assert_match "$OUTPUT" 'cn=a,ou=mxhop,dc=test.*objectClass'
+	assert_match "$OUTPUT" 'cn=b,ou=mxhop,dc=test.*objectClass'
+	sleep 1
+	goes a.test gw
+	goes b.test gw
+}
+
+case_new_and_wrong() {
+	good_overrides
+	ldif_table <<<'new Key new.test; Hop [gw.example]:0' >>/etc/mxhop/overrides.ldif
+	assert_status 65 mxhop refresh
+	assert_match "$OUTPUT" 'cn=new,ou=mxhop,dc=test'
+	goes new.test mx1
+	goes a.test gw
+}
+
+case_large_removal() {
+	good_overrides
+	ldif_table >/etc/mxhop/overrides.ldif <<-'END'
+		d    Key d.test; Hop [gw2.example]
+		new  Key new.test; Hop [gw.example]
+	END
+	assert_status 75 mxhop refresh
+	sleep 1
+	goes a.test gw
+	goes d.test gw2
+	goes new.test gw
+	assert_status 2 mxhop check
+	assert_match "$OUTPUT" 'held back'
+	assert_status 0 mxhop refresh --force
+	sleep 1
+	goes a.test mx1
+	assert_status 0 mxhop check
+}
+
+case_source_gone() {
+	good_overrides
+	mv /etc/mxhop/overrides.ldif{,.away}
+	assert_status 74 mxhop refresh
+	goes a.test gw
+}
+
+# What waited goes once the table is whole again.
+case_table_damaged() {
+	good_overrides
+	rm "$TABLE"
+	sleep 1.5
+	goes a.test wait
+	goes plain.test wait
+	goes half.test local
+	assert_status 0 mxhop refresh
+	sleep 1.5
+	goes a.test gw
+	postqueue -f
+	wait_queue_empty
+	refute_log 'status=bounced'
+}
+
+case_broken_config() {
+	good_overrides
+	goes a.test gw
+	promise_conf 'max_hops = many' >"$CF"
+	wait_for_log 'has changed -- restarting' 15
+	goes a.test wait
+	goes half.test local
+	wait_for_log "$CF:3: max_hops"
+	assert_status 0 smtp_try bob@plain.test "$ME"
+	assert_status 0 smtp_try bob@a.test bob@half.test
+	assert_status 0 smtp_try "$ME" user@a.test
+	promise_conf >"$CF"
+	eventually 20 goes_again || fail "still queued: $(queued)"
+}
+
+# qmgr(8) remembers the last answer: another address makes it ask again.
+goes_again() {
+	send_mail "$ME" "user$RANDOM@a.test"
+	postqueue -f
+	sleep 1
+	queue_empty
+}
+
+case_relay_domains() {
+	good_overrides
+	postfix_set "relay_domains = $M" 'mynetworks ='
+	for to in user@a.test user@plain.test user@late.test; do
+		assert_status 1 smtp_try bob@plain.test "$to"
+		assert_match "$OUTPUT" 'Relay access denied' "$to"
+	done
+	wait_for_log 'warning|error'
+	assert_status 2 mxhop check
+	assert_match "$OUTPUT" 'relay_domains'
+}
+
+case_fallback_relay() {
+	good_overrides
+	promise_overrides <<-'END'
+		down  Key down.test; Hop [192.0.2.99]
+		safe  Key safe.test; Hop [192.0.2.99]; Transport other
+	END
+	postfix_set 'smtp_fallback_relay = [192.0.2.22]'
+	postconf -P 'other/unix/smtp_fallback_relay='
+	reload_postfix
+	goes down.test s2
+	goes safe.test wait
+	assert_status 2 mxhop check
+	assert_match "$OUTPUT" 'smtp_fallback_relay'
+}
+
+# What overrides do not cover takes the relayhost; the command says the same.
+case_relayhost() {
+	good_overrides
+	promise_overrides <<-'END'
+		a       Key a.test; Hop [gw.example]
+		before  Key before.test; Mode prepend; Hop [gw.example]
+		pass    Key .parent.test; Hop [gw.example]
+		mode    Key sub.parent.test; Mode pass
+	END
+	postfix_set 'relayhost = [192.0.2.22]'
+	goes plain.test s2
+	goes sub.parent.test s2
+	goes a.test gw
+	goes before.test gw
+	assert_status 1 mxhop lookup --format postfix plain.test
+	assert_eq "$(mxhop lookup --format postfix a.test | cut -f 2)" ':[gw.example]'
+	assert_eq "$(mxhop lookup --format postfix sub.parent.test | cut -f 2)" ':'
+}
+
+case_unusable_pass() {
+	good_overrides
+	promise_conf 'on_override_unusable = pass' >"$CF"
+	promise_overrides <<-'END'
+		us      Key us.test; Hop [192.0.2.250]
+		only    Key exclude-only.test; Mode exclude; Exclude mx1.example
+	END
+	forget
+	goes us.test mx1
+	goes exclude-only.test mx1
+}
+
+case_local_unknown() {
+	good_overrides
+	promise_overrides <<<'gone Key gone@mta.mxhop.test; Hop [gw.example]'
+	assert_status 1 smtp_try bob@plain.test gone@mta.mxhop.test
+	assert_match "$OUTPUT" '^550 5\.1\.1 .*User unknown'
+}
+
+case_local_alias() {
+	good_overrides
+	promise_overrides <<<'alias Key valias.test; Key user@valias.test; Hop [gw.example]'
+	postfix_set 'virtual_alias_domains = valias.test' \
+		'virtual_alias_maps = inline:{ user@valias.test=bob@half.test }'
+	send_mail "$ME" user@valias.test
+	wait_for_log 'to=<bob@half.test>, orig_to=<user@valias.test>, relay=local.*status=sent'
+	assert_status 2 mxhop check
+	assert_match "$OUTPUT" 'virtual_alias_maps'
+}
+
+case_postfix_is_well() {
+	refute_match "$(<"$MAIL_LOG")" 'panic:|fatal:|killed by signal'
+}
