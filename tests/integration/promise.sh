@@ -93,8 +93,10 @@ start_promise() { # < MXHOP.CF
 	cp /etc/postfix/master.cf "$SCRATCH/master.cf"
 }
 
+# $CONF is a line of its own.
 promise_conf() { # LINE...
-	printf '%s\n' 'overrides = ldif:/etc/mxhop/overrides.ldif' 'seed = tests' "$@"
+	printf '%s\n' 'overrides = ldif:/etc/mxhop/overrides.ldif' 'seed = tests' \
+		"${CONF:-}" "$@"
 }
 
 # LDIF from lines `NAME Attribute value; Attribute value; ...`, where Attribute
@@ -129,14 +131,22 @@ forget() {
 	reload_postfix
 }
 
-# Octets of every bucket are turned over, in place.
-damage_table() {
-	local size page
-	size=$(stat -c %s "$TABLE")
-	for ((page = 0; page < size; page += 4096)); do
-		printf '\377\377\377\377' |
-			dd of="$TABLE" bs=1 seek=$((page + 200)) conv=notrunc status=none
-	done
+# Every bucket (or the header alone) has octets turned over, in place; or the
+# file is cut, or gone.
+damage_table() { # buckets|header|cut|missing
+	local page last=0
+	case $1 in
+	missing) rm "$TABLE" ;;
+	cut) truncate -s 6000 "$TABLE" ;;
+	buckets) last=$(stat -c %s "$TABLE") ;&
+	header)
+		for ((page = 0; page <= last; page += 4096)); do
+			[[ $1 == header || $page -gt 0 ]] || continue
+			printf '\377\377\377\377' |
+				dd of="$TABLE" bs=1 seek=$((page + 200)) conv=notrunc status=none
+		done
+		;;
+	esac
 }
 
 # --- what became of the mail ---
@@ -174,7 +184,6 @@ outcomes() {
 	END { for (to in last) print last[to] }'
 }
 
-# `to=<...> RECIPIENT` that Postfix has done something with since the mark.
 settled_recipients() { # N
 	[[ $(outcomes | wc -l) -ge $1 ]]
 }

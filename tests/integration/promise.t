@@ -233,13 +233,14 @@ expected() { # OUTCOME TRANSPORT EXPECTATION
 # a damaged table mail for our own domains stays here.
 judge() { # SITUATIONS CONDITION LABEL
 	local row to may want outcome transport text who
+	local -a wants
 	local -A outcomes=() receivers=()
 	while IFS=$'\t' read -r to text; do outcomes[$to]=$text; done <"$SCRATCH/outcomes"
 	while read -r to who; do receivers[$to]+="$who "; done <"$SCRATCH/received"
 	while read -r row to may want; do
 		[[ $row != '#' && ${outcomes[$to]:-} != earlier ]] || continue
-		read -ra want <<<"$want"
-		want=${want[${COLUMN[$2]}]}
+		read -ra wants <<<"$want"
+		want=${wants[${COLUMN[$2]}]}
 		IFS=$'\t' read -r outcome transport text <<<"${outcomes[$to]:-nothing}"
 		who=${receivers[$to]:-}
 		[[ $outcome != local || $2 == torn ]] || who+=local
@@ -288,8 +289,10 @@ nothing_late() { # SITUATIONS
 CONDITIONS='exclude-cold dns-dead table-damaged broken-config'
 
 promise() { # ENTRIES SITUATIONS
+	local how
 	: | tee "$SCRATCH"/{bounced,forbidden,unexpected,seen}
 	dns normal
+	promise_conf >"$CF"
 	$1 | promise_overrides
 	forget
 	message "$2" cold 'nothing known'
@@ -312,11 +315,15 @@ promise() { # ENTRIES SITUATIONS
 	dns normal
 	forget
 	message "$2" cold 'nothing known again'
-	damage_table
+	damage_table buckets
 	sleep 1.5
 	message "$2" torn 'table damaged'
-	forget
-	message "$2" torn 'table damaged at the start'
+	for how in buckets ${MXHOP_LONG:+header cut missing}; do
+		$1 | promise_overrides
+		damage_table "$how"
+		forget
+		message "$2" torn "table damaged at the start ($how)"
+	done
 	$1 | promise_overrides
 	promise_conf 'max_hops = many' >"$CF"
 	forget
@@ -340,6 +347,21 @@ report_promise() {
 case_overrides_by_key_recipient_and_exchange() { promise entries situations; }
 case_star() { promise star_entries star_situations; }
 case_no_provider() { promise provider_entries provider_situations; }
+
+# With MXHOP_LONG=yes the same, where each process asks for itself, without any
+# cache, and through proxymap(8).
+case_other_ways_to_ask() {
+	[[ ${MXHOP_LONG:-} ]] || return 0
+	CONF='cache = memory'
+	promise entries situations
+	CONF='cache = none'
+	promise entries situations
+	CONF=
+	postfix_set "transport_maps = proxy:$M"
+	promise entries situations
+	promise star_entries star_situations
+	promise provider_entries provider_situations
+}
 
 # --- the page ---
 
