@@ -170,6 +170,8 @@ struct mxhop_route {
 #define MXHOP_ADDRESS                                     \
     0x1u /* a recipient without override of its own falls \
             through to its domain, as an MTA would ask */
+#define MXHOP_EXPLAIN_JSON \
+    0x2u /* mxhop_explain(): one JSON object on one line */
 
 /*
  * Open the configuration file `config`. `host` may be NULL. On success

@@ -8,6 +8,7 @@
  */
 
 #include "cli/cli.h"
+#include "cli/view.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -87,13 +88,18 @@ int cmd_lookup(const char *config, int argc, char **argv)
 {
     static const struct option options[] = {
         {"format", required_argument, NULL, 'f'},
+        CLI_VIEW_OPTIONS,
         {0},
     };
+    struct view_options view_options = {0};
     size_t format = 0;
-    struct mxhop *mx;
+    struct mxhop *mx = NULL;
+    struct view view;
     int opt, status;
 
-    while ((opt = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+    while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (view_option(opt, &view_options))
+            continue;
         if (opt != 'f')
             return cli_bad_option("lookup", argv[optind - 1]);
         format = 0;
@@ -108,16 +114,18 @@ int cmd_lookup(const char *config, int argc, char **argv)
     if (optind >= argc)
         return cli_usage("lookup", "lookup needs a key, or - for keys from "
                                    "standard input");
-    mx = cli_open_as_owner(config, &status);
-    if (mx == NULL)
-        return status;
-    status = EXIT_ANSWERED;
-    for (int i = optind; i < argc; i++) {
+    if (formats[format].format == MXHOP_FORMAT_EXIM)
+        view_options.plain = true;
+    status = view_take(&view, config, &view_options);
+    if (status == 0)
+        mx = cli_open_in_view(config, &view, 0, &status);
+    for (int i = optind; mx != NULL && i < argc; i++) {
         if (strcmp(argv[i], "-") == 0)
             cmd_lookup_print_stdin(mx, format, &status);
         else
             cmd_lookup_print(mx, argv[i], format, argc - optind > 1, &status);
     }
     mxhop_close(&mx);
+    view_free(&view);
     return status;
 }

@@ -3,6 +3,7 @@
  */
 
 #include "cli/cli.h"
+#include "cli/view.h"
 #include "util/clock.h"
 #include "util/str.h"
 
@@ -99,7 +100,7 @@ static struct mxhop *cli_open_with(struct conf *conf, const char *config,
                                    void (*log)(void *ctx,
                                                enum mxhop_log_level level,
                                                const char *line),
-                                   int *status_r)
+                                   struct view *view, int *status_r)
 {
     struct mxhop_host host = {.log = log, .flags = MXHOP_THIS_MACHINE};
     char owner[LOGIN_NAME_MAX + 1];
@@ -108,12 +109,15 @@ static struct mxhop *cli_open_with(struct conf *conf, const char *config,
 
     if (cli_cache_owner(conf, config, owner))
         host.cache_owner = owner;
+    if (view != NULL)
+        view_host(view, &host);
     if (probe_open(&mx, conf, config, &host, &err) != MXHOP_OK)
         *status_r = cli_fail(&err); /* mx is NULL then */
     return mx;
 }
 
-static struct mxhop *cli_load(const char *config, bool as_owner, int *status_r)
+static struct mxhop *cli_load(const char *config, bool as_owner,
+                              struct view *view, int *status_r)
 {
     struct mxhop *mx = NULL;
     struct mxhop_error err;
@@ -125,25 +129,44 @@ static struct mxhop *cli_load(const char *config, bool as_owner, int *status_r)
     }
     *status_r = as_owner ? cli_become_owner(&conf, config) : 0;
     if (*status_r == 0)
-        mx = cli_open_with(&conf, config, cli_log_line, status_r);
+        mx = cli_open_with(&conf, config,
+                           view != NULL ? cli_log_warning : cli_log_line, view,
+                           status_r);
     conf_free(&conf);
     return mx;
 }
 
 struct mxhop *cli_open(const char *config, int *status_r)
 {
-    return cli_load(config, false, status_r);
+    return cli_load(config, false, NULL, status_r);
 }
 
 struct mxhop *cli_open_as_owner(const char *config, int *status_r)
 {
-    return cli_load(config, true, status_r);
+    return cli_load(config, true, NULL, status_r);
+}
+
+static bool cli_strip(void *ctx, const char *address, char *out, size_t size)
+{
+    const struct view *v = ctx;
+
+    return v->taken && postfix_strip(&v->config, address, out, size);
+}
+
+struct mxhop *cli_open_in_view(const char *config, struct view *v, int64_t at_s,
+                               int *status_r)
+{
+    struct mxhop *mx = cli_load(config, true, v, status_r);
+
+    if (mx != NULL)
+        probe_as(mx, (struct probe_as){at_s, cli_strip, v});
+    return mx;
 }
 
 struct mxhop *cli_open_quietly(struct conf *conf, const char *config,
                                int *status_r)
 {
-    return cli_open_with(conf, config, cli_log_warning, status_r);
+    return cli_open_with(conf, config, cli_log_warning, NULL, status_r);
 }
 
 struct mxhop *cli_open_cache(const char *config, const char *purpose,

@@ -15,114 +15,10 @@
 #include "util/err.h"
 #include "util/vec.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define ARGUMENTS_MAX 64
-
-/* ---- commands ---- */
-
-static void postconf_exec(char *const argv[], const int out[2],
-                          const int err[2])
-{
-    const char *path = getenv("PATH");
-    struct buf longer = {0};
-    int null = open("/dev/null", O_RDONLY);
-
-    buf_printf(&longer, "%s:/usr/sbin:/usr/local/sbin",
-               path != NULL ? path : "/usr/bin:/bin");
-    if (!longer.failed && null >= 0 && dup2(null, 0) >= 0 &&
-        dup2(out[1], 1) >= 0 && dup2(err[1], 2) >= 0 &&
-        setenv("PATH", longer.data, 1) == 0)
-        execvp(argv[0], argv);
-    _exit(127);
-}
-
-/* Both streams to their ends: a command that fills one waits for nobody. */
-static void postconf_collect(int out, int err, struct buf *text,
-                             struct buf *complaint)
-{
-    struct pollfd fds[2] = {{.fd = out, .events = POLLIN},
-                            {.fd = err, .events = POLLIN}};
-    struct buf *to[2] = {text, complaint};
-    char piece[4096];
-
-    while (fds[0].fd >= 0 || fds[1].fd >= 0) {
-        if (poll(fds, 2, -1) < 0 && errno != EINTR)
-            return;
-        for (int i = 0; i < 2; i++) {
-            ssize_t n;
-
-            if (fds[i].fd < 0 || fds[i].revents == 0)
-                continue;
-            n = read(fds[i].fd, piece, sizeof(piece));
-            if (n > 0)
-                buf_add(to[i], piece, (size_t)n);
-            else if (n == 0 || errno != EINTR)
-                fds[i].fd = -1;
-        }
-    }
-}
-
-/* The exit status, with what it wrote; 127: it could not be run. */
-static int postconf_run(char *const argv[], struct buf *text,
-                        struct buf *complaint)
-{
-    int out[2] = {-1, -1}, err[2] = {-1, -1}, status = 127;
-    pid_t pid = -1;
-
-    if (pipe2(out, O_CLOEXEC) == 0 && pipe2(err, O_CLOEXEC) == 0)
-        pid = fork();
-    if (pid == 0)
-        postconf_exec(argv, out, err);
-    close(out[1]);
-    close(err[1]);
-    if (pid > 0) {
-        postconf_collect(out[0], err[0], text, complaint);
-        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-            ;
-        status = WIFEXITED(status) ? WEXITSTATUS(status) : 127;
-    }
-    close(out[0]);
-    close(err[0]);
-    if (text->failed || complaint->failed)
-        return 127;
-    buf_add(text, "", 0); /* something to point at */
-    buf_add(complaint, "", 0);
-    return status;
-}
-
-/* The next line of a text, cut with NULs; NULL at the end. */
-static char *postconf_line(char **cursor)
-{
-    char *line = *cursor;
-    char *end = line != NULL ? strchr(line, '\n') : NULL;
-
-    if (end == NULL)
-        return NULL;
-    *end = '\0';
-    *cursor = end + 1;
-    return line;
-}
-
-/* What a command complained of that ended it, without its own name and date. */
-static const char *postconf_reason(char *complaint)
-{
-    char *last = NULL, *line;
-
-    while ((line = postconf_line(&complaint)) != NULL)
-        if (last == NULL || strstr(line, "fatal: ") != NULL)
-            last = line;
-    if (last == NULL)
-        return "no reason given";
-    line = strstr(last, "fatal: ");
-    return line != NULL ? line + strlen("fatal: ") : last;
-}
 
 /* ---- the instance ---- */
 
@@ -320,7 +216,7 @@ enum mxhop_status postconf_read(struct postconf *p, const char *instance,
 {
     enum mxhop_status status;
 
-    *p = (struct postconf){0};
+    *p = (struct postconf){.helper = -1};
     status = postconf_find(p, instance, err);
     return status == MXHOP_OK ? postconf_load(p, err) : status;
 }
@@ -332,10 +228,11 @@ void postconf_free(struct postconf *p)
         free(p->params[i].value);
     }
     free(p->params);
+    postmap_end(p);
     free(p->dir);
     free(p->master);
     free(p->expanded);
-    *p = (struct postconf){0};
+    *p = (struct postconf){.helper = -1};
 }
 
 const char *postconf_param(void *ctx, const char *name)
@@ -375,32 +272,4 @@ const char *postconf_expand(void *ctx, const char *text)
     buf_free(&value);
     buf_free(&complaint);
     return text;
-}
-
-/* ---- tables ---- */
-
-enum postmap_found postmap_ask(const struct postconf *p, const char *table,
-                               const char *key, char **value_r)
-{
-    char *argv[] = {"postmap", "-c",        p->dir,
-                    "-q",      (char *)key, (char *)word_unproxy(table),
-                    NULL};
-    struct buf value = {0}, complaint = {0};
-    int status = postconf_run(argv, &value, &complaint);
-    enum postmap_found found = POSTMAP_ABSENT;
-
-    *value_r = NULL;
-    if (status == 0) {
-        value.data[strcspn(value.data, "\n")] = '\0';
-        *value_r = buf_detach(&value);
-        found = POSTMAP_FOUND;
-    } else if (status != 1 || strstr(complaint.data, "fatal: ") != NULL ||
-               strstr(complaint.data, "error: ") != NULL) {
-        *value_r = strdup(status == 127 ? "postmap cannot be run"
-                                        : postconf_reason(complaint.data));
-        found = POSTMAP_FAILED;
-    }
-    buf_free(&value);
-    buf_free(&complaint);
-    return found;
 }

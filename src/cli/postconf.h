@@ -5,8 +5,11 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
 #include <mxhop/error.h>
 #include <mxhop/postfix.h>
+#include "util/buf.h"
 
 struct postconf_param {
     char *name, *value; /* every $name expanded */
@@ -21,6 +24,11 @@ struct postconf {
     size_t n_params, cap;
     int master_error; /* why master.cf cannot be read (errno), or 0 */
     char *expanded;   /* of postconf_expand() */
+
+    char **tables; /* that the helper of postmap_begin() may be asked about */
+    size_t n_tables, tables_cap;
+    int helper; /* -1: none */
+    pid_t helper_pid;
 };
 
 /*
@@ -40,7 +48,23 @@ void postconf_free(struct postconf *p);
 const char *postconf_param(void *ctx, const char *name);
 const char *postconf_expand(void *ctx, const char *text);
 
-/* What postmap(1) finds in a table, proxy: left out. */
+/* ---- postmap.c ---- */
+
+/* Run a command of Postfix: its exit status, and what it wrote; 127: it could
+   not be run. */
+int postconf_run(char *const argv[], struct buf *text, struct buf *complaint);
+/* The next line of such a text, cut with NULs; NULL at the end. */
+char *postconf_line(char **cursor);
+/* What ended a command, by its complaints; points into them. */
+const char *postconf_reason(char *complaint);
+
+/* As root: before root is given up, name the tables that will be asked, and
+   have a child that stays root to ask them. */
+bool postmap_name(struct postconf *p, const char *table); /* false: memory */
+void postmap_begin(struct postconf *p);
+void postmap_end(struct postconf *p); /* postconf_free() does it */
+
+/* What postmap(1) finds in a table, `proxy:` left out. */
 enum postmap_found {
     POSTMAP_ABSENT,
     POSTMAP_FOUND, /* *value_r is the caller's to free */

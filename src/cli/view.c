@@ -15,6 +15,7 @@
 #include "cli/view.h"
 
 #include <arpa/inet.h>
+#include <getopt.h>
 #include <ifaddrs.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -23,6 +24,17 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+
+bool view_option(int opt, struct view_options *o)
+{
+    if (opt == 'n')
+        o->plain = true;
+    else if (opt == 'i')
+        o->instance = optarg;
+    else
+        return false;
+    return true;
+}
 
 /* ---- the table in main.cf ---- */
 
@@ -158,6 +170,19 @@ static bool view_find_addresses(struct view *v)
 
 /* ---- taken or not ---- */
 
+/* Those of transport_maps; view_open_lists() has named the others. */
+static bool view_name_tables(struct view *v)
+{
+    const char *maps = postconf_param(&v->postfix, "transport_maps");
+    char *copy = strdup(maps != NULL ? maps : ""), *cursor = copy, *word;
+    bool ok = copy != NULL;
+
+    while (ok && (word = word_next(&cursor, WORDS_IN_LIST)) != NULL)
+        ok = postmap_name(&v->postfix, word);
+    free(copy);
+    return ok;
+}
+
 static int view_not_taken(struct view *v, const struct view_options *options,
                           bool warn)
 {
@@ -177,7 +202,7 @@ int view_take(struct view *v, const char *config,
     struct mxhop_error err;
     enum mxhop_status status;
 
-    *v = (struct view){0};
+    *v = (struct view){.postfix.helper = -1};
     if (options->plain) {
         snprintf(v->skipped, sizeof(v->skipped), "--no-main-cf was given");
         return 0;
@@ -206,6 +231,9 @@ int view_take(struct view *v, const char *config,
         cli_complain("warning: cannot read %s: %s; whether Postfix must see "
                      "domains itself is unknown, and only overrides give lists",
                      v->postfix.master, strerror(v->postfix.master_error));
+    if (!view_name_tables(v))
+        return cli_no_memory();
+    postmap_begin(&v->postfix);
     v->taken = true;
     return 0;
 }

@@ -12,6 +12,15 @@ struct view_options {
     const char *instance; /* --instance, or NULL */
 };
 
+/* Rows of a struct option, for getopt_long(3). */
+#define CLI_VIEW_OPTIONS                         \
+    {"no-main-cf", no_argument, NULL, 'n'},      \
+    {                                            \
+        "instance", required_argument, NULL, 'i' \
+    }
+/* Whether opt is one of them; optarg is taken. */
+bool view_option(int opt, struct view_options *o);
+
 struct view_pattern; /* of a list of domains */
 
 struct view {
@@ -41,6 +50,11 @@ struct view {
 int view_take(struct view *v, const char *config,
               const struct view_options *options);
 void view_free(struct view *v);
+
+/* cli_open_as_owner(), with the view where it is taken, and deciding as of at_s
+   (0: now). *v must outlive it. */
+struct mxhop *cli_open_in_view(const char *config, struct view *v, int64_t at_s,
+                               int *status_r);
 
 /* What the library gets from it. Points into *v. */
 void view_host(struct view *v, struct mxhop_host *host);

@@ -100,7 +100,8 @@ static bool local_parse(struct view *v, enum postfix_list_id id, char *text,
             if (*word != '[' && strchr(word, ':') != NULL)
                 p.kind = PATTERN_TABLE;
             p.by_parent = id == LIST_RELAY && view_table_is_fixed(word);
-            ok = local_add(&v->lists[id], p, word);
+            ok = local_add(&v->lists[id], p, word) &&
+                 (p.kind != PATTERN_TABLE || postmap_name(&v->postfix, word));
         }
     }
     return ok;

@@ -8,7 +8,7 @@
  * being cut.
  */
 
-#include "handle/handle.h"
+#include "handle/explain.h"
 #include "route/render.h"
 #include "util/buf.h"
 #include "util/clock.h"
@@ -18,8 +18,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INDENT "              " /* under the text of a step */
-#define WIDTH  80
+#define INDENT     "              " /* under the text of a step */
+#define WIDTH      80
+
+#define OTHERS_MAX 20 /* entries that do not apply, in text */
 
 static void step(struct buf *out, int number, const char *title)
 {
@@ -122,6 +124,60 @@ static void explain_override(const struct lookup *l, struct buf *out)
     buf_puts(out, INDENT);
     sentence(out, "in %s (id %s)", l->mx->conf.override_table,
              ovtable_id_text(l->info.id, id));
+}
+
+static void explain_entry(const struct lookup *l,
+                          const struct explained_entry *e, struct buf *out)
+{
+    char time[EXPLAIN_TIME_MAX];
+
+    buf_puts(out, INDENT "- ");
+    buf_puts_printable(out, e->dn);
+    buf_puts(out, "\n" INDENT "  ");
+    switch (e->state) {
+    case ENTRY_DISABLED:
+        buf_puts(out, "disabled");
+        break;
+    case ENTRY_PENDING:
+        buf_printf(out, "pending, applies from %s",
+                   explain_time(e->not_before_s, time));
+        break;
+    case ENTRY_PAST:
+        buf_printf(out, "past, applied until %s",
+                   explain_time(e->not_after_s, time));
+        break;
+    case ENTRY_BEATEN:
+        buf_printf(out, "beaten by the one above");
+        break;
+    case ENTRY_LOCAL:
+        buf_puts(out, "not for a domain that the MTA delivers itself");
+        break;
+    default:
+        buf_puts(out, "not considered");
+        break;
+    }
+    buf_printf(out, " (%s, %s%s)\n", override_mode_name(e->mode),
+               e->by_exchange ? "MX host " : "", e->under);
+    (void)l;
+}
+
+/* Those that do not apply. */
+static void explain_others(const struct lookup *l,
+                           const struct explained_entries *entries,
+                           struct buf *out)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < entries->n; i++) {
+        if (entries->v[i].state == ENTRY_APPLIES)
+            continue;
+        if (n++ == 0)
+            buf_puts(out, INDENT "do not apply:\n");
+        if (n <= OTHERS_MAX)
+            explain_entry(l, &entries->v[i], out);
+    }
+    if (n > OTHERS_MAX)
+        buf_printf(out, INDENT "and %zu more\n", n - OTHERS_MAX);
 }
 
 static void explain_addresses(const struct hostaddrs *a, unsigned families,
@@ -255,7 +311,7 @@ static void explain_dns(const struct lookup *l, struct buf *out)
 }
 
 static void explain_candidate(const struct candidate *c, size_t place,
-                              struct buf *out)
+                              unsigned families, struct buf *out)
 {
     static const char *const tiers[] = {"prepended", "", "appended"};
 
@@ -270,6 +326,10 @@ static void explain_candidate(const struct candidate *c, size_t place,
     if (strlen(c->host) > 26)
         buf_puts(out, "\n" INDENT "         ");
     buf_printf(out, "  %s", c->is_dns ? "dns" : "override");
+    if (!c->is_dns && !c->is_address && !c->is_mx && c->addrs != NULL) {
+        buf_puts(out, ", ");
+        explain_addresses(c->addrs, families, out);
+    }
     if (c->tier != 1)
         buf_printf(out, ", %s", tiers[c->tier]);
     if (c->drop == DROP_NO && c->is_mx)
@@ -291,7 +351,7 @@ static void explain_hosts(const struct lookup *l, struct buf *out)
     sentence(out, "%zu kept, %zu dropped (max_hops %u)", l->decision.n_kept,
              l->decision.n - l->decision.n_kept, l->mx->rules.max_hops);
     for (size_t i = 0; i < l->decision.n; i++)
-        explain_candidate(&l->decision.c[i], i + 1, out);
+        explain_candidate(&l->decision.c[i], i + 1, l->mx->rules.families, out);
 }
 
 static void explain_result(const struct lookup *l,
@@ -313,13 +373,18 @@ static void explain_result(const struct lookup *l,
 }
 
 static void explain(const struct lookup *l, const struct mxhop_route *route,
-                    struct buf *out)
+                    const struct explained_entries *entries, struct buf *out)
 {
+    char time[EXPLAIN_TIME_MAX];
+
+    if (l->mx->as.at_s != 0)
+        buf_printf(out, "   as of      %s\n", explain_time(l->now_s, time));
     explain_key(l, out);
     if (l->key.kind != KEY_NONE) {
         explain_local(l, out);
         if (l->local == MXHOP_LOCAL_NO) {
             explain_override(l, out);
+            explain_others(l, entries, out);
             explain_dns(l, out);
             explain_cache(l, out);
             explain_hosts(l, out);
@@ -332,6 +397,7 @@ enum mxhop_status mxhop_explain(struct mxhop *mx, const char *key,
                                 unsigned flags, struct mxhop_route **route_r,
                                 char **text_r, struct mxhop_error *err)
 {
+    struct explained_entries entries = {0};
     struct buf out = {0};
     struct lookup l;
 
@@ -339,10 +405,14 @@ enum mxhop_status mxhop_explain(struct mxhop *mx, const char *key,
     *route_r = NULL;
     if (lookup_run(&l, mx, key, flags))
         *route_r = route_from_lookup(&l);
-    if (*route_r != NULL) {
-        explain(&l, *route_r, &out);
+    if (*route_r != NULL && explain_entries(&l, &entries)) {
+        if ((flags & MXHOP_EXPLAIN_JSON) != 0)
+            explain_json(&l, *route_r, &entries, &out);
+        else
+            explain(&l, *route_r, &entries, &out);
         *text_r = buf_detach(&out);
     }
+    explain_entries_free(&entries);
     lookup_free(&l);
     if (*text_r != NULL)
         return MXHOP_OK;

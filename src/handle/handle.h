@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <mxhop/mxhop.h>
 #include "conf/conf.h"
+#include "handle/probe.h"
 #include "dns/ration.h"
 #include "dns/worker.h"
 #include "model/key.h"
@@ -35,6 +36,8 @@ struct mxhop {
         int link_fd;                 /* the symbolic link in its place, or -1 */
         struct stat seen, link_seen; /* when it was read */
     } config;
+
+    struct probe_as as; /* lookup.c; zero but in the command */
 
     struct {                 /* text.c */
         uint64_t rules_hash; /* of all that routes are made from; 0: not yet */

@@ -269,22 +269,50 @@ static void parse_address(struct lookup *l, const char *address)
     l->fell_through = l->key.kind == KEY_DOMAIN;
 }
 
+/* Nobody has written anything down for this address. */
+static bool recipient_passes(const struct lookup *l)
+{
+    return l->key.kind == KEY_RECIPIENT && l->override.dn == NULL &&
+           l->disposition == MXHOP_PASS && l->local == MXHOP_LOCAL_NO;
+}
+
+/* An address that nothing is known about yet: its other form, as one more key.
+ */
+static bool other_form(struct lookup *l, const char *address)
+{
+    const struct probe_as *as = &l->mx->as;
+    char text[LOCAL_MAX + 1 + NAME_MAX_TEXT + 1];
+    struct key other;
+
+    if (as->strip == NULL || !as->strip(as->ctx, address, text, sizeof(text)))
+        return false;
+    key_parse(text, &other);
+    if (other.kind != KEY_RECIPIENT)
+        return false;
+    l->key = other;
+    return true;
+}
+
 static bool lookup_once(struct lookup *l, struct mxhop *mx, const char *key,
                         unsigned flags)
 {
     *l = (struct lookup){
         .mx = mx, .asked = key, .status = "", .edge_s = INT64_MAX};
-    l->now_s = clock_wall_s();
+    l->now_s = mx->as.at_s != 0 ? mx->as.at_s : clock_wall_s();
     l->deadline_ms = clock_boot_ms() + mx->budget_ms;
     key_parse(key, &l->key);
     if ((flags & MXHOP_ADDRESS) != 0)
         parse_address(l, key);
     if (!run(l))
         return false;
-    if ((flags & MXHOP_ADDRESS) == 0 || l->key.kind != KEY_RECIPIENT ||
-        l->override.dn != NULL || l->disposition != MXHOP_PASS ||
-        l->local != MXHOP_LOCAL_NO)
+    if ((flags & MXHOP_ADDRESS) == 0 || !recipient_passes(l))
         return true;
+    if (other_form(l, key)) {
+        if (!run(l))
+            return false;
+        if (!recipient_passes(l))
+            return true;
+    }
     l->key.kind = KEY_DOMAIN;
     l->fell_through = true;
     return run(l);

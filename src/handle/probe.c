@@ -44,6 +44,11 @@ enum addr_state probe_host(struct mxhop *mx, const char *host)
     return hostaddrs_state(&p.addrs, mx->rules.families);
 }
 
+void probe_as(struct mxhop *mx, struct probe_as as)
+{
+    mx->as = as;
+}
+
 const struct conf *probe_conf(const struct mxhop *mx)
 {
     return &mx->conf;

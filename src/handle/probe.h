@@ -15,6 +15,16 @@ enum mxhop_status probe_open(struct mxhop **mx_r, struct conf *conf,
                              const char *config, const struct mxhop_host *host,
                              struct mxhop_error *err);
 
+/* How the lookups of a handle differ from now on. */
+struct probe_as {
+    int64_t at_s; /* wall time of all decisions; 0: now */
+    /* With MXHOP_ADDRESS, an address without override of its own is tried in
+       this form, too; false: it has no other. NULL: none has. */
+    bool (*strip)(void *ctx, const char *address, char *out, size_t size);
+    void *ctx;
+};
+void probe_as(struct mxhop *mx, struct probe_as as);
+
 /* Whether `host` has an address, asked now; blocks at most lookup_budget. */
 enum addr_state probe_host(struct mxhop *mx, const char *host);
 

@@ -1,0 +1,47 @@
+/* What a trace says beyond the answer. */
+
+#ifndef HANDLE_EXPLAIN_H
+#define HANDLE_EXPLAIN_H
+
+#include "handle/handle.h"
+#include "util/buf.h"
+
+enum entry_state {
+    ENTRY_APPLIES,
+    ENTRY_DISABLED,
+    ENTRY_PENDING,
+    ENTRY_PAST,
+    ENTRY_BEATEN, /* by the one that applies */
+    ENTRY_LOCAL, /* the MTA delivers the domain, and it is not for exactly it */
+    ENTRY_FINE   /* by MX host, where that is not considered */
+};
+
+/* An entry in the table that could concern the key. */
+struct explained_entry {
+    char *dn, *under; /* the first of its keys, or MX hosts, that fits */
+    enum override_mode mode;
+    bool by_exchange;
+    enum entry_state state;
+    int64_t not_before_s, not_after_s;
+    size_t order; /* the most specific first */
+};
+
+struct explained_entries {
+    struct explained_entry *v;
+    size_t n, cap;
+};
+
+/* Reads all of the table. false: out of memory. */
+bool explain_entries(const struct lookup *l, struct explained_entries *e_r);
+void explain_entries_free(struct explained_entries *e);
+extern const char *const entry_state_words[];
+
+/* "2026-12-01T10:00:00Z" */
+#define EXPLAIN_TIME_MAX 32
+const char *explain_time(int64_t time_s, char text_r[EXPLAIN_TIME_MAX]);
+
+/* One object on one line. */
+void explain_json(const struct lookup *l, const struct mxhop_route *route,
+                  const struct explained_entries *entries, struct buf *out);
+
+#endif
