@@ -149,6 +149,15 @@ damage_table() { # buckets|header|cut|missing
 	esac
 }
 
+# Under readers and writers that have it open.
+damage_cache() {
+	local file
+	for file in /run/mxhop/mxhop/cache-*; do
+		head -c "$(stat -c %s "$file")" /dev/urandom |
+			dd of="$file" conv=notrunc bs=64k status=none
+	done
+}
+
 # --- what became of the mail ---
 
 # RECIPIENT OUTCOME TRANSPORT TEXT, the last one of each recipient; an outcome

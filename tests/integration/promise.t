@@ -272,10 +272,12 @@ late_mail_goes() { # SITUATIONS
 	mark
 	postqueue -f
 	eventually 20 nothing_late "$1" || true
-	awk -F '\t' -v OFS='\t' 'FNR == NR { late[$1] = $0; next }
+	outcomes >"$SCRATCH/late"
+	awk -F '\t' -v OFS='\t' -v late="$SCRATCH/late" '
+		BEGIN { while ((getline <late) > 0) line[$1] = $0 }
 		$2 != "wait" { print $1, "earlier"; next }
-		{ print $1 in late ? late[$1] : $0 }' \
-		<(outcomes) "$SCRATCH/outcomes" >"$SCRATCH/outcomes.new"
+		{ print $1 in line ? line[$1] : $0 }' \
+		"$SCRATCH/outcomes" >"$SCRATCH/outcomes.new"
 	mv "$SCRATCH/outcomes.new" "$SCRATCH/outcomes"
 	received >"$SCRATCH/received"
 	judge "$1" warm "late mail"
@@ -286,7 +288,7 @@ nothing_late() { # SITUATIONS
 }
 
 # Rows of the page that are conditions: every situation is tried under them.
-CONDITIONS='exclude-cold dns-dead table-damaged broken-config'
+CONDITIONS='exclude-cold dns-dead table-damaged cache-damaged broken-config'
 
 promise() { # ENTRIES SITUATIONS
 	local how
@@ -315,6 +317,8 @@ promise() { # ENTRIES SITUATIONS
 	dns normal
 	forget
 	message "$2" cold 'nothing known again'
+	damage_cache
+	message "$2" cold 'cache damaged'
 	damage_table buckets
 	sleep 1.5
 	message "$2" torn 'table damaged'
@@ -356,11 +360,53 @@ case_other_ways_to_ask() {
 	promise entries situations
 	CONF='cache = none'
 	promise entries situations
+	CONF='answer = override'
+	promise entries situations
 	CONF=
 	postfix_set "transport_maps = proxy:$M"
 	promise entries situations
 	promise star_entries star_situations
 	promise provider_entries provider_situations
+}
+
+# --- what smtpd(8) says ---
+
+# In one session, with a permitted client; true for 2xx.
+ask_smtpd() { # FROM RCPT
+	local reply
+	[[ $(smtp_say RSET) == 2* ]] || fail "RSET"
+	reply=$(smtp_say "MAIL FROM:<$1>")
+	[[ $reply != 2* ]] || reply=$(smtp_say "RCPT TO:<$2>")
+	printf '%s\n' "$reply"
+}
+
+# Mail to wait for is accepted, from a client of ours, for a relay domain, and
+# from a sender whose domain has the override. Only what is rejected is refused.
+case_smtpd_accepts_what_waits() {
+	local row to may want relay
+	dns normal
+	promise_conf >"$CF"
+	entries | promise_overrides
+	postconf -e 'smtpd_sender_restrictions = reject_unlisted_sender' \
+		'smtpd_error_sleep_time = 0' 'smtpd_junk_command_limit = 1000'
+	for relay in relayed.test 'relayed.test, test'; do
+		postfix_set "relay_domains = $relay"
+		exec 7<>/dev/tcp/127.0.0.1/25
+		smtp_reply
+		smtp_say 'EHLO client.mxhop.test'
+		while read -r row to may want _; do
+			[[ $row != '#' ]] || continue
+			case $want in
+			reject) assert_match "$(ask_smtpd bob@plain.test "$to")" '^(550|250) ' "RCPT $to" ;;
+			*)
+				assert_match "$(ask_smtpd bob@plain.test "$to")" '^250 ' "RCPT $to"
+				assert_match "$(ask_smtpd "$to" bob@half.test)" '^250 ' "MAIL FROM $to"
+				;;
+			esac
+		done < <(situations)
+		exec 7>&-
+	done
+	refute_log 'reject: .* 4[0-9][0-9] '
 }
 
 # --- the page ---
