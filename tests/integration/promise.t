@@ -133,8 +133,8 @@ situations() {
 		exclude-only      user@implicit.test            -         wait    wait    wait    wait    wait    wait
 		exclude           user@exclude-worse.test       -         wait    wait    wait    wait    wait    wait
 		exclude-nothing   user@exclude-nothing.test     mx1,mx2   mx1     mx1     mx1|wait wait   mx1     wait
-		exclude-no-mail   user@exclude.null.test        reject    reject  reject  reject|wait wait reject  wait
-		exclude-no-mail   user@exclude.nowhere.test     reject    reject  reject  reject|wait wait reject  wait
+		exclude-no-mail   user@exclude.null.test        reject    reject  reject  reject|wait wait|reject reject wait
+		exclude-no-mail   user@exclude.nowhere.test     reject    reject  reject  reject|wait wait|reject reject wait
 		pass              boss@pass-below.test          mx1,mx2   mx1     mx1     mx1     wait    mx1     wait
 		recipient         user@pass-below.test          gw        gw      gw      gw      wait    wait    wait
 		pass              user@sub.pass-parent.test     mx1,mx2   mx1     mx1     mx1     wait    mx1     wait
@@ -334,11 +334,12 @@ promise() { # ENTRIES SITUATIONS
 	message "$2" torn 'mistake in mxhop.cf'
 	promise_conf >"$CF"
 	reload_postfix
-	report_promise
+	report_promise "$2"
 }
 
-report_promise() {
+report_promise() { # SITUATIONS
 	local what
+	cp "$SCRATCH/seen" "$SCRATCH/seen.$1"
 	echo "$(wc -l <"$SCRATCH/seen") messages," \
 		"$(wc -l <"$SCRATCH/bounced") bounced by us," \
 		"$(wc -l <"$SCRATCH/forbidden") at a host that the override forbids," \

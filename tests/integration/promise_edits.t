@@ -156,7 +156,7 @@ case_broken_config() {
 	wait_for_log 'has changed -- restarting' 15
 	goes a.test wait
 	goes half.test local
-	wait_for_log "$CF:4: max_hops"
+	grep -F "$CF:4: max_hops" "$MAIL_LOG" || fail "the log does not name file and line"
 	assert_status 0 smtp_try bob@plain.test "$ME"
 	assert_status 0 smtp_try bob@a.test bob@half.test
 	assert_status 0 smtp_try "$ME" user@a.test
