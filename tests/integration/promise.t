@@ -389,7 +389,8 @@ case_smtpd_accepts_what_waits() {
 	promise_conf >"$CF"
 	entries | promise_overrides
 	postconf -e 'smtpd_sender_restrictions = reject_unlisted_sender' \
-		'smtpd_error_sleep_time = 0' 'smtpd_junk_command_limit = 1000'
+		'smtpd_error_sleep_time = 0' 'smtpd_junk_command_limit = 1000' \
+		'in_flow_delay = 0'
 	for relay in relayed.test 'relayed.test, test'; do
 		postfix_set "relay_domains = $relay"
 		exec 7<>/dev/tcp/127.0.0.1/25
