@@ -149,9 +149,12 @@ situations() {
 		parent            user@parent.test              *         mx1     mx1     mx1     wait    mx1     wait
 		recipient         user@recipient.test           gw        gw      gw      gw      wait    wait    wait
 		recipient         user+other@recipient.test     gw        gw      gw      gw      wait    wait    wait
+		recipient         USER@Recipient.TEST           gw        gw      gw      gw      wait    wait    wait
+		replace           user@REPLACE.test             gw        gw      gw      gw      wait    wait    wait
 		recipient         user+list@recipient.test      gw2       gw2     gw2     gw2     wait    wait    wait
 		recipient         other@recipient.test          *         mx1     mx1     mx1     wait    mx1     wait
 		local-recipient   bob@mta.mxhop.test            gw        gw@relay gw@relay gw@relay wait wait    wait|local
+		local-recipient   bob+list@mta.mxhop.test       gw        gw@relay gw@relay gw@relay wait wait    wait|local
 		local-recipient   carol@mta.mxhop.test          -         wait    wait    wait    wait    wait    wait|local
 		local-domain      bob@half.test                 gw        gw@relay gw@relay gw@relay wait wait    wait|local
 		local-domain      user@vmbox.test               gw        gw@relay gw@relay gw@relay wait wait    wait|local
@@ -212,6 +215,24 @@ provider_situations() {
 		no-provider   user@plain.test        mx1,mx2  mx1   mx1   mx1|wait wait  mx1   wait
 		no-provider   user@lifted.bad.test   bad      bad   bad   bad      wait  bad   wait
 		local-not-asked alice@mta.mxhop.test local    local local local    local local local
+	END
+}
+
+# What mailq(1) and the log say of mail that waits.
+reasons() {
+	cat <<-'END'
+		nothing known         user@replace-misspelt.test  No usable next hop in the routing override|127.0.0.1\[127.0.0.1\]:1: Connection refused
+		all known             user@replace-misspelt.test  No usable next hop in the routing override
+		all known             user@replace-us.test        No usable next hop in the routing override
+		all known             user@replace-bare-gone.test No usable next hop in the routing override
+		all known             user@exclude-only.test      No usable next hop in the routing override
+		all known             user@replace-down.test      connect to 192.0.2.99\[192.0.2.99\]:25: Connection refused
+		all known             user@transport-missing.test mail transport unavailable
+		all known             user@defer.test             Back on Monday
+		DNS dead              user@replace.test           127.0.0.1\[127.0.0.1\]:1: Connection refused
+		DNS dead              user@exclude.test           No usable next hop in the routing override
+		table damaged         user@replace.test           Routing overrides are not available
+		mistake in mxhop.cf   user@replace.test           Routing configuration is not usable
 	END
 }
 
@@ -334,12 +355,11 @@ promise() { # ENTRIES SITUATIONS
 	message "$2" torn 'mistake in mxhop.cf'
 	promise_conf >"$CF"
 	reload_postfix
-	report_promise "$2"
+	report_promise
 }
 
-report_promise() { # SITUATIONS
+report_promise() {
 	local what
-	cp "$SCRATCH/seen" "$SCRATCH/seen.$1"
 	echo "$(wc -l <"$SCRATCH/seen") messages," \
 		"$(wc -l <"$SCRATCH/bounced") bounced by us," \
 		"$(wc -l <"$SCRATCH/forbidden") at a host that the override forbids," \
@@ -349,7 +369,15 @@ report_promise() { # SITUATIONS
 		fail "promises are broken"
 }
 
-case_overrides_by_key_recipient_and_exchange() { promise entries situations; }
+case_overrides_by_key_recipient_and_exchange() {
+	local when to text
+	promise entries situations
+	while IFS=$'\t' read -r when to text; do
+		assert_match "$(grep -F "$when: " "$SCRATCH/seen" | grep -F " $to: wait@")" \
+			"$text" "$when: $to"
+	done < <(reasons | sed -E 's/  +(user@[^ ]+) +/\t\1\t/')
+}
+
 case_star() { promise star_entries star_situations; }
 case_no_provider() { promise provider_entries provider_situations; }
 

@@ -66,6 +66,48 @@ case_removed() {
 	wait_queue_empty
 }
 
+# A domain whose answer is known and asked for all the time.
+case_changes_to_a_domain_that_is_warm() {
+	good_overrides
+	goes plain.test mx1
+	change_and_go gw 'x Key plain.test; Hop [gw.example]'
+	change_and_go mx1
+	change_and_go mx2 'x Key plain.test; Mode exclude; Exclude mx1.example'
+	change_and_go gw2 'x Exchange mx1.example; Hop [gw2.example]'
+	change_and_go gw 'x Key *; Hop [gw.example]'
+	change_and_go mx2 'x Exchange mx1.example; Mode exclude; Exclude mx1.example'
+	change_and_go gw2 'x Key .test; Hop [gw2.example]'
+	change_and_go mx1 'x Key .test; Hop [gw2.example]' 'y Key plain.test; Mode pass'
+	change_and_go wait 'x Key plain.test; Mode defer'
+	change_and_go mx1 'x Key plain.test; Mode defer; Enabled FALSE'
+}
+
+change_and_go() { # WHO ENTRY...
+	local who=$1
+	shift
+	printf '%s\n' "$@" | promise_overrides
+	sleep 1.2
+	goes plain.test "$who"
+}
+
+# The set under the name of the table is the one in force.
+case_table_restored() {
+	good_overrides
+	cp -p "$TABLE" "$SCRATCH/backup"
+	promise_overrides <<<'a Key a.test; Hop [gw2.example]'
+	sleep 1.2
+	goes a.test gw2
+	cp -p "$SCRATCH/backup" "$TABLE.new"
+	mv "$TABLE.new" "$TABLE"
+	sleep 1.2
+	goes a.test gw
+	goes b.test gw
+	assert_status 2 mxhop check
+	assert_status 0 mxhop refresh --force
+	sleep 1.2
+	goes a.test gw2
+}
+
 case_edited_wrongly() {
 	good_overrides
 	edit_overrides '/^mxhopKey: a.test/,/^$/s/gw.example\]/&:99999/'
@@ -142,6 +184,11 @@ case_table_damaged() {
 	goes plain.test wait
 	goes half.test local
 	assert_status 0 mxhop refresh
+	chmod 600 "$TABLE"
+	forget
+	goes a.test wait
+	assert_status 2 mxhop check
+	chmod 644 "$TABLE"
 	sleep 1.5
 	goes a.test gw
 	postqueue -f
@@ -218,6 +265,21 @@ case_relayhost() {
 	assert_eq "$(mxhop lookup --format postfix sub.parent.test | cut -f 2)" ':'
 }
 
+case_other_table() {
+	good_overrides
+	promise_overrides <<-'END'
+		a     Key a.test; Hop [gw.example]
+		b     Key b.test; Hop [gw.example]
+		pass  Key c.test; Mode pass
+	END
+	postfix_set "transport_maps = inline:{ a.test=smtp:[192.0.2.22] }, $M, inline:{
+		b.test=smtp:[192.0.2.22], c.test=smtp:[192.0.2.22], d.test=smtp:[192.0.2.22] }"
+	goes a.test s2
+	goes b.test gw
+	goes c.test mx1
+	goes d.test s2
+}
+
 case_unusable_pass() {
 	good_overrides
 	promise_conf 'on_override_unusable = pass' >"$CF"
@@ -235,6 +297,22 @@ case_local_unknown() {
 	promise_overrides <<<'gone Key gone@mta.mxhop.test; Hop [gw.example]'
 	assert_status 1 smtp_try bob@plain.test gone@mta.mxhop.test
 	assert_match "$OUTPUT" '^550 5\.1\.1 .*User unknown'
+}
+
+case_local_aliases() {
+	good_overrides
+	promise_overrides <<<'bob Key bob@mta.mxhop.test; Hop [gw.example]'
+	printf '%s\n' 'staff: bob' 'bob: alice' >>/etc/aliases
+	newaliases
+	forget
+	mark
+	send_mail "$ME" bob@mta.mxhop.test
+	wait_for_log 'to=<bob@mta.mxhop.test>, relay=gw.example.*status=sent'
+	send_mail "$ME" staff@mta.mxhop.test
+	wait_for_log 'to=<.*>, .*status=sent'
+	wait_queue_empty
+	maillog | grep 'to='
+	fail look
 }
 
 case_local_alias() {
