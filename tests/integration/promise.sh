@@ -194,6 +194,7 @@ outcomes() {
 }
 
 settled_recipients() { # N
+	sleep 0.15 # a look costs five processes
 	[[ $(outcomes | wc -l) -ge $1 ]]
 }
 
