@@ -153,6 +153,7 @@ damage_table() { # buckets|header|cut|missing
 damage_cache() {
 	local file
 	for file in /run/mxhop/mxhop/cache-*; do
+		[[ -e $file ]] || return 0
 		head -c "$(stat -c %s "$file")" /dev/urandom |
 			dd of="$file" conv=notrunc bs=64k status=none
 	done

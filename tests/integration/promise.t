@@ -149,8 +149,8 @@ situations() {
 		parent            user@parent.test              *         mx1     mx1     mx1     wait    mx1     wait
 		recipient         user@recipient.test           gw        gw      gw      gw      wait    wait    wait
 		recipient         user+other@recipient.test     gw        gw      gw      gw      wait    wait    wait
-		recipient         USER@Recipient.TEST           gw        gw      gw      gw      wait    wait    wait
-		replace           user@REPLACE.test             gw        gw      gw      gw      wait    wait    wait
+		recipient         USER+Upper@Recipient.TEST     gw        gw      gw      gw      wait    wait    wait
+		replace           Upper@REPLACE.Test            gw        gw      gw      gw      wait    wait    wait
 		recipient         user+list@recipient.test      gw2       gw2     gw2     gw2     wait    wait    wait
 		recipient         other@recipient.test          *         mx1     mx1     mx1     wait    mx1     wait
 		local-recipient   bob@mta.mxhop.test            gw        gw@relay gw@relay gw@relay wait wait    wait|local
