@@ -286,13 +286,17 @@ message() { # SITUATIONS CONDITION LABEL
 	judge "$@"
 }
 
-# What waited because the answers were late goes as soon as they are there.
+# What waited because the answers were late goes as soon as they are there, and
+# as the ration of waiting allows: that of the last ten seconds is used up.
 late_mail_goes() { # SITUATIONS
+	local i
 	dns normal
 	sleep 1
 	mark
-	postqueue -f
-	eventually 20 nothing_late "$1" || true
+	for i in {1..4}; do
+		postqueue -f
+		! eventually 5 nothing_late "$1" || break
+	done
 	outcomes >"$SCRATCH/late"
 	awk -F '\t' -v OFS='\t' -v late="$SCRATCH/late" '
 		BEGIN { while ((getline <late) > 0) line[$1] = $0 }
