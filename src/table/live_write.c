@@ -668,8 +668,7 @@ static bool live_prepare(struct live *t)
         t->page = calloc(LIVE_PAGES, sizeof(*t->page));
     if (t->writer == NULL)
         t->writer = live_view_open(t);
-    if (t->page == NULL || t->writer == NULL ||
-        !live_follow_name(t, &st))
+    if (t->page == NULL || t->writer == NULL || !live_follow_name(t, &st))
         return false;
     live_forget_pages(t);
     t->pages = (uint64_t)st.st_size / LIVE_PAGE;

@@ -78,8 +78,7 @@ int file_open_dir(const char *path, char way_r[PATH_MAX])
         if (S_ISLNK(st.st_mode)) {
             ssize_t len = readlinkat(next, "", target, sizeof(target) - 1);
 
-            if (root &&
-                (!file_is_kept(&dir, false) || st.st_uid != 0))
+            if (root && (!file_is_kept(&dir, false) || st.st_uid != 0))
                 goto fail;
             why = len < 0 ? errno : ++links > FILE_LINKS ? ELOOP : ENAMETOOLONG;
             if (len < 0 || links > FILE_LINKS ||

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "handle/handle.h"
+#include "support/ovreplace.h"
 #include "util/clock.h"
 
 #define DOMAINS 120
