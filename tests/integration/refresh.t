@@ -341,7 +341,7 @@ case_dry_run() {
 	assert_match "$OUTPUT" '- cn=four,dc=test'
 	assert_match "$OUTPUT" 'would have 3 entries: 1 added, 1 changed, 2 removed, 0 skipped, 1 kept in an older version, 0 held back; nothing is written'
 	assert_match "$OUTPUT" 'plain.test: no override -> cn=five,dc=test'
-	assert_match "$OUTPUT" '1 cached domains get another entry'
+	assert_match "$OUTPUT" '1 cached domain gets another entry'
 	: >"$LDIF"
 	assert_status 75 mxhop refresh --dry-run
 	assert_match "$OUTPUT" 'held back: cn=one,dc=test'
