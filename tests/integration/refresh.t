@@ -138,7 +138,6 @@ case_unchanged_set() {
 case_seen_by_proxymap() {
 	local pid
 	postfix_set "transport_maps = proxy:$M"
-	assert_eq "$(postmap -q over.test "proxy:$M")" ':[192.0.2.10]'
 	assert_sent_to proxy1 192.0.2.10
 	pid=$(pgrep -x proxymap)
 	assert_eq "$(stat -c %U "/proc/$pid")" postfix
@@ -147,7 +146,6 @@ case_seen_by_proxymap() {
 	mv "$LDIF.new" "$LDIF"
 	mxhop refresh
 	sleep $LOOKS
-	assert_eq "$(postmap -q over.test "proxy:$M")" ':[192.0.2.12]'
 	assert_sent_to proxy2 192.0.2.12
 	assert_eq "$(pgrep -x proxymap)" "$pid" proxymap
 	good_table
