@@ -43,7 +43,7 @@ SANITIZE = $(filter -fsanitize=%,$(CFLAGS)) $(filter --coverage,$(CFLAGS))
 ALL_LDFLAGS = -pthread -Wl,-z,relro,-z,now -fno-lto $(SANITIZE) $(LDFLAGS)
 
 LIBS     := -lresolv
-CLI_LIBS := -lldap -llber -lpsl
+CLI_LIBS := -lldap -llber -lpsl -ljansson
 
 # Data plane, in order of dependency (architecture.md); then the control plane.
 CORE    := handle route cache overrides table dns conf model postfix util

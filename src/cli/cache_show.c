@@ -85,7 +85,7 @@ static void cache_show_json_hosts(const struct probe_cache *c,
     buf_puts(out, ",\"hosts\":[");
     for (size_t i = 0; i < set->n_mx; i++) {
         buf_puts(out, i > 0 ? ",{\"host\":" : "{\"host\":");
-        json_string(set->mx[i].host, out);
+        json_escape(set->mx[i].host, out);
         buf_printf(out, ",\"preference\":%u", (unsigned)set->mx[i].preference);
         if (c != NULL) {
             cache_show_get_host(c, set->mx[i].host, &f);
@@ -106,7 +106,7 @@ static void cache_show_json_domain(const struct probe_cache *c,
                                    const struct mxset *set, struct buf *out)
 {
     buf_puts(out, "{\"domain\":");
-    json_string(domain, out);
+    json_escape(domain, out);
     buf_printf(out, ",\"state\":\"%s\"", cache_show_state_word(st->verdict));
     if (st->verdict != CACHE_MISS) {
         buf_printf(out, ",\"ttl\":%lld,\"outcome\":\"%s\"",

@@ -52,9 +52,9 @@ static void cache_stats_add_json(const char *dir, const struct number *numbers,
 
     cache_stats_add_owner(dir, &owner);
     buf_puts(out, "{\"directory\":");
-    json_string(dir, out);
+    json_escape(dir, out);
     buf_puts(out, ",\"owner\":");
-    json_string(owner.failed ? "" : owner.data, out);
+    json_escape(owner.failed ? "" : owner.data, out);
     buf_free(&owner);
     for (size_t i = 0; i < n; i++)
         buf_printf(out, ",\"%s\":%llu", numbers[i].name,
@@ -83,7 +83,7 @@ static bool cache_stats_add_server(void *ctx, const struct cache_server *server)
     memcpy(address, server->address, sizeof(server->address));
     if (s->json) {
         buf_puts(&s->line, "{\"server\":");
-        json_string(address, &s->line);
+        json_escape(address, &s->line);
         buf_printf(&s->line,
                    ",\"state\":\"%s\",\"since\":%llu,\"opened\":%u,"
                    "\"pid\":%u,\"reported\":%llu}",

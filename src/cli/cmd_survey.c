@@ -85,7 +85,7 @@ static void survey_add_site(const char *site, bool json, struct buf *out)
 
             buf_add(&name, host, len);
             buf_printf(out, "%s{\"host\":", sep);
-            json_string(name.failed ? "" : name.data, out);
+            json_escape(name.failed ? "" : name.data, out);
             buf_printf(out, ",\"preference\":%u}", preference);
             buf_free(&name);
         }
@@ -115,7 +115,7 @@ static bool survey_print_table(struct survey *s, struct tally *t, bool site)
         if (site)
             survey_add_site(e->text, s->json, out);
         else if (s->json)
-            json_string(e->text, out);
+            json_escape(e->text, out);
         else
             cli_add_printable(out, e->text, strlen(e->text));
         if (s->json)

@@ -150,11 +150,11 @@ static void trace_add_json(struct trace *t, struct buf *out)
         return;
     }
     buf_puts(out, ",\"main_cf\":{\"config_directory\":");
-    json_string(t->view->postfix.dir, out);
+    json_escape(t->view->postfix.dir, out);
     buf_puts(out, ",\"local_by\":");
-    json_string(t->view->why, out);
+    json_escape(t->view->why, out);
     buf_puts(out, ",\"visible_reason\":");
-    json_string(t->view->reason, out);
+    json_escape(t->view->reason, out);
     buf_puts(out, ",\"transport_maps\":[");
     if (!trace_is_alias(t))
         (void)view_tables(t->view, t->key, ours, true, out);

@@ -79,7 +79,7 @@ static void show_json_list(const char *name, const struct strlist *l,
     for (size_t i = 0; i < l->n; i++) {
         if (i > 0)
             buf_putc(out, ',');
-        json_string(l->v[i], out);
+        json_escape(l->v[i], out);
     }
     buf_putc(out, ']');
 }
@@ -93,7 +93,7 @@ static void show_json_hops(const struct override *o, struct buf *out)
         hop_format(&o->hops[i], hop);
         if (i > 0)
             buf_putc(out, ',');
-        json_string(hop, out);
+        json_escape(hop, out);
     }
     buf_putc(out, ']');
 }
@@ -102,7 +102,7 @@ static void show_json_text(const char *name, const char *text, struct buf *out)
 {
     buf_printf(out, ",\"%s\":", name);
     if (text != NULL)
-        json_string(text, out);
+        json_escape(text, out);
     else
         buf_puts(out, "null");
 }
@@ -119,7 +119,7 @@ void override_show_json(const struct override *o, bool state, int64_t now_s,
                         struct buf *out)
 {
     buf_puts(out, "{\"dn\":");
-    json_string(o->dn, out);
+    json_escape(o->dn, out);
     show_json_list("keys", &o->keys, out);
     show_json_list("exchanges", &o->exchanges, out);
     show_json_text("mode", override_mode_name(o->mode), out);

@@ -97,7 +97,8 @@ static void dry_print_domains(struct dry *d, const char *config)
     if (mx == NULL)
         return;
     cache_list(cache.view, clock_boot_ms(), dry_take, d);
-    printf("%u cached domains get another entry\n", d->moved);
+    printf("%u cached domain%s another entry\n", d->moved,
+           d->moved == 1 ? " gets" : "s get");
     mxhop_close(&mx);
 }
 
@@ -153,11 +154,12 @@ int refresh_dry_run(const struct conf *conf,
     (void)rmdir(dir);
     close(fd);
     if (result.done)
-        printf("%s: would have %u entries: %u added, %u changed, %u removed, "
+        printf("%s: would have %u entr%s: %u added, %u changed, %u removed, "
                "%u skipped, %u kept in an older version, %u held back; nothing "
                "is written\n",
-               conf->override_table, c->after, c->added, c->modified,
-               c->removed, result.skipped, c->kept, c->held);
+               conf->override_table, c->after, c->after == 1 ? "y" : "ies",
+               c->added, c->modified, c->removed, result.skipped, c->kept,
+               c->held);
     if (d.t[AFTER] != NULL)
         dry_print_domains(&d, config);
     for (int side = BEFORE; side < SIDES; side++) {

@@ -41,11 +41,11 @@ static void tables_say(struct tables *t, const char *word, const char *key,
     t->hits++;
     if (t->json) {
         buf_puts(t->out, applies ? "{\"table\":" : ",{\"table\":");
-        json_string(word, t->out);
+        json_escape(word, t->out);
         buf_puts(t->out, ",\"key\":");
-        json_string(key, t->out);
+        json_escape(key, t->out);
         buf_puts(t->out, error ? ",\"error\":" : ",\"answer\":");
-        json_string(text, t->out);
+        json_escape(text, t->out);
         buf_printf(t->out, ",\"applies\":%s}", applies ? "true" : "false");
         return;
     }

@@ -405,8 +405,8 @@ const struct param params[] = {
             "keeps mail in the queue until a host can be used or the override\n"
             "is changed;\n"
             ".Cm pass :\n"
-            "mail goes to the domain's own mail hosts, also to those that the\n"
-            "override keeps it from."},
+            "the mail system routes it as if there were no override, also to\n"
+            "hosts that the override keeps it from."},
     {AT(bogus_networks), TEXT(text_read_networks, ""),
      .doc = "Addresses and networks that cannot belong to a mail host of a\n"
             "stranger, such as\n"

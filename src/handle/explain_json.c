@@ -16,7 +16,7 @@ static void explain_json_text(const char *name, const char *text,
 {
     buf_printf(out, ",\"%s\":", name);
     if (text != NULL)
-        json_string(text, out);
+        json_escape(text, out);
     else
         buf_puts(out, "null");
 }
@@ -54,7 +54,7 @@ static void explain_json_host_addresses(const struct candidate *c,
         return;
     }
     buf_puts(out, ",\"address_state\":\"known\",\"addresses\":[");
-    json_string(c->host, out);
+    json_escape(c->host, out);
     buf_putc(out, ']');
 }
 
@@ -69,7 +69,7 @@ static void explain_json_entries(const struct lookup *l,
         const struct explained_entry *x = &e->v[i];
 
         buf_puts(out, i > 0 ? ",{\"dn\":" : "{\"dn\":");
-        json_string(x->dn, out);
+        json_escape(x->dn, out);
         explain_json_text(x->by_exchange ? "exchange" : "key", x->under, out);
         explain_json_text("mode", override_mode_name(x->mode), out);
         explain_json_text("state", entry_state_words[x->state], out);
@@ -108,7 +108,7 @@ static void explain_json_dns(const struct lookup *l, struct buf *out)
     buf_puts(out, ",\"mx\":[");
     for (size_t i = 0; !l->cold && i < l->set.n_mx; i++) {
         buf_puts(out, i > 0 ? ",{\"host\":" : "{\"host\":");
-        json_string(l->set.mx[i].host, out);
+        json_escape(l->set.mx[i].host, out);
         buf_printf(out, ",\"preference\":%u", l->set.mx[i].preference);
         explain_json_addresses(&l->set.mx[i].addrs, l->mx->rules.families, out);
         buf_putc(out, '}');
@@ -123,7 +123,7 @@ static void explain_json_hosts(const struct lookup *l, struct buf *out)
         const struct candidate *c = &l->decision.c[i];
 
         buf_puts(out, i > 0 ? ",{\"host\":" : "{\"host\":");
-        json_string(c->host, out);
+        json_escape(c->host, out);
         if (c->port != 0)
             buf_printf(out, ",\"port\":%u", c->port);
         else
@@ -178,7 +178,7 @@ void explain_json(const struct lookup *l, const struct mxhop_route *route,
     for (size_t i = 0; i < l->n_also; i++) {
         if (i > 0)
             buf_putc(out, ',');
-        json_string(l->also[i].dn, out);
+        json_escape(l->also[i].dn, out);
     }
     buf_putc(out, ']');
     explain_json_entries(l, entries, out);

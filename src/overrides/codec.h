@@ -65,7 +65,7 @@ struct table_meta { /* in the header of the file */
     bool has_exchanges;
     uint64_t general;
     int64_t changed_s;
-    uint32_t peak; /* entries that there were at peak_s, see ovtable_apply.c */
+    uint32_t peak; /* entries that there were at peak_s, see ovtable_marks.c */
     int64_t peak_s;
     struct table_kinds kinds;
     char source[256];

@@ -10,66 +10,21 @@
  * is, and is not decoded. Where nothing was added, modified or removed, the
  * table stays, and only where the source stands is noted beside it.
  *
- * What the source says of an entry, and what is in force, may differ: a version
- * that is invalid leaves the last good one (kept), removals beyond the limit
- * wait (held back), and of an entry that never was valid there is nothing (left
- * out). All three are marked in the table itself: the source will not tell
- * again what the cookie has passed by.
+ * What is not to be in force as the source has it is for ovtable_marks.c.
  *
  * Owns nothing between calls.
  */
 
-#include "overrides/ovtable_int.h"
+#include "overrides/ovtable_apply.h"
 #include "util/err.h"
 #include "util/hash.h"
 #include "util/vec.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-
-#define PEAK_S 86400
-
-enum apply_says { SAYS_VALID, SAYS_INVALID, SAYS_PRESENT, SAYS_GONE };
-
-struct apply_item { /* an entry that the delta names, or that goes */
-    const unsigned char *id;
-    enum apply_says says;
-    const struct ovtable_upsert *u; /* of the first two */
-    bool stays;                     /* as it is in the old table */
-    bool left_out;                  /* that is what the record says */
-    struct fixed_bytes was;         /* in the old table; no length: not there */
-    struct fixed_bytes was_out;     /* the same, where it was left out */
-    struct fixed_bytes record;      /* as it is to be */
-};
-
-struct apply {
-    const struct ovtable_write *w;
-    const struct ovtable_delta *d;
-    struct mxhop_error *err;
-    struct ovtable_change change;
-    struct ovtable_place place;
-    struct apply_item *item; /* each id once */
-    size_t n_items, cap_items;
-    size_t n_named; /* by the delta; those behind are of the old table */
-    uint32_t *slot; /* a hash table of them by id: place + 1, or 0 */
-    size_t mask;
-    uint64_t seed;
-    struct buf encoded; /* what the valid items are to be, */
-    struct buf marked;  /* and the others */
-    bool remarked;      /* the set is as it was, but for marks */
-    struct ovtable *t;  /* the old table, as long as its records are in use */
-    struct table_meta old, now;
-    unsigned char old_id[OVTABLE_ID_LEN];
-    bool there;       /* there is an old table, as it should be */
-    uint32_t entries; /* that it has for us: none of a damaged one */
-    struct ovtable_records r;
-    struct ovtable_lists lists;
-    enum codec_status codec; /* what went wrong on the walk */
-};
 
 void ovtable_id_of_dn(const char *dn, unsigned char id_r[OVTABLE_ID_LEN])
 {
@@ -149,8 +104,7 @@ static uint32_t *apply_slot(const struct apply *a, const unsigned char *id)
     return &a->slot[at];
 }
 
-static struct apply_item *apply_find(const struct apply *a,
-                                     const unsigned char *id)
+struct apply_item *apply_find(const struct apply *a, const unsigned char *id)
 {
     uint32_t slot = *apply_slot(a, id);
 
@@ -458,67 +412,6 @@ static enum mxhop_status apply_check_since(struct apply *a)
 
 /* ---- the new set ---- */
 
-/* The largest set of the last day, as far as that is known: a set that is
-   emptied in steps, each of them small, is emptied all the same. */
-static uint32_t apply_peak(const struct apply *a)
-{
-    bool fresh = a->w->now_s - a->old.peak_s < PEAK_S;
-
-    return fresh && a->old.peak > a->old.entries ? a->old.peak : a->old.entries;
-}
-
-/* Whether so many entries are too few to follow those of the last day. */
-static bool apply_is_too_few(const struct apply *a, uint64_t after)
-{
-    uint64_t peak = apply_peak(a);
-    uint32_t limit = a->w->shrink_percent;
-
-    return !a->w->force && limit < 100 && after < a->old.entries &&
-           after * 100 < peak * (100 - limit);
-}
-
-static void apply_say_held(struct apply *a, uint64_t after)
-{
-    uint64_t peak = apply_peak(a);
-
-    snprintf(a->change.held_text, sizeof(a->change.held_text),
-             "held back: %lu of %lu entries%s would be dropped, more than "
-             "override_shrink_limit (%lu %%) allows; if that is meant, run "
-             "`mxhop refresh --force`",
-             (unsigned long)(peak - after), (unsigned long)peak,
-             peak > a->old.entries ? " of the last day" : "",
-             (unsigned long)a->w->shrink_percent);
-}
-
-/* The record of an item that is not as the source has it, into a->marked. */
-static void apply_mark(struct apply *a, struct apply_item *item, bool hold)
-{
-    struct override_marks m = {0};
-    struct fixed_bytes rest = {0};
-    size_t before = a->marked.len;
-
-    if (item->was.len > 0)
-        (void)override_marks(item->was, &m,
-                             &rest); /* it was seen to be whole */
-    if (item->says == SAYS_INVALID) {
-        m.kept_s = m.kept_s != 0 ? m.kept_s : a->w->now_s;
-        m.off = item->u->off;
-        m.why = (struct chars){item->u->why, strlen(item->u->why)};
-    }
-    m.held_s = item->says != SAYS_GONE ? 0
-               : m.held_s != 0         ? m.held_s
-                                       : a->w->now_s;
-    if (item->was.len > 0) {
-        if (item->says != SAYS_GONE || hold)
-            override_mark(&a->marked, &m, rest);
-    } else if (item->says == SAYS_INVALID && item->u->dn != NULL) {
-        item->left_out = true;
-        enc_str(&a->marked, item->u->dn);
-        enc_str(&a->marked, item->u->why);
-    }
-    item->record.len = a->marked.len - before;
-}
-
 /* What of the old set is not to stay, and what the delta brings. */
 static enum mxhop_status apply_merge(struct apply *a)
 {
@@ -533,9 +426,7 @@ static enum mxhop_status apply_merge(struct apply *a)
     }
     c->before = a->old.entries;
     c->after = a->entries + c->added - gone;
-    hold = apply_is_too_few(a, c->after);
-    if (hold)
-        apply_say_held(a, c->after);
+    hold = apply_holds(a, c->after);
     if (hold && (gone == 0 || a->w->strict)) {
         c->removed = gone;
         return err_set(a->err, MXHOP_ERR_HELD, "%s: %s", a->w->path,
@@ -579,83 +470,6 @@ static enum mxhop_status apply_merge(struct apply *a)
     if (a->codec != CODEC_OK)
         return err_nomem(a->err);
     c->changed = !a->there || a->remarked || c->added + c->removed > 0;
-    return MXHOP_OK;
-}
-
-/* ---- what is not as the source has it ---- */
-
-/* One record of the new set; false: damaged. */
-static bool apply_note_record(struct apply *a, const struct fixed_record *r,
-                              struct buf *text)
-{
-    const struct apply_item *item = apply_find(a, r->key.at);
-    struct ovtable_note n = {
-        .line = item != NULL && item->u != NULL ? item->u->line : 0};
-    struct override_marks m = {0};
-    struct override_parts parts;
-    struct fixed_bytes rest;
-    struct chars dn;
-    struct dec d;
-
-    if (r->kind == OVTABLE_RECORD_LEFT_OUT) {
-        a->change.left_out++;
-        dec_init(&d, r->value.at, r->value.len);
-        dn.len = dec_u32(&d);
-        dn.at = (const char *)dec_take(&d, dn.len);
-        m.why.len = dec_u32(&d);
-        m.why.at = (const char *)dec_take(&d, m.why.len);
-        if (dec_end(&d) != CODEC_OK)
-            return false;
-    } else {
-        if (!override_marks(r->value, &m, &rest))
-            return false;
-        if (m.kept_s == 0 && m.held_s == 0)
-            return true;
-        a->change.held += m.held_s != 0;
-        a->change.kept += m.held_s == 0;
-        if (!override_parts(r->value.at, r->value.len, &parts))
-            return false;
-        dn = parts.dn;
-    }
-    if (a->w->note == NULL)
-        return true;
-    buf_reset(text);
-    buf_add(text, dn.at, dn.len);
-    buf_putc(text, '\0');
-    buf_add(text, m.why.at, m.held_s == 0 ? m.why.len : 0);
-    if (text->failed)
-        return true;
-    n.dn = text->data;
-    n.why = text->data + dn.len + 1;
-    n.kept_s = m.kept_s;
-    n.held_s = m.held_s;
-    n.off = m.off;
-    a->w->note(a->w->ctx, &n);
-    return true;
-}
-
-static enum mxhop_status apply_note(struct apply *a)
-{
-    struct buf text = {0};
-    bool whole = true, failed;
-
-    for (size_t i = 0; i < a->r.n && whole; i++)
-        if (a->r.v[i].kind == OVTABLE_RECORD_ENTRY ||
-            a->r.v[i].kind == OVTABLE_RECORD_LEFT_OUT)
-            whole = apply_note_record(a, &a->r.v[i], &text);
-    failed = text.failed;
-    buf_free(&text);
-    if (failed)
-        return err_nomem(a->err);
-    if (!whole)
-        return ovtable_refused(a->err, a->w->path, "is damaged");
-    if (a->w->strict && a->change.kept + a->change.left_out > 0)
-        return err_set(
-            a->err, MXHOP_ERR_SYNTAX,
-            "%s: nothing is changed: %lu entr%s invalid, and "
-            "--strict takes all or nothing",
-            a->w->path, (unsigned long)(a->change.kept + a->change.left_out),
-            a->change.kept + a->change.left_out == 1 ? "y is" : "ies are");
     return MXHOP_OK;
 }
 

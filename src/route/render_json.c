@@ -1,7 +1,7 @@
 /*
  * render_json - a route as one JSON object on one line
  *
- * Every text goes through json_string(), so that the line is valid JSON
+ * Every text goes through json_escape(), so that the line is valid JSON
  * whatever was asked.
  */
 
@@ -13,7 +13,7 @@ static void render_json_add_member(const char *name, const char *text,
 {
     buf_printf(out, "\"%s\":", name);
     if (text != NULL)
-        json_string(text, out);
+        json_escape(text, out);
     else
         buf_puts(out, "null");
     buf_putc(out, ',');
@@ -28,7 +28,7 @@ static void render_json_add_hop(const struct mxhop_hop *hop, struct buf *out)
     else
         buf_puts(out, "\"port\":null,");
     buf_printf(out, "\"preference\":%u,\"source\":", (unsigned)hop->preference);
-    json_string(hop->source, out);
+    json_escape(hop->source, out);
     buf_putc(out, '}');
 }
 

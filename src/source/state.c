@@ -6,8 +6,9 @@
  * minute. The table says what is in force; nothing is lost with this file.
  *
  * The reader takes the members that it knows and passes over others. The file
- * may be anybody's who can write to the directory: nothing is waited for, and
- * every length is bounded.
+ * may be anybody's who can write to the directory: nothing is waited for,
+ * lengths are bounded before libjansson sees the text, the depth by libjansson,
+ * and a member that has another type than it is written with is damage.
  */
 
 #include "source/state.h"
@@ -17,6 +18,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,281 +27,132 @@
 #include <unistd.h>
 
 #define STATE_SUFFIX ".state"
-#define STATE_OCTETS (256u * 1024)
-#define STATE_DEPTH  8
+#define STATE_OCTETS (512u * 1024) /* what is written never has so many */
 #define STATE_TIME   "%Y-%m-%dT%H:%M:%SZ"
 
-/* ---- reading: a cursor whose failure sticks ---- */
+/* ---- reading: a value of a wrong type is told by *bad, and reads as none ----
+ */
 
-struct cursor {
-    const char *at; /* ends with a NUL */
-    bool bad;
-};
-
-/* Whether c comes next; then it is passed. */
-static bool cursor_has(struct cursor *r, char c)
+/* NULL: there is none, or a null. */
+static const json_t *state_member(const json_t *o, const char *name,
+                                  json_type type, bool *bad)
 {
-    r->at += strspn(r->at, " \t\r\n");
-    if (r->bad || *r->at != c)
-        return false;
-    r->at++;
-    return true;
+    const json_t *v = json_object_get(o, name);
+
+    if (v == NULL || json_is_null(v))
+        return NULL;
+    if (json_typeof(v) == type)
+        return v;
+    *bad = true;
+    return NULL;
 }
 
-static void cursor_expect(struct cursor *r, char c)
+/* What does not fit into out, of `room` octets with the NUL, is cut between two
+   characters. */
+static void state_cut(const json_t *text, char *out, size_t room)
 {
-    r->bad = !cursor_has(r, c) || r->bad;
-}
+    const char *from = text != NULL ? json_string_value(text) : "";
+    size_t n = strnlen(from, room);
 
-static unsigned cursor_hex4(struct cursor *r)
-{
-    char digits[5] = "", *end;
-    unsigned long v;
-
-    strncpy(digits, r->at, 4);
-    v = strtoul(digits, &end, 16);
-    r->bad = r->bad || end != digits + 4 || digits[0] == '+' ||
-             digits[0] == '-' || digits[0] == ' ';
-    r->at += strlen(digits);
-    return (unsigned)v;
-}
-
-/* One \uXXXX, or two of them that are one character, as UTF-8. */
-static size_t cursor_unicode(struct cursor *r, char out[4])
-{
-    unsigned c = cursor_hex4(r);
-
-    if (c >= 0xd800 && c < 0xdc00 && strncmp(r->at, "\\u", 2) == 0) {
-        r->at += 2;
-        c = 0x10000 + ((c - 0xd800) << 10) + ((cursor_hex4(r) - 0xdc00) & 1023);
-    }
-    r->bad = r->bad || c == 0;
-    if (c < 0x80) {
-        out[0] = (char)c;
-        return 1;
-    }
-    if (c < 0x800) {
-        out[0] = (char)(0xc0 | c >> 6);
-        out[1] = (char)(0x80 | (c & 63));
-        return 2;
-    }
-    if (c < 0x10000) {
-        out[0] = (char)(0xe0 | c >> 12);
-        out[1] = (char)(0x80 | (c >> 6 & 63));
-        out[2] = (char)(0x80 | (c & 63));
-        return 3;
-    }
-    out[0] = (char)(0xf0 | c >> 18);
-    out[1] = (char)(0x80 | (c >> 12 & 63));
-    out[2] = (char)(0x80 | (c >> 6 & 63));
-    out[3] = (char)(0x80 | (c & 63));
-    return 4;
-}
-
-/* Into out of `room` octets with the NUL. */
-static void cursor_text(struct cursor *r, char *out, size_t room)
-{
-    static const char escapes[] = "\"\"\\\\//b\bf\fn\nr\rt\t";
-    size_t n = 0;
-
-    cursor_expect(r, '"');
-    while (!r->bad && *r->at != '"' && *r->at != '\0') {
-        char c[4] = {*r->at++};
-        size_t len = 1;
-
-        if (c[0] == '\\' && *r->at == 'u') {
-            r->at++;
-            len = cursor_unicode(r, c);
-        } else if (c[0] == '\\') {
-            size_t i = 0;
-
-            while (escapes[i] != '\0' && escapes[i] != *r->at)
-                i += 2;
-            r->bad = escapes[i] == '\0';
-            c[0] = r->bad ? '?' : escapes[i + 1];
-            r->at += *r->at != '\0';
-        }
-        if (n + len < room) {
-            memcpy(out + n, c, len);
-            n += len;
-        }
-    }
+    if (n == room)
+        for (n--; n > 0 && ((unsigned char)from[n] & 0xc0) == 0x80; n--)
+            ;
+    memcpy(out, from, n);
     out[n] = '\0';
-    cursor_expect(r, '"');
 }
 
-static int64_t cursor_number(struct cursor *r)
+static void state_get_text(const json_t *o, const char *name, char *out,
+                           size_t room, bool *bad)
 {
-    char *end;
-    long long v = strtoll(r->at, &end, 10);
-
-    r->bad = r->bad || end == r->at;
-    r->at = end;
-    return v;
+    state_cut(state_member(o, name, JSON_STRING, bad), out, room);
 }
 
-static uint32_t cursor_count(struct cursor *r)
+static int64_t state_get_time(const json_t *o, const char *name, bool *bad)
 {
-    int64_t n = cursor_number(r);
-
-    r->bad = r->bad || n < 0 || n > UINT32_MAX;
-    return (uint32_t)n;
-}
-
-static bool cursor_null(struct cursor *r)
-{
-    r->at += strspn(r->at, " \t\r\n");
-    if (strncmp(r->at, "null", 4) != 0)
-        return false;
-    r->at += 4;
-    return true;
-}
-
-static int64_t cursor_time(struct cursor *r)
-{
+    const json_t *text = state_member(o, name, JSON_STRING, bad);
     struct tm tm = {0};
     const char *end;
-    char text[32];
 
-    if (cursor_null(r))
+    if (text == NULL)
         return 0;
-    cursor_text(r, text, sizeof(text));
-    end = strptime(text, STATE_TIME, &tm);
-    r->bad = r->bad || end == NULL || *end != '\0';
+    end = strptime(json_string_value(text), STATE_TIME, &tm);
+    *bad = *bad || end == NULL || *end != '\0';
     return timegm(&tm);
 }
 
-/* Whatever comes next. */
-static void cursor_skip(struct cursor *r, int depth)
+static uint32_t state_get_count(const json_t *o, const char *name, uint32_t max,
+                                bool *bad)
 {
-    char ignored[2], close = '}';
+    const json_t *number = state_member(o, name, JSON_INTEGER, bad);
+    json_int_t n = json_integer_value(number); /* 0 of NULL */
 
-    r->at += strspn(r->at, " \t\r\n");
-    if (*r->at == '"') {
-        cursor_text(r, ignored, sizeof(ignored));
-        return;
-    }
-    if (*r->at != '{' && *r->at != '[') {
-        size_t n = strcspn(r->at, ",]} \t\r\n");
-
-        r->bad = r->bad || n == 0;
-        r->at += n;
-        return;
-    }
-    r->bad = r->bad || depth == STATE_DEPTH;
-    close = *r->at++ == '{' ? '}' : ']';
-    for (bool first = true; !r->bad && !cursor_has(r, close); first = false) {
-        if (!first)
-            cursor_expect(r, ',');
-        if (close == '}') {
-            cursor_text(r, ignored, sizeof(ignored));
-            cursor_expect(r, ':');
-        }
-        cursor_skip(r, depth + 1);
-    }
+    *bad = *bad || n < 0 || n > max;
+    return (uint32_t)n;
 }
 
-/* Of an object that was begun: the next member's name; false: there is none. */
-static bool cursor_member(struct cursor *r, bool *first, char name[32])
+/* At most STATE_LIST members of a list; *n_r: how many. */
+static const json_t *state_get_list(const json_t *o, const char *name,
+                                    uint32_t *n_r, bool *bad)
 {
-    if (r->bad || cursor_has(r, '}'))
-        return false;
-    if (!*first)
-        cursor_expect(r, ',');
-    *first = false;
-    cursor_text(r, name, 32);
-    cursor_expect(r, ':');
-    r->at += strspn(r->at, " \t\r\n");
-    return !r->bad;
+    const json_t *list = state_member(o, name, JSON_ARRAY, bad);
+    size_t n = json_array_size(list); /* 0 of NULL */
+
+    *n_r = n < STATE_LIST ? (uint32_t)n : STATE_LIST;
+    return list;
 }
 
-static void state_parse_kept(struct cursor *r, struct state_kept *k)
+static bool state_take(const json_t *o, struct state *s)
 {
-    bool first = true;
-    char name[32];
+    bool bad = !json_is_object(o);
+    const json_t *list, *v;
 
-    cursor_expect(r, '{');
-    while (cursor_member(r, &first, name)) {
-        if (strcmp(name, "dn") == 0)
-            cursor_text(r, k->dn, sizeof(k->dn));
-        else if (strcmp(name, "since") == 0)
-            k->since_s = cursor_time(r);
-        else if (strcmp(name, "why") == 0)
-            cursor_text(r, k->why, sizeof(k->why));
-        else
-            cursor_skip(r, 2);
+    s->read_s = state_get_time(o, "read", &bad);
+    s->tried_s = state_get_time(o, "tried", &bad);
+    state_get_text(o, "error", s->error, sizeof(s->error), &bad);
+    state_get_text(o, "source", s->source, sizeof(s->source), &bad);
+    state_get_text(o, "table", s->table, sizeof(s->table), &bad);
+    s->entries = state_get_count(o, "entries", UINT32_MAX, &bad);
+    s->held_back = state_get_count(o, "held_back", UINT32_MAX, &bad);
+    s->kept_count = state_get_count(o, "kept_count", UINT32_MAX, &bad);
+    s->left_out = state_get_count(o, "left_out", UINT32_MAX, &bad);
+    list = state_get_list(o, "held", &s->n_held, &bad);
+    for (uint32_t i = 0; i < s->n_held; i++) {
+        v = json_array_get(list, i);
+        bad = bad || !json_is_string(v);
+        state_cut(json_is_string(v) ? v : NULL, s->held[i], STATE_DN_MAX);
     }
+    list = state_get_list(o, "kept", &s->n_kept, &bad);
+    for (uint32_t i = 0; i < s->n_kept; i++) {
+        struct state_kept *k = &s->kept[i];
+
+        v = json_array_get(list, i);
+        bad = bad || !json_is_object(v);
+        state_get_text(v, "dn", k->dn, sizeof(k->dn), &bad);
+        k->since_s = state_get_time(v, "since", &bad);
+        state_get_text(v, "why", k->why, sizeof(k->why), &bad);
+    }
+    v = state_member(o, "follower", JSON_OBJECT, &bad);
+    s->follower_pid = (pid_t)state_get_count(v, "pid", INT_MAX, &bad);
+    s->follower_alive_s = state_get_time(v, "alive", &bad);
+    return !bad;
 }
 
-static void state_parse_follower(struct cursor *r, struct state *s)
+static enum mxhop_status state_parse(const char *path, const char *text,
+                                     size_t len, struct state *s,
+                                     struct mxhop_error *err)
 {
-    bool first = true;
-    char name[32];
+    json_error_t why;
+    json_t *o = json_loadb(text, len, 0, &why);
+    bool ok = o != NULL && state_take(o, s);
 
-    if (cursor_null(r))
-        return;
-    cursor_expect(r, '{');
-    while (cursor_member(r, &first, name)) {
-        if (strcmp(name, "pid") == 0)
-            s->follower_pid = (pid_t)cursor_number(r);
-        else if (strcmp(name, "alive") == 0)
-            s->follower_alive_s = cursor_time(r);
-        else
-            cursor_skip(r, 2);
-    }
-}
-
-static void state_parse_lists(struct cursor *r, struct state *s, bool kept)
-{
-    uint32_t *n = kept ? &s->n_kept : &s->n_held;
-
-    cursor_expect(r, '[');
-    for (bool first = true; !r->bad && !cursor_has(r, ']'); first = false) {
-        if (!first)
-            cursor_expect(r, ',');
-        if (*n == STATE_LIST)
-            cursor_skip(r, 2);
-        else if (kept)
-            state_parse_kept(r, &s->kept[(*n)++]);
-        else
-            cursor_text(r, s->held[(*n)++], STATE_DN_MAX);
-    }
-}
-
-static bool state_parse(const char *text, struct state *s)
-{
-    struct cursor r = {.at = text};
-    bool first = true;
-    char name[32];
-
-    cursor_expect(&r, '{');
-    while (cursor_member(&r, &first, name)) {
-        if (strcmp(name, "read") == 0)
-            s->read_s = cursor_time(&r);
-        else if (strcmp(name, "tried") == 0)
-            s->tried_s = cursor_time(&r);
-        else if (strcmp(name, "error") == 0 && !cursor_null(&r))
-            cursor_text(&r, s->error, sizeof(s->error));
-        else if (strcmp(name, "source") == 0)
-            cursor_text(&r, s->source, sizeof(s->source));
-        else if (strcmp(name, "table") == 0)
-            cursor_text(&r, s->table, sizeof(s->table));
-        else if (strcmp(name, "entries") == 0)
-            s->entries = cursor_count(&r);
-        else if (strcmp(name, "held_back") == 0)
-            s->held_back = cursor_count(&r);
-        else if (strcmp(name, "kept_count") == 0)
-            s->kept_count = cursor_count(&r);
-        else if (strcmp(name, "left_out") == 0)
-            s->left_out = cursor_count(&r);
-        else if (strcmp(name, "held") == 0 || strcmp(name, "kept") == 0)
-            state_parse_lists(&r, s, name[0] == 'k');
-        else if (strcmp(name, "follower") == 0)
-            state_parse_follower(&r, s);
-        else if (strcmp(name, "error") != 0)
-            cursor_skip(&r, 1);
-    }
-    return !r.bad;
+    if (o == NULL && json_error_code(&why) == json_error_out_of_memory)
+        return err_nomem(err);
+    json_decref(o);
+    if (ok)
+        return MXHOP_OK;
+    *s = (struct state){0};
+    return err_set(err, MXHOP_ERR_IO,
+                   "%s: is damaged; the next refresh writes it anew", path);
 }
 
 enum mxhop_status state_read(const char *table, struct state *s_r,
@@ -324,25 +177,19 @@ enum mxhop_status state_read(const char *table, struct state *s_r,
         st.st_size > (off_t)STATE_OCTETS) {
         status = err_set(err, MXHOP_ERR_IO,
                          "%s: is not what a refresh writes; remove it", path);
-    } else if ((text = malloc(STATE_OCTETS + 1)) == NULL) {
+    } else if ((text = malloc(STATE_OCTETS)) == NULL) {
         status = err_nomem(err);
     } else if ((n = file_read(fd, text, STATE_OCTETS)) < 0) {
         status = err_set(err, MXHOP_ERR_IO, "%s: %s", path, strerror(errno));
     } else {
-        text[n] = '\0';
-        if (!state_parse(text, s_r)) {
-            *s_r = (struct state){0};
-            status = err_set(err, MXHOP_ERR_IO,
-                             "%s: is damaged; the next refresh writes it anew",
-                             path);
-        }
+        status = state_parse(path, text, (size_t)n, s_r, err);
     }
     free(text);
     close(fd);
     return status;
 }
 
-/* ---- writing ---- */
+/* ---- writing: libjansson would refuse text that is not UTF-8 ---- */
 
 static void state_add_time(struct buf *b, const char *name, int64_t at_s)
 {
@@ -360,7 +207,7 @@ static void state_add_time(struct buf *b, const char *name, int64_t at_s)
 static void state_add_text(struct buf *b, const char *name, const char *text)
 {
     buf_printf(b, "\"%s\":", name);
-    json_string(text, b);
+    json_escape(text, b);
 }
 
 static void state_print(const struct state *s, struct buf *b)
@@ -371,7 +218,7 @@ static void state_print(const struct state *s, struct buf *b)
     state_add_time(b, "tried", s->tried_s);
     buf_puts(b, ",\"error\":");
     if (s->error[0] != '\0')
-        json_string(s->error, b);
+        json_escape(s->error, b);
     else
         buf_puts(b, "null");
     buf_putc(b, ',');
@@ -382,7 +229,7 @@ static void state_print(const struct state *s, struct buf *b)
                (unsigned long)s->entries, (unsigned long)s->held_back);
     for (uint32_t i = 0; i < s->n_held; i++) {
         buf_puts(b, i > 0 ? "," : "");
-        json_string(s->held[i], b);
+        json_escape(s->held[i], b);
     }
     buf_printf(b, "],\"kept_count\":%lu,\"kept\":[",
                (unsigned long)s->kept_count);

@@ -20,7 +20,7 @@ static void json_add_code(uint32_t c, struct buf *out)
     }
 }
 
-void json_string(const char *text, struct buf *out)
+void json_escape(const char *text, struct buf *out)
 {
     uint32_t code;
     size_t n;

@@ -6,6 +6,6 @@
 #include "util/buf.h"
 
 /* Quoted and escaped to ASCII; octets that are not UTF-8 become U+FFFD. */
-void json_string(const char *text, struct buf *out);
+void json_escape(const char *text, struct buf *out);
 
 #endif

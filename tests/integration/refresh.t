@@ -138,7 +138,6 @@ case_unchanged_set() {
 case_seen_by_proxymap() {
 	local pid
 	postfix_set "transport_maps = proxy:$M"
-	assert_eq "$(postmap -q over.test "proxy:$M")" ':[192.0.2.10]'
 	assert_sent_to proxy1 192.0.2.10
 	pid=$(pgrep -x proxymap)
 	assert_eq "$(stat -c %U "/proc/$pid")" postfix
@@ -147,7 +146,6 @@ case_seen_by_proxymap() {
 	mv "$LDIF.new" "$LDIF"
 	mxhop refresh
 	sleep $LOOKS
-	assert_eq "$(postmap -q over.test "proxy:$M")" ':[192.0.2.12]'
 	assert_sent_to proxy2 192.0.2.12
 	assert_eq "$(pgrep -x proxymap)" "$pid" proxymap
 	good_table
@@ -341,7 +339,7 @@ case_dry_run() {
 	assert_match "$OUTPUT" '- cn=four,dc=test'
 	assert_match "$OUTPUT" 'would have 3 entries: 1 added, 1 changed, 2 removed, 0 skipped, 1 kept in an older version, 0 held back; nothing is written'
 	assert_match "$OUTPUT" 'plain.test: no override -> cn=five,dc=test'
-	assert_match "$OUTPUT" '1 cached domains get another entry'
+	assert_match "$OUTPUT" '1 cached domain gets another entry'
 	{ # one that excludes no host of it
 		four_entries
 		printf '%s\n' 'dn: cn=none,dc=test' 'objectClass: mxhopOverride' \

@@ -15,7 +15,7 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 mta=${MXHOP_MTA:-$root/build/mta}
 
 build_packages=(gcc make pkg-config libc6-dev libidn2-dev
-	libldap-dev libxxhash-dev libpsl-dev)
+	libldap-dev libxxhash-dev libpsl-dev libjansson-dev)
 test_packages=(check valgrind iproute2 util-linux procps strace openssl
 	python3-minimal)
 lint_packages=(clang-format-14 cppcheck mandoc shellcheck clang-14 clang

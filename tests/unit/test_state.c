@@ -91,8 +91,32 @@ static const char *const damaged[] = {
     "{\"error\":\"\\",
     "{\"kept\":[{\"dn\":}]}",
     "{\"held\":[1]}",
-    "{\"a\":[[[[[[[[[[[[]]]]]]]]]]]]}",
     "{\"entries\":1 \"left_out\":1}",
+    "{\"entries\":1} {\"entries\":1}",
+    "{\"source\":\"\xff\"}",
+    /* JSON, but not of these types. */
+    "[{\"entries\":1}]",
+    "{\"entries\":\"1\"}",
+    "{\"entries\":1.5}",
+    "{\"entries\":true}",
+    "{\"entries\":4294967296}",
+    "{\"entries\":99999999999999999999}",
+    "{\"left_out\":[]}",
+    "{\"read\":1800000000}",
+    "{\"tried\":{}}",
+    "{\"error\":5}",
+    "{\"source\":[\"ldap\"]}",
+    "{\"table\":false}",
+    "{\"held\":\"cn=a\"}",
+    "{\"held\":[\"cn=a\",null]}",
+    "{\"kept\":{\"dn\":\"cn=a\"}}",
+    "{\"kept\":[\"cn=a\"]}",
+    "{\"kept\":[{\"dn\":[]}]}",
+    "{\"kept\":[{\"since\":0}]}",
+    "{\"follower\":4711}",
+    "{\"follower\":{\"pid\":\"4711\"}}",
+    "{\"follower\":{\"pid\":-1}}",
+    "{\"follower\":{\"pid\":2147483648}}",
 };
 
 START_TEST(damage)
@@ -101,6 +125,24 @@ START_TEST(damage)
     ck_assert_int_eq(state_read(table, &in, &err), MXHOP_ERR_IO);
     ck_assert_ptr_nonnull(strstr(err.text, ".state: is damaged"));
     ck_assert_int_eq(in.tried_s, 0);
+}
+END_TEST
+
+/* What is passed over may be nested, but no stack is filled by it. */
+START_TEST(deep_nesting)
+{
+    static const char *const opens[] = {"[", "{\"a\":"};
+    FILE *f = fopen(path, "w");
+
+    fputs("{\"x\":", f);
+    for (int n = 0; n < 80000; n++)
+        fputs(opens[_i], f);
+    fclose(f);
+    ck_assert_int_eq(state_read(table, &in, &err), MXHOP_ERR_IO);
+    ck_assert_ptr_nonnull(strstr(err.text, ".state: is damaged"));
+    put("{\"x\":[[[[[[[[[[[[]]]]]]]]]]]],\"entries\":5}");
+    ck_assert_int_eq(state_read(table, &in, &err), MXHOP_OK);
+    ck_assert_uint_eq(in.entries, 5);
 }
 END_TEST
 
@@ -132,16 +174,34 @@ START_TEST(more_than_fits)
     fputs("{\"held\":[\"\"", f);
     for (n = 0; n < 50; n++)
         fputs(",\"cn=x\"", f);
+    /* Of its last character only one octet would fit. */
     fputs("],\"source\":\"", f);
-    for (n = 0; n < 1000; n++)
-        fputc('s', f);
+    for (n = 0; n < 500; n++)
+        fputs("\xc3\xb6", f);
     fputs("\"}", f);
     fclose(f);
     ck_assert_int_eq(state_read(table, &in, &err), MXHOP_OK);
     ck_assert_uint_eq(in.n_held, STATE_LIST);
-    ck_assert_uint_eq(strlen(in.source), sizeof(in.source) - 1);
+    ck_assert_uint_eq(strlen(in.source), sizeof(in.source) - 2);
     ck_assert_int_eq(truncate(path, 1 << 20), 0);
     ck_assert_int_eq(state_read(table, &in, &err), MXHOP_ERR_IO);
+}
+END_TEST
+
+/* As long as it can become: six octets of each control character. */
+START_TEST(largest)
+{
+    out = (struct state){.n_held = STATE_LIST, .n_kept = STATE_LIST};
+    memset(out.error, 1, sizeof(out.error) - 1);
+    memset(out.source, 1, sizeof(out.source) - 1);
+    for (int i = 0; i < STATE_LIST; i++) {
+        memset(out.held[i], 1, sizeof(out.held[i]) - 1);
+        memset(out.kept[i].dn, 1, sizeof(out.kept[i].dn) - 1);
+        memset(out.kept[i].why, 1, sizeof(out.kept[i].why) - 1);
+    }
+    ck_assert_int_eq(state_write(table, &out, &err), MXHOP_OK);
+    ck_assert_int_eq(state_read(table, &in, &err), MXHOP_OK);
+    ck_assert_mem_eq(&in, &out, sizeof(in));
 }
 END_TEST
 
@@ -170,8 +230,10 @@ int main(void)
     tcase_add_test(c, no_file);
     tcase_add_test(c, unknown_members_are_passed_over);
     tcase_add_loop_test(c, damage, 0, sizeof(damaged) / sizeof(damaged[0]));
+    tcase_add_loop_test(c, deep_nesting, 0, 2);
     tcase_add_test(c, cut);
     tcase_add_test(c, more_than_fits);
+    tcase_add_test(c, largest);
     tcase_add_test(c, other_things_under_the_name);
     suite_add_tcase(s, c);
     runner = srunner_create(s);
