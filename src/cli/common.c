@@ -129,9 +129,7 @@ static struct mxhop *cli_load(const char *config, bool as_owner,
     }
     *status_r = as_owner ? cli_become_owner(&conf, config) : 0;
     if (*status_r == 0)
-        mx = cli_open_with(&conf, config,
-                           view != NULL ? cli_log_warning : cli_log_line, view,
-                           status_r);
+        mx = cli_open_with(&conf, config, cli_log_line, view, status_r);
     conf_free(&conf);
     return mx;
 }

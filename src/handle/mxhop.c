@@ -143,7 +143,8 @@ static void resolve_answer(struct mxhop *mx)
     if (mx->answer != ANSWER_AUTO)
         return;
     mx->answer = mx->host_reason != NULL ? ANSWER_OVERRIDE : ANSWER_LIST;
-    if (mx->host_reason != NULL)
+    /* Others ask once, and get it with the answer. */
+    if (mx->host_reason != NULL && (mx->host.flags & MXHOP_WORKER) != 0)
         log_info(&mx->log, "answer = override, because %s", mx->host_reason);
 }
 

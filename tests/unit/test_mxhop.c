@@ -551,6 +551,7 @@ START_TEST(answer_override_names_the_reason_once)
     struct mxhop *mx;
 
     refresh();
+    shy.flags = MXHOP_WORKER; /* a daemon */
     shy.visible_reason = "relayhost = [x]";
     ck_assert_int_eq(mxhop_open(&mx, config, &shy, &err), MXHOP_OK);
     ck_assert_ptr_nonnull(strstr(said, "relayhost = [x]"));
