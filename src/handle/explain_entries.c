@@ -7,6 +7,7 @@
  */
 
 #include "handle/explain.h"
+#include "util/clock.h"
 #include "route/match.h"
 #include "util/vec.h"
 
@@ -151,8 +152,9 @@ bool explain_entries(const struct lookup *l, struct explained_entries *e_r)
     struct ovtable *table;
 
     *e_r = (struct explained_entries){0};
-    table = l->table == TABLE_OK && l->key.kind != KEY_NONE ? table_now(l->mx)
-                                                            : NULL;
+    table = l->table == TABLE_OK && l->key.kind != KEY_NONE
+                ? table_now(l->mx, clock_boot_ms())
+                : NULL;
     if (table == NULL)
         return true;
     /* Damage is for lookups to find: here it only means fewer entries. */

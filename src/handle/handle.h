@@ -214,7 +214,7 @@ enum mxhop_status table_place(struct mxhop *mx, struct mxhop_error *err);
 void table_leave(struct mxhop *mx);
 /* What lies under its name now; NULL with the reason in mx->overrides.err. One
    system call a second, and one a call while it cannot be used. */
-struct ovtable *table_now(struct mxhop *mx);
+struct ovtable *table_now(struct mxhop *mx, uint64_t now_ms);
 /* It gave a record that is damaged: whether that is because another file has
    taken its place meanwhile, which is to be asked then. */
 bool table_is_another(struct mxhop *mx);

@@ -206,7 +206,7 @@ static bool with_table(struct lookup *l)
 
     if (l->mx->conf.overrides[0] == '\0')
         return route_domain(l, NULL);
-    table = table_now(l->mx);
+    table = table_now(l->mx, clock_boot_ms());
     if (table == NULL && l->local != MXHOP_LOCAL_NO)
         return without_override(l);
     if (table == NULL) {

@@ -121,10 +121,8 @@ static void table_look(struct mxhop *mx, uint64_t now_ms)
     table_say(mx, false);
 }
 
-struct ovtable *table_now(struct mxhop *mx)
+struct ovtable *table_now(struct mxhop *mx, uint64_t now_ms)
 {
-    uint64_t now_ms = clock_boot_ms();
-
     if (mx->overrides.table == NULL ||
         now_ms >= mx->overrides.looked_ms + LOOK_MS)
         table_look(mx, now_ms);

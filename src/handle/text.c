@@ -73,7 +73,7 @@ static bool is_for_mta(enum mxhop_format format)
    the filter in memory KEEP_BY_KEY may be more than is needed, and right.
    KEEP_NOT: the table is not usable. */
 static enum keep keep_where(struct mxhop *mx, const struct key *key, bool local,
-                            struct ovtable_info *info_r)
+                            uint64_t now_ms, struct ovtable_info *info_r)
 {
     const char *at = NULL;
     struct ovtable *table;
@@ -81,7 +81,7 @@ static enum keep keep_where(struct mxhop *mx, const struct key *key, bool local,
     *info_r = (struct ovtable_info){0};
     if (mx->conf.overrides[0] == '\0')
         return KEEP_BY_DOMAIN;
-    table = table_now(mx);
+    table = table_now(mx, now_ms);
     if (table == NULL)
         return KEEP_NOT;
     ovtable_info(table, info_r);
@@ -98,11 +98,10 @@ static enum keep keep_where(struct mxhop *mx, const struct key *key, bool local,
 /* By domain or by key; false: there is none (any more). */
 static bool kept_answer(struct mxhop *mx, const struct key *key,
                         const struct ovtable_info *info,
-                        enum mxhop_format format, enum keep by,
+                        enum mxhop_format format, enum keep by, uint64_t now_ms,
                         const char **text_r)
 {
     uint64_t made_of = text_made_of(mx, info, format, by);
-    uint64_t now_ms = clock_boot_ms();
     int64_t now_s = clock_wall_s();
     struct cached_route route;
 
@@ -124,6 +123,7 @@ static bool short_way(struct mxhop *mx, const struct key *key,
                       enum mxhop_format format, const char **text_r,
                       enum keep *keep_r)
 {
+    uint64_t now_ms = clock_boot_ms(); /* once: it is a twentieth of the way */
     struct ovtable_info info;
     enum keep by;
     bool local;
@@ -135,7 +135,7 @@ static bool short_way(struct mxhop *mx, const struct key *key,
     if (key->kind == KEY_NONE)
         return true;
     local = lookup_is_local(mx, key->domain) != MXHOP_LOCAL_NO;
-    by = keep_where(mx, key, local, &info);
+    by = keep_where(mx, key, local, now_ms, &info);
     if (by == KEEP_NOT)
         return local;
     if (by == KEEP_BY_DOMAIN && (local || key->kind == KEY_RECIPIENT ||
@@ -144,7 +144,7 @@ static bool short_way(struct mxhop *mx, const struct key *key,
     if (mx->store.view == NULL || mx->text.rules_hash == 0)
         return false;
     *keep_r = by;
-    return kept_answer(mx, key, &info, format, by, text_r);
+    return kept_answer(mx, key, &info, format, by, now_ms, text_r);
 }
 
 /* ---- the long way ---- */
