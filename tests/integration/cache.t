@@ -108,7 +108,7 @@ ask() { # CONFIGURATION KEY
 
 # By proxymap(8), which stays. Keys from stdin.
 ask_daemon_all() { # CONFIGURATION
-	python3 "$ROOT/tests/support/proxymap.py" \
+	python3 "$ROOT/tests/support/ask_postfix.py" proxymap \
 		/var/spool/postfix/private/proxymap "mxhop:/etc/mxhop/$1.cf"
 }
 

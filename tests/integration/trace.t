@@ -206,7 +206,7 @@ assert_resolved() { # WHAT
 	[[ ${MXHOP_LONG:-} != yes ]] || n=100
 	grep '@d' "$SCRATCH/world/keys" | sort -u |
 		shuf --random-source=<(yes "$1" 2>/dev/null || true) -n "$n" >"$SCRATCH/some"
-	python3 "$ROOT/tests/support/resolve.py" /var/spool/postfix/private/rewrite \
+	python3 "$ROOT/tests/support/ask_postfix.py" rewrite /var/spool/postfix/private/rewrite \
 		<"$SCRATCH/some" >"$SCRATCH/resolved"
 	traced <"$SCRATCH/some" >"$SCRATCH/traced"
 	paste "$SCRATCH/resolved" <(cut -f 2,3 "$SCRATCH/traced") >"$SCRATCH/both"
