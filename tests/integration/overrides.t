@@ -54,24 +54,6 @@ setup() {
 	start_postfix "transport_maps = $M"
 }
 
-# LDIF from lines `NAME Attribute value; Attribute value; ...`, where Attribute
-# is without its mxhop.
-ldif_table() {
-	awk 'NF {
-		name = $1
-		sub(/^[ \t]*[^ \t]+[ \t]+/, "")
-		printf "dn: cn=%s,ou=mxhop,dc=test\nobjectClass: mxhopOverride\ncn: %s\n", name, name
-		n = split($0, part, /; */)
-		for (i = 1; i <= n; i++) {
-			attribute = part[i]
-			sub(/ .*/, "", attribute)
-			sub(/^[^ ]+ /, "", part[i])
-			printf "mxhop%s: %s\n", attribute, part[i]
-		}
-		print ""
-	}'
-}
-
 # These overrides, all there are, from now on. What refresh says is in $OUTPUT.
 overrides() { # [STATUS] < TABLE
 	{

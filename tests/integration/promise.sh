@@ -99,24 +99,6 @@ promise_conf() { # LINE...
 		"${CONF:-}" "$@"
 }
 
-# LDIF from lines `NAME Attribute value; Attribute value; ...`, where Attribute
-# is without its mxhop.
-ldif_table() {
-	awk 'NF {
-		name = $1
-		sub(/^[ \t]*[^ \t]+[ \t]+/, "")
-		printf "dn: cn=%s,ou=mxhop,dc=test\nobjectClass: mxhopOverride\ncn: %s\n", name, name
-		n = split($0, part, /; */)
-		for (i = 1; i <= n; i++) {
-			attribute = part[i]
-			sub(/ .*/, "", attribute)
-			sub(/^[^ ]+ /, "", part[i])
-			printf "mxhop%s: %s\n", attribute, part[i]
-		}
-		print ""
-	}'
-}
-
 # These overrides, all there are, from now on. An exit status that says that
 # something is to be looked at is one of the situations.
 promise_overrides() { # < TABLE
