@@ -99,6 +99,48 @@ static bool ask_worker(struct lookup *l, const struct ask *q,
     return verdict == WORKER_DONE;
 }
 
+/* Inside a jail /etc/resolv.conf is another file, perhaps none: only the
+   root directory that the handle was opened under counts. */
+static bool resolv_conf_changed(struct mxhop *mx)
+{
+    struct stat st, root;
+
+    if (stat("/", &root) != 0 || root.st_ino != mx->dns.root.st_ino ||
+        root.st_dev != mx->dns.root.st_dev)
+        return false;
+    if (stat("/etc/resolv.conf", &st) != 0)
+        return false;
+    if (st.st_ino == mx->dns.resolv_conf.st_ino &&
+        st.st_dev == mx->dns.resolv_conf.st_dev &&
+        st.st_size == mx->dns.resolv_conf.st_size && /* times are coarse */
+        st.st_mtim.tv_sec == mx->dns.resolv_conf.st_mtim.tv_sec &&
+        st.st_mtim.tv_nsec == mx->dns.resolv_conf.st_mtim.tv_nsec)
+        return false;
+    mx->dns.resolv_conf = st;
+    return true;
+}
+
+/* Name servers of a changed resolv.conf, looked for once a second. */
+static void ask_reload_servers(struct mxhop *mx)
+{
+    struct dns_servers servers;
+    uint64_t now_ms = clock_boot_ms();
+
+    if (mx->conf.dns_servers[0] != '\0' ||
+        now_ms < mx->dns.resolv_checked_ms + 1000)
+        return;
+    mx->dns.resolv_checked_ms = now_ms;
+    if (!resolv_conf_changed(mx))
+        return;
+    if (dns_servers_load(&servers, NULL, NULL) != MXHOP_OK)
+        return;
+    if (mx->dns.worker != NULL)
+        worker_set_servers(mx->dns.worker, &servers);
+    if (mx->dns.engine != NULL)
+        engine_set_servers(mx->dns.engine, &servers);
+    log_info(&mx->log, "/etc/resolv.conf changed: name servers read again");
+}
+
 bool ask_dns(struct lookup *l, const struct ask *q, struct mxset *set_r)
 {
     *set_r = (struct mxset){0};
@@ -121,44 +163,3 @@ void ask_refresh(struct mxhop *mx, const char *name)
 }
 
 /* ---- name servers ---- */
-
-/* Inside a jail /etc/resolv.conf is another file, perhaps none: only the
-   root directory that the handle was opened under counts. */
-static bool resolv_conf_changed(struct mxhop *mx)
-{
-    struct stat st, root;
-
-    if (stat("/", &root) != 0 || root.st_ino != mx->dns.root.st_ino ||
-        root.st_dev != mx->dns.root.st_dev)
-        return false;
-    if (stat("/etc/resolv.conf", &st) != 0)
-        return false;
-    if (st.st_ino == mx->dns.resolv_conf.st_ino &&
-        st.st_dev == mx->dns.resolv_conf.st_dev &&
-        st.st_size == mx->dns.resolv_conf.st_size && /* times are coarse */
-        st.st_mtim.tv_sec == mx->dns.resolv_conf.st_mtim.tv_sec &&
-        st.st_mtim.tv_nsec == mx->dns.resolv_conf.st_mtim.tv_nsec)
-        return false;
-    mx->dns.resolv_conf = st;
-    return true;
-}
-
-void ask_reload_servers(struct mxhop *mx)
-{
-    struct dns_servers servers;
-    uint64_t now_ms = clock_boot_ms();
-
-    if (mx->conf.dns_servers[0] != '\0' ||
-        now_ms < mx->dns.resolv_checked_ms + 1000)
-        return;
-    mx->dns.resolv_checked_ms = now_ms;
-    if (!resolv_conf_changed(mx))
-        return;
-    if (dns_servers_load(&servers, NULL, NULL) != MXHOP_OK)
-        return;
-    if (mx->dns.worker != NULL)
-        worker_set_servers(mx->dns.worker, &servers);
-    if (mx->dns.engine != NULL)
-        engine_set_servers(mx->dns.engine, &servers);
-    log_info(&mx->log, "/etc/resolv.conf changed: name servers read again");
-}

@@ -180,8 +180,6 @@ bool ask_dns(struct lookup *l, const struct ask *q, struct mxset *set_r);
 /* Ask anew for a name that the cache has, in the background. Does nothing in a
    process without worker. */
 void ask_refresh(struct mxhop *mx, const char *name);
-/* Name servers of a changed resolv.conf, looked for once a second. */
-void ask_reload_servers(struct mxhop *mx);
 
 /* ---- facts.c: what the cache and DNS say ---- */
 
