@@ -669,8 +669,8 @@ case_follow_with_a_new_password() {
 		'userPassword: another' | ldap_modify one
 	restart_slapd one
 	eventually 20 log_has "$SCRATCH/follow.log" 'Invalid credentials' || fail "still welcome"
+	mark # it takes its time, and the next attempt may come at once
 	install -m 0400 /dev/stdin /etc/mxhop/secret <<<'another'
-	mark
 	# The pause doubles with each attempt in vain, and slapd takes its time to start.
 	eventually 30 log_has "$SCRATCH/follow.log" 'following' || fail "not tried again"
 	override b b.test '[192.0.2.2]' | ldap_add one
