@@ -65,6 +65,13 @@ void hosts_deliver(const struct host_waiter *w, const struct hostaddrs *found)
             a->ttl_s[f] = 0;
 }
 
+bool hosts_is_odd(const char *host)
+{
+    char normal[NAME_MAX_TEXT + 1];
+
+    return name_normalise(host, normal) != NULL || strcmp(host, normal) != 0;
+}
+
 /* Deliver what is known without asking: a name that is no host name has no
    address, and the owner may know the others. A family that is not known is no
    reason to wait for it if another has an address: whoever has the set asks
@@ -76,11 +83,10 @@ static void hosts_attach(struct host_waiter *w, bool may_ask)
     const struct resolver *r = t->resolver;
     const char *host =
         w->index == NO_INDEX ? t->name : t->set.mx[w->index].host;
-    char normal[NAME_MAX_TEXT + 1];
     unsigned families = r->families;
     struct hostaddrs known;
 
-    if (name_normalise(host, normal) != NULL || strcmp(host, normal) != 0) {
+    if (hosts_is_odd(host)) {
         known = hosts_all_families(r, ADDR_NONE);
         for (unsigned f = 0; f < FAMILIES; f++)
             known.ttl_s[f] = t->set.ttl_s;

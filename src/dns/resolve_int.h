@@ -122,6 +122,8 @@ void resolver_run(struct resolver *r, uint64_t until_ms, int wake_fd);
 void mx_begin(struct task *t);
 
 /* resolve_host.c */
+/* Not the name of a host: never asked for. */
+bool hosts_is_odd(const char *host);
 void hosts_begin(struct task *t); /* for the exchanges of t->set, or t->name */
 void hosts_expire(struct task *t);
 /* Ask for as many hosts as may be in flight; end the task after the last. */

@@ -89,15 +89,26 @@ static int mx_by_name(const void *a, const void *b)
     return strcmp(x->host, y->host);
 }
 
-/* The rest has no say in anything. Of equals those that the cache keeps: name
-   servers turn the order of records. */
+/* The rest has no say in anything. Names that no host has go first; of equals
+   those stay that the cache keeps: name servers turn the order of records. */
 static void mx_keep_best(struct mxset *set)
 {
+    size_t n = 0, odd = 0, odd_max;
+
     if (set->n_mx <= MXSET_MAX)
         return;
+    odd_max = set->n_mx - MXSET_MAX;
     qsort(set->mx, set->n_mx, sizeof(*set->mx), mx_by_name);
-    while (set->n_mx > MXSET_MAX)
-        free(set->mx[--set->n_mx].host);
+    for (size_t i = 0; i < set->n_mx; i++) {
+        if ((odd < odd_max && hosts_is_odd(set->mx[i].host)) ||
+            n == MXSET_MAX) {
+            odd++;
+            free(set->mx[i].host);
+        } else {
+            set->mx[n++] = set->mx[i];
+        }
+    }
+    set->n_mx = n;
 }
 
 static void mx_follow(struct task *t, const struct question *q,

@@ -786,6 +786,25 @@ START_TEST(test_best_hosts)
 }
 END_TEST
 
+/* Names that no host has do not crowd it out. */
+START_TEST(test_odd_hosts_do_not_count)
+{
+    static char answer[110 * 24];
+    static const struct minidns_row row[] = {{"odd.example", MX, answer}, {0}};
+    size_t len = 0;
+
+    for (int i = 0; i < 109; i++)
+        len += (size_t)snprintf(answer + len, sizeof(answer) - len,
+                                "mx 1 *%d.example ", i);
+    snprintf(answer + len, sizeof(answer) - len, "mx 90 good.example");
+    teardown();
+    setup_rows(row);
+    start("odd.example", NULL, 5000);
+    run_tasks();
+    ck_assert_ptr_nonnull(strstr(fx.result.data, " 90 good.example"));
+}
+END_TEST
+
 /* Hosts that lead on and on cost a stranger's domain no more queries. */
 START_TEST(test_queries_are_bounded)
 {
@@ -863,6 +882,7 @@ int main(void)
     tcase_add_checked_fixture(many, setup_many, teardown);
     tcase_add_test(many, test_many_hosts);
     tcase_add_test(many, test_best_hosts);
+    tcase_add_test(many, test_odd_hosts_do_not_count);
     tcase_add_test(many, test_queries_are_bounded);
     suite_add_tcase(s, many);
     srunner_run_all(r, CK_ENV);
