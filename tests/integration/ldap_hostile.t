@@ -91,7 +91,7 @@ only_clean_answers() {
 		echo "h$b.test"
 		echo "x.k$b.test"
 	done | postmap -q - $M >"$SCRATCH/answers"
-	! cut -f 2 "$SCRATCH/answers" | LC_ALL=C grep -nvE '^[a-z]*:[][A-Za-z0-9._:, -]+$' ||
+	! cut -f 2 "$SCRATCH/answers" | LC_ALL=C grep -nvE '^([a-z]*:[][A-Za-z0-9._:, -]+|\./retry:4\.3\.5 [A-Za-z ]+)$' ||
 		fail "answers"
 }
 
@@ -109,7 +109,9 @@ case_every_byte_in_every_attribute() {
 	} | hostile_directory
 	refresh_and_look
 	only_clean_answers
-	assert_eq "$(postmap -q h97.test $M)" ':[aab.test]'
+	grep -q '\[aab.test\]' "$SCRATCH/export" || fail "what is good is not there"
+	assert_eq "$(postmap -q h97.test $M)" \
+		'./retry:4.3.5 No usable next hop in the routing override' # no such host
 	assert_eq "$(postmap -q r33.test $M)" 'error:5.7.1 be!cause'
 	assert_eq "$(postmap -q r10.test $M || true)" ''
 }
