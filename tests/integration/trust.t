@@ -91,7 +91,7 @@ case_postfix_from_its_start() {
 	/usr/lib/postfix/configure-instance.sh -
 	cool_main_cf
 	strace_to "$SCRATCH/trace" postfix start >/dev/null 2>&1 &
-	eventually 30 smtp_listening 127.0.0.1 || fail "smtpd does not listen"
+	eventually 90 smtp_listening 127.0.0.1 || fail "smtpd does not listen"
 	send_mail root@mta.mxhop.test a@over.test b@plain.test
 	wait_for_log 'to=<a@over.test>.*status=sent' 30
 	wait_for_log 'to=<b@plain.test>.*status=sent' 30
