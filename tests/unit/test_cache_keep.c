@@ -291,7 +291,7 @@ START_TEST(servers)
     ck_assert(cache_get_server(view, "192.0.2.1", &got));
     ck_assert_uint_eq(got.state, 0);
     ck_assert_uint_eq(stats_at(T0).servers, 1);
-    raw_put(CACHE_SERVER, "192.0.2.1", &s, sizeof(s) - 1);
+    raw_put(CACHE_SERVER, "192.0.2.1", &got, sizeof(got) - 1);
     ck_assert(!cache_get_server(view, "192.0.2.1", &got));
 }
 END_TEST
