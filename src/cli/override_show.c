@@ -9,6 +9,7 @@
 
 #include "cli/ovset.h"
 #include "ldap/gentime.h"
+#include "util/clock.h"
 #include "util/json.h"
 
 #include <string.h>
@@ -38,14 +39,11 @@ static void show_add_words(struct buf *out, const struct strlist *l,
 /* As people write it in a trace, in UTC. */
 static void show_time(int64_t time_s, struct buf *out)
 {
-    time_t t = (time_t)time_s;
-    char text[32] = "-";
-    struct tm tm;
+    char text[CLOCK_TEXT_MAX] = "";
 
-    if (time_s == 0 || gmtime_r(&t, &tm) == NULL ||
-        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-        memcpy(text, "-", 2);
-    buf_printf(out, "\t%s", text);
+    if (time_s != 0)
+        (void)clock_text(time_s, text);
+    buf_printf(out, "\t%s", text[0] != '\0' ? text : "-");
 }
 
 void override_show_text(const struct override *o, int64_t now_s,

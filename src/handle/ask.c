@@ -99,6 +99,8 @@ static bool ask_worker(struct lookup *l, const struct ask *q,
     return verdict == WORKER_DONE;
 }
 
+/* ---- name servers ---- */
+
 /* Inside a jail /etc/resolv.conf is another file, perhaps none: only the
    root directory that the handle was opened under counts. */
 static bool resolv_conf_changed(struct mxhop *mx)
@@ -141,6 +143,8 @@ static void ask_reload_servers(struct mxhop *mx)
     log_info(&mx->log, "/etc/resolv.conf changed: name servers read again");
 }
 
+/* ---- the questions ---- */
+
 bool ask_dns(struct lookup *l, const struct ask *q, struct mxset *set_r)
 {
     *set_r = (struct mxset){0};
@@ -161,5 +165,3 @@ void ask_refresh(struct mxhop *mx, const char *name)
     ask_reload_servers(mx);
     (void)worker_domain(mx->dns.worker, name, NULL, WORKER_REFRESH, 0, &unused);
 }
-
-/* ---- name servers ---- */

@@ -144,7 +144,7 @@ static void explain_override(const struct lookup *l, struct buf *out)
 static void explain_entry(const struct lookup *l,
                           const struct explained_entry *e, struct buf *out)
 {
-    char time[EXPLAIN_TIME_MAX];
+    char time[CLOCK_TEXT_MAX];
 
     explain_dn(e->dn, out);
     buf_printf(out, INDENT "  %s by %s %s: ", override_mode_name(e->mode),
@@ -154,10 +154,10 @@ static void explain_entry(const struct lookup *l,
         buf_puts(out, "disabled");
         break;
     case ENTRY_PENDING:
-        buf_printf(out, "from %s", explain_time(e->not_before_s, time));
+        buf_printf(out, "from %s", clock_text(e->not_before_s, time));
         break;
     case ENTRY_PAST:
-        buf_printf(out, "until %s", explain_time(e->not_after_s, time));
+        buf_printf(out, "until %s", clock_text(e->not_after_s, time));
         break;
     case ENTRY_IDLE:
         buf_puts(out, "excludes no host");
@@ -412,10 +412,10 @@ static void explain_result(const struct lookup *l,
 static void explain(const struct lookup *l, const struct mxhop_route *route,
                     const struct explained_entries *entries, struct buf *out)
 {
-    char time[EXPLAIN_TIME_MAX];
+    char time[CLOCK_TEXT_MAX];
 
     if (l->mx->as.at_s != 0)
-        buf_printf(out, "   as of      %s\n", explain_time(l->now_s, time));
+        buf_printf(out, "   as of      %s\n", clock_text(l->now_s, time));
     explain_key(l, out);
     if (l->key.kind != KEY_NONE) {
         explain_local(l, out);

@@ -37,10 +37,6 @@ bool explain_entries(const struct lookup *l, struct explained_entries *e_r);
 void explain_entries_free(struct explained_entries *e);
 extern const char *const entry_state_words[];
 
-/* "2026-12-01T10:00:00Z" */
-#define EXPLAIN_TIME_MAX 32
-const char *explain_time(int64_t time_s, char text_r[EXPLAIN_TIME_MAX]);
-
 /* One object on one line. */
 void explain_json(const struct lookup *l, const struct mxhop_route *route,
                   const struct explained_entries *entries, struct buf *out);

@@ -7,13 +7,12 @@
  */
 
 #include "handle/explain.h"
-#include "util/clock.h"
 #include "route/match.h"
+#include "util/clock.h"
 #include "util/vec.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 const char *const entry_state_words[] = {
     [ENTRY_APPLIES] = "applies", [ENTRY_DISABLED] = "disabled",
@@ -21,17 +20,6 @@ const char *const entry_state_words[] = {
     [ENTRY_BEATEN] = "beaten",   [ENTRY_IDLE] = "idle",
     [ENTRY_LOCAL] = "local",     [ENTRY_UNUSED] = "unused",
 };
-
-const char *explain_time(int64_t time_s, char text_r[EXPLAIN_TIME_MAX])
-{
-    time_t t = (time_t)time_s;
-    struct tm tm;
-
-    if (gmtime_r(&t, &tm) == NULL ||
-        strftime(text_r, EXPLAIN_TIME_MAX, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-        text_r[0] = '\0';
-    return text_r;
-}
 
 struct entries_search {
     const struct lookup *l;

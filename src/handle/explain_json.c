@@ -7,6 +7,7 @@
 
 #include "handle/explain.h"
 #include "route/render.h"
+#include "util/clock.h"
 #include "util/json.h"
 
 #include <arpa/inet.h>
@@ -62,7 +63,7 @@ static void explain_json_entries(const struct lookup *l,
                                  const struct explained_entries *e,
                                  struct buf *out)
 {
-    char time[EXPLAIN_TIME_MAX];
+    char time[CLOCK_TEXT_MAX];
 
     buf_puts(out, ",\"entries\":[");
     for (size_t i = 0; i < e->n; i++) {
@@ -75,12 +76,11 @@ static void explain_json_entries(const struct lookup *l,
         explain_json_text("state", entry_state_words[x->state], out);
         explain_json_text(
             "not_before",
-            x->not_before_s != 0 ? explain_time(x->not_before_s, time) : NULL,
+            x->not_before_s != 0 ? clock_text(x->not_before_s, time) : NULL,
             out);
         explain_json_text(
             "not_after",
-            x->not_after_s != 0 ? explain_time(x->not_after_s, time) : NULL,
-            out);
+            x->not_after_s != 0 ? clock_text(x->not_after_s, time) : NULL, out);
         explain_json_text(
             "beaten_by", x->state == ENTRY_BEATEN ? l->override.dn : NULL, out);
         buf_putc(out, '}');
@@ -160,13 +160,13 @@ void explain_json(const struct lookup *l, const struct mxhop_route *route,
         [MXHOP_LOCAL_YES] = "yes",
         [MXHOP_LOCAL_ERROR] = "unknown",
     };
-    char time[EXPLAIN_TIME_MAX], id[OVTABLE_ID_TEXT];
+    char time[CLOCK_TEXT_MAX], id[OVTABLE_ID_TEXT];
 
     (void)render_json(route, out);
     if (out->failed)
         return;
     out->data[--out->len] = '\0'; /* its brace */
-    explain_json_text("time", explain_time(l->now_s, time), out);
+    explain_json_text("time", clock_text(l->now_s, time), out);
     explain_json_text("local", locals[l->local], out);
     explain_json_text("matched", l->matched, out);
     explain_json_text(

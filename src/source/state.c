@@ -12,6 +12,7 @@
  */
 
 #include "source/state.h"
+#include "util/clock.h"
 #include "util/err.h"
 #include "util/file.h"
 #include "util/json.h"
@@ -28,7 +29,7 @@
 
 #define STATE_SUFFIX ".state"
 #define STATE_OCTETS (512u * 1024) /* what is written never has so many */
-#define STATE_TIME   "%Y-%m-%dT%H:%M:%SZ"
+#define STATE_TIME   "%Y-%m-%dT%H:%M:%SZ" /* of clock_text() */
 
 /* ---- reading: a value of a wrong type is told by *bad, and reads as none ----
  */
@@ -193,12 +194,11 @@ enum mxhop_status state_read(const char *table, struct state *s_r,
 
 static void state_add_time(struct buf *b, const char *name, int64_t at_s)
 {
-    char text[32];
-    time_t at = (time_t)at_s;
-    struct tm tm;
+    char text[CLOCK_TEXT_MAX] = "";
 
-    if (at_s == 0 || gmtime_r(&at, &tm) == NULL ||
-        strftime(text, sizeof(text), STATE_TIME, &tm) == 0)
+    if (at_s != 0)
+        (void)clock_text(at_s, text);
+    if (text[0] == '\0')
         buf_printf(b, "\"%s\":null", name);
     else
         buf_printf(b, "\"%s\":\"%s\"", name, text);

@@ -24,3 +24,14 @@ int64_t clock_wall_s(void)
 {
     return time(NULL);
 }
+
+const char *clock_text(int64_t wall_s, char text_r[CLOCK_TEXT_MAX])
+{
+    time_t t = (time_t)wall_s;
+    struct tm tm;
+
+    if (gmtime_r(&t, &tm) == NULL ||
+        strftime(text_r, CLOCK_TEXT_MAX, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+        text_r[0] = '\0';
+    return text_r;
+}

@@ -415,19 +415,28 @@ smtp_say() { # COMMAND
 	smtp_reply
 }
 
-# Prints the reply at RCPT (or at what failed before it); true if it is 2xx.
-smtp_try() { # FROM RCPT [ADDRESS [PORT]]
-	local reply command
+# A session on descriptor 7, up to RCPT or what fails before it: sets SMTP_REPLY.
+smtp_until_rcpt() { # FROM RCPT [ADDRESS [PORT]]
+	local command
 	exec 7<>"/dev/tcp/${3:-127.0.0.1}/${4:-25}"
-	reply=$(smtp_reply)
+	SMTP_REPLY=$(smtp_reply)
 	for command in "EHLO client.mxhop.test" "MAIL FROM:<$1>" "RCPT TO:<$2>"; do
-		[[ $reply == 2* ]] || break
-		reply=$(smtp_say "$command")
+		[[ $SMTP_REPLY == 2* ]] || break
+		SMTP_REPLY=$(smtp_say "$command")
 	done
+}
+
+smtp_quit() {
 	printf 'QUIT\r\n' >&7
 	exec 7>&-
-	printf '%s\n' "$reply"
-	[[ $reply == 2* ]]
+}
+
+# Prints the reply at RCPT (or at what failed before it); true if it is 2xx.
+smtp_try() { # FROM RCPT [ADDRESS [PORT]]
+	smtp_until_rcpt "$@"
+	smtp_quit
+	printf '%s\n' "$SMTP_REPLY"
+	[[ $SMTP_REPLY == 2* ]]
 }
 
 # --- mxhop ---

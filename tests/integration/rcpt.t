@@ -80,21 +80,15 @@ start_release() { # VERSION
 # Prints the reply at RCPT (or at what failed before it). If it is 2xx, the
 # message is sent, and that must work.
 smtp_mail() { # FROM RCPT [ADDRESS [PORT]]
-	local reply rcpt command
-	exec 7<>"/dev/tcp/${3:-127.0.0.1}/${4:-25}"
-	reply=$(smtp_reply)
-	for command in "EHLO client.mxhop.test" "MAIL FROM:<$1>" "RCPT TO:<$2>"; do
-		[[ $reply == 2* ]] || break
-		reply=$(smtp_say "$command")
-	done
-	rcpt=$reply
+	local reply
+	smtp_until_rcpt "$@"
+	reply=$SMTP_REPLY
 	if [[ $reply == 2* ]]; then
 		smtp_say DATA >/dev/null
 		reply=$(smtp_say $'Subject: test\r\n\r\ntest\r\n.')
 	fi
-	printf 'QUIT\r\n' >&7
-	exec 7>&-
-	printf '%s\n' "$rcpt"
+	smtp_quit
+	printf '%s\n' "$SMTP_REPLY"
 	[[ $reply == 2* ]]
 }
 
