@@ -12,9 +12,6 @@
 #include "util/clock.h"
 #include "util/json.h"
 
-#include <string.h>
-#include <time.h>
-
 static const char *show_state_word(const struct override *o, int64_t now_s)
 {
     if (!o->enabled)
