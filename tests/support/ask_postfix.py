@@ -4,8 +4,9 @@
 ask_postfix.py rewrite SOCKET < addresses
     what trivial-rewrite(8) makes of each: address, transport and next hop
 ask_postfix.py proxymap SOCKET TABLE < keys
-    what proxymap(8) finds for transport_maps, as postmap -q - has it. postmap(1)
-    cannot ask so: the table tells by a flag of the request who asks.
+    what proxymap(8) finds for transport_maps, as postmap -q - has it; status 1
+    if that is nothing. postmap(1) cannot ask so: the table tells by a flag of
+    the request who asks.
 """
 import socket
 import sys
@@ -38,12 +39,16 @@ def ask(path, *attributes):
 
 
 service, path = sys.argv[1:3]
+found = False
 for line in sys.stdin.read().splitlines():
     if service == "rewrite":
         answer = ask(path, "request", "resolve", "sender", "", "address", line)
         print(line, answer["transport"], answer["nexthop"], sep="\t")
+        found = True
     else:
         answer = ask(path, "request", "lookup", "table", sys.argv[3],
                      "flags", str(DICT_FLAG_NO_REGSUB), "key", line)
         if answer["status"] == "0":
             print(line, answer["value"], sep="\t")
+            found = True
+sys.exit(0 if found else 1)
