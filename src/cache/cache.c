@@ -39,16 +39,20 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum mxhop_status cache_open(struct cache **c_r, struct live *live,
                              const struct cache_policy *policy,
                              struct mxhop_error *err)
 {
-    struct cache *c = calloc(1, sizeof(*c));
+    /* Of what a delivery of Exim does not use it should not pay the pages. */
+    struct cache *c = mmap(NULL, sizeof(*c), PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     *c_r = NULL;
-    if (c == NULL || pthread_mutex_init(&c->lock, NULL) != 0) {
-        free(c);
+    if (c == MAP_FAILED || pthread_mutex_init(&c->lock, NULL) != 0) {
+        if (c != MAP_FAILED)
+            munmap(c, sizeof(*c));
         live_close(&live);
         return err_nomem(err);
     }
@@ -67,7 +71,7 @@ void cache_close(struct cache **c)
     queue_free(&(*c)->queue);
     live_close(&(*c)->live);
     pthread_mutex_destroy(&(*c)->lock);
-    free(*c);
+    munmap(*c, sizeof(**c));
     *c = NULL;
 }
 
