@@ -39,23 +39,22 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 enum mxhop_status cache_open(struct cache **c_r, struct live *live,
                              const struct cache_policy *policy,
                              struct mxhop_error *err)
 {
-    /* Of what a delivery of Exim does not use it should not pay the pages. */
-    struct cache *c = mmap(NULL, sizeof(*c), PROT_READ | PROT_WRITE,
-                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct cache *c = malloc(sizeof(*c));
 
     *c_r = NULL;
-    if (c == MAP_FAILED || pthread_mutex_init(&c->lock, NULL) != 0) {
-        if (c != MAP_FAILED)
-            munmap(c, sizeof(*c));
+    if (c != NULL) /* not all of it: a delivery of Exim touches nothing */
+        memset(c, 0, offsetof(struct cache, touched));
+    if (c == NULL || pthread_mutex_init(&c->lock, NULL) != 0) {
+        free(c);
         live_close(&live);
         return err_nomem(err);
     }
+    c->touched.n = c->touching.n = 0;
     c->live = live;
     c->policy = *policy;
     STAILQ_INIT(&c->queue);
@@ -71,7 +70,7 @@ void cache_close(struct cache **c)
     queue_free(&(*c)->queue);
     live_close(&(*c)->live);
     pthread_mutex_destroy(&(*c)->lock);
-    munmap(*c, sizeof(**c));
+    free(*c);
     *c = NULL;
 }
 
