@@ -68,7 +68,7 @@ STAILQ_HEAD(pending_list, pending);
 
 /* Domains, each once, as texts one behind the other. */
 struct touched {
-    size_t n, len; /* with n 0 the rest means nothing */
+    size_t n, len;                /* with n 0 the rest means nothing */
     uint64_t hash[TOUCHED_SLOTS]; /* 0: free */
     char names[TOUCHED_BYTES];
 };
