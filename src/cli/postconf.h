@@ -25,7 +25,11 @@ struct postconf {
     int master_error; /* why master.cf cannot be read (errno), or 0 */
     char *expanded;   /* of postconf_expand() */
 
-    char **tables; /* that the helper of postmap_begin() may be asked about */
+    struct postmap_table {
+        char *name;         /* the helper of postmap_begin() may be asked */
+        char *failed;       /* why it could not be asked last; or NULL */
+        uint64_t failed_ms; /* and when */
+    } * tables;
     size_t n_tables, tables_cap;
     int helper; /* -1: none */
     pid_t helper_pid;
@@ -74,7 +78,7 @@ enum postmap_found {
     POSTMAP_FOUND, /* *value_r is the caller's to free */
     POSTMAP_FAILED /* *value_r says why, the caller's to free; or NULL */
 };
-enum postmap_found postmap_ask(const struct postconf *p, const char *table,
+enum postmap_found postmap_ask(struct postconf *p, const char *table,
                                const char *key, char **value_r);
 
 #endif
