@@ -20,6 +20,7 @@ enum mxhop_status probe_open(struct mxhop **mx_r, struct conf *conf,
 struct probe_outcome {
     size_t kept;    /* hosts that can be tried */
     bool has_hosts; /* the domain, by its MX records; without a domain: true */
+    size_t cut;     /* hops of its own that max_hops leaves no room for */
     bool known;     /* DNS answered about all names */
 };
 struct probe_dropped { /* a host that cannot be tried */
