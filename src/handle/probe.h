@@ -47,6 +47,7 @@ struct probe_as {
        this form, too; false: it has no other. NULL: none has. */
     bool (*strip)(void *ctx, const char *address, char *out, size_t size);
     void *ctx;
+    bool filter; /* of the override table, in memory: as in one with a worker */
 };
 void probe_as(struct mxhop *mx, struct probe_as as);
 
