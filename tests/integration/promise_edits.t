@@ -170,6 +170,42 @@ case_large_removal() {
 	assert_status 0 mxhop check
 }
 
+# What comes to it waits outside, and nothing else does.
+case_full_key() {
+	local all=/etc/mxhop/overrides.ldif
+	good_overrides
+	for i in {0001..4096}; do
+		printf '%s\n' "dn: cn=many$i,dc=test" 'objectClass: mxhopOverride' \
+			"cn: many$i" 'mxhopKey: full.test' 'mxhopHop: [gw2.example]' ''
+	done >>$all
+	assert_status 0 mxhop refresh
+	# One that is in force takes the key, too, a new one does, and one is urgent.
+	edit_overrides 's/^mxhopKey: a.test/&\nmxhopKey: full.test/'
+	ldap_like new full.test >>$all
+	ldap_like urgent urgent.test >>$all
+	assert_status 65 mxhop refresh
+	assert_match "$OUTPUT" "$all:1: cn=a,ou=mxhop,dc=test: mxhopKey: full.test: at most 4096 entries, [^"$'\n'"]*last good version [^"$'\n'"]*stays in force"
+	assert_match "$OUTPUT" 'cn=new,dc=test: mxhopKey: full.test: at most 4096 [^'$'\n'']*the entry is skipped'
+	sleep 1
+	goes a.test gw
+	goes full.test gw2
+	goes urgent.test gw
+	assert_status 2 mxhop check
+	assert_status 65 mxhop refresh
+	assert_match "$OUTPUT" '\(unchanged\)'
+	# Where there is room again, they are in force.
+	edit_overrides '/^dn: cn=many000[1-9],/,/^$/d'
+	assert_status 0 mxhop refresh
+	sleep 1
+	goes full.test gw
+	assert_status 1 mxhop check # others take the key
+}
+
+ldap_like() { # NAME KEY
+	printf '%s\n' "dn: cn=$1,dc=test" 'objectClass: mxhopOverride' "cn: $1" \
+		"mxhopKey: $2" 'mxhopHop: [gw.example]' ''
+}
+
 # A directory with the entries of good_overrides, that is followed.
 follow_directory() {
 	good_overrides
