@@ -406,7 +406,9 @@ const struct param params[] = {
             "is changed;\n"
             ".Cm pass :\n"
             "the mail system routes it as if there were no override, also to\n"
-            "hosts that the override keeps it from."},
+            "hosts that the override keeps it from.\n"
+            "While DNS has not told, or cannot tell, the addresses of the\n"
+            "hosts, mail waits whatever is chosen here."},
     {AT(bogus_networks), TEXT(text_read_networks, ""),
      .doc = "Addresses and networks that cannot belong to a mail host of a\n"
             "stranger, such as\n"

@@ -624,7 +624,7 @@ enum mxhop_status ovtable_apply(const struct ovtable_write *w,
                                 struct mxhop_error *err)
 {
     struct apply_refused refused = {0};
-    enum mxhop_status status;
+    enum mxhop_status status = MXHOP_OK;
 
     do {
         refused.again = false;
