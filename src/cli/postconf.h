@@ -52,6 +52,10 @@ void postconf_free(struct postconf *p);
    made up. A command each time. */
 bool postconf_is_builtin(const struct postconf *p, const char *name);
 
+/* The words of a list of parameters, services or tables (NULL: none), with NULL
+   behind the last one; one block, to be freed. NULL: out of memory. */
+char **postconf_words(const char *list);
+
 /* For struct postfix_config; ctx: struct postconf. */
 const char *postconf_param(void *ctx, const char *name);
 const char *postconf_expand(void *ctx, const char *text);
