@@ -16,6 +16,13 @@ struct postconf_param {
     bool set;           /* in main.cf, or with -o for trivial-rewrite(8) */
 };
 
+struct postmap_table { /* that the helper of postmap_begin() may be asked about
+                        */
+    char *name;
+    char *failed;       /* why it could not be asked last; or NULL */
+    uint64_t failed_ms; /* and when */
+};
+
 /* All of it belongs to the reader; nobody changes it after postconf_read(). */
 struct postconf {
     char *dir;    /* config_directory */
@@ -25,11 +32,7 @@ struct postconf {
     int master_error; /* why master.cf cannot be read (errno), or 0 */
     char *expanded;   /* of postconf_expand() */
 
-    struct postmap_table {
-        char *name;         /* the helper of postmap_begin() may be asked */
-        char *failed;       /* why it could not be asked last; or NULL */
-        uint64_t failed_ms; /* and when */
-    } * tables;
+    struct postmap_table *tables;
     size_t n_tables, tables_cap;
     int helper; /* -1: none */
     pid_t helper_pid;

@@ -33,8 +33,7 @@ bool ovtable_keep(struct ovtable_records *r, fixed_kind kind, const void *key,
 
 struct lists_posting;
 
-struct lists_excess { /* an entry that comes, and that its key has no room for
-                       */
+struct lists_excess { /* an entry that comes to a full key */
     unsigned char id[OVTABLE_ID_LEN];
     enum ovtable_index by;
     struct chars key;

@@ -186,10 +186,11 @@ case_delimiters() {
 }
 
 # Inside Postfix the filter of keys is in memory, and says which keys are in no
-# damaged page.
+# damaged page. Answers that were kept before, in the cache, are no part of this.
 case_damaged_table() {
 	local table=/var/lib/mxhop/overrides page pages from
 	fresh
+	echo 'cache = none' >>/etc/mxhop/mxhop.cf
 	cp -p $table "$SCRATCH/table.good"
 	pages=$(($(stat -c %s $table) / 4096))
 	for from in 1 2 0 $((pages - 1)); do
