@@ -68,7 +68,7 @@ STAILQ_HEAD(pending_list, pending);
 
 /* Domains, each once, as texts one behind the other. */
 struct touched {
-    size_t n, len;
+    size_t n, len;                /* with n 0 the rest means nothing */
     uint64_t hash[TOUCHED_SLOTS]; /* 0: free */
     char names[TOUCHED_BYTES];
 };
@@ -81,8 +81,8 @@ struct cache {
     pthread_mutex_t lock;
     struct pending_list queue;
     size_t queued, queued_bytes;
-    struct touched touched;
     atomic_size_t waiting; /* queued and touched together */
+    struct touched touched;
 
     struct touched touching; /* of the one that writes */
 };

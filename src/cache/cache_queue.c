@@ -72,7 +72,7 @@ void queue_take(struct cache *c, struct pending_list *taken_r)
     }
     if (c->queued == 0 && c->touched.n > 0) {
         c->touching = c->touched;
-        memset(&c->touched, 0, sizeof(c->touched));
+        c->touched.n = 0;
     }
     atomic_store(&c->waiting, c->queued + c->touched.n);
     pthread_mutex_unlock(&c->lock);
@@ -133,6 +133,10 @@ void cache_touch(struct cache *c, const char *domain)
 
     if (size >= LIVE_KEY_MAX || pthread_mutex_trylock(&c->lock) != 0)
         return;
+    if (t->n == 0) {
+        memset(t->hash, 0, sizeof(t->hash));
+        t->len = 0;
+    }
     for (size_t i = 0; i < TOUCH_PROBES; i++) {
         slot = &t->hash[(hash + i) % TOUCHED_SLOTS];
         if (*slot == hash || *slot == 0)

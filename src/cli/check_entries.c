@@ -6,7 +6,8 @@
  * the decision that a lookup would make: hosts without an address, hosts that
  * are this machine, names that do not exist, and entries that leave no host at
  * all, because nothing of it can be used or because an exclude takes every MX
- * host. Windows to come are looked at, past ones are not.
+ * host; and hops that max_hops leaves no room for, behind others or behind the
+ * MX hosts. Windows to come are looked at, past ones are not.
  *
  * They stop at the first name that DNS fails for and after some seconds: the
  * table is written by then, and an outage is no reason to keep an administrator
@@ -103,7 +104,8 @@ static void entries_hops(struct asking *a)
         return;
     if (o->n_hops > max_hops)
         check_say(a->c, CHECK_WARNING, o->dn, a->line,
-                  "mxhopHop: %zu hops, but max_hops = %u: some are not tried",
+                  "mxhopHop: %zu hops, but max_hops = %u: the last ones are "
+                  "not tried",
                   o->n_hops, max_hops);
     if (!entries_ask(a, NULL, entries_hear, &r))
         return;
@@ -115,12 +117,21 @@ static void entries_hops(struct asking *a)
                   entries_then(a));
 }
 
+/* MX hosts may stand before the entry's own hops. */
+static bool entries_may_be_cut(const struct asking *a)
+{
+    return (a->o->mode == OVERRIDE_APPEND || a->o->mode == OVERRIDE_MERGE) &&
+           a->o->n_hops > 0 && a->o->n_hops <= probe_conf(a->mx)->max_hops;
+}
+
 /* Of keys that are a domain, or somebody in one, the MX set can be had. */
-static void entries_excludes(struct asking *a)
+static void entries_domains(struct asking *a)
 {
     const struct override *o = a->o;
+    bool excludes = o->excludes.n > 0, cuts = entries_may_be_cut(a);
 
-    for (size_t i = 0; i < o->keys.n && !a->stopped; i++) {
+    for (size_t i = 0; i < o->keys.n && !a->stopped && (excludes || cuts);
+         i++) {
         const char *key = o->keys.v[i], *at = strrchr(key, '@');
         const char *domain = at != NULL ? at + 1 : key;
         struct probe_outcome r;
@@ -128,11 +139,20 @@ static void entries_excludes(struct asking *a)
         if (*domain == '.' || *domain == '*')
             continue;
         a->excluded = false;
-        if (entries_ask(a, domain, entries_ignore, &r) && r.kept == 0 &&
-            r.has_hosts && a->excluded)
+        if (!entries_ask(a, domain, entries_ignore, &r))
+            continue;
+        if (r.kept == 0 && r.has_hosts && a->excluded)
             check_say(a->c, CHECK_ERROR, o->dn, a->line,
                       "mxhopExclude: leaves no host of %s; %s", domain,
                       entries_then(a));
+        if (!cuts || r.cut == 0)
+            continue;
+        check_say(
+            a->c, CHECK_WARNING, o->dn, a->line,
+            "mxhopHop: behind the MX hosts of %s there is no room for %zu "
+            "of %zu hops: max_hops = %u; they are not tried",
+            domain, r.cut, o->n_hops, probe_conf(a->mx)->max_hops);
+        cuts = false; /* once an entry */
     }
 }
 
@@ -151,8 +171,8 @@ void check_entries(struct check *c, struct mxhop *mx, const struct ovset *set)
         a.line = ovset_line(set, o);
         if (o->n_hops > 0)
             entries_hops(&a);
-        if (o->excludes.n > 0 && !a.stopped)
-            entries_excludes(&a);
+        if (!a.stopped)
+            entries_domains(&a);
     }
     if (a.stopped)
         check_say(c, CHECK_WARNING, "DNS", 0,

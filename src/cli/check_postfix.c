@@ -26,14 +26,13 @@
 
 static bool postfix_names_us(const char *value)
 {
-    char *copy = strdup(value), *cursor = copy, *word;
+    char **word = postconf_words(value);
     bool found = false;
     size_t len;
 
-    while (copy != NULL && !found &&
-           (word = word_next(&cursor, WORDS_IN_LIST)) != NULL)
-        found = word_our_table(word, &len) != NULL;
-    free(copy);
+    for (size_t i = 0; word != NULL && word[i] != NULL && !found; i++)
+        found = word_our_table(word[i], &len) != NULL;
+    free(word);
     return found;
 }
 

@@ -157,7 +157,7 @@ struct mxhop *cli_open_in_view(const char *config, struct view *v, int64_t at_s,
     struct mxhop *mx = cli_load(config, true, v, status_r);
 
     if (mx != NULL)
-        probe_as(mx, (struct probe_as){at_s, cli_strip, v});
+        probe_as(mx, (struct probe_as){at_s, cli_strip, v, v->taken});
     return mx;
 }
 

@@ -82,6 +82,23 @@ static enum mxhop_status postconf_find(struct postconf *p, const char *instance,
 
 /* ---- parameters ---- */
 
+char **postconf_words(const char *list)
+{
+    size_t len = list != NULL ? strlen(list) : 0;
+    size_t n_max = len / 2 + 2; /* each has a blank behind it, or NULL */
+    char **word = malloc(n_max * sizeof(*word) + len + 1);
+    char *cursor;
+    size_t n = 0;
+
+    if (word == NULL)
+        return NULL;
+    cursor = memcpy(word + n_max, list != NULL ? list : "", len + 1);
+    do
+        word[n] = word_next(&cursor, WORDS_IN_LIST);
+    while (word[n++] != NULL);
+    return word;
+}
+
 static int postconf_compare(const void *a, const void *b)
 {
     return strcmp(((const struct postconf_param *)a)->name,

@@ -16,6 +16,13 @@ struct postconf_param {
     bool set;           /* in main.cf, or with -o for trivial-rewrite(8) */
 };
 
+struct postmap_table { /* that the helper of postmap_begin() may be asked about
+                        */
+    char *name;
+    char *failed;       /* why it could not be asked last; or NULL */
+    uint64_t failed_ms; /* and when */
+};
+
 /* All of it belongs to the reader; nobody changes it after postconf_read(). */
 struct postconf {
     char *dir;    /* config_directory */
@@ -25,7 +32,7 @@ struct postconf {
     int master_error; /* why master.cf cannot be read (errno), or 0 */
     char *expanded;   /* of postconf_expand() */
 
-    char **tables; /* that the helper of postmap_begin() may be asked about */
+    struct postmap_table *tables;
     size_t n_tables, tables_cap;
     int helper; /* -1: none */
     pid_t helper_pid;
@@ -47,6 +54,10 @@ void postconf_free(struct postconf *p);
 /* Whether Postfix has a parameter of this name, and it is not one that main.cf
    made up. A command each time. */
 bool postconf_is_builtin(const struct postconf *p, const char *name);
+
+/* The words of a list of parameters, services or tables (NULL: none), with NULL
+   behind the last one; one block, to be freed. NULL: out of memory. */
+char **postconf_words(const char *list);
 
 /* For struct postfix_config; ctx: struct postconf. */
 const char *postconf_param(void *ctx, const char *name);
@@ -74,7 +85,7 @@ enum postmap_found {
     POSTMAP_FOUND, /* *value_r is the caller's to free */
     POSTMAP_FAILED /* *value_r says why, the caller's to free; or NULL */
 };
-enum postmap_found postmap_ask(const struct postconf *p, const char *table,
+enum postmap_found postmap_ask(struct postconf *p, const char *table,
                                const char *key, char **value_r);
 
 #endif

@@ -9,9 +9,13 @@
  * as unknown. A child that stays root asks them. It takes a number and a key:
  * its tables are those that were named before it was started, whatever becomes
  * of the process that asks.
+ *
+ * A table that cannot be asked is let alone for ten seconds: a program of
+ * Postfix sleeps for one before it gives up, and there may be many keys.
  */
 
 #include "cli/postconf.h"
+#include "util/clock.h"
 #include "util/vec.h"
 
 #include <errno.h>
@@ -25,6 +29,7 @@
 
 #define KEY_MAX    1024
 #define ANSWER_MAX 65536
+#define RETRY_MS   10000 /* a table that cannot be asked is tried again */
 
 /* ---- commands ---- */
 
@@ -170,7 +175,8 @@ static void postmap_serve(const struct postconf *p, int fd)
         if (n != (ssize_t)sizeof(q) || q.table >= p->n_tables ||
             memchr(q.key, '\0', sizeof(q.key)) == NULL)
             continue;
-        a.found = (uint8_t)postmap_run(p, p->tables[q.table], q.key, &value);
+        a.found =
+            (uint8_t)postmap_run(p, p->tables[q.table].name, q.key, &value);
         strncpy(a.value, value != NULL ? value : "", sizeof(a.value) - 1);
         free(value);
         n = (ssize_t)(offsetof(struct postmap_answer, value) + strlen(a.value) +
@@ -185,12 +191,12 @@ bool postmap_name(struct postconf *p, const char *table)
 {
     table = word_unproxy(table);
     for (size_t i = 0; i < p->n_tables; i++)
-        if (strcmp(p->tables[i], table) == 0)
+        if (strcmp(p->tables[i].name, table) == 0)
             return true;
     if (!vec_room(&p->tables, p->n_tables, &p->tables_cap, sizeof(*p->tables)))
         return false;
-    p->tables[p->n_tables] = strdup(table);
-    return p->tables[p->n_tables++] != NULL;
+    p->tables[p->n_tables] = (struct postmap_table){.name = strdup(table)};
+    return p->tables[p->n_tables++].name != NULL;
 }
 
 void postmap_begin(struct postconf *p)
@@ -219,8 +225,10 @@ void postmap_end(struct postconf *p)
         while (waitpid(p->helper_pid, NULL, 0) < 0 && errno == EINTR)
             ;
     }
-    for (size_t i = 0; i < p->n_tables; i++)
-        free(p->tables[i]);
+    for (size_t i = 0; i < p->n_tables; i++) {
+        free(p->tables[i].name);
+        free(p->tables[i].failed);
+    }
     free(p->tables);
 }
 
@@ -247,12 +255,29 @@ static enum postmap_found postmap_ask_helper(const struct postconf *p,
     return (enum postmap_found)a.found;
 }
 
-enum postmap_found postmap_ask(const struct postconf *p, const char *table,
+enum postmap_found postmap_ask(struct postconf *p, const char *table,
                                const char *key, char **value_r)
 {
+    struct postmap_table *t = NULL;
+    enum postmap_found found;
+
     table = word_unproxy(table);
-    for (size_t i = 0; p->helper >= 0 && i < p->n_tables; i++)
-        if (strcmp(p->tables[i], table) == 0)
-            return postmap_ask_helper(p, (uint32_t)i, key, value_r);
-    return postmap_run(p, table, key, value_r);
+    for (size_t i = 0; i < p->n_tables && t == NULL; i++)
+        if (strcmp(p->tables[i].name, table) == 0)
+            t = &p->tables[i];
+    if (t != NULL && t->failed != NULL &&
+        clock_boot_ms() < t->failed_ms + RETRY_MS) {
+        *value_r = strdup(t->failed);
+        return POSTMAP_FAILED;
+    }
+    if (t != NULL && p->helper >= 0)
+        found = postmap_ask_helper(p, (uint32_t)(t - p->tables), key, value_r);
+    else
+        found = postmap_run(p, table, key, value_r);
+    if (t == NULL || found != POSTMAP_FAILED)
+        return found;
+    free(t->failed);
+    t->failed = strdup(*value_r != NULL ? *value_r : "");
+    t->failed_ms = clock_boot_ms();
+    return found;
 }

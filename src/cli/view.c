@@ -49,25 +49,23 @@ static bool view_same_file(const char *a, const char *b)
 /* The first of transport_maps that is ours, alone or inside another table. */
 static bool view_find_table(struct view *v, const char *config)
 {
-    const char *maps = postconf_param(&v->postfix, "transport_maps");
-    char *copy = strdup(maps != NULL ? maps : ""), *cursor = copy, *word;
+    char **word = postconf_words(postconf_param(&v->postfix, "transport_maps"));
     const char *file;
     size_t len;
 
-    while (copy != NULL && v->table == NULL &&
-           (word = word_next(&cursor, WORDS_IN_LIST)) != NULL) {
-        file = word_our_table(word, &len);
+    for (size_t i = 0; word != NULL && word[i] != NULL; i++) {
+        file = word_our_table(word[i], &len);
         if (file == NULL)
             continue;
         v->table = strndup(file, len);
-        v->ours = strdup(word);
+        v->ours = strdup(word[i]);
         if (v->table != NULL && view_same_file(v->table, config))
             break;
         free(v->table);
         free(v->ours);
         v->table = v->ours = NULL;
     }
-    free(copy);
+    free(word);
     return v->table != NULL && v->ours != NULL;
 }
 
@@ -75,17 +73,16 @@ static bool view_find_table(struct view *v, const char *config)
 
 static const char *view_families(struct view *v)
 {
-    const char *list = postconf_param(&v->postfix, "inet_protocols");
-    char *copy = strdup(list != NULL ? list : "all"), *cursor = copy, *word;
+    char **word = postconf_words(postconf_param(&v->postfix, "inet_protocols"));
     bool v4 = false, v6 = false;
 
-    while (copy != NULL && (word = word_next(&cursor, WORDS_IN_LIST)) != NULL) {
-        v4 =
-            v4 || strcasecmp(word, "ipv4") == 0 || strcasecmp(word, "all") == 0;
-        v6 =
-            v6 || strcasecmp(word, "ipv6") == 0 || strcasecmp(word, "all") == 0;
+    for (size_t i = 0; word != NULL && word[i] != NULL; i++) {
+        bool all = strcasecmp(word[i], "all") == 0;
+
+        v4 = v4 || all || strcasecmp(word[i], "ipv4") == 0;
+        v6 = v6 || all || strcasecmp(word[i], "ipv6") == 0;
     }
-    free(copy);
+    free(word);
     return v4 == v6 ? "ipv4 ipv6" : v4 ? "ipv4" : "ipv6";
 }
 
@@ -150,19 +147,17 @@ static bool view_find_addresses(struct view *v)
 
     buf_puts(&out, "");
     for (int i = 0; i < 2; i++) {
-        const char *list = postconf_param(&v->postfix, params[i]);
-        char *copy = strdup(list != NULL ? list : ""), *cursor = copy, *word;
+        char **word = postconf_words(postconf_param(&v->postfix, params[i]));
 
-        while (copy != NULL &&
-               (word = word_next(&cursor, WORDS_IN_LIST)) != NULL) {
-            if (strcasecmp(word, "all") == 0)
+        for (size_t k = 0; word != NULL && word[k] != NULL; k++) {
+            if (strcasecmp(word[k], "all") == 0)
                 view_put_interfaces(v, false, &out);
-            else if (strcasecmp(word, "loopback-only") == 0)
+            else if (strcasecmp(word[k], "loopback-only") == 0)
                 view_put_interfaces(v, true, &out);
             else
-                view_put_host(v, word, &out);
+                view_put_host(v, word[k], &out);
         }
-        free(copy);
+        free(word);
     }
     v->own_addresses = buf_detach(&out);
     return v->own_addresses != NULL;
@@ -173,13 +168,12 @@ static bool view_find_addresses(struct view *v)
 /* Those of transport_maps; view_open_lists() has named the others. */
 static bool view_name_tables(struct view *v)
 {
-    const char *maps = postconf_param(&v->postfix, "transport_maps");
-    char *copy = strdup(maps != NULL ? maps : ""), *cursor = copy, *word;
-    bool ok = copy != NULL;
+    char **word = postconf_words(postconf_param(&v->postfix, "transport_maps"));
+    bool ok = word != NULL;
 
-    while (ok && (word = word_next(&cursor, WORDS_IN_LIST)) != NULL)
-        ok = postmap_name(&v->postfix, word);
-    free(copy);
+    for (size_t i = 0; ok && word[i] != NULL; i++)
+        ok = postmap_name(&v->postfix, word[i]);
+    free(word);
     return ok;
 }
 

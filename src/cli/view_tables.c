@@ -18,9 +18,7 @@
 struct tables {
     struct view *v;
     struct view_asker ours;
-    char *maps; /* transport_maps, the words cut with NULs */
-    char **word;
-    size_t n;
+    char **word; /* of transport_maps */
     bool json;
     struct buf *out;
     unsigned hits;
@@ -63,7 +61,7 @@ static void tables_say(struct tables *t, const char *word, const char *key,
 
 static void tables_ask(struct tables *t, const char *key, bool whole)
 {
-    for (size_t i = 0; i < t->n; i++) {
+    for (size_t i = 0; t->word[i] != NULL; i++) {
         enum postmap_found found;
         char *value = NULL;
 
@@ -104,23 +102,14 @@ static void tables_ask_all(struct tables *t, const char *key)
 bool view_tables(struct view *v, const char *key, struct view_asker ours,
                  bool json, struct buf *out)
 {
-    const char *maps = postconf_param(&v->postfix, "transport_maps");
     struct tables t = {.v = v, .ours = ours, .json = json, .out = out};
-    char *cursor, *word;
-    bool ok = false;
 
-    t.maps = cursor = strdup(maps != NULL ? maps : "");
-    t.word = calloc(strlen(maps != NULL ? maps : "") + 1, sizeof(*t.word));
-    if (t.maps == NULL || t.word == NULL)
-        goto out;
-    while ((word = word_next(&cursor, WORDS_IN_LIST)) != NULL)
-        t.word[t.n++] = word;
+    t.word = postconf_words(postconf_param(&v->postfix, "transport_maps"));
+    if (t.word == NULL)
+        return false;
     tables_ask_all(&t, key);
     if (t.hits == 0 && !json)
         buf_puts(out, "              no table of transport_maps answers\n");
-    ok = !out->failed;
-out:
-    free(t.maps);
     free(t.word);
-    return ok;
+    return !out->failed;
 }

@@ -111,7 +111,10 @@ const struct param params[] = {
          ".Cm memory :\n"
          "in each process, for as long as it lives;\n"
          ".Cm none :\n"
-         "nowhere, each lookup asks again.\n"
+         "nowhere, each lookup asks again;\n"
+        "inside Postfix, mail under an override that names hosts then waits\n"
+        "for as long as DNS takes longer than\n"
+        ".Va lookup_budget .\n"
          "If empty,\n"
          ".Pa /run/mxhop/NAME ,\n"
          "where\n"
@@ -406,7 +409,9 @@ const struct param params[] = {
             "is changed;\n"
             ".Cm pass :\n"
             "the mail system routes it as if there were no override, also to\n"
-            "hosts that the override keeps it from."},
+            "hosts that the override keeps it from.\n"
+            "While DNS has not told, or cannot tell, the addresses of the\n"
+            "hosts, mail waits whatever is chosen here."},
     {AT(bogus_networks), TEXT(text_read_networks, ""),
      .doc = "Addresses and networks that cannot belong to a mail host of a\n"
             "stranger, such as\n"

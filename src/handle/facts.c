@@ -223,10 +223,12 @@ bool facts_kept(struct lookup *l, bool *again_r)
     const struct ask q = {.name = l->override.dn, .known = &kept, .wait = true};
     bool usable, dns = false, ok = true;
 
-    for (size_t i = 0; i < l->decision.n_kept && ok; i++) {
+    for (size_t i = 0; i < l->decision.n && ok; i++) {
         const struct candidate *c = &l->decision.c[i];
+        bool wanted = i < l->decision.n_kept || c->drop == DROP_NOT_KNOWN;
 
-        if ((c->is_dns || c->via != NULL) && facts_unknown(l, c->addrs)) {
+        if (wanted && (c->is_dns || c->via != NULL) &&
+            facts_unknown(l, c->addrs)) {
             ok = mxset_add(&kept, c->host, 0);
             dns = dns || c->is_dns;
         }
@@ -242,7 +244,7 @@ bool facts_kept(struct lookup *l, bool *again_r)
         kept = better;
     } else if (!usable) {
         l->vague = dns;
-        *again_r = dns; /* others keep their places, as all unknown hops do */
+        *again_r = dns; /* at others the list ends, as at all unknown hops */
     }
     for (size_t i = 0; i < kept.n_mx; i++)
         facts_take_addresses(l, &kept.mx[i]);

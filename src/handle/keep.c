@@ -31,7 +31,8 @@ static uint32_t keep_addresses_ttl_s(const struct lookup *l)
         if (state == ADDR_SOME || state == ADDR_NONE)
             ttl_s = min_u32(ttl_s,
                             hostaddrs_ttl_s(c->addrs, l->mx->rules.families));
-        else if (c->drop == DROP_NO || c->drop == DROP_NOT_KNOWN)
+        else if (c->drop == DROP_NO || c->drop == DROP_NOT_KNOWN ||
+                 c->drop == DROP_UNRESOLVED)
             return 0;
         if (state == ADDR_NONE)
             ttl_s = min_u32(ttl_s, l->mx->conf.negative_ttl_max_s);

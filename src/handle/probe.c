@@ -78,6 +78,27 @@ static struct probe_dropped probe_why(const struct candidate *c)
     };
 }
 
+/* Hops beyond max_hops: hosts of the override's own, and names of which not one
+   host is in the list. */
+static size_t probe_cut(const struct decision *d)
+{
+    size_t cut = 0;
+
+    for (size_t i = d->n_kept; i < d->n; i++) {
+        const struct candidate *c = &d->c[i];
+        size_t j = 0;
+
+        if (c->is_dns || c->drop != DROP_LIMIT)
+            continue;
+        while (c->via != NULL && j < i &&
+               (d->c[j].via == NULL || strcmp(d->c[j].via, c->via) != 0 ||
+                (d->c[j].drop != DROP_NO && d->c[j].drop != DROP_LIMIT)))
+            j++;
+        cut += c->via == NULL || j == i;
+    }
+    return cut;
+}
+
 bool probe_override(struct mxhop *mx, const struct override *o,
                     const char *domain, struct probe_outcome *outcome_r,
                     void (*fn)(void *ctx, const struct probe_dropped *d),
@@ -116,13 +137,17 @@ bool probe_override(struct mxhop *mx, const struct override *o,
     ok = ok && decide(&in, &d);
     if (ok) {
         outcome_r->kept = d.n_kept;
+        outcome_r->cut = probe_cut(&d);
         outcome_r->has_hosts = domain == NULL || set.n_mx > 0;
         for (size_t i = d.n_kept; i < d.n; i++) {
             struct probe_dropped dropped = probe_why(&d.c[i]);
 
             /* What is left out of a good list is no fault. */
             if (d.c[i].drop != DROP_LIMIT && d.c[i].drop != DROP_DUPLICATE &&
-                d.c[i].drop != DROP_UNEXAMINED && d.c[i].drop != DROP_NOT_KNOWN)
+                d.c[i].drop != DROP_UNEXAMINED &&
+                d.c[i].drop != DROP_NOT_KNOWN &&
+                d.c[i].drop != DROP_BEHIND_UNKNOWN &&
+                d.c[i].drop != DROP_UNRESOLVED)
                 fn(ctx, &dropped);
         }
         decision_free(&d);

@@ -20,6 +20,7 @@ enum mxhop_status probe_open(struct mxhop **mx_r, struct conf *conf,
 struct probe_outcome {
     size_t kept;    /* hosts that can be tried */
     bool has_hosts; /* the domain, by its MX records; without a domain: true */
+    size_t cut;     /* hops of its own that max_hops leaves no room for */
     bool known;     /* DNS answered about all names */
 };
 struct probe_dropped { /* a host that cannot be tried */
@@ -46,6 +47,7 @@ struct probe_as {
        this form, too; false: it has no other. NULL: none has. */
     bool (*strip)(void *ctx, const char *address, char *out, size_t size);
     void *ctx;
+    bool filter; /* of the override table, in memory: as in one with a worker */
 };
 void probe_as(struct mxhop *mx, struct probe_as as);
 

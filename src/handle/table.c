@@ -113,7 +113,7 @@ static void table_look(struct mxhop *mx, uint64_t now_ms)
     mx->overrides.seen = there ? st : (struct stat){0};
     if (ovtable_open_at(&t, mx->overrides.above_fd, mx->overrides.name,
                         mx->conf.override_table,
-                        (mx->host.flags & MXHOP_WORKER) != 0,
+                        (mx->host.flags & MXHOP_WORKER) != 0 || mx->as.filter,
                         &mx->overrides.err) != MXHOP_OK)
         return;
     mx->overrides.table = t;

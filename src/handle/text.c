@@ -90,7 +90,8 @@ static enum keep keep_where(struct mxhop *mx, const struct key *key, bool local,
                    ? KEEP_BY_LOCAL
                    : KEEP_BY_DOMAIN;
     while ((at = match_next_key(key, at)) != NULL)
-        if (ovtable_has(table, OVTABLE_BY_KEY, at))
+        if ((*at != '*' || info_r->general != 0) &&
+            ovtable_has(table, OVTABLE_BY_KEY, at))
             return *at == '*' ? KEEP_BY_STAR : KEEP_BY_KEY;
     return KEEP_BY_DOMAIN;
 }

@@ -232,7 +232,8 @@ static void stage_put_upsert(struct stage *s, const struct stage_event *e)
 
     *u = (struct ovtable_upsert){0};
     if (e->said == SAID_ENTRY)
-        u->o = &s->v[e->at];
+        *u =
+            (struct ovtable_upsert){.o = &s->v[e->at], .line = s->lines[e->at]};
     else if (e->said == SAID_INVALID)
         *u = (struct ovtable_upsert){
             .why = i->why, .dn = i->dn, .line = i->line, .off = i->off};

@@ -125,6 +125,7 @@ struct ovtable_change {
     uint32_t kept, held, left_out; /* entries that are so now */
     char held_text[200]; /* held > 0: how many of how many, and the remedy */
     bool changed;
+    bool unsettled;  /* no cookie was stored: the next refresh is to read all */
     bool superseded; /* refused, for that alone: the set is not that of
                         ovtable_delta.since any more */
     unsigned char id[OVTABLE_ID_LEN]; /* of the set in force; zero: none */
@@ -140,13 +141,13 @@ struct ovtable_upsert {
     unsigned char id[OVTABLE_ID_LEN];
     const struct override *o; /* NULL: the source has the entry, but it is no
                                  valid override */
+    size_t line;
     /* Of one that is not: */
     const char *why; /* what is wrong with it, and the last good version stays;
                         NULL: it is none of ours, and nothing of it may stay */
     const char *dn;  /* noted as left out where there is no such version; NULL:
                         it may be none of ours */
-    size_t line;
-    bool off; /* mxhopEnabled: FALSE, which counts all the same */
+    bool off;        /* mxhopEnabled: FALSE, which counts all the same */
 };
 
 /* Where the source stood when the set was committed. */
@@ -185,7 +186,8 @@ struct ovtable_delta {
  * within the last day, all removals are held back, and the rest is applied. An
  * entry that is held back is marked so in the table, until the source has it
  * again, its removal is within the limit, or it is forced; no cookie is stored
- * meanwhile. An entry whose present version is invalid is marked, too.
+ * meanwhile. An entry whose present version is invalid is marked, too, and so
+ * is one that comes to a key with OVTABLE_LIST_MAX others.
  *
  * MXHOP_ERR_HELD where there is nothing to hold back, as the table is damaged,
  * or with `strict`. MXHOP_ERR_SYNTAX, with `strict`, where an entry is invalid.

@@ -194,6 +194,9 @@ static enum mxhop_status apply_hash_delta(struct apply *a)
                                         : SAYS_GONE,
                        u) != NULL;
     }
+    for (size_t i = 0; ok && i < a->refused->n; i++)
+        ok = apply_say(a, a->refused->v[i].id, SAYS_INVALID,
+                       &a->refused->v[i]) != NULL;
     if (!ok)
         return err_nomem(a->err);
     for (size_t i = 0; i < a->n_items; i++) {
@@ -493,27 +496,35 @@ static void apply_describe(struct apply *a)
             sizeof(a->now.source) - 1);
 }
 
+/* Without room for all under some key: an error, and refused->again. */
+static enum mxhop_status apply_lists(struct apply *a)
+{
+    a->codec = ovtable_lists_renew(&a->lists, &a->r, &a->now.kinds);
+    if (a->codec == CODEC_BAD)
+        return ovtable_refused(a->err, a->w->path, "is damaged");
+    if (a->codec != CODEC_OK)
+        return err_nomem(a->err);
+    if (a->lists.crowded.value.len == 0)
+        return MXHOP_OK;
+    if (!apply_refuse(a))
+        return err_nomem(a->err);
+    return err_set(a->err, MXHOP_ERR_ARGUMENT,
+                   "%s: %zu entries under the key %.*s; at most %d with %lu "
+                   "MiB in all are possible",
+                   a->w->path, a->lists.crowded.value.len / OVTABLE_ID_LEN,
+                   (int)a->lists.crowded.key.len,
+                   (const char *)a->lists.crowded.key.at, OVTABLE_LIST_MAX,
+                   (unsigned long)(OVTABLE_ROOM >> 20));
+}
+
 static enum mxhop_status apply_build(struct apply *a,
                                      const struct table_where *where)
 {
     struct buf meta = {0}, at = {0};
     int rc = ENOMEM;
 
-    a->codec = ovtable_lists_renew(&a->lists, &a->r, &a->now.kinds);
-    if (a->codec == CODEC_BAD)
-        return ovtable_refused(a->err, a->w->path, "is damaged");
-    if (a->lists.crowded.value.len > 0)
-        return err_set(
-            a->err, MXHOP_ERR_ARGUMENT,
-            "%s: %zu entries under the key %.*s; at most %d with %lu "
-            "MiB in all are possible",
-            a->w->path, a->lists.crowded.value.len / OVTABLE_ID_LEN,
-            (int)a->lists.crowded.key.len,
-            (const char *)a->lists.crowded.key.at, OVTABLE_LIST_MAX,
-            (unsigned long)(OVTABLE_ROOM >> 20));
     apply_describe(a);
-    if (a->codec == CODEC_OK && table_meta_encode(&meta, &a->now) &&
-        table_where_encode(&at, where) &&
+    if (table_meta_encode(&meta, &a->now) && table_where_encode(&at, where) &&
         ovtable_keep(&a->r, OVTABLE_RECORD_WHERE, OVTABLE_WHERE_KEY,
                      strlen(OVTABLE_WHERE_KEY),
                      (struct fixed_bytes){(unsigned char *)at.data, at.len}))
@@ -536,12 +547,13 @@ static enum mxhop_status apply_build(struct apply *a,
 
 static enum mxhop_status apply_commit(struct apply *a)
 {
-    /* What is held back may be there again, or seen again, without a change
-       that the source would tell of: the next refresh reads all. */
+    /* What is held back may be there again, or seen again, and where no room
+       was there may be some, without a change that the source would tell of:
+       the next refresh reads all. */
     const struct table_where where = {
         a->d->fingerprint,
         a->w->now_s,
-        {a->d->cookie, a->change.held > 0 ? 0 : a->d->cookie_len}};
+        {a->d->cookie, a->change.unsettled ? 0 : a->d->cookie_len}};
     /* What was the peak is no measure any more. */
     bool forgets = a->w->force && apply_peak(a) > a->old.entries;
     int rc;
@@ -559,13 +571,17 @@ static enum mxhop_status apply_commit(struct apply *a)
                              strerror(rc));
 }
 
-enum mxhop_status ovtable_apply(const struct ovtable_write *w,
-                                const struct ovtable_delta *d,
-                                struct ovtable_change *change_r,
-                                struct mxhop_error *err)
+static enum mxhop_status apply_once(const struct ovtable_write *w,
+                                    const struct ovtable_delta *d,
+                                    struct apply_refused *refused,
+                                    struct ovtable_change *change_r,
+                                    struct mxhop_error *err)
 {
-    struct apply a = {
-        .w = w, .d = d, .err = err, .place = {.dir_fd = -1, .lock_fd = -1}};
+    struct apply a = {.w = w,
+                      .d = d,
+                      .refused = refused,
+                      .err = err,
+                      .place = {.dir_fd = -1, .lock_fd = -1}};
     enum mxhop_status status = apply_check_delta(&a);
 
     a.lists.stays = apply_stays;
@@ -581,7 +597,10 @@ enum mxhop_status ovtable_apply(const struct ovtable_write *w,
     if (status == MXHOP_OK)
         status = apply_merge(&a);
     if (status == MXHOP_OK)
+        status = apply_lists(&a);
+    if (status == MXHOP_OK)
         status = apply_note(&a);
+    a.change.unsettled = a.change.held > 0 || refused->n > 0;
     if (status == MXHOP_OK)
         status = apply_commit(&a);
     ovtable_leave(&a.place);
@@ -596,5 +615,23 @@ enum mxhop_status ovtable_apply(const struct ovtable_write *w,
     free(a.r.v);
     free(a.item);
     free(a.slot);
+    return status;
+}
+
+enum mxhop_status ovtable_apply(const struct ovtable_write *w,
+                                const struct ovtable_delta *d,
+                                struct ovtable_change *change_r,
+                                struct mxhop_error *err)
+{
+    struct apply_refused refused = {0};
+    enum mxhop_status status = MXHOP_OK;
+
+    do {
+        refused.again = false;
+        status = apply_once(w, d, &refused, change_r, err);
+    } while (status == MXHOP_ERR_ARGUMENT && refused.again);
+    for (size_t i = 0; i < refused.n; i++)
+        free((char *)refused.v[i].why);
+    free(refused.v);
     return status;
 }

@@ -18,7 +18,14 @@ struct apply_item { /* an entry that the delta names, or that goes */
     struct fixed_bytes record;      /* as it is to be */
 };
 
+struct apply_refused {        /* an entry that a key has no room for */
+    struct ovtable_upsert *v; /* what it counts as; `why' is to be freed */
+    size_t n, cap;
+    bool again; /* some came to it: begin anew with these */
+};
+
 struct apply {
+    struct apply_refused *refused;
     const struct ovtable_write *w;
     const struct ovtable_delta *d;
     struct mxhop_error *err;
@@ -58,6 +65,8 @@ bool apply_holds(struct apply *a, uint64_t after);
 /* The record of an item that is not as the source has it, into a->marked;
    `hold`: its removal has to wait. */
 void apply_mark(struct apply *a, struct apply_item *item, bool hold);
+/* Add lists.excess to *a->refused; false: out of memory. */
+bool apply_refuse(struct apply *a);
 /* Count the entries of the new set that are not as the source has them, and
    tell the caller of each. MXHOP_ERR_SYNTAX: `strict` allows none that is
    invalid. MXHOP_ERR_TABLE: the old table is damaged. */

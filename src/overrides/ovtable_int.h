@@ -33,6 +33,12 @@ bool ovtable_keep(struct ovtable_records *r, fixed_kind kind, const void *key,
 
 struct lists_posting;
 
+struct lists_excess { /* an entry that comes to a full key */
+    unsigned char id[OVTABLE_ID_LEN];
+    enum ovtable_index by;
+    struct chars key;
+};
+
 struct ovtable_lists { /* zero-initialise, and give what is named first */
     struct fixed *old; /* the old table; NULL: there is none */
     /* Whether an entry of the old table is as it was. */
@@ -48,6 +54,9 @@ struct ovtable_lists { /* zero-initialise, and give what is named first */
     unsigned char *ids; /* of the lists that were made */
     struct fixed_record
         crowded; /* a list that is too long, or leads to too much */
+    struct lists_excess *excess; /* without these none would be; the last by DN
+                                    of those that were not in the old list */
+    size_t n_excess, cap_excess;
 };
 
 /* Note an entry that comes, with its id, or that goes, with NULL; one that

@@ -118,6 +118,7 @@ static int lists_by_dn(const void *a, const void *b)
 }
 
 struct lists_ids { /* that is being made */
+    size_t n_fresh;
     unsigned char *ids;
     size_t len, octets; /* and those of the entries, where it has many */
 };
@@ -151,6 +152,7 @@ static enum codec_status lists_merge(const struct ovtable_lists *x,
         if (p->next == 0)
             break;
     }
+    l->n_fresh = n;
     if (n > 1)
         qsort(fresh, n, sizeof(const void *), lists_by_dn);
     many = was.len / OVTABLE_ID_LEN + n > OVTABLE_ROOM / FIXED_VALUE_MAX;
@@ -171,6 +173,46 @@ static enum codec_status lists_merge(const struct ovtable_lists *x,
     }
     for (; at < n; at++)
         lists_put(l, fresh[at]->id, fresh[at]->octets);
+    return CODEC_OK;
+}
+
+static bool lists_fit(size_t len, size_t octets)
+{
+    return ovtable_is_list(len) && octets <= OVTABLE_ROOM;
+}
+
+static bool lists_had(struct fixed_bytes was, const unsigned char *id)
+{
+    for (size_t i = 0; i < was.len; i += OVTABLE_ID_LEN)
+        if (memcmp(was.at + i, id, OVTABLE_ID_LEN) == 0)
+            return true;
+    return false;
+}
+
+/* Of a list that is too long, note what has come to it, from its end on, until
+   the rest would fit: what is in force stays. */
+static enum codec_status lists_thin(struct ovtable_lists *x,
+                                    const struct lists_posting *p,
+                                    const struct lists_posting **fresh,
+                                    const struct lists_ids *l)
+{
+    size_t len = l->len, octets = l->octets;
+
+    for (size_t i = l->n_fresh; i > 0 && !lists_fit(len, octets); i--) {
+        const struct lists_posting *f = fresh[i - 1];
+        struct lists_excess e = {.by = (enum ovtable_index)f->by,
+                                 .key = f->key};
+
+        if ((i > 1 && memcmp(fresh[i - 2]->id, f->id, OVTABLE_ID_LEN) == 0) ||
+            lists_had(p->was, f->id))
+            continue;
+        if (!vec_room(&x->excess, x->n_excess, &x->cap_excess, sizeof(e)))
+            return CODEC_MEMORY;
+        memcpy(e.id, f->id, OVTABLE_ID_LEN);
+        x->excess[x->n_excess++] = e;
+        len -= OVTABLE_ID_LEN;
+        octets -= f->octets;
+    }
     return CODEC_OK;
 }
 
@@ -218,8 +260,10 @@ enum codec_status ovtable_lists_renew(struct ovtable_lists *x,
         if (!ovtable_keep(r, p->by, p->key.at, p->key.len,
                           (struct fixed_bytes){l.ids, l.len}))
             status = CODEC_MEMORY;
-        else if (!ovtable_is_list(l.len) || l.octets > OVTABLE_ROOM)
+        else if (!lists_fit(l.len, l.octets)) {
             x->crowded = r->v[r->n - 1];
+            status = lists_thin(x, p, fresh, &l);
+        }
         l.ids += l.len;
     }
 out:
@@ -232,4 +276,5 @@ void ovtable_lists_free(struct ovtable_lists *x)
     free(x->v);
     free(x->slot);
     free(x->ids);
+    free(x->excess);
 }

@@ -7,12 +7,17 @@
  * out). All three are marked in the table itself: the source will not tell
  * again what the cookie has passed by.
  *
+ * A key has room for so many entries only. Those that come to a full one count
+ * as invalid, the last by DN, as if something were wrong with them: what is in
+ * force stays, and so does all the rest of what the source says.
+ *
  * Whether too much would go is measured by the largest set of the last day: a
  * set that is emptied in steps, each of them small, is emptied all the same.
  */
 
 #include "overrides/ovtable_apply.h"
 #include "util/err.h"
+#include "util/vec.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -69,6 +74,36 @@ void apply_mark(struct apply *a, struct apply_item *item, bool hold)
         enc_str(&a->marked, item->u->why);
     }
     item->record.len = a->marked.len - before;
+}
+
+bool apply_refuse(struct apply *a)
+{
+    struct apply_refused *r = a->refused;
+
+    for (size_t i = 0; i < a->lists.n_excess; i++) {
+        const struct lists_excess *e = &a->lists.excess[i];
+        const struct apply_item *item = apply_find(a, e->id);
+        struct buf why = {0};
+
+        if (item == NULL || item->says != SAYS_VALID)
+            continue;
+        if (!vec_room(&r->v, r->n, &r->cap, sizeof(*r->v)))
+            return false;
+        buf_printf(&why,
+                   "%s: %.*s: at most %d entries, of %lu MiB in all, may have "
+                   "the same, and others were there before: remove some",
+                   e->by == OVTABLE_BY_KEY ? "mxhopKey" : "mxhopExchange",
+                   (int)e->key.len, e->key.at, OVTABLE_LIST_MAX,
+                   (unsigned long)(OVTABLE_ROOM >> 20));
+        r->v[r->n] = (struct ovtable_upsert){.why = buf_detach(&why),
+                                             .dn = item->u->o->dn,
+                                             .line = item->u->line};
+        memcpy(r->v[r->n].id, e->id, OVTABLE_ID_LEN);
+        if (r->v[r->n++].why == NULL)
+            return false;
+        r->again = true;
+    }
+    return true;
 }
 
 /* One record of the new set; false: damaged. */

@@ -161,6 +161,25 @@ bool address_sure(const struct candidate *c, unsigned families)
                              hostaddrs_state(c->addrs, families) == ADDR_SOME);
 }
 
+/* smtp(8) takes no host for itself at another port than its own. */
+static bool address_matters(const struct candidate *c)
+{
+    return !c->is_address && c->addrs != NULL &&
+           (c->port == 0 || c->port == SMTP_PORT);
+}
+
+bool address_is_due(const struct candidate *c, unsigned families)
+{
+    return address_matters(c) && !c->is_dns &&
+           hostaddrs_state(c->addrs, families) == ADDR_UNKNOWN;
+}
+
+bool address_failed(const struct candidate *c, unsigned families)
+{
+    return address_matters(c) &&
+           hostaddrs_state(c->addrs, families) == ADDR_FAILED;
+}
+
 bool address_known(const struct candidate *c, unsigned families)
 {
     return c->addrs != NULL &&

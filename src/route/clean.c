@@ -17,6 +17,8 @@
  *   address that is listed in bogus_networks is nobody's, so not ours.
  * - No address in the families in use (a failed or unknown lookup keeps the
  *   host), or, of a DNS host, every address in bogus_networks.
+ * - The lookup failed, and an override made the list: the host may be this
+ *   system (docs/design.md 4.7).
  * - The same host and port twice: the better place stays. This comes last, so
  *   that the one that stays is one that may be tried.
  *
@@ -30,8 +32,6 @@
 #include "route/address.h"
 #include "route/match.h"
 #include "util/str.h"
-
-#define SMTP_PORT 25
 
 typedef bool check_fn(const struct decide_input *in, const struct candidate *c);
 
@@ -86,6 +86,12 @@ static bool clean_no_address(const struct decide_input *in,
     return address_none(in->rules, c);
 }
 
+static bool clean_unresolved(const struct decide_input *in,
+                             const struct candidate *c)
+{
+    return in->override != NULL && address_failed(c, in->rules->families);
+}
+
 static bool clean_bogus(const struct decide_input *in,
                         const struct candidate *c)
 {
@@ -101,6 +107,7 @@ static const struct {
     {clean_excluded, DROP_EXCLUDED},
     {clean_self, DROP_SELF},
     {clean_no_address, DROP_NO_ADDRESS},
+    {clean_unresolved, DROP_UNRESOLVED},
     {clean_bogus, DROP_BOGUS},
 };
 

@@ -29,7 +29,9 @@ const char *drop_text(enum drop drop)
         [DROP_BOGUS] = "every address is in bogus_networks",
         [DROP_SELF] = "this system itself",
         [DROP_BEHIND_SELF] = "not preferred to this system itself",
-        [DROP_NOT_KNOWN] = "address not known yet, and last",
+        [DROP_NOT_KNOWN] = "address not known yet",
+        [DROP_BEHIND_UNKNOWN] = "behind one whose address is not known yet",
+        [DROP_UNRESOLVED] = "the lookup of its address failed",
         [DROP_NAME_NOT_KNOWN] = "its MX records are not known yet",
         [DROP_UNEXAMINED] = "beyond the 31 exchanges that are examined",
         [DROP_LIMIT] = "beyond max_hops",
@@ -80,14 +82,14 @@ static size_t decide_limit(struct candidates *list, uint32_t max_hops)
 /* A last element without an address makes Postfix bounce with 5.4.4 although
    earlier ones were only down. Where addresses are being learnt, one that is
    not known yet does not end a list that has a known one; the next lookup, a
-   moment later, has it in its place. A list that an override made is used as it
-   is: for that one there is the stopper. */
+   moment later, has it in its place. For a list that an override made there is
+   the stopper. */
 static size_t decide_shed_tail(const struct decide_input *in,
                                struct candidates *list, size_t kept)
 {
     size_t end = kept;
 
-    if (!in->learning || in->override != NULL)
+    if (!in->learning)
         return kept;
     while (end > 0 && !address_known(&list->v[end - 1], in->rules->families))
         end--;
@@ -95,6 +97,23 @@ static size_t decide_shed_tail(const struct decide_input *in,
         return kept;
     for (size_t i = end; i < kept; i++)
         list->v[i].drop = DROP_NOT_KNOWN;
+    return end;
+}
+
+/* A host of an override that is not known yet may be this system, and smtp(8)
+   would bounce the mail (5.4.6). It is not tried, and none behind it is in its
+   place: the next lookup, a moment later, has it. */
+static size_t decide_end_at_unknown(const struct decide_input *in,
+                                    struct candidates *list, size_t kept)
+{
+    size_t end = 0;
+
+    while (end < kept && !address_is_due(&list->v[end], in->rules->families))
+        end++;
+    for (size_t i = end; i < kept; i++)
+        list->v[i].drop = address_is_due(&list->v[i], in->rules->families)
+                              ? DROP_NOT_KNOWN
+                              : DROP_BEHIND_UNKNOWN;
     return end;
 }
 
@@ -249,7 +268,9 @@ bool decide(const struct decide_input *in, struct decision *d_r)
     clean_candidates(in, &list);
     order_candidates(in, &list);
     d_r->n_kept = decide_limit(&list, in->rules->max_hops);
-    d_r->n_kept = decide_shed_tail(in, &list, d_r->n_kept);
+    d_r->n_kept = in->override != NULL
+                      ? decide_end_at_unknown(in, &list, d_r->n_kept)
+                      : decide_shed_tail(in, &list, d_r->n_kept);
     d_r->c = list.v;
     d_r->n = list.n;
     decide_settle(in, d_r);

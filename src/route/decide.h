@@ -53,7 +53,10 @@ enum drop {
     DROP_BOGUS,
     DROP_SELF,
     DROP_BEHIND_SELF,    /* DNS host of equal or worse preference than we */
-    DROP_NOT_KNOWN,      /* would end the list, and may have no address */
+    DROP_NOT_KNOWN,      /* no address is known yet, and it would end the list,
+                            or an override's list has it */
+    DROP_BEHIND_UNKNOWN, /* in an override's list, behind one of those */
+    DROP_UNRESOLVED,     /* the lookup failed, in an override's list */
     DROP_UNEXAMINED,     /* beyond EXAMINE_MAX */
     DROP_LIMIT,          /* beyond max_hops */
     DROP_NAME_NOT_KNOWN, /* MX set of a spliced name */

@@ -50,6 +50,24 @@ static void outcome_of_unusable(const struct decide_input *in,
     outcome_reason(d, "No usable next hop in the routing override");
 }
 
+/* Hosts of the override, or that it leaves of the MX set, may turn out to be
+   usable. Neither the MX set nor a choice for what cannot be used has a say
+   before that. */
+static bool outcome_is_open(const struct decision *d)
+{
+    for (size_t i = 0; i < d->n; i++)
+        if (d->c[i].drop == DROP_NOT_KNOWN || d->c[i].drop == DROP_UNRESOLVED)
+            return true;
+    return false;
+}
+
+static void outcome_of_open(struct decision *d)
+{
+    outcome_choose(CHOICE_DEFER, "4.3.5", NULL, d);
+    d->transport = "";
+    outcome_reason(d, "Addresses of the routing override are not known yet");
+}
+
 void outcome_of_override(const struct decide_input *in, struct decision *d_r)
 {
     const struct override *o = in->override;
@@ -193,7 +211,9 @@ static bool outcome_is_overridden(const struct decide_input *in)
 
 void outcome_of_nothing(const struct decide_input *in, struct decision *d_r)
 {
-    if (outcome_is_overridden(in))
+    if (in->override != NULL && outcome_is_open(d_r))
+        outcome_of_open(d_r);
+    else if (outcome_is_overridden(in))
         outcome_of_unusable(in, d_r);
     else if (in->set == NULL || in->set->outcome != MX_HOSTS)
         outcome_of_set(in, d_r);

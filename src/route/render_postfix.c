@@ -1,7 +1,7 @@
 /*
  * render_postfix - the right-hand side of transport(5)
  *
- *     TRANSPORT:[host], [host]:port, [ipv6:address]
+ *     TRANSPORT:[hOst], [host]:port, [ipv6:address]
  *
  * Everything stands in brackets, so that smtp(8) asks for addresses only.
  * reject is the error service. pass has no words (not found), unless an
@@ -18,6 +18,14 @@
  * smtp(8) bounces mail (5.4.4) if the last one has none, although others were
  * only down, and defers it if that one refuses.
  *
+ * smtp(8) keeps a connection to any host of a list under the list's first host,
+ * exactly as it is written there, and uses it for the next mail to a list that
+ * begins so, which may not name that host at all. So the first host of several
+ * is written in an unusual mixture of upper and lower case: a hash of the list.
+ * Tables of policies and passwords fold the case. Where there are too few
+ * letters, as in an IPv4 address, an element comes first that refuses at once,
+ * with the hash in its address.
+ *
  * A domain that is to have a queue of its own (by_domain) gets a hash of its
  * name behind the list, written in separators: smtp(8) splits the list on
  * commas and space and skips empty elements, while qmgr(8) compares the
@@ -26,12 +34,15 @@
 
 #include "route/render.h"
 
+#include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "route/guard.h"
 #include "util/hash.h"
 
-#define MARK_BITS 48
+#define MARK_BITS   48
+#define LETTERS_MIN 5 /* that the case of letters tells lists apart */
 
 static void render_postfix_add_hop(const struct mxhop_hop *hop, struct buf *out)
 {
@@ -50,23 +61,61 @@ static void add_mark(const char *domain, struct buf *out)
     buf_putc(out, ',');
 }
 
+/* Behind `at` stands a list of several hosts. IPv6 addresses have `ipv' at
+   least, for a system that cannot use the other way. */
+static void render_postfix_mark_list(struct buf *out, size_t at, bool only_ipv6)
+{
+    char first[32], *list, *c;
+    uint64_t hash;
+    unsigned n = 0;
+
+    if (out->failed)
+        return;
+    list = out->data + at;
+    hash = hash_bytes(0, list, out->len - at);
+    for (c = list; *c != ']'; c++)
+        n += islower((unsigned char)*c) != 0;
+    if (n >= LETTERS_MIN || only_ipv6) {
+        if ((hash & ((UINT64_C(1) << (n < 63 ? n : 63)) - 1)) == 0)
+            hash = 1; /* never as a list of one host has it */
+        for (n = 0, c = list; *c != ']'; c++)
+            if (islower((unsigned char)*c) && hash >> (n++ % 64) & 1)
+                *c = (char)toupper((unsigned char)*c);
+        return;
+    }
+    snprintf(first, sizeof(first), "[127.%u.%u.%u]:1, ",
+             (unsigned)(hash >> 16 & 0xff), (unsigned)(hash >> 8 & 0xff),
+             (unsigned)(hash & 0xff));
+    n = (unsigned)strlen(first);
+    buf_puts(out, first);
+    if (out->failed)
+        return;
+    list = out->data + at;
+    memmove(list + n, list, out->len - at - n);
+    memcpy(list, first, n);
+}
+
 static bool render_postfix_add_list(const struct mxhop_route *r,
                                     struct buf *out)
 {
     const char *transport = r->transport;
-    size_t written = 0;
+    size_t written = 0, start = 0;
 
     if (r->local && transport[0] == '\0')
         transport = "relay";
     for (size_t i = 0; i < r->n_hops; i++) {
         if (!guard_hop(&r->hops[i]))
             continue;
-        if (written++ == 0)
+        if (written++ == 0) {
             buf_printf(out, "%s:", transport);
-        else
+            start = out->len;
+        } else {
             buf_puts(out, ", ");
+        }
         render_postfix_add_hop(&r->hops[i], out);
     }
+    if (written > 1)
+        render_postfix_mark_list(out, start, r->only_ipv6);
     if (written > 0 && r->stopper)
         buf_puts(out, r->only_ipv6 ? ", [ipv6:::1]:1" : ", [127.0.0.1]:1");
     if (written > 0 && r->by_domain)

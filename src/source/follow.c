@@ -17,8 +17,9 @@
  *
  * What is not in force as the directory has it (held back, kept in an older
  * version, left out) is in the table, and committed once more each hour, so
- * that it is said again; where something is held back, all is read again for
- * that. The state beside the table says each minute that this process is there.
+ * that it is said again; where something is held back, or has no room under its
+ * key, all is read again for that. The state beside the table says each minute
+ * that this process is there.
  */
 
 #include "source/follow.h"
@@ -65,8 +66,8 @@ struct follower {
 
     uint64_t alive_ms; /* when the state was written last */
     uint64_t
-        remind_ms; /* when to say again what is not as written; 0: all is */
-    bool held;     /* something of it is held back */
+        remind_ms;  /* when to say again what is not as written; 0: all is */
+    bool unsettled; /* without a cookie: all is to be read again for that */
 };
 
 /* For the state: why nothing was read, or NULL. */
@@ -152,7 +153,7 @@ static enum mxhop_status follow_apply(struct follower *f,
         f->found.told = 0;
     status = compile_staged(&now, &f->stage, r, &result, err);
     f->resume = result.change.superseded;
-    f->held = result.change.held > 0;
+    f->unsettled = result.change.unsettled;
     f->alive_ms = clock_boot_ms();
     if (result.change.held + result.change.kept + result.skipped == 0)
         f->remind_ms = 0;
@@ -178,7 +179,7 @@ static enum mxhop_status follow_commit(struct follower *f,
         return status;
     f->at.fingerprint = ldap_settings_fingerprint(f->s);
     memcpy(f->at.cookie, r.cookie.text, r.cookie.len);
-    f->at.cookie_len = f->held ? 0 : r.cookie.len;
+    f->at.cookie_len = f->unsettled ? 0 : r.cookie.len;
     ldap_sync_committed(&f->sync);
     f->first_done = true;
     f->changed_ms = 0;
@@ -256,7 +257,7 @@ static enum mxhop_status follow_be_due(struct follower *f,
         return MXHOP_ERR_TIMEOUT;
     }
     remind = f->remind_ms != 0 && now_ms >= f->remind_ms;
-    if (f->changed_ms != 0 || (remind && !f->held))
+    if (f->changed_ms != 0 || (remind && !f->unsettled))
         return follow_commit(f, err);
     f->resume = remind || !follow_table_is_ours(f);
     if (f->resume)

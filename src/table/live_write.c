@@ -98,10 +98,11 @@ static void page_load(struct live *t, struct live_page *p, uint32_t i)
             continue;
         if (p->used + r->len > (unsigned)LIVE_ROOM)
             continue; /* they overlap: nobody but an enemy writes such */
+        if (r->at + r->len > (int)p->end)
+            p->end = r->at + r->len;
         p->used += r->len;
         p->count++;
     }
-    p->end = LIVE_PAGE;
 }
 
 /* Of short records the slots are gone before the room, and the table is to grow
@@ -449,6 +450,12 @@ static bool live_try_put(struct live *t, uint64_t hash,
     len = live_record_len(&r);
     was = live_locate(t, hash, r.kind == LIVE_PIECE, record + sizeof(r),
                       r.key_len, &at);
+    if (was != NULL && was->rec[at].len == len) {
+        was->rec[at].head = r;
+        memcpy(was->bytes + was->rec[at].at, record, len);
+        page_store(t, was);
+        return true;
+    }
     if (was != NULL)
         page_remove(was, (unsigned)at);
     page_load(t, p, home);

@@ -214,6 +214,26 @@ case_more_hops_than_are_tried() {
 	configure 'max_hops = 4'
 	assert_check 0
 	configure
+	# MX hosts take the room of what stands behind them.
+	{
+		entry app 'mxhopKey: plain.test' 'mxhopMode: append' \
+			'mxhopHop: 1 [mx3.test]' 'mxhopHop: 2 [mx4.test]'
+		entry mer 'mxhopKey: user@plain.test' 'mxhopMode: merge' \
+			'mxhopHop: 5 [mx3.test]' 'mxhopHop: 30 one.test' 'mxhopHop: 40 [mx4.test]'
+		entry pre 'mxhopKey: sub.plain.test' 'mxhopKey: .plain.test' \
+			'mxhopMode: prepend' 'mxhopHop: 1 [mx3.test]' 'mxhopHop: 2 [mx4.test]' \
+			'mxhopHop: 3 [mx1.test]'
+		entry fits 'mxhopKey: one.test' 'mxhopMode: append' 'mxhopHop: [mx3.test]'
+	} | set_of
+	assert_check 1 \
+		'warning: [^ ]*:1: cn=app,dc=test: mxhopHop: behind the MX hosts of plain.test there is no room for 1 of 2 hops: max_hops = 3; they are not tried' \
+		'warning: [^ ]*: cn=mer,dc=test: mxhopHop: .* no room for 1 of 3 hops'
+	assert_match "$(grep -c 'no room' <<<"$OUTPUT")" 2
+	assert_status 0 mxhop refresh
+	assert_match "$OUTPUT" 'cn=app,dc=test: mxhopHop: behind the MX hosts of plain.test'
+	configure 'max_hops = 5'
+	assert_check 0
+	configure
 }
 
 # --- Postfix ---

@@ -88,7 +88,7 @@ setup() {
 	assert_status 0 mxhop refresh
 }
 
-ask() { postmap -q - "$M"; } # < KEYS
+ask() { postmap -q - "$M" | folded; } # < KEYS
 
 # --- each mode ---
 

@@ -655,6 +655,86 @@ case_follow_holds_back_what_shrinks() {
 	assert_eq "$(jq .held_back /var/lib/mxhop/overrides.state)" 0
 }
 
+# A library for LD_PRELOAD: CLOCK_BOOTTIME is ahead by the seconds in the file
+# $LATER, which may change at any time.
+build_later() {
+	cc -shared -fPIC -D_GNU_SOURCE -Wall -Werror -o "$SCRATCH/later.so" -x c - <<-'END'
+		#include <stdio.h>
+		#include <stdlib.h>
+		#include <sys/syscall.h>
+		#include <time.h>
+		#include <unistd.h>
+		int clock_gettime(clockid_t id, struct timespec *t)
+		{
+		    long status = syscall(SYS_clock_gettime, id, t), ahead_s = 0;
+		    FILE *f = id == CLOCK_BOOTTIME ? fopen(getenv("LATER"), "re") : NULL;
+
+		    if (f != NULL) {
+		        if (fscanf(f, "%ld", &ahead_s) == 1)
+		            t->tv_sec += ahead_s;
+		        fclose(f);
+		    }
+		    return (int)status;
+		}
+	END
+}
+
+later() { # SECONDS
+	echo "$1" >"$LATER.new"
+	mv "$LATER.new" "$LATER"
+}
+
+times_said() { # REGEX
+	grep -c "$1" "$SCRATCH/follow.log" || true
+}
+
+said_times() { # N REGEX
+	[[ $(times_said "$2") -eq $1 ]]
+}
+
+# What is not in force as the directory has it is said once, and again each hour.
+case_follow_repeats_each_hour() {
+	local how
+	build_later
+	export LATER=$SCRATCH/later
+	for how in 'the last good version' 'held back'; do
+		fresh
+		configure 'override_refresh = 1s'
+		start_slapd one syncprov=100
+		bulk_overrides 1 4 | ldap_add one
+		later 0
+		LD_PRELOAD=$SCRATCH/later.so follow
+		if [[ $how == 'held back' ]]; then
+			ldap_delete one n{1..3}
+		else
+			ldap_set one n1 mxhopHop 'wrong wrong'
+		fi
+		eventually 3 said_times 1 "$how" || fail "$how: not said"
+		later 3500
+		sleep 3
+		assert_eq "$(times_said "$how")" 1 "$how, within an hour"
+		later 3700
+		eventually 10 said_times 2 "$how" || fail "$how: not said again"
+		sleep 3
+		later 7200
+		sleep 3
+		assert_eq "$(times_said "$how")" 2 "$how, within another hour"
+		later 7500
+		eventually 10 said_times 3 "$how" || fail "$how: not said a third time"
+		assert_match "$(route d1.bulk.test)" '192.0.2.1\]'
+	done
+	# Nothing to say any more.
+	refresh --force
+	eventually 5 is_routed d1.bulk.test '^$' || fail "still there"
+	later 12000
+	sleep 3
+	assert_eq "$(times_said 'held back')" 3 'held back, after all was mended'
+	later 20000
+	override new new.test '[192.0.2.9]' | ldap_add one
+	eventually 5 is_routed new.test '192.0.2.9\]' || fail "not followed any more"
+	assert_eq "$(times_said 'held back')" 3 'held back, after all was mended'
+}
+
 # A password that was changed in both places is used at the next connection.
 case_follow_with_a_new_password() {
 	fresh

@@ -70,7 +70,7 @@ settled() { # KEY...
 		printf '%s\n' "$@" sentinel.test
 		sleep 0.7
 		printf '%s\n' "$@"
-	} | postmap -q - "$M" | sed '1,/^sentinel.test\t/d'
+	} | postmap -q - "$M" | folded | sed '1,/^sentinel.test\t/d'
 }
 
 # Lines `KEY ANSWER`; the answer `-` is "not found".
@@ -281,7 +281,7 @@ case_window_edge_while_running() {
 		printf 'edge.test\nplain.test\n'
 		sleep 10
 		printf 'edge.test\nplain.test\n'
-	} | postmap -q - "$M" >"$SCRATCH/edge"
+	} | postmap -q - "$M" | folded >"$SCRATCH/edge"
 	assert_eq "$(<"$SCRATCH/edge")" "$(printf '%s\t%s\n' \
 		edge.test ':[192.0.2.60]' plain.test ':[mx1.test], [mx2.test]' \
 		edge.test ':[mx1.test], [mx2.test]' plain.test ':[192.0.2.61]')"

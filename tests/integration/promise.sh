@@ -27,6 +27,9 @@ promise_rules() {
 		six.example       AAAA aaaa 2001:db8::6
 		six.example       A
 		mta.mxhop.test    A    a 192.0.2.250
+		alias.example     A    a 192.0.2.250
+		alias.example     AAAA
+		aliasmx.example   MX   mx 10 alias.example
 		mta.mxhop.test    AAAA
 		splice.example    MX   mx 10 s1.example mx 20 s2.example
 		null.example      MX   mx 0 .

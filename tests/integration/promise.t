@@ -23,6 +23,10 @@ entries() {
 		replace-ipv6      Key replace-ipv6.test; Hop [six.example]
 		replace-us        Key replace-us.test; Hop [mta.mxhop.test]
 		replace-us-too    Key replace-us-too.test; Hop [192.0.2.250]
+		replace-us-alias  Key replace-us-alias.test; Hop [alias.example]
+		replace-us-bare   Key replace-us-bare.test; Hop aliasmx.example
+		prepend-us-alias  Key prepend-us-alias.test; Mode prepend; Hop [alias.example]
+		append-us-alias   Key append-us-alias.test; Mode append; Hop [alias.example]
 		replace-bare      Key replace-bare.test; Hop splice.example
 		replace-bare-gone Key replace-bare-gone.test; Hop nowhere.example
 		replace-bare-null Key replace-bare-null.test; Hop null.example
@@ -95,7 +99,7 @@ entries() {
 situations() {
 	cat <<-'END'
 		# row             recipient                     may       cold    warm    slow    dead    gone    torn
-		replace           user@replace.test             gw        gw      gw      gw      wait    wait    wait
+		replace           user@replace.test             gw        gw      gw      gw|wait wait    wait    wait
 		replace           user@replace-address.test     gw        gw      gw      gw      gw      gw      wait
 		replace           user@replace-port.test        gw        gw      gw      gw      wait    wait    wait
 		replace-misspelt  user@replace-misspelt.test    -         wait    wait    wait    wait    wait    wait
@@ -103,30 +107,34 @@ situations() {
 		replace-ipv6      user@replace-ipv6.test        -         wait    wait    wait    wait    wait    wait
 		replace-us        user@replace-us.test          -         wait    wait    wait    wait    wait    wait
 		replace-us        user@replace-us-too.test      -         wait    wait    wait    wait    wait    wait
+		replace-us        user@replace-us-alias.test    -         wait    wait    wait    wait    wait    wait
+		replace-us        user@replace-us-bare.test     -         wait    wait    wait    wait    wait    wait
+		prepend-unusable  user@prepend-us-alias.test    mx1,mx2   mx1     mx1     mx1|wait wait   mx1     wait
+		prepend-unusable  user@append-us-alias.test     mx1,mx2   mx1     mx1     mx1|wait wait   mx1     wait
 		replace-bare      user@replace-bare.test        s1,s2     s1      s1      s1|wait wait    s1      wait
 		replace-bare-gone user@replace-bare-gone.test   -         wait    wait    wait    wait    wait    wait
 		replace-bare-gone user@replace-bare-null.test   -         wait    wait    wait    wait    wait    wait
 		replace-less      user@replace-less.test        s2        s2      s2      s2|wait wait    wait    wait
-		replace-two       user@replace-two.test         gw        gw      gw      gw      wait    wait    wait
-		replace-two       user@replace-last-gone.test   gw        gw      gw      gw      wait    wait    wait
+		replace-two       user@replace-two.test         gw        gw      gw      gw|wait wait    wait    wait
+		replace-two       user@replace-last-gone.test   gw        gw      gw      gw|wait wait    wait    wait
 		replace-two       user@replace-down-gone.test   -         wait    wait    wait    wait    wait    wait
 		replace-down      user@replace-down.test        -         wait    wait    wait    wait    wait    wait
 		too-many          user@replace-many.test        gw        wait    wait    wait    wait    wait    wait
 		too-many          user@prepend-many.test        mx1,mx2   wait    wait    wait    wait    wait    wait
-		replace           user@replace.null.test        gw        gw      gw      gw      wait    wait    wait
-		replace           user@replace.nowhere.test     gw        gw      gw      gw      wait    wait    wait
-		prepend           user@prepend.test             gw,mx1,mx2 gw     gw      gw      wait    mx1     wait
+		replace           user@replace.null.test        gw        gw      gw      gw|wait wait    wait    wait
+		replace           user@replace.nowhere.test     gw        gw      gw      gw|wait wait    wait    wait
+		prepend           user@prepend.test             gw,mx1,mx2 gw     gw      gw|wait wait    mx1     wait
 		prepend-unusable  user@prepend-misspelt.test    mx1,mx2   mx1     mx1     mx1|wait wait   mx1     wait
 		prepend-unusable  user@prepend-us.test          mx1,mx2   mx1     mx1     mx1|wait wait   mx1     wait
 		prepend-less      user@prepend-less.test        mx2       mx2     mx2     mx2|wait wait   wait    wait
 		nothing-left      user@prepend-nothing.test     -         wait    wait    wait    wait    wait    wait
-		prepend-outage    user@prepend.null.test        gw        gw      gw      gw      wait    wait    wait
+		prepend-outage    user@prepend.null.test        gw        gw      gw      gw|wait wait    wait    wait
 		append            user@append.test              gw,mx1,mx2 mx1    mx1     mx1|gw  gw      mx1     wait
 		append            user@append.backup.test       gw        gw      gw      gw      gw      gw      wait
-		prepend-outage    user@append.nowhere.test      gw        gw      gw      gw      wait    wait    wait
-		merge             user@merge.test               gw,mx1,mx2 gw     gw      gw      wait    mx1     wait
-		merge             user@merge.backup.test        gw,bad    gw      gw      gw      wait    bad     wait
-		prepend-outage    user@merge.null.test          gw        gw      gw      gw      wait    wait    wait
+		prepend-outage    user@append.nowhere.test      gw        gw      gw      gw|wait wait    wait    wait
+		merge             user@merge.test               gw,mx1,mx2 gw     gw      gw|wait wait    mx1     wait
+		merge             user@merge.backup.test        gw,bad    gw      gw      gw|wait wait    bad     wait
+		prepend-outage    user@merge.null.test          gw        gw      gw      gw|wait wait    wait    wait
 		exclude           user@exclude.test             mx2       mx2     mx2     mx2|wait wait   wait    wait
 		exclude-only      user@exclude-only.test        -         wait    wait    wait    wait    wait    wait
 		exclude-only      user@exclude-all.test         -         wait    wait    wait    wait    wait    wait
@@ -136,38 +144,38 @@ situations() {
 		exclude-no-mail   user@exclude.null.test        reject    reject  reject  reject|wait wait|reject reject wait
 		exclude-no-mail   user@exclude.nowhere.test     reject    reject  reject  reject|wait wait|reject reject wait
 		pass              boss@pass-below.test          mx1,mx2   mx1     mx1     mx1     wait    mx1     wait
-		recipient         user@pass-below.test          gw        gw      gw      gw      wait    wait    wait
+		recipient         user@pass-below.test          gw        gw      gw      gw|wait wait    wait    wait
 		pass              user@sub.pass-parent.test     mx1,mx2   mx1     mx1     mx1     wait    mx1     wait
 		pass-transport    user@pass-transport.test      mx1,mx2   mx1@other mx1@other mx1@other wait mx1@other wait
 		transport         user@transport.test           mx1,mx2   mx1@other mx1@other mx1@other|wait wait mx1@other wait
-		transport         user@transport-host.test      gw        gw@other gw@other gw@other wait wait    wait
+		transport         user@transport-host.test      gw        gw@other gw@other gw@other|wait wait wait    wait
 		transport-missing user@transport-missing.test gw      wait    wait    wait    wait    wait    wait
 		reject            user@reject.test              reject    reject  reject  reject  reject  reject  wait
 		defer             user@defer.test               -         wait    wait    wait    wait    wait    wait
-		parent            user@a.b.parent.test          gw        gw      gw      gw      wait    wait    wait
-		parent            user@own.parent.test          gw2       gw2     gw2     gw2     wait    wait    wait
+		parent            user@a.b.parent.test          gw        gw      gw      gw|wait wait    wait    wait
+		parent            user@own.parent.test          gw2       gw2     gw2     gw2|wait wait    wait    wait
 		parent            user@parent.test              *         mx1     mx1     mx1     wait    mx1     wait
-		recipient         user@recipient.test           gw        gw      gw      gw      wait    wait    wait
-		recipient         user+other@recipient.test     gw        gw      gw      gw      wait    wait    wait
-		recipient         USER+Upper@Recipient.TEST     gw        gw      gw      gw      wait    wait    wait
-		replace           Upper@REPLACE.Test            gw        gw      gw      gw      wait    wait    wait
-		recipient         user+list@recipient.test      gw2       gw2     gw2     gw2     wait    wait    wait
+		recipient         user@recipient.test           gw        gw      gw      gw|wait wait    wait    wait
+		recipient         user+other@recipient.test     gw        gw      gw      gw|wait wait    wait    wait
+		recipient         USER+Upper@Recipient.TEST     gw        gw      gw      gw|wait wait    wait    wait
+		replace           Upper@REPLACE.Test            gw        gw      gw      gw|wait wait    wait    wait
+		recipient         user+list@recipient.test      gw2       gw2     gw2     gw2|wait wait    wait    wait
 		recipient         other@recipient.test          *         mx1     mx1     mx1     wait    mx1     wait
-		local-recipient   bob@mta.mxhop.test            gw        gw@relay gw@relay gw@relay wait wait    wait|local
-		local-recipient   bob+list@mta.mxhop.test       gw        gw@relay gw@relay gw@relay wait wait    wait|local
+		local-recipient   bob@mta.mxhop.test            gw        gw@relay gw@relay gw@relay|wait wait wait    wait|local
+		local-recipient   bob+list@mta.mxhop.test       gw        gw@relay gw@relay gw@relay|wait wait wait    wait|local
 		local-recipient   carol@mta.mxhop.test          -         wait    wait    wait    wait    wait    wait|local
-		local-domain      bob@half.test                 gw        gw@relay gw@relay gw@relay wait wait    wait|local
-		local-domain      user@vmbox.test               gw        gw@relay gw@relay gw@relay wait wait    wait|local
+		local-domain      bob@half.test                 gw        gw@relay gw@relay gw@relay|wait wait wait    wait|local
+		local-domain      user@vmbox.test               gw        gw@relay gw@relay gw@relay|wait wait wait    wait|local
 		local-not-asked   bob@below.moved.test          local     local   local   local   local   local   local
-		relayed           user@relayed.test             gw        gw@relay gw@relay gw@relay wait wait    wait
+		relayed           user@relayed.test             gw        gw@relay gw@relay gw@relay|wait wait wait    wait
 		no-entry          user@plain.test               *         mx1     mx1     mx1     wait    mx1     wait
 		off               user@off.test                 *         mx1     mx1     mx1     wait    mx1     wait
 		off               user@past.test                *         mx1     mx1     mx1     wait    mx1     wait
 		off               user@future.test              *         mx1     mx1     mx1     wait    mx1     wait
-		window            user@inside.test              gw        gw      gw      gw      wait    wait    wait
-		two-entries       user@two-entries.test         gw        gw      gw      gw      wait    wait    wait
+		window            user@inside.test              gw        gw      gw      gw|wait wait    wait    wait
+		two-entries       user@two-entries.test         gw        gw      gw      gw|wait wait    wait    wait
 		exchange          user@one.prov.test            gw,~      gw      gw      gw|prov wait    wait    wait
-		exchange-domain   user@by-domain.prov.test      gw2       gw2     gw2     gw2     wait    wait    wait
+		exchange-domain   user@by-domain.prov.test      gw2       gw2     gw2     gw2|wait wait    wait    wait
 		exchange-exclude  user@one.bad.test             ~         wait    wait    wait|bad wait   wait    wait
 		exchange-exclude  user@one.backup.test          ~         wait    wait    wait|bad wait   wait    wait
 		exchange-exclude  user@one.mixed.test           mx1,~     mx1     mx1     mx1     wait    mx1     wait
@@ -221,7 +229,7 @@ provider_situations() {
 # What mailq(1) and the log say of mail that waits.
 reasons() {
 	cat <<-'END'
-		nothing known         user@replace-misspelt.test  No usable next hop in the routing override|127.0.0.1\[127.0.0.1\]:1: Connection refused
+		nothing known         user@replace-misspelt.test  No usable next hop in the routing override|Addresses of the routing override are not known yet
 		all known             user@replace-misspelt.test  No usable next hop in the routing override
 		all known             user@replace-us.test        No usable next hop in the routing override
 		all known             user@replace-bare-gone.test No usable next hop in the routing override
@@ -229,7 +237,7 @@ reasons() {
 		all known             user@replace-down.test      connect to 192.0.2.99\[192.0.2.99\]:25: Connection refused
 		all known             user@transport-missing.test mail transport unavailable
 		all known             user@defer.test             Back on Monday
-		DNS dead              user@replace.test           127.0.0.1\[127.0.0.1\]:1: Connection refused
+		DNS dead              user@replace.test           Addresses of the routing override are not known yet
 		DNS dead              user@exclude.test           No usable next hop in the routing override
 		table damaged         user@replace.test           Routing overrides are not available
 		mistake in mxhop.cf   user@replace.test           Routing configuration is not usable

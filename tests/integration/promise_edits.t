@@ -4,6 +4,8 @@
 # docs/overrides.md too; promise.t has the others.
 
 . "$ROOT/tests/integration/promise.sh"
+# shellcheck source=tests/integration/ldap.sh
+. "$ROOT/tests/integration/ldap.sh"
 
 setup() {
 	promise_conf | start_promise
@@ -166,6 +168,115 @@ case_large_removal() {
 	sleep 1
 	goes a.test mx1
 	assert_status 0 mxhop check
+}
+
+# What comes to it waits outside, and nothing else does.
+case_full_key() {
+	local all=/etc/mxhop/overrides.ldif
+	good_overrides
+	for i in {0001..4096}; do
+		printf '%s\n' "dn: cn=many$i,dc=test" 'objectClass: mxhopOverride' \
+			"cn: many$i" 'mxhopKey: full.test' 'mxhopHop: [gw2.example]' ''
+	done >>$all
+	assert_status 0 mxhop refresh
+	# One that is in force takes the key, too, a new one does, and one is urgent.
+	edit_overrides 's/^mxhopKey: a.test/&\nmxhopKey: full.test/'
+	ldap_like new full.test >>$all
+	ldap_like urgent urgent.test >>$all
+	assert_status 65 mxhop refresh
+	assert_match "$OUTPUT" "$all:1: cn=a,ou=mxhop,dc=test: mxhopKey: full.test: at most 4096 entries, [^"$'\n'"]*last good version [^"$'\n'"]*stays in force"
+	assert_match "$OUTPUT" 'cn=new,dc=test: mxhopKey: full.test: at most 4096 [^'$'\n'']*the entry is skipped'
+	sleep 1
+	goes a.test gw
+	goes full.test gw2
+	goes urgent.test gw
+	assert_status 2 mxhop check
+	assert_status 65 mxhop refresh
+	assert_match "$OUTPUT" '\(unchanged\)'
+	# Where there is room again, they are in force.
+	edit_overrides '/^dn: cn=many000[1-9],/,/^$/d'
+	assert_status 0 mxhop refresh
+	sleep 1
+	goes full.test gw
+	assert_status 1 mxhop check # others take the key
+}
+
+ldap_like() { # NAME KEY
+	printf '%s\n' "dn: cn=$1,dc=test" 'objectClass: mxhopOverride' "cn: $1" \
+		"mxhopKey: $2" 'mxhopHop: [gw.example]' ''
+}
+
+# A directory with the entries of good_overrides, that is followed.
+follow_directory() {
+	good_overrides
+	wipe_slapd dir
+	start_slapd dir syncprov=100
+	{
+		for d in a b c d; do override $d $d.test '[gw.example]'; done
+		override late late.test Mode=defer
+	} | ldap_add dir
+	printf '%s\n' 'overrides = ldap' 'ldap_server_host = ldap://127.0.0.1' \
+		"ldap_search_base = $BASE" 'seed = tests' >"$CF"
+	rm -f "$TABLE"*
+	spawn follow mxhop refresh --follow
+	eventually 10 test -e "$TABLE" || fail "no table: $(<"$SCRATCH/follow.log")"
+	forget
+	mark
+}
+
+# Mail goes by what the directory says a moment later, without a command.
+case_follow() {
+	follow_directory
+	goes a.test gw
+	goes late.test wait
+	goes new.test mx1
+	override new new.test '[gw2.example]' | ldap_add dir
+	ldap_set dir a mxhopHop '[gw2.example]'
+	sleep 3
+	goes new.test gw2
+	goes a.test gw2
+	ldap_delete dir new late
+	sleep 3
+	goes new.test mx1
+	goes late.test mx1
+	goes b.test gw
+	postqueue -f
+	wait_queue_empty
+	refute_log 'status=bounced'
+	stop follow
+}
+
+case_follow_large_removal() {
+	follow_directory
+	{
+		override new new.test '[gw.example]'
+		for d in a b c d late; do
+			printf '%s\n' "dn: cn=$d,$BASE" 'changetype: delete' ''
+		done
+	} | ldap_modify_or_add dir
+	eventually 5 log_has "$SCRATCH/follow.log" 'held back' || fail "not said"
+	sleep 3
+	goes a.test gw
+	goes late.test wait
+	goes new.test gw
+	assert_status 2 mxhop check
+	assert_match "$OUTPUT" '5 removals are held back'
+	override urgent urgent.test '[gw2.example]' | ldap_add dir
+	sleep 3
+	goes urgent.test gw2
+	goes b.test gw
+	assert_status 0 mxhop refresh --force
+	sleep 1.2
+	goes a.test mx1
+	goes urgent.test gw2
+	assert_status 0 mxhop check
+	refute_log 'status=bounced'
+	stop follow
+}
+
+# In one run of ldapmodify: what has no changetype is added.
+ldap_modify_or_add() { # NAME < CHANGES
+	ldap_as_admin ldapmodify "$1" -a >/dev/null
 }
 
 case_source_gone() {

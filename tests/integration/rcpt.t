@@ -30,6 +30,7 @@ setup() {
 	override unusable 'mxhopHop: [none.hosts.test]'
 	override excluded 'mxhopMode: exclude' 'mxhopExclude: mx.hosts.test'
 	override unknown 'mxhopHop: [mx.slow.test]'
+	override port 'mxhopHop: [mx.slow.test]:26'
 	refresh_overrides <"$SCRATCH/ldif"
 	cp /var/lib/mxhop/overrides "$SCRATCH/table"
 }
@@ -70,7 +71,7 @@ start_release() { # VERSION
 		>>/etc/postfix/master.cf
 	start_postfix "transport_maps = $M" 'smtpd_reject_unlisted_sender = yes' \
 		'smtpd_sender_restrictions = reject_unlisted_sender' \
-		"relay_domains = $(printf 'r-%s.test ' defer unusable excluded unknown) $M" \
+		"relay_domains = $(printf 'r-%s.test ' defer unusable excluded unknown port) $M" \
 		'address_verify_map =' 'address_verify_poll_count = 1'
 	assert_match "$(postconf -h mail_version)" "^$1\\." release
 }
@@ -126,15 +127,16 @@ assert_well() { # INBOUND-MESSAGES
 
 assert_deferrals() {
 	smtp_mail alice@mta.mxhop.test probe@down.test 127.0.0.1 $RESTRICTED || true
-	assert_taken defer unusable excluded unknown
+	assert_taken defer unusable excluded unknown port
 	assert_status 1 smtp_mail alice@mta.mxhop.test probe@down.test 127.0.0.1 $RESTRICTED
 	assert_match "$OUTPUT" '^450 4\.1\.1 .*unverified address: connect to'
 	DOWN=${OUTPUT:0:9}
 	assert_waits defer 'Moving house until Monday'
 	assert_waits unusable 'No usable next hop in the routing override'
 	assert_waits excluded 'No usable next hop in the routing override'
-	assert_waits unknown 'connect to 127.0.0.1\[127.0.0.1\]:1: Connection refused'
-	assert_well 4
+	assert_waits unknown 'Addresses of the routing override are not known yet'
+	assert_waits port 'connect to 127.0.0.1\[127.0.0.1\]:1: Connection refused'
+	assert_well 5
 
 	# The table makes nothing a relay domain, and is for transport_maps only.
 	assert_status 1 smtp_mail someone@down.test user@down.test $OUTSIDE

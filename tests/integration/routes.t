@@ -132,7 +132,7 @@ flushed_to() { # HOST
 }
 
 route() { # KEY
-	postmap -q "$1" "$M" || true
+	{ postmap -q "$1" "$M" || true; } | folded
 }
 
 # --- order ---
@@ -193,7 +193,7 @@ case_ties_are_stable_within_a_slot() {
 		assert_eq "$(route tie.test)" "$first" "lookup $i"
 	done
 	assert_eq "$(route same.tie.test)" "$first" "another domain with these hosts"
-	assert_eq "$(mxhop lookup --format postfix tie.test)" "$first" "the command"
+	assert_eq "$(mxhop lookup --format postfix tie.test | folded)" "$first" "the command"
 }
 
 # The shortest interval is 10 s: in 11 s each of three sets turns once or twice.
@@ -390,7 +390,7 @@ case_address_extension() {
 	assert_eq "$(route user+ext@tie.test)" ''
 	assert_eq "$(route user@tie.test)" ''
 	assert_eq "$(dns_queries tie.test MX)" 0
-	assert_match "$(mxhop lookup --format postfix user+ext@three.test)" '^:\[a\.three\.test\]'
+	assert_match "$(mxhop lookup --format postfix user+ext@three.test | folded)" '^:\[a\.three\.test\]'
 }
 
 case_what_is_no_domain_passes() {
@@ -461,6 +461,57 @@ case_transport_is_named() {
 	conf 'transport = relay'
 	assert_eq "$(route a-only.test)" 'relay:[a-only.test]'
 	conf
+}
+
+# smtp(8) keeps a connection under the first host of a list as it is written there,
+# whichever host it leads to, and uses it again for any list that begins so.
+assert_kept_apart() { # FIRST-HOST
+	refresh_overrides <<-END
+		dn: cn=both,dc=test
+		objectClass: mxhopOverride
+		cn: both
+		mxhopKey: both.test
+		mxhopHop: 10 $1
+		mxhopHop: 20 [192.0.2.1]
+
+		dn: cn=other,dc=test
+		objectClass: mxhopOverride
+		cn: other
+		mxhopKey: other.test
+		mxhopHop: 10 $1
+		mxhopHop: 20 [192.0.2.2]
+
+		dn: cn=alone,dc=test
+		objectClass: mxhopOverride
+		cn: alone
+		mxhopKey: alone.test
+		mxhopHop: $1
+	END
+	mark
+	send_mail "$ME" one@both.test
+	wait_for_log 'to=<one@both.test>, relay=192.0.2.1.*status=sent'
+	send_mail "$ME" two@both.test
+	wait_for_log 'to=<two@both.test>, relay=192.0.2.1.*conn_use=.*status=sent'
+	send_mail "$ME" user@other.test
+	wait_for_log 'to=<user@other.test>, relay=192.0.2.2.*status=sent'
+	send_mail "$ME" user@alone.test
+	wait_for_log 'to=<user@alone.test>, relay=none.*status=deferred'
+	purge
+}
+
+case_a_kept_connection_is_the_lists_own() {
+	start_sink 192.0.2.1
+	start_sink 192.0.2.2
+	postfix_set 'smtp_connection_cache_destinations = static:all'
+	conf_postfix 'overrides = ldif:/etc/mxhop/overrides.ldif'
+	assert_kept_apart '[c.three.test]'
+	assert_kept_apart '[192.0.2.9]'
+	assert_kept_apart '[IPv6:2001:db8::9]'
+	: >/etc/mxhop/overrides.ldif
+	assert_status 0 mxhop refresh --force
+	conf_postfix
+	postconf -X smtp_connection_cache_destinations
+	reload_postfix
 }
 
 case_ports() {

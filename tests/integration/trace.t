@@ -185,6 +185,26 @@ case_delimiters() {
 	assert_same 'no delimiter' ''
 }
 
+# Inside Postfix the filter of keys is in memory, and says which keys are in no
+# damaged page. Answers that were kept before, in the cache, are no part of this.
+case_damaged_table() {
+	local table=/var/lib/mxhop/overrides page pages from
+	fresh
+	echo 'cache = none' >>/etc/mxhop/mxhop.cf
+	cp -p $table "$SCRATCH/table.good"
+	pages=$(($(stat -c %s $table) / 4096))
+	for from in 1 2 0 $((pages - 1)); do
+		cp -p "$SCRATCH/table.good" "$table.new"
+		for ((page = from; page < pages; page += 2)); do
+			printf '\377\377\377\377' |
+				dd of="$table.new" bs=1 seek=$((4096 * page + 200)) conv=notrunc status=none
+		done
+		mv "$table.new" $table
+		assert_same "damaged from page $from of $pages on"
+	done
+	mv "$SCRATCH/table.good" $table
+}
+
 # --- trivial-rewrite(8) itself ---
 
 # Transport and next hop, where a table answers; else `-`.

@@ -154,7 +154,7 @@ static const struct {
     {"10 a.test", "a.test", DROP_NO},
     {"10 a.test=192.0.2.1", "a.test", DROP_NO},
     {"10 a.test=2001:db8::1", "a.test", DROP_NO},
-    {"10 a.test=failed", "a.test", DROP_NO},
+    {"10 a.test=failed", "a.test", DROP_UNRESOLVED},
     {"10 a.test=none", "a.test", DROP_NO_ADDRESS},
     {"10 a$b.test", "a$b.test", DROP_BAD_NAME},
     {"10 -a.test", "-a.test", DROP_BAD_NAME},

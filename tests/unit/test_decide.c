@@ -408,8 +408,7 @@ static const struct {
     {OVERRIDE_REPLACE, "1 p.test,2 [h.test]", "", "2 h.test", true},
     {OVERRIDE_PREPEND, "[h.test]", "10 a.test=192.0.2.1", "0 h.test 10 a.test",
      false},
-    {OVERRIDE_PREPEND, "[h.test]", "10 a.test=failed", "0 h.test 10 a.test",
-     true},
+    {OVERRIDE_PREPEND, "[h.test]", "10 a.test=failed", "0 h.test", true},
     {OVERRIDE_APPEND, "[h.test]", "10 a.test=192.0.2.1", "10 a.test 0 h.test",
      true},
     {OVERRIDE_APPEND, "[h.test]", "", "0 h.test", true},
@@ -450,6 +449,75 @@ START_TEST(promise)
         ck_assert_int_eq(d.stopper, promises[_i].stopper);
         decision_free(&d);
         r.on_override_unusable = CHOICE_PASS;
+    }
+    override_free(&o);
+    mxset_free(&set);
+}
+END_TEST
+
+/* Of a host that is not known yet nobody can tell whether it is this system:
+   it ends the list, and where nothing is left the mail waits, whatever is to be
+   done where nothing can be used. */
+static const struct {
+    enum override_mode mode;
+    const char *hops, *first, *second, *set; /* "": cold */
+    const char *want;                        /* NULL: deferred */
+} open_hosts[] = {
+    {OVERRIDE_REPLACE, "[h.test]", "unknown", "", "", NULL},
+    {OVERRIDE_REPLACE, "[h.test]", "failed", "", "", NULL},
+    {OVERRIDE_REPLACE, "[h.test]:25", "unknown", "", "", NULL},
+    {OVERRIDE_REPLACE, "[h.test]:26", "unknown", "", "", "0 h.test:26"},
+    {OVERRIDE_REPLACE, "[h.test]:26", "failed", "", "", "0 h.test:26"},
+    {OVERRIDE_REPLACE, "1 [h.test],2 [i.test]", "192.0.2.1", "unknown", "",
+     "1 h.test"},
+    {OVERRIDE_REPLACE, "1 [h.test],2 [i.test]", "unknown", "192.0.2.1", "",
+     NULL},
+    {OVERRIDE_REPLACE, "1 [h.test],2 [i.test]", "failed", "192.0.2.1", "",
+     "2 i.test"},
+    {OVERRIDE_REPLACE, "1 [h.test],2 [i.test]", "none", "failed", "", NULL},
+    {OVERRIDE_REPLACE, "2 [h.test],1 [i.test]", "failed", "unknown", "", NULL},
+    {OVERRIDE_PREPEND, "[h.test]", "unknown", "", "10 a.test=192.0.2.2", NULL},
+    {OVERRIDE_PREPEND, "[h.test]", "failed", "", "10 a.test=192.0.2.2",
+     "10 a.test"},
+    {OVERRIDE_PREPEND, "[h.test]", "unknown", "", "", NULL},
+    {OVERRIDE_PREPEND, "[h.test]", "failed", "", "10 a.test=failed", NULL},
+    {OVERRIDE_APPEND, "[h.test]", "unknown", "", "10 a.test=192.0.2.2",
+     "10 a.test"},
+    {OVERRIDE_MERGE, "5 [h.test],15 [i.test]", "192.0.2.1", "unknown",
+     "10 a.test=192.0.2.2,20 b.test=192.0.2.3", "5 h.test 10 a.test"},
+};
+
+START_TEST(what_is_not_known_is_waited_for)
+{
+    struct rules r = fixture_rules();
+    struct mxset set = fixture_set(open_hosts[_i].set);
+    struct override o =
+        fixture_override(open_hosts[_i].mode, open_hosts[_i].hops);
+    struct hop_facts facts[] = {{.addrs = fixture_addrs(open_hosts[_i].first)},
+                                {.addrs =
+                                     fixture_addrs(open_hosts[_i].second)}};
+    struct decide_input in = {.rules = &r,
+                              .domain = "d.test",
+                              .override = &o,
+                              .facts = facts,
+                              .cold = set.n_mx == 0,
+                              .set = set.n_mx > 0 ? &set : NULL};
+    struct decision d;
+
+    r.on_override_unusable = CHOICE_PASS;
+    r.max_hops = 5;
+    for (int i = 0; i < 2; i++) {
+        in.local = i == 1;
+        ck_assert(decide(&in, &d));
+        if (open_hosts[_i].want != NULL) {
+            ck_assert_int_eq(d.disposition, MXHOP_ROUTE);
+            assert_text(d.c, d.n_kept, open_hosts[_i].want);
+        } else {
+            ck_assert_int_eq(d.disposition, MXHOP_DEFER);
+            ck_assert_str_eq(d.reason, "Addresses of the routing override are "
+                                       "not known yet");
+        }
+        decision_free(&d);
     }
     override_free(&o);
     mxset_free(&set);
@@ -853,6 +921,7 @@ int main(void)
     tcase_add_test(tc, transports);
     LOOP(security, secures);
     LOOP(promise, promises);
+    LOOP(what_is_not_known_is_waited_for, open_hosts);
     tcase_add_test(tc, a_stale_host_is_not_certain);
     tcase_add_test(tc, no_transport_alone_for_a_local_domain);
     tcase_add_test(tc, an_insecure_splice_is_seen);

@@ -59,6 +59,7 @@ enum known { UNKNOWN, NONE, MAYBE, SURE }; /* in the families that are used */
 static struct {
     enum known addresses;
     bool own, bogus;
+    bool open, failed; /* no address is known, and it may have some */
 } fact[HOSTS];
 
 static struct {
@@ -83,7 +84,7 @@ static void invent_host(unsigned i)
     static const enum addr_state states[] = {
         ADDR_SOME, ADDR_SOME, ADDR_SOME, ADDR_NONE, ADDR_FAILED, ADDR_UNKNOWN};
     struct hostaddrs a = {0};
-    unsigned kind = below(8), some = 0, open = 0;
+    unsigned kind = below(8), some = 0, open = 0, failed = 0;
     const char *v4 = kind == 0   ? "192.0.2.250"
                      : kind == 1 ? "203.0.113.5"
                                  : "192.0.2.1";
@@ -103,11 +104,15 @@ static void invent_host(unsigned i)
             continue;
         some += st == ADDR_SOME;
         open += st == ADDR_FAILED || st == ADDR_UNKNOWN;
+        failed += st == ADDR_FAILED;
     }
     if (one_in(5)) {
         fact[i].addresses = UNKNOWN;
+        fact[i].open = true;
         return;
     }
+    fact[i].open = some == 0 && open > 0;
+    fact[i].failed = fact[i].open && failed > 0;
     fact[i].addresses = some > 0 ? SURE : open > 0 ? MAYBE : NONE;
     /* It may have none by now. */
     if (stale && fact[i].addresses == SURE)
@@ -542,6 +547,15 @@ static bool has_none(const struct mxhop_hop *hop)
                                                       : FAMILY_V4)) == 0;
 }
 
+/* It may be this system: nobody knows. */
+static bool is_open(const struct mxhop_hop *hop)
+{
+    int i = host_index(hop->host);
+
+    return !hop->is_address && (hop->port == 0 || hop->port == 25) && i >= 0 &&
+           fact[i].open;
+}
+
 static bool is_sure(const struct mxhop_hop *hop)
 {
     int i = host_index(hop->host);
@@ -571,6 +585,7 @@ static void check_hop(const struct law *law, const struct mxhop_hop *hop,
 
     ck_assert_msg(!is_ourselves(hop), "%s: ourselves: %s", what, hop->host);
     ck_assert_msg(!has_none(hop), "%s: no address: %s", what, hop->host);
+    ck_assert_msg(!is_open(hop), "%s: not known: %s", what, hop->host);
     if (!of_set) {
         ck_assert_msg(is_its_own(law, hop), "%s: not its own: %s", what,
                       hop->host);
@@ -628,15 +643,48 @@ static void check_route(const struct law *law, const struct mxhop_route *r,
         check_order(law, r, what);
 }
 
-/* A host that the entry names and that may be tried. */
+static struct mxhop_hop hop_of(const struct hopspec *h)
+{
+    return (struct mxhop_hop){.host = (char *)h->host,
+                              .port = h->port,
+                              .is_address = h->kind == HOP_ADDRESS};
+}
+
+/* A host that the entry names and that may be tried, now or later. */
 static bool has_usable_hop(const struct override *o)
 {
     for (size_t i = 0; i < o->n_hops; i++) {
-        struct mxhop_hop hop = {.host = o->hops[i].host,
-                                .port = o->hops[i].port,
-                                .is_address = o->hops[i].kind == HOP_ADDRESS};
+        struct mxhop_hop hop = hop_of(&o->hops[i]);
 
         if (o->hops[i].kind != HOP_MX && !is_ourselves(&hop) && !has_none(&hop))
+            return true;
+    }
+    return false;
+}
+
+/* Before or beside a hop is none that has to be waited for. */
+static bool nothing_before(const struct override *o, const struct hopspec *h)
+{
+    for (size_t i = 0; i < o->n_hops; i++) {
+        struct mxhop_hop hop = hop_of(&o->hops[i]);
+
+        if (o->hops[i].preference <= h->preference &&
+            (o->hops[i].kind == HOP_MX ||
+             (is_open(&hop) && !is_ourselves(&hop) &&
+              !fact[host_index(hop.host)].failed)))
+            return false;
+    }
+    return true;
+}
+
+/* A host that the entry names, and that mail must go to now. */
+static bool has_ready_hop(const struct override *o)
+{
+    for (size_t i = 0; i < o->n_hops; i++) {
+        struct mxhop_hop hop = hop_of(&o->hops[i]);
+
+        if (o->hops[i].kind != HOP_MX && !is_ourselves(&hop) &&
+            !has_none(&hop) && !is_open(&hop) && nothing_before(o, &o->hops[i]))
             return true;
     }
     return false;
@@ -699,7 +747,7 @@ static void check_against(const struct law *law, const struct mxhop_route *r,
         break;
     }
     /* Nothing waits that need not. */
-    if (law->o != NULL && has_usable_hop(law->o))
+    if (law->o != NULL && has_ready_hop(law->o))
         ck_assert_msg(r->disposition == MXHOP_ROUTE, "%s: does not go", what);
     if (law->o != NULL && law->o->mode == OVERRIDE_PASS && law->n_out == 0 &&
         !(law->local && law->o->transport != NULL))

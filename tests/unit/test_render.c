@@ -69,7 +69,7 @@ START_TEST(postfix_list)
     struct mxhop_route r = route_of(mixed, N(mixed));
 
     assert_render(render_postfix, &r,
-                  ":[mx1.test], [mx2.test]:2525, [192.0.2.1], [192.0.2.2]:26, "
+                  ":[mX1.tesT], [mx2.test]:2525, [192.0.2.1], [192.0.2.2]:26, "
                   "[ipv6:2001:db8::1], [ipv6:2001:db8::2]:587, [p.test], "
                   "[q.test]:27");
     r.transport = "slow-smtp";
@@ -161,6 +161,63 @@ START_TEST(postfix_stopper)
     assert_render(render_exim, &r, "<;mx1.test");
     r.n_hops = 0;
     assert_render(render_postfix, &r, NULL);
+}
+END_TEST
+
+/* smtp(8) keeps connections under the first element of a list, as it is
+   written: lists that begin with the same host are told apart by it, and a list
+   of this host alone from them all. */
+START_TEST(postfix_first_element_is_the_lists)
+{
+    enum { LISTS = 300 };
+    struct mxhop_hop hops[] = {HOP("relay.example.net"), HOP("x")};
+    char *seen[LISTS];
+
+    for (int i = 0; i < LISTS; i++) {
+        struct mxhop_route r = route_of(hops, 2);
+        struct buf out = {0}, again = {0};
+        char second[32], plain[80];
+
+        snprintf(second, sizeof(second), "b%d.test", i);
+        hops[1].host = second;
+        snprintf(plain, sizeof(plain), ":[relay.example.net], [%s]", second);
+        ck_assert(render_postfix(&r, &out));
+        ck_assert(render_postfix(&r, &again));
+        ck_assert_str_eq(out.data, again.data);
+        ck_assert_int_eq(strcasecmp(out.data, plain), 0);
+        *strchr(out.data, ',') = '\0';
+        ck_assert_str_ne(out.data, ":[relay.example.net]");
+        for (int j = 0; j < i; j++)
+            ck_assert_str_ne(out.data, seen[j]);
+        seen[i] = out.data;
+        buf_free(&again);
+    }
+    for (int i = 0; i < LISTS; i++)
+        free(seen[i]);
+}
+END_TEST
+
+static const struct {
+    const char *first;
+    bool only_ipv6;
+    const char *want;
+} few_letters[] = {
+    {"192.0.2.1", false, ":[127.17.252.214]:1, [192.0.2.1], [b.test]"},
+    {"2001:500::1", false,
+     ":[127.176.136.136]:1, [ipv6:2001:500::1], [b.test]"},
+    {"2001:500::1", true, ":[Ipv6:2001:500::1], [b.test]"},
+    {"fe80:db8::a", false, ":[IPv6:fe80:Db8::A], [b.test]"},
+};
+
+/* Where letters are too few an element of its own comes before it. */
+START_TEST(postfix_first_element_of_few_letters)
+{
+    struct mxhop_hop hops[] = {HOP(few_letters[_i].first, .is_address = true),
+                               HOP("b.test")};
+    struct mxhop_route r = route_of(hops, 2);
+
+    r.only_ipv6 = few_letters[_i].only_ipv6;
+    assert_render(render_postfix, &r, few_letters[_i].want);
 }
 END_TEST
 
@@ -355,7 +412,7 @@ START_TEST(no_unchecked_byte_in_a_list)
 {
     static const char alphabet[] =
         "ab1-_.:;,+<>[]{}$\\/*\"' \t\n\r\001\177\200\377";
-    static const char postfix_bytes[] = "ab1-_.[], :ipv6";
+    static const char postfix_bytes[] = "abAB0123456789-_.[], :ipvIPV";
     static const char exim_bytes[] = "ab1-_.:;+<[]";
 
     srand(1);
@@ -599,6 +656,9 @@ int main(void)
     tcase_add_test(tc, postfix_pass_by_an_override);
     tcase_add_test(tc, postfix_local_domain);
     tcase_add_test(tc, postfix_stopper);
+    tcase_add_test(tc, postfix_first_element_is_the_lists);
+    tcase_add_loop_test(tc, postfix_first_element_of_few_letters, 0,
+                        N(few_letters));
     tcase_add_test(tc, postfix_override_without_words);
     tcase_add_test(tc, postfix_text_is_cut);
     tcase_add_test(tc, postfix_mark_of_a_domain);
