@@ -468,7 +468,7 @@ use_mxhop_plugin() { # < MXHOP.CF
 	[[ -e /etc/postfix/main.cf ]] || configure_postfix
 	use_mxhop
 	cp "$plugin" /usr/lib/postfix/
-	printf 'mxhop\tpostfix-mxhop.so\tdict_mxhop_open\n' \
+	printf '%s\tpostfix-mxhop.so\tdict_%s_open\n' mxhop mxhop mxhop_tls mxhop_tls \
 		>/etc/postfix/dynamicmaps.cf.d/mxhop.cf
 	cat >/etc/mxhop/mxhop.cf
 }

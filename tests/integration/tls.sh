@@ -159,12 +159,13 @@ sts_requests() { # DOMAIN
 
 # --- Postfix ---
 
-# A jailed smtp(8) that trusts $CA, of Postfix VERSION.
+# A jailed smtp(8) that trusts $CA, and a tlsproxy(8), of Postfix VERSION.
 start_tls_postfix() { # VERSION [NAME=VALUE...]
 	local version=$1
 	shift
 	[[ -e /etc/postfix/main.cf ]] || configure_postfix
-	postconf -F smtp/unix/chroot=y tlsproxy/unix/chroot=y
+	postconf -F smtp/unix/chroot=y
+	postconf -M tlsproxy/unix='tlsproxy unix - - y - 0 tlsproxy'
 	cp -n /etc/postfix/dynamicmaps.cf.d/mxhop.cf \
 		"$(postconf -h meta_directory)/dynamicmaps.cf.d/" 2>/dev/null || true
 	start_postfix "smtp_tls_CAfile = $CA" 'smtp_tls_CApath =' \
