@@ -291,6 +291,39 @@ case_kept_connections() {
 	postfix_set 'smtp_tls_policy_maps = texthash:/etc/postfix/policies'
 }
 
+# Two domains of a class share a queue and its connections, with the other two
+# they share nothing.
+case_forty_messages_of_two_classes() {
+	local i domain
+	add_routes <<-'END'
+		c1.test  none:[good.hosts.test]:025
+		c2.test  none:[good.hosts.test]:025
+		p1.test  none:[good.hosts.test]
+		p2.test  none:[good.hosts.test]
+	END
+	set_policies <<<'[good.hosts.test]:025 secure match=hostname servername=hostname'
+	postfix_set 'smtp_tls_connection_reuse = yes' 'defer_transports = none'
+	for i in {1..10}; do
+		for domain in c1 p1 c2 p2; do
+			send_mail alice@mta.mxhop.test "n$i@$domain.test"
+		done
+	done
+	wait_for_log 'to=<n10@p2.test>, .*deferred transport'
+	postfix_set 'defer_transports ='
+	mark
+	drain 60
+	for i in {1..10}; do
+		for domain in c1 c2; do
+			assert_match "$(received "n$i@$domain.test")" 'tls=TLS.* sni=good.hosts.test$'
+		done
+		for domain in p1 p2; do
+			assert_match "$(received "n$i@$domain.test")" 'tls=- sni=-$'
+		done
+	done
+	[[ $(receiver_sessions 192.0.2.1) -lt 40 ]] || fail "no connection was used again"
+	postfix_unset smtp_tls_connection_reuse
+}
+
 # A connection is kept under the first host of a list as it is written, whichever
 # host it leads to, and used for another list that begins in the same way.
 case_kept_connection_belongs_to_the_first_host() {
@@ -360,8 +393,8 @@ case_dane_only() {
 		dane-only bare.dom.test      [bare.signed.test]:0025      $BARE  $BARE
 		dane-only unusable.dom.test  [unusable.signed.test]:0025  TLSA   TLSA
 		dane-only none.dom.test      [none.signed.test]:0025      TLSA   TLSA
-		dane-only unsigned.dom.test  [ca.hosts.test]:0025         .      .
-		dane-only loose.loose.test   [loose.signed.test]:0025     .      tls
+		dane-only unsigned.dom.test  [ca.hosts.test]:0025         no_TLSA no_TLSA
+		dane-only loose.loose.test   [loose.signed.test]:0025     non_DNSSEC tls
 		dane-only ta.dom.test        [ta.signed.test]:0025        tls    $CERT
 	END
 }
@@ -427,7 +460,7 @@ case_what_classes_need() {
 	reload_postfix
 	assert_outcomes <<-'END'
 		all.test        tls
-		nodnssec.test   .
+		nodnssec.test   client TLS configuration problem
 		noca.test       Server certificate not
 		noca-dane.test  tls
 	END
