@@ -250,7 +250,7 @@ census:
 # ---- documents ------------------------------------------------------------
 
 MAN := docs/man/mxhop.1 $(B)/man/mxhop.cf.5 docs/man/mxhop_table.5 \
-	docs/man/mxhop_ldap.5 docs/man/mxhop_exim.7
+	docs/man/mxhop_ldap.5 docs/man/mxhop_tls.5 docs/man/mxhop_exim.7
 
 # The parameter section of mxhop.cf(5) comes from the table of parameters.
 $(B)/man/params-mdoc: docs/man/params_mdoc.c $(B)/lib/libmxhop.a
@@ -364,7 +364,8 @@ install: all man
 	install -m 0644 contrib/ldap/* $(DESTDIR)$(PREFIX)/share/mxhop/ldap/
 	install -m 0644 docs/man/mxhop.1 $(DESTDIR)$(mandir)/man1/
 	install -m 0644 $(B)/man/mxhop.cf.5 docs/man/mxhop_table.5 \
-	    docs/man/mxhop_ldap.5 $(DESTDIR)$(mandir)/man5/
+	    docs/man/mxhop_ldap.5 docs/man/mxhop_tls.5 \
+	    $(DESTDIR)$(mandir)/man5/
 	install -m 0644 docs/man/mxhop_exim.7 $(DESTDIR)$(mandir)/man7/
 	test -e $(DESTDIR)/etc/mxhop/mxhop.cf || \
 	    install -m 0644 contrib/postfix/mxhop.cf $(DESTDIR)/etc/mxhop/
