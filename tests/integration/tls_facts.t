@@ -18,7 +18,7 @@ setup() {
 	tls_certificate domain ta.dom.test certified.dom.test
 	zone hosts.test <<-'END'
 		good      A 192.0.2.1
-		second    A 192.0.2.1
+		second    A 192.0.2.6
 		third     A 192.0.2.1
 		ca        A 192.0.2.2
 		domain    A 192.0.2.3
@@ -64,6 +64,7 @@ setup() {
 	start_receiver 192.0.2.2 badca
 	start_receiver 192.0.2.3 domain
 	start_receiver 192.0.2.4 -
+	start_receiver 192.0.2.6 good
 }
 
 start_release() { # VERSION [NAME=VALUE...]
@@ -212,7 +213,7 @@ case_slow_lookup_delays_one_delivery() {
 		quick.test  may:[good.hosts.test]
 	END
 	start_policy_server
-	echo '[good.hosts.test]:025 6 encrypt' >"$SCRATCH/answers"
+	echo '[good.hosts.test]:025 4 encrypt' >"$SCRATCH/answers"
 	mark
 	reload_postfix
 	send_mail alice@mta.mxhop.test any@slow.test
@@ -289,6 +290,7 @@ case_kept_connections() {
 	send_mail alice@mta.mxhop.test anew@ca.dom.test
 	wait_for_log 'to=<anew@ca.dom.test>, .*status=deferred \(Server certificate not'
 	postfix_set 'smtp_tls_policy_maps = texthash:/etc/postfix/policies'
+	postfix_unset smtp_connection_cache_destinations smtp_tls_connection_reuse
 }
 
 # Two domains of a class share a queue and its connections, with the other two
@@ -325,22 +327,40 @@ case_forty_messages_of_two_classes() {
 }
 
 # A connection is kept under the first host of a list as it is written, whichever
-# host it leads to, and used for another list that begins in the same way.
-case_kept_connection_belongs_to_the_first_host() {
-	add_routes <<-'END'
-		first.test    may:[refused.hosts.test], [good.hosts.test]
-		second.test   may:[refused.hosts.test], [ca.hosts.test]
-		third.test    may:[refused.hosts.test]:025, [ca.hosts.test]:025
+# host it leads to: at these LEVELS the mail of another list that begins in the
+# same way goes to a host that is none of its own.
+assert_kept_under_the_first_host() { # TAG LEVELS
+	local level how t host
+	add_routes <<-END
+		$(for level in none may secure; do
+			t=$1-$level
+			echo "$t-first.test  $level:[refused.hosts.test]:025, [good.hosts.test]:025"
+			echo "$t-alike.test  $level:[refused.hosts.test]:025, [second.hosts.test]:025"
+			echo "$t-port.test   $level:[refused.hosts.test]:25, [second.hosts.test]:025"
+			echo "$t-case.test   $level:[Refused.hosts.test]:025, [second.hosts.test]:025"
+		done)
 	END
-	set_policies <<<'[ca.hosts.test]:025 encrypt'
-	postfix_set 'smtp_connection_cache_destinations = static:all'
-	mark
-	assert_outcomes <<<'first.test tls'
-	assert_outcomes <<<'second.test tls'
-	assert_match "$(received any@second.test)" '^192.0.2.1 '
-	assert_outcomes <<<'third.test tls'
-	assert_match "$(received any@third.test)" '^192.0.2.2 '
+	set_policies </dev/null
+	postfix_set 'smtp_connection_cache_destinations = static:all' \
+		'smtp_connection_cache_time_limit = 60s' 'smtp_tls_connection_reuse = yes'
+	for level in none may secure; do
+		how=tls t=$1-$level host=192.0.2.6
+		[[ $level != none ]] || how=clear
+		[[ " $2 " != *" $level "* ]] || host=192.0.2.1
+		mark
+		assert_outcomes <<<"$t-first.test $how"
+		assert_outcomes <<<"$t-alike.test $how"
+		assert_outcomes <<<"$t-port.test $how"
+		assert_outcomes <<<"$t-case.test $how"
+		assert_match "$(received "any@$t-alike.test")" "^$host " "$t"
+		assert_match "$(received "any@$t-port.test")" '^192.0.2.6 ' "$t"
+		assert_match "$(received "any@$t-case.test")" '^192.0.2.6 ' "$t"
+	done
 	postfix_unset smtp_connection_cache_destinations smtp_tls_connection_reuse
+}
+
+case_kept_connection_belongs_to_the_first_host() {
+	assert_kept_under_the_first_host kept7 'none may secure'
 }
 
 # --- levels: native against a list ---
@@ -485,6 +505,7 @@ case_debian_13() {
 	start_release 3.10
 	assert_keys keys10
 	assert_tlsrpt report10
+	assert_kept_under_the_first_host kept10 none
 }
 
 case_debian_sid() {
@@ -492,4 +513,5 @@ case_debian_sid() {
 	start_release 3.11
 	assert_keys keys11
 	assert_tlsrpt report11
+	assert_kept_under_the_first_host kept11 none
 }
