@@ -168,7 +168,7 @@ START_TEST(missing_and_foreign)
     ck_assert_int_eq(store_open(&s, dir, true, &missing, &err),
                      MXHOP_ERR_TABLE);
     ck_assert(!missing);
-    ck_assert_ptr_nonnull(strstr(err.text, "remove it"));
+    ck_assert_ptr_nonnull(strstr(err.text, "is not a TLS store; remove it"));
 }
 END_TEST
 
