@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <netinet/in.h>
+#include "model/tls.h"
 
 /* Per address family: what is known about the addresses of a host. */
 enum addr_state {
@@ -30,6 +31,7 @@ struct hostaddrs {
     uint32_t ttl_s[FAMILIES]; /* smallest of the answers' for the family */
     struct in_addr v4[ADDRS_MAX];
     struct in6_addr v6[ADDRS_MAX];
+    struct tlsa tlsa; /* of _25._tcp.HOST */
 };
 
 /* Sum over the families in the bit mask: SOME if any has, else FAILED if any
@@ -62,7 +64,8 @@ struct mxset {
     bool secure;      /* AD on the answer */
     uint32_t ttl_s;   /* as DNS says: negative answers from the SOA */
     char *failure;    /* MX_FAILURE: why, for people; else NULL */
-    struct mx *mx;    /* by preference, then as received */
+    struct sts_record sts; /* whatever the outcome */
+    struct mx *mx;         /* by preference, then as received */
     size_t n_mx;
 };
 
