@@ -29,6 +29,9 @@ const char *drop_text(enum drop drop)
         [DROP_BOGUS] = "every address is in bogus_networks",
         [DROP_SELF] = "this system itself",
         [DROP_BEHIND_SELF] = "not preferred to this system itself",
+        [DROP_STS] = "not in the domain's MTA-STS policy",
+        [DROP_NO_CLASS] = "the MTA does not know class MTA-STS (mxhop_tls)",
+        [DROP_CLASS_UNKNOWN] = "whether it has TLSA records is not known now",
         [DROP_NOT_KNOWN] = "address not known yet, and last",
         [DROP_NAME_NOT_KNOWN] = "its MX records are not known yet",
         [DROP_UNEXAMINED] = "beyond the 31 exchanges that are examined",
@@ -210,6 +213,14 @@ static void decide_transport_of_pass(const struct decide_input *in,
 
 static void decide_settle(const struct decide_input *in, struct decision *d)
 {
+    const char *visible =
+        outcome_is_overridden(in) ? NULL : tlsclass_why_pass(in, d);
+
+    if (visible != NULL) {
+        d->disposition = MXHOP_PASS;
+        outcome_reason(d, "Domain %s must be seen: %s", in->domain, visible);
+        return;
+    }
     if (d->n_kept == 0) {
         outcome_of_nothing(in, d);
         return;
@@ -250,6 +261,7 @@ bool decide(const struct decide_input *in, struct decision *d_r)
     order_candidates(in, &list);
     d_r->n_kept = decide_limit(&list, in->rules->max_hops);
     d_r->n_kept = decide_shed_tail(in, &list, d_r->n_kept);
+    d_r->n_kept = tlsclass_assign(in, &list, d_r->n_kept);
     d_r->c = list.v;
     d_r->n = list.n;
     decide_settle(in, d_r);

@@ -15,6 +15,9 @@
 #include "model/mxset.h"
 #include "model/override.h"
 #include "model/rules.h"
+#include "model/tls.h"
+
+#define CLASS_BIT(c) (1u << (c)) /* of enum mxhop_tls_class */
 
 /* Exchanges of a set that are examined, and may be listed, whatever max_hops
    says: strangers choose domains, and each costs a query a family. */
@@ -39,7 +42,10 @@ struct decide_input {
     const struct mxset *set; /* NULL: was not asked for */
     bool cold; /* the MX set was asked for but not known in time (set NULL) */
     bool learning; /* addresses not known now are being asked for */
-    int64_t now_s; /* wall time: rotation slots */
+    const struct sts_policy *policy; /* in force (mode enforce); or NULL */
+    unsigned classes;                /* CLASS_BIT(): the MTA knows them */
+    unsigned visible_if;             /* of struct mxhop_host */
+    int64_t now_s;                   /* wall time: rotation slots */
 };
 
 /* Why a candidate is not in the list; texts: drop_text(). */
@@ -53,6 +59,9 @@ enum drop {
     DROP_BOGUS,
     DROP_SELF,
     DROP_BEHIND_SELF,    /* DNS host of equal or worse preference than we */
+    DROP_STS,            /* not a host of the domain's MTA-STS policy */
+    DROP_NO_CLASS,       /* nothing would hold it to that policy */
+    DROP_CLASS_UNKNOWN,  /* what its TLSA records say is not known */
     DROP_NOT_KNOWN,      /* would end the list, and may have no address */
     DROP_UNEXAMINED,     /* beyond EXAMINE_MAX */
     DROP_LIMIT,          /* beyond max_hops */
@@ -68,7 +77,8 @@ struct candidate {
     uint16_t port;
     uint16_t preference; /* for people */
     bool is_address, is_dns;
-    bool is_mx;    /* a name to be spliced, that has no hosts: dropped */
+    bool is_mx; /* a name to be spliced, that has no hosts: dropped */
+    enum mxhop_tls_class tls_class; /* of DNS hosts that are kept */
     uint8_t tier;  /* 0 prepended, 1 the MX set and merged, 2 appended */
     uint16_t rank; /* within a spliced set: 0 best group, 1 ... */
     uint64_t tie;  /* keyed hash that orders equals */
