@@ -46,7 +46,7 @@ LIBS     := -lresolv
 CLI_LIBS := -lldap -llber -lpsl -ljansson
 
 # Data plane, in order of dependency (architecture.md); then the control plane.
-CORE    := handle route cache overrides table dns conf model postfix util
+CORE    := handle route cache overrides policy table dns conf model postfix util
 CORE_O  := $(patsubst src/%.c,$(B)/obj/%.o,\
 	$(wildcard $(addprefix src/,$(addsuffix /*.c,$(CORE)))))
 CLI_O   := $(patsubst src/%.c,$(B)/obj/%.o,\
