@@ -38,7 +38,8 @@ bool guard_reason(const struct postfix_config *pf, char *text, size_t size);
 
 /* ---- classes.c: policy classes of hosts in a list ---- */
 
-#define POSTFIX_CLASS_STS 1U  /* `[h]:025': verified, by the name of the host \
+#define POSTFIX_CLASS_STS                                                     \
+    1U                        /* `[h]:025': verified, by the name of the host \
                                */
 #define POSTFIX_CLASS_DANE 2U /* `[h]:0025': dane-only */
 

@@ -18,6 +18,14 @@
 #include "overrides/ovtable.h"
 #include "util/log.h"
 
+/* A file that others replace, and whoever uses it has open (placed.c). */
+struct placed {
+    int above_fd;     /* of a directory above the file's, O_PATH; or -1 */
+    char *name;       /* the file's path from there */
+    struct stat seen; /* the file in use, or that cannot be; or zero */
+    uint64_t looked_ms, tried_ms;
+};
+
 /* By who uses it. */
 struct mxhop {
     /* From configuration and host; nobody changes it after mxhop_open(), but
@@ -68,10 +76,7 @@ struct mxhop {
 
     struct { /* table.c; unused where the parameter overrides is empty */
         struct ovtable *table; /* NULL: not opened yet, or it cannot be used */
-        int above_fd;          /* of a directory above the table's, O_PATH */
-        char *name;            /* the table's path from there */
-        struct stat seen;      /* the file in use, or that cannot be; or zero */
-        uint64_t looked_ms, tried_ms;
+        struct placed placed;
         bool bad; /* said so in the log */
         struct mxhop_error err;
     } overrides;
@@ -204,6 +209,21 @@ bool facts_addresses(const struct mxhop *mx, struct cache_view *view,
 #define FACTS_PENDING_MS  2000 /* or one that has waited for so long */
 void facts_used(struct mxhop *mx, const char *domain, bool refresh_due,
                 bool once);
+
+/* ---- placed.c: files that others replace ---- */
+
+/* Between two looks at one that can be used; and so often at least one is tried
+   that cannot. With a refresh before it, a change is in force in a second. */
+#define PLACED_LOOK_MS 600
+
+/* Before a jail is entered: note where `file`, the value of `param`, is. */
+enum mxhop_status placed_find(struct placed *p, const char *param,
+                              const char *file, struct mxhop_error *err);
+void placed_leave(struct placed *p);
+/* Look for it. true: it is to be opened anew (in_use NULL: none is); p->seen is
+   then what was seen. */
+bool placed_look(struct placed *p, const struct fixed *in_use, uint64_t now_ms);
+bool placed_is_same(const struct stat *a, const struct stat *b);
 
 /* ---- table.c: the override table ---- */
 

@@ -264,7 +264,7 @@ enum mxhop_status probe_open(struct mxhop **mx_r, struct conf *conf,
     *mx_r = NULL;
     if (mx == NULL)
         return err_nomem(err);
-    mx->config.fd = mx->config.link_fd = mx->overrides.above_fd = -1;
+    mx->config.fd = mx->config.link_fd = mx->overrides.placed.above_fd = -1;
     mx->store.place.up_fd = mx->store.place.dir_fd = -1;
     mx->log = (struct log){forward_log, mx};
     machine_name(&whole, name);

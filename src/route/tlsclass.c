@@ -17,26 +17,8 @@
  * administrator wants mail to go, and what holds there is in the MTA's tables.
  */
 
+#include "model/sts.h"
 #include "route/steps.h"
-
-#include <string.h>
-#include <strings.h>
-
-/* RFC 8461 section 4.1: `*.` stands for exactly one label. */
-static bool sts_matches(const struct sts_policy *p, const char *host)
-{
-    for (size_t i = 0; i < p->n_mx; i++) {
-        const char *pattern = p->mx[i], *name = host;
-
-        if (strncmp(pattern, "*.", 2) == 0 && *host != '.') {
-            pattern++;
-            name += strcspn(host, ".");
-        }
-        if (strcasecmp(pattern, name) == 0)
-            return true;
-    }
-    return false;
-}
 
 bool tlsclass_outside(const struct decide_input *in, const struct candidate *c)
 {

@@ -790,7 +790,7 @@ static void change_something(unsigned n)
         if (one_in(4))
             add_word(&entry[0].keys, "*");
         write_table(n);
-        mx->overrides.looked_ms = 0;
+        mx->overrides.placed.looked_ms = 0;
         break;
     case 1:
         now_s += below(3000);
