@@ -264,10 +264,9 @@ enum fixed_found store_walk(struct store *s, store_walk_fn *fn, void *ctx)
 /* ---- writing ---- */
 
 int store_write(int dir_fd, const struct store_record *records, size_t n,
-                int64_t now_s)
+                int64_t now_s, unsigned char id_r[FIXED_ID_LEN])
 {
     struct fixed_record *v = malloc((n + 1) * sizeof(*v));
-    unsigned char id[FIXED_ID_LEN];
     struct buf blob = {0};
     struct fixed_set set = {.records = v, .n = n};
     int rc = ENOMEM;
@@ -285,7 +284,7 @@ int store_write(int dir_fd, const struct store_record *records, size_t n,
                 .value = records[i].entry,
             };
         set.blob = (struct fixed_bytes){(unsigned char *)blob.data, blob.len};
-        rc = fixed_build(dir_fd, STORE_FILE, &set, id);
+        rc = fixed_build(dir_fd, STORE_FILE, &set, id_r);
     }
     buf_free(&blob);
     free(v);

@@ -71,6 +71,6 @@ struct store_record {
 /* Put a whole new file in the place of the old one, in the directory dir_fd. 0,
    or an errno value: what was there then stays. */
 int store_write(int dir_fd, const struct store_record *records, size_t n,
-                int64_t now_s);
+                int64_t now_s, unsigned char id_r[FIXED_ID_LEN]);
 
 #endif

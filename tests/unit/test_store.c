@@ -65,6 +65,7 @@ static int write_many(size_t n)
     char *names = malloc(n * 24 + 1);
     struct store_entry kinds[2] = {policy(86400), entry("no answer")};
     struct buf bytes[2] = {{0}, {0}};
+    unsigned char id[FIXED_ID_LEN];
     int rc;
 
     for (int i = 0; i < 2; i++) {
@@ -78,7 +79,7 @@ static int write_many(size_t n)
         r[i] = (struct store_record){names + i * 24,
                                      {(unsigned char *)b->data, b->len}};
     }
-    rc = store_write(dir_fd, r, n, NOW);
+    rc = store_write(dir_fd, r, n, NOW, id);
     buf_free(&bytes[0]);
     buf_free(&bytes[1]);
     free(names);
@@ -211,6 +212,7 @@ START_TEST(a_record_that_nobody_wrote_is_damage)
 {
     struct store_entry e = policy(86400);
     struct buf b = {0};
+    unsigned char id[FIXED_ID_LEN];
     struct store_record r;
     struct store *s;
 
@@ -218,7 +220,7 @@ START_TEST(a_record_that_nobody_wrote_is_damage)
     store_encode(&b, &e);
     store_entry_free(&e);
     r = (struct store_record){"a.test", {(unsigned char *)b.data, b.len}};
-    ck_assert_int_eq(store_write(dir_fd, &r, 1, NOW), 0);
+    ck_assert_int_eq(store_write(dir_fd, &r, 1, NOW, id), 0);
     buf_free(&b);
     ck_assert_int_eq(store_open(&s, dir, false, NULL, NULL), MXHOP_OK);
     ck_assert_int_eq(store_get(s, "a.test", &e), FIXED_DAMAGED);
