@@ -110,8 +110,11 @@ struct mxhop_host {
      */
     unsigned tls_classes;
 
-    /* When the MTA must see a domain although there is no visible_reason. */
+    /* When the MTA must see a domain although there is no visible_reason:
+       always in some states of DNS, and domains of which visible_domain says
+       why. Its text is valid until the next call; NULL: it need not. */
     unsigned visible_if;
+    const char *(*visible_domain)(void *ctx, const char *domain);
 
     /* Comma or space separated; used where the parameter is empty. */
     const char *own_names;        /* host names of this MTA */

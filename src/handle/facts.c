@@ -10,6 +10,7 @@
 #include "handle/handle.h"
 #include "util/clock.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -220,13 +221,19 @@ static void facts_take_addresses(struct lookup *l, const struct mx *known)
 bool facts_kept(struct lookup *l, bool *again_r)
 {
     struct mxset kept = {.outcome = MX_HOSTS}, better;
-    const struct ask q = {.name = l->override.dn, .known = &kept, .wait = true};
+    struct ask q = {.known = &kept, .wait = true};
     bool usable, dns = false, ok = true;
+    char name[NAME_MAX_TEXT + 16];
 
-    for (size_t i = 0; i < l->decision.n_kept && ok; i++) {
+    /* No domain's name: those are asked for whole. */
+    snprintf(name, sizeof(name), "hosts of %s", l->key.domain);
+    q.name = l->override.dn != NULL ? l->override.dn : name;
+
+    for (size_t i = 0; i < l->decision.n && ok; i++) {
         const struct candidate *c = &l->decision.c[i];
 
-        if ((c->is_dns || c->via != NULL) && facts_unknown(l, c->addrs)) {
+        if ((c->drop == DROP_NO || c->drop == DROP_CLASS_UNKNOWN) &&
+            (c->is_dns || c->via != NULL) && facts_unknown(l, c->addrs)) {
             ok = mxset_add(&kept, c->host, 0);
             dns = dns || c->is_dns;
         }

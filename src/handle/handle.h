@@ -16,6 +16,7 @@
 #include "cache/cache.h"
 #include "cache/cache_file.h"
 #include "overrides/ovtable.h"
+#include "policy/store.h"
 #include "util/log.h"
 
 /* A file that others replace, and whoever uses it has open (placed.c). */
@@ -37,6 +38,7 @@ struct mxhop {
     bool addresses_due; /* own addresses are this machine's, not yet read */
     struct log log;
     enum answer_mode answer; /* with auto resolved */
+    bool answer_auto;        /* it was auto */
     uint32_t budget_ms;
 
     struct { /* mxhop.c: the configuration's file, to notice a change */
@@ -80,6 +82,34 @@ struct mxhop {
         bool bad; /* said so in the log */
         struct mxhop_error err;
     } overrides;
+
+    struct {                 /* tls.c; unused where mta_sts = off */
+        struct store *store; /* NULL: not opened yet, or it cannot be used */
+        struct placed placed;
+        bool bad;    /* said so in the log */
+        int want_fd; /* to tell mxhop-tls; or -1 */
+        struct {
+            uint64_t hash, at_ms;
+        } wanted[64]; /* what it was told of lately */
+    } tls;
+};
+
+enum sts_stored {
+    STS_OFF,      /* not looked for: mta_sts = off, or exempt */
+    STS_NO_STORE, /* nothing is known of any domain */
+    STS_ABSENT,   /* the service has not answered for it yet */
+    STS_STORED
+};
+
+/* What TLS makes of one domain. */
+struct tls_facts {
+    const char *visible; /* why the MTA must see it; or NULL. The host's */
+    enum sts_stored stored;
+    struct store_entry entry; /* STS_STORED */
+    uint64_t made_of; /* of all above, what a finished answer depends on */
+    /* With mta_sts = enforce and what DNS says: */
+    const struct sts_policy *policy; /* in force, of mode enforce; or NULL */
+    bool open;                       /* there may be one */
 };
 
 /* Everything that one lookup found out, for the route and for the trace. */
@@ -103,6 +133,8 @@ struct lookup {
     char *idle;     /* DN of an exclude that excludes nothing here, or NULL */
     int64_t edge_s; /* wall time from which on another override may apply, by
                        key or by exchange */
+
+    struct tls_facts tls;
 
     bool asked_dns; /* the MX set was needed */
     bool cold;      /* and not known in time: `set` does not count */
@@ -240,6 +272,24 @@ bool table_is_another(struct mxhop *mx);
    be again: one line a change. */
 void table_say(struct mxhop *mx, bool bad);
 
+/* ---- tls.c: MTA-STS, and domains that the host must see ---- */
+
+/* Before a jail is entered: note where the store is, and have a socket. */
+enum mxhop_status tls_place(struct mxhop *mx, struct mxhop_error *err);
+void tls_leave(struct mxhop *mx);
+/* All that does not depend on DNS. To be followed by tls_forget(). */
+void tls_look(struct mxhop *mx, const char *domain, bool local, uint64_t now_ms,
+              struct tls_facts *t_r);
+void tls_forget(struct tls_facts *t);
+/* Once the MX set is known: policy, open; asks for a policy to be fetched. */
+void tls_judge(struct lookup *l);
+/* After the decision: no host is in the policy, so perhaps it has changed. */
+void tls_mismatch(struct lookup *l);
+/* How long what it was decided from holds, of the rest nothing. */
+uint32_t tls_ttl_s(const struct lookup *l);
+/* Nothing that may be known any moment made the decision. */
+bool tls_is_settled(const struct lookup *l);
+
 /* ---- find.c: which overrides apply ---- */
 
 enum mxhop_status find_by_key(struct lookup *l, struct ovtable *table);
@@ -266,8 +316,9 @@ void lookup_free(struct lookup *l);
 struct mxhop_route *route_from_lookup(const struct lookup *l);
 /* Whether local_domains, or else the host, says that the MTA delivers it. */
 enum mxhop_local lookup_is_local(const struct mxhop *mx, const char *domain);
-/* With `answer = override` most domains need no DNS query. */
-bool lookup_only_overrides(const struct mxhop *mx, bool has_exchanges);
+/* The MTA must see the domain unless an override applies; without overrides by
+   MX host that needs no DNS query. */
+bool lookup_only_overrides(const struct mxhop *mx, const struct tls_facts *t);
 
 /* ---- text.c: the hot path ---- */
 
@@ -281,9 +332,9 @@ enum keep {
 
 /* Of what finished answers in a format are made, besides rules that
    text_rules_hash() knows: the set of overrides, or where none stands under
-   the key, what of it may concern any domain. */
+   the key, what of it may concern any domain; and tls_facts.made_of. */
 uint64_t text_made_of(const struct mxhop *mx, const struct ovtable_info *info,
-                      enum mxhop_format format, enum keep by);
+                      enum mxhop_format format, enum keep by, uint64_t tls);
 
 /* ---- keep.c: what a lookup leaves behind ---- */
 

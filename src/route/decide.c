@@ -31,6 +31,7 @@ const char *drop_text(enum drop drop)
         [DROP_BEHIND_SELF] = "not preferred to this system itself",
         [DROP_STS] = "not in the domain's MTA-STS policy",
         [DROP_NO_CLASS] = "the MTA does not know class MTA-STS (mxhop_tls)",
+        [DROP_POLICY_UNKNOWN] = "the domain's MTA-STS policy is not known yet",
         [DROP_CLASS_UNKNOWN] = "whether it has TLSA records is not known now",
         [DROP_NOT_KNOWN] = "address not known yet, and last",
         [DROP_NAME_NOT_KNOWN] = "its MX records are not known yet",

@@ -43,6 +43,7 @@ struct decide_input {
     bool cold; /* the MX set was asked for but not known in time (set NULL) */
     bool learning; /* addresses not known now are being asked for */
     const struct sts_policy *policy; /* in force (mode enforce); or NULL */
+    bool policy_open;                /* there may be one that is not known */
     unsigned classes;                /* CLASS_BIT(): the MTA knows them */
     unsigned visible_if;             /* of struct mxhop_host */
     int64_t now_s;                   /* wall time: rotation slots */
@@ -61,6 +62,7 @@ enum drop {
     DROP_BEHIND_SELF,    /* DNS host of equal or worse preference than we */
     DROP_STS,            /* not a host of the domain's MTA-STS policy */
     DROP_NO_CLASS,       /* nothing would hold it to that policy */
+    DROP_POLICY_UNKNOWN, /* there may be a policy that it is not in */
     DROP_CLASS_UNKNOWN,  /* what its TLSA records say is not known */
     DROP_NOT_KNOWN,      /* would end the list, and may have no address */
     DROP_UNEXAMINED,     /* beyond EXAMINE_MAX */

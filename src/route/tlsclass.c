@@ -59,7 +59,8 @@ static void tlsclass_judge(const struct decide_input *in, struct candidate *c)
 {
     bool dane;
 
-    c->drop = tlsclass_by_dns(in, c, &dane);
+    c->drop =
+        in->policy_open ? DROP_POLICY_UNKNOWN : tlsclass_by_dns(in, c, &dane);
     if (c->drop != DROP_NO)
         return;
     if (dane)
@@ -96,7 +97,8 @@ const char *tlsclass_why_pass(const struct decide_input *in,
     for (size_t i = 0; i < d->n; i++) {
         const struct candidate *c = &d->c[i];
 
-        if (c->drop == DROP_CLASS_UNKNOWN || c->drop == DROP_NO_CLASS)
+        if (c->drop == DROP_CLASS_UNKNOWN || c->drop == DROP_NO_CLASS ||
+            c->drop == DROP_POLICY_UNKNOWN)
             return drop_text(c->drop);
         if (c->is_dns && c->drop == DROP_NO && in->classes != 0 &&
             in->rules->dane_ta == DANE_TA_PASS && c->addrs != NULL &&

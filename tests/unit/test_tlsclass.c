@@ -325,6 +325,8 @@ static void check_dns_host(const struct decide_input *in,
 {
     bool sure, may = may_be_dane(in, c, &sure);
 
+    ck_assert_msg(!in->policy_open, "listed before the policy is known");
+
     ck_assert_msg(c->tls_class == MXHOP_TLS_NONE ||
                       (in->classes & CLASS_BIT(c->tls_class)) != 0,
                   "a class that nobody knows");
@@ -439,6 +441,7 @@ START_TEST(any_world)
                                   .override = below(3) == 0 ? &o : NULL,
                                   .facts = facts,
                                   .policy = below(2) == 0 ? &policy : NULL,
+                                  .policy_open = below(8) == 0,
                                   .learning = below(2) == 0,
                                   .visible_if = below(8) == 0};
         struct decision d, again;
