@@ -19,8 +19,10 @@ enum addr_state {
 
 enum { FAMILY_V4, FAMILY_V6, FAMILIES };
 #define FAMILY_BIT(f) (1u << (f))
+/* In a mask of what is known, or wanted, of a host, beside the families. */
+#define HOST_TLSA FAMILY_BIT(FAMILIES)
 
-#define ADDRS_MAX     16 /* kept per family; a host with more is no less known */
+#define ADDRS_MAX 16 /* kept per family; a host with more is no less known */
 
 struct hostaddrs {
     uint8_t state[FAMILIES]; /* enum addr_state */
@@ -40,6 +42,9 @@ enum addr_state hostaddrs_state(const struct hostaddrs *a, unsigned families);
 /* How long it is so, at least: of SOME, those families that have addresses and
    time left; else all of them. */
 uint32_t hostaddrs_ttl_s(const struct hostaddrs *a, unsigned families);
+/* Behind addresses that are not signed TLSA records do not count, and without
+   address nobody needs them: there are none then. */
+void hostaddrs_settle_tlsa(struct hostaddrs *a, unsigned families);
 
 enum mx_outcome {
     MX_HOSTS,    /* n_mx > 0 */

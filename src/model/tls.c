@@ -80,6 +80,11 @@ static bool sts_well_formed(const char *at, const char *end,
     return at != NULL && r->id[0] != '\0';
 }
 
+bool sts_record_holds(const struct sts_record *r)
+{
+    return r->state != STS_TXT_UNKNOWN && r->ttl_s > 0;
+}
+
 void sts_txt_judge(struct sts_record *r, unsigned *n, const char *text,
                    size_t len)
 {

@@ -30,6 +30,9 @@ struct sts_record {
     uint32_t ttl_s;
 };
 
+/* It need not be asked for: known, and not past its time, or of no use to ask
+   for again yet. What is past its time has ttl_s 0. */
+bool sts_record_holds(const struct sts_record *r);
 /* One more of the texts at _mta-sts.DOMAIN, its strings joined. Start with
    {.state = STS_TXT_NONE} and *n 0, which counts those of this version: with a
    second one, or where the only one is not well formed, there is none that
@@ -65,7 +68,7 @@ enum tlsa_state {
 struct tlsa {
     uint8_t state;     /* enum tlsa_state */
     bool trust_anchor; /* a usable one is DANE-TA(2) */
-    uint32_t ttl_s;
+    uint32_t ttl_s;    /* 0: past its time */
 };
 
 #endif
