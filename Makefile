@@ -353,7 +353,8 @@ install: all man
 	@# Every program of Postfix reads this, ordinary users' too: whatever
 	@# the umask, and never half of it. All files of the directory count, so
 	@# the other name is outside.
-	printf 'mxhop\tpostfix-mxhop.so\tdict_mxhop_open\n' >$(B)/dynamicmaps
+	printf '%s\tpostfix-mxhop.so\tdict_%s_open\n' mxhop mxhop \
+	    mxhop_tls mxhop_tls >$(B)/dynamicmaps
 	install -m 0644 $(B)/dynamicmaps \
 	    $(DESTDIR)$(POSTFIX_META)/.dynamicmaps.mxhop.new
 	mv -f $(DESTDIR)$(POSTFIX_META)/.dynamicmaps.mxhop.new \

@@ -38,10 +38,9 @@ bool guard_reason(const struct postfix_config *pf, char *text, size_t size);
 
 /* ---- classes.c: policy classes of hosts in a list ---- */
 
-#define POSTFIX_CLASS_STS                                                     \
-    1U                        /* `[h]:025': verified, by the name of the host \
-                               */
-#define POSTFIX_CLASS_DANE 2U /* `[h]:0025': dane-only */
+/* `[h]:025' is verified by the name of the host, `[h]:0025' is dane-only. */
+#define POSTFIX_CLASS_STS  1U
+#define POSTFIX_CLASS_DANE 2U
 
 /*
  * Which classes every smtp(8) of this Postfix can honour, as a set in
