@@ -13,8 +13,9 @@
 
 #include <string.h>
 
-/* How long the addresses in a decision hold; 0: they are not all known. What
-   DNS said just now is not clamped yet. */
+/* How long the addresses in a decision hold, and TLSA records where they are
+   wanted; 0: they are not all known. What DNS said just now is not clamped yet.
+ */
 static uint32_t keep_addresses_ttl_s(const struct lookup *l)
 {
     const struct decision *d = &l->decision;
@@ -35,6 +36,9 @@ static uint32_t keep_addresses_ttl_s(const struct lookup *l)
             return 0;
         if (state == ADDR_NONE)
             ttl_s = min_u32(ttl_s, l->mx->conf.negative_ttl_max_s);
+        if ((l->mx->tls_wanted & TLS_WANT_DANE) != 0 && l->set.secure &&
+            c->is_dns && state == ADDR_SOME)
+            ttl_s = min_u32(ttl_s, c->addrs->tlsa.ttl_s);
     }
     return ttl_s;
 }
@@ -83,11 +87,14 @@ void keep_text(const struct lookup *l, enum mxhop_format format, enum keep by,
         .text = text,
     };
 
-    if (by == KEEP_NOT || ttl_s == 0 || l->disposition == MXHOP_DEFER ||
-        !keep_is_settled(l))
+    if (by == KEEP_NOT || l->disposition == MXHOP_DEFER || !keep_is_settled(l))
         return;
+    if ((mx->tls_wanted & TLS_WANT_STS) != 0 && l->asked_dns)
+        ttl_s = min_u32(ttl_s, l->set.sts.ttl_s);
     if (by != KEEP_BY_DOMAIN && l->asked_dns)
         ttl_s = min_u32(ttl_s, keep_until_refresh_s(l));
+    if (ttl_s == 0)
+        return;
     r.expires_ms = now_ms + (uint64_t)ttl_s * 1000;
     if (l->decision.slot_left_s != UINT32_MAX &&
         l->now_s + l->decision.slot_left_s < r.until_s)

@@ -161,6 +161,7 @@ static enum mxhop_status open_dns(struct mxhop *mx, struct mxhop_error *err)
     enum mxhop_status status;
 
     w.owner.ctx = mx;
+    w.owner.tls_wanted = mx->tls_wanted;
     if (stat("/", &mx->dns.root) != 0 ||
         stat("/etc/resolv.conf", &mx->dns.resolv_conf))
         mx->dns.resolv_conf = (struct stat){0};
