@@ -44,18 +44,20 @@ ALL_LDFLAGS = -pthread -Wl,-z,relro,-z,now -fno-lto $(SANITIZE) $(LDFLAGS)
 
 LIBS     := -lresolv
 CLI_LIBS := -lldap -llber -lpsl -ljansson
+TLS_LIBS := -lcurl
 
 # Data plane, in order of dependency (architecture.md); then the control plane.
-CORE    := handle route cache overrides table dns conf model postfix util
+CORE    := handle route cache overrides policy table dns conf model postfix util
 CORE_O  := $(patsubst src/%.c,$(B)/obj/%.o,\
 	$(wildcard $(addprefix src/,$(addsuffix /*.c,$(CORE)))))
 CLI_O   := $(patsubst src/%.c,$(B)/obj/%.o,\
 	$(wildcard src/ldap/*.c src/source/*.c src/cli/*.c))
+FETCH_O := $(patsubst src/%.c,$(B)/obj/%.o,$(wildcard src/fetch/*.c))
 PLUGINS := $(patsubst plugins/%,$(B)/plugins/%-mxhop.so,\
 	$(patsubst %/,%,$(dir $(wildcard plugins/*/*.map))))
 
 .PHONY: all
-all: $(B)/bin/mxhop $(B)/lib/libmxhop.so $(PLUGINS)
+all: $(B)/bin/mxhop $(B)/bin/mxhop-tls $(B)/lib/libmxhop.so $(PLUGINS)
 
 # V=1 shows whole commands.
 Q := $(if $(V),,@)
@@ -91,6 +93,11 @@ $(B)/bin/mxhop: $(CLI_O) $(B)/lib/libmxhop.a
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(CLI_O) $(B)/lib/libmxhop.a $(LIBS) $(CLI_LIBS)
+
+$(B)/bin/mxhop-tls: $(FETCH_O) $(B)/lib/libmxhop.a
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) $(TLS_LIBS)
 
 # A plugin takes libmxhop in whole, so that no ld.so configuration is needed.
 # Host symbols stay undefined: the MTA that loads it has them.
@@ -250,7 +257,7 @@ census:
 # ---- documents ------------------------------------------------------------
 
 MAN := docs/man/mxhop.1 $(B)/man/mxhop.cf.5 docs/man/mxhop_table.5 \
-	docs/man/mxhop_ldap.5 docs/man/mxhop_exim.7
+	docs/man/mxhop_ldap.5 docs/man/mxhop_exim.7 docs/man/mxhop-tls.8
 
 # The parameter section of mxhop.cf(5) comes from the table of parameters.
 $(B)/man/params-mdoc: docs/man/params_mdoc.c $(B)/lib/libmxhop.a
@@ -335,6 +342,8 @@ install: all man
 	    $(DESTDIR)$(libdir)/tmpfiles.d $(DESTDIR)$(libdir)/sysusers.d \
 	    $(DESTDIR)$(libdir)/systemd/system $(DESTDIR)$(PREFIX)/share/mxhop/ldap
 	$(call whole,0755,$(B)/bin/mxhop,$(PREFIX)/bin)
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(mandir)/man8
+	$(call whole,0755,$(B)/bin/mxhop-tls,$(PREFIX)/sbin)
 	$(call whole,0644,$(B)/lib/libmxhop.so.$(SOVERSION),$(libdir))
 	ln -sf libmxhop.so.$(SOVERSION) $(DESTDIR)$(libdir)/libmxhop.so
 	install -m 0644 include/mxhop/mxhop.h include/mxhop/error.h \
@@ -355,8 +364,8 @@ install: all man
 	    $(DESTDIR)$(libdir)/sysusers.d/
 	install -m 0644 contrib/systemd/mxhop-refresh.timer \
 	    $(DESTDIR)$(libdir)/systemd/system/
-	for unit in mxhop-refresh.service mxhop-follow.service; do \
-	    sed 's|/usr/local/bin/|$(PREFIX)/bin/|' contrib/systemd/$$unit \
+	for unit in mxhop-refresh.service mxhop-follow.service mxhop-tls.service; do \
+	    sed 's|/usr/local/|$(PREFIX)/|' contrib/systemd/$$unit \
 	        >$(B)/$$unit && \
 	    install -m 0644 $(B)/$$unit $(DESTDIR)$(libdir)/systemd/system/ || \
 	    exit 1; done
@@ -365,6 +374,7 @@ install: all man
 	install -m 0644 $(B)/man/mxhop.cf.5 docs/man/mxhop_table.5 \
 	    docs/man/mxhop_ldap.5 $(DESTDIR)$(mandir)/man5/
 	install -m 0644 docs/man/mxhop_exim.7 $(DESTDIR)$(mandir)/man7/
+	install -m 0644 docs/man/mxhop-tls.8 $(DESTDIR)$(mandir)/man8/
 	test -e $(DESTDIR)/etc/mxhop/mxhop.cf || \
 	    install -m 0644 contrib/postfix/mxhop.cf $(DESTDIR)/etc/mxhop/
 

@@ -10,15 +10,13 @@
 #include "cli/check.h"
 #include "cli/refresh.h"
 #include "source/follow.h"
+#include "util/notify.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 struct refresh_how {
@@ -94,28 +92,11 @@ static void refresh_say_state(void *ctx, bool well, const char *text)
                      text);
 }
 
-/* sd_notify(3): a datagram to the service manager, where there is one. */
 static void refresh_say_ready(void *ctx)
 {
-    static const char ready[] = "READY=1";
-    const char *path = getenv("NOTIFY_SOCKET");
-    struct sockaddr_un to = {.sun_family = AF_UNIX};
-    size_t len = path != NULL ? strlen(path) : 0;
-    int fd;
-
     (void)ctx;
-    if (len == 0 || len >= sizeof(to.sun_path))
-        return;
-    memcpy(to.sun_path, path, len);
-    if (path[0] == '@')
-        to.sun_path[0] = '\0'; /* an abstract name */
-    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return;
-    if (sendto(fd, ready, strlen(ready), 0, (struct sockaddr *)&to,
-               (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0)
-        cli_complain("%s: the service manager cannot be told", path);
-    close(fd);
+    if (!notify_ready())
+        cli_complain("the service manager cannot be told: %s", strerror(errno));
 }
 
 static int refresh_follow(const struct conf *conf,

@@ -38,6 +38,11 @@ struct conf {
     char *override_table;
     uint32_t override_shrink_limit_percent;
     uint32_t override_refresh_s;
+    /* MTA-STS */
+    int mta_sts; /* enum mta_sts */
+    char *tls_store;
+    char *mta_sts_exempt;
+    char *tls_ca_file;
     /* the directory; ldap/ldap_settings.h tells what they mean together */
     char *ldap_server_host;
     char *ldap_search_base;

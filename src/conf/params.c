@@ -41,6 +41,10 @@ static const struct param_word answers[] = {{"auto", ANSWER_AUTO},
                                             {"list", ANSWER_LIST},
                                             {"override", ANSWER_OVERRIDE},
                                             {NULL, 0}};
+static const struct param_word sts_modes[] = {{"off", MTA_STS_OFF},
+                                              {"watch", MTA_STS_WATCH},
+                                              {"enforce", MTA_STS_ENFORCE},
+                                              {NULL, 0}};
 static const struct param_word groups[] = {
     {"site", GROUP_SITE}, {"domain", GROUP_DOMAIN}, {NULL, 0}};
 
@@ -210,6 +214,33 @@ const struct param params[] = {
          ".Ql mxhop refresh --follow :\n"
          "how often to ask a directory that cannot report changes by itself,\n"
          "and how often to check that a quiet connection still works."},
+    {AT(mta_sts), CHOICE(sts_modes, "off"),
+     .doc = "What to do about MTA-STS, RFC 8461, with which domains say that\n"
+            "their mail is to be sent over verified TLS only:\n"
+            ".Cm off :\n"
+            "nothing;\n"
+            ".Cm watch :\n"
+            "policies are fetched and reported, and change nothing;\n"
+            ".Cm enforce :\n"
+            "they are kept to.\n"
+            "Policies are fetched by\n"
+            ".Xr mxhop-tls 8 ."},
+    {AT(tls_store), TEXT(text_read_path, "/var/lib/mxhop/tls"),
+     .doc = "The directory in which\n"
+            ".Xr mxhop-tls 8\n"
+            "keeps the policies that it has fetched, in the file\n"
+            ".Pa policies .\n"
+            "It belongs to the user of that service, and the mail system\n"
+            "only reads it."},
+    {AT(mta_sts_exempt), TEXT(text_read_patterns, ""),
+     .doc = "Domains whose policy is ignored:\n"
+            "a name, or\n"
+            ".Ql .domain\n"
+            "for everything below it."},
+    {AT(tls_ca_file), TEXT(text_read_file, ""),
+     .doc = "The certificates, in PEM, of the authorities that may vouch for\n"
+            "the web servers from which policies are fetched.\n"
+            "If empty, those of the system."},
     {AT(ldap_server_host), TEXT(text_read_line, ""),
      .doc =
          "The servers of the directory, separated by spaces or commas, tried\n"

@@ -39,7 +39,7 @@ struct param {
     const char *doc; /* mdoc(7), whole lines but for the last newline */
 };
 
-#define PARAMS_MAX 64
+#define PARAMS_MAX 96
 extern const struct param params[];
 extern const size_t n_params;
 

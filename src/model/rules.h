@@ -12,6 +12,7 @@
 enum choice { CHOICE_PASS, CHOICE_DEFER, CHOICE_REJECT }; /* of on_* */
 
 enum answer_mode { ANSWER_AUTO, ANSWER_LIST, ANSWER_OVERRIDE };
+enum mta_sts { MTA_STS_OFF, MTA_STS_WATCH, MTA_STS_ENFORCE };
 enum group_mode { GROUP_SITE, GROUP_DOMAIN };
 
 /* An address block: 192.0.2.0/24, 2001:db8::/32, or a single address. */

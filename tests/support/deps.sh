@@ -15,9 +15,10 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 mta=${MXHOP_MTA:-$root/build/mta}
 
 build_packages=(gcc make pkg-config libc6-dev libidn2-dev
-	libldap-dev libxxhash-dev libpsl-dev libjansson-dev)
+	libldap-dev libxxhash-dev libpsl-dev libjansson-dev
+	libcurl4-openssl-dev)
 test_packages=(check valgrind iproute2 util-linux procps strace openssl
-	python3-minimal)
+	python3-minimal faketime)
 lint_packages=(clang-format-14 cppcheck mandoc shellcheck clang-14 clang
 	libclang-rt-14-dev)
 daemons=(postfix postfix-lmdb postfix-cdb nsd unbound bind9-dnsutils dnsperf

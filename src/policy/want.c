@@ -1,0 +1,121 @@
+/*
+ * want - datagrams that name domains
+ *
+ * An octet for the kind, then the name. The kernel adds who the sender is, for
+ * the receiver to judge; the queue between the two is the kernel's, and short.
+ * The name of the socket is `mxhop-tls:' and the directory of the store, cut to
+ * what fits: each store has its own service.
+ */
+
+#include "policy/want.h"
+#include "model/key.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static socklen_t want_address(const char *dir, struct sockaddr_un *to_r)
+{
+    size_t room = sizeof(to_r->sun_path) - 1;
+    int n;
+
+    *to_r = (struct sockaddr_un){.sun_family = AF_UNIX};
+    n = snprintf(to_r->sun_path + 1, room, "mxhop-tls:%s", dir);
+    if (n >= (int)room)
+        n = (int)room - 1;
+    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
+}
+
+int want_open(void)
+{
+    return socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
+
+bool want_send(int fd, const char *dir, const char *domain, enum want_kind kind)
+{
+    char text[1 + NAME_MAX_TEXT];
+    size_t n = strlen(domain);
+    struct sockaddr_un to;
+    socklen_t len = want_address(dir, &to);
+
+    if (fd < 0 || n == 0 || n > NAME_MAX_TEXT)
+        return false;
+    text[0] = (char)kind;
+    memcpy(text + 1, domain, n);
+    return sendto(fd, text, 1 + n, MSG_DONTWAIT | MSG_NOSIGNAL,
+                  (struct sockaddr *)&to, len) == (ssize_t)(1 + n);
+}
+
+int want_bind(const char *dir)
+{
+    struct sockaddr_un at;
+    socklen_t len = want_address(dir, &at);
+    int fd = want_open(), on = 1, saved;
+
+    if (fd >= 0 &&
+        setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) == 0 &&
+        bind(fd, (struct sockaddr *)&at, len) == 0)
+        return fd;
+    saved = errno;
+    if (fd >= 0)
+        close(fd);
+    errno = saved;
+    return -1;
+}
+
+static bool want_is_kind(char c)
+{
+    return c == WANT_SOON || c == WANT_URGENT || c == WANT_FETCH ||
+           c == WANT_FORGET;
+}
+
+/* false: from nobody, or not what want_send() sends. */
+static bool want_read(struct msghdr *m, const char *text, size_t n,
+                      struct want *w_r)
+{
+    struct cmsghdr *c = CMSG_FIRSTHDR(m);
+    char name[NAME_MAX_TEXT + 1];
+    struct ucred who;
+
+    if (c == NULL || c->cmsg_level != SOL_SOCKET ||
+        c->cmsg_type != SCM_CREDENTIALS || n < 2 ||
+        (m->msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 ||
+        !want_is_kind(text[0]) || memchr(text, '\0', n) != NULL)
+        return false;
+    memcpy(&who, CMSG_DATA(c), sizeof(who));
+    memcpy(name, text + 1, n - 1);
+    name[n - 1] = '\0';
+    w_r->kind = (enum want_kind)text[0];
+    w_r->uid = who.uid;
+    return name_normalise(name, w_r->domain) == NULL &&
+           strcmp(name, w_r->domain) == 0;
+}
+
+bool want_receive(int fd, struct want *w_r)
+{
+    char text[1 + NAME_MAX_TEXT];
+    union {
+        struct cmsghdr aligned;
+        char room[CMSG_SPACE(sizeof(struct ucred))];
+    } control;
+
+    for (;;) {
+        struct iovec io = {text, sizeof(text)};
+        struct msghdr m = {.msg_iov = &io,
+                           .msg_iovlen = 1,
+                           .msg_control = &control,
+                           .msg_controllen = sizeof(control)};
+        ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return false;
+        if (want_read(&m, text, (size_t)n, w_r))
+            return true;
+    }
+}

@@ -1,0 +1,39 @@
+/*
+ * What lookups want of mxhop-tls: datagrams over an abstract socket, which is
+ * reached from within a jail. A stranger who takes its name gets the names of
+ * domains, and nothing else.
+ */
+
+#ifndef POLICY_WANT_H
+#define POLICY_WANT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+enum want_kind {
+    WANT_SOON = 's',   /* a policy that may be of use */
+    WANT_URGENT = 'u', /* the same, and somebody waits */
+    WANT_FETCH = 'f',  /* an administrator: whatever is known */
+    WANT_FORGET = 'x'  /* an administrator */
+};
+
+/* A socket for want_send(), which outlives jails; -1: none. */
+int want_open(void);
+/* Tell the service whose store is in `dir`. Never waits. What is lost is lost:
+   the next lookup says it again. false: nobody is there, or has no room. */
+bool want_send(int fd, const char *dir, const char *domain,
+               enum want_kind kind);
+
+/* The service's end; -1 and errno, EADDRINUSE: another one has it. */
+int want_bind(const char *dir);
+
+struct want {
+    enum want_kind kind;
+    uid_t uid;        /* the sender's, as the kernel says */
+    char domain[254]; /* in normal form */
+};
+/* The next that is well formed. false: there is none now. */
+bool want_receive(int fd, struct want *w_r);
+
+#endif
