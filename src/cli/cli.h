@@ -36,6 +36,7 @@ int cmd_check(const char *config, int argc, char **argv);
 int cmd_overrides(const char *config, int argc, char **argv);
 int cmd_cache(const char *config, int argc, char **argv);
 int cmd_warm(const char *config, int argc, char **argv);
+int cmd_tls(const char *config, int argc, char **argv);
 int cmd_survey(const char *config, int argc, char **argv);
 
 /* "mxhop: ..." on standard error. */

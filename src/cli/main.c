@@ -36,6 +36,12 @@ static const struct command commands[] = {
      "print what the shared cache knows of domains", cmd_cache},
     {"cache", "flush [DOMAIN...]", "forget domains, or everything", cmd_cache},
     {"warm", "[--jobs N] FILE|-", "fill the shared cache", cmd_warm},
+    {"tls", "list [--format text|json]", "print what is in the TLS store",
+     cmd_tls},
+    {"tls", "get [--format text|json] DOMAIN...",
+     "print what the TLS store knows of domains", cmd_tls},
+    {"tls", "fetch|forget DOMAIN...",
+     "let mxhop-tls fetch policies now, or forget them", cmd_tls},
     {"survey", "[--format text|json] [--jobs N] [--limit N] FILE|-",
      "count domains by their mail hosts and by provider", cmd_survey},
 };

@@ -18,6 +18,7 @@ struct item {
     enum item_queue queue;
     bool forget; /* when it no longer runs */
     bool has_policy;
+    bool ours; /* its times were set by the clock of this process */
     size_t at; /* in book.v */
     uint64_t hash;
     int64_t next_s;

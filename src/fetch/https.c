@@ -288,7 +288,11 @@ static const char *https_judge(struct fetch *f, CURLcode code, char *room,
         return "the web server did not answer in time";
     else if (code != CURLE_OK && f->refused[0] != '\0')
         snprintf(room, size, "%s is not a public address", f->refused);
-    else if (code != CURLE_OK)
+    else if (code == CURLE_COULDNT_CONNECT) {
+        curl_easy_getinfo(f->easy, CURLINFO_OS_ERRNO, &status);
+        snprintf(room, size, "the web server cannot be reached: %s",
+                 strerror((int)status));
+    } else if (code != CURLE_OK)
         snprintf(room, size, "%s",
                  f->why[0] != '\0' ? f->why : curl_easy_strerror(code));
     else if (!https_is_plain_text(type))

@@ -15,8 +15,9 @@
  * one often enough that writing takes a tenth of the time at most.
  *
  * Times in the store are wall time. If the clock is set while the service runs,
- * they are moved with it; what lies in the future when it starts is fetched at
- * once, and is not in force until then (sts_in_force()).
+ * those that it has set are moved with it. What was stored before, and lies in
+ * the future now, is fetched at once, and is not in force until then
+ * (sts_in_force()).
  */
 
 #include "fetch/service.h"
@@ -186,7 +187,7 @@ static void service_take_failure(struct service *s, const struct item *i,
                                  enum job_outcome outcome, const char *why)
 {
     char until[CLOCK_TEXT_MAX], error[sizeof(e->error)];
-    bool ended = e->has_policy && !sts_in_force(&e->policy, e->tried_s);
+    bool ended = e->has_policy && e->tried_s >= e->policy.expires_s;
 
     snprintf(error, sizeof(error), "%s", why);
     str_printable(error);
@@ -234,6 +235,7 @@ static void service_done(void *ctx, enum job_outcome outcome, const char *why,
         e.next_s = e.tried_s + UNASKED_S;
     if (outcome == JOB_NONE && !e.has_policy)
         e.failures = TRIES_MAX; /* an answer: nothing to hope for */
+    i->ours = true;
     if (!kept || !book_put(&s->book, i, &e))
         i->next_s = e.tried_s + UNASKED_S; /* no memory: as if not tried */
     store_entry_free(&e);
@@ -386,13 +388,13 @@ static void service_move_times(struct service *s)
     s->clock_s = clock_s;
     if (by_s > -CLOCK_SET_S && by_s < CLOCK_SET_S)
         return;
-    service_say(s, "the clock was set by %lld s: all times are moved with it",
+    service_say(s, "the clock was set by %lld s: times are moved with it",
                 (long long)by_s);
     for (size_t k = 0; k < s->book.n; k++) {
         struct item *i = s->book.v[k];
         struct store_entry e;
 
-        if (i->len == 0 || !book_get(i, &e))
+        if (!i->ours || !book_get(i, &e))
             continue;
         e.tried_s += by_s;
         e.next_s += by_s;

@@ -40,6 +40,7 @@ struct mxhop {
     enum answer_mode answer; /* with auto resolved */
     bool answer_auto;        /* it was auto */
     uint32_t budget_ms;
+    unsigned tls_wanted; /* TLS_WANT_...: to be known beside MX set and hosts */
 
     struct { /* mxhop.c: the configuration's file, to notice a change */
         int fd;
@@ -231,11 +232,17 @@ bool facts_hops(struct lookup *l);
    memory.
  */
 bool facts_kept(struct lookup *l, bool *again_r);
-/* Addresses of the hosts worth examining, from the cache. Returns whether none
-   is to be asked for; *usable_r whether enough is known of each: a host with
-   an address is one, whatever its other family says. */
-bool facts_addresses(const struct mxhop *mx, struct cache_view *view,
-                     struct mxset *set, bool *usable_r);
+/* Fill in what the cache knows of the hosts worth examining. What there is to
+   be done, 0 if nothing: */
+#define FACTS_DUE 0x1u /* something is to be asked for, */
+#define FACTS_VAGUE                                        \
+    0x2u /* without which a host is not known: none of its \
+            families has an address, and not all have none; */
+#define FACTS_TLS                                              \
+    0x4u /* what is wanted about TLS is not known, or was true \
+            too long ago */
+unsigned facts_missing(const struct mxhop *mx, struct cache_view *view,
+                       struct mxset *set);
 /* A domain was answered from the cache: what that leaves to be done. */
 #define FACTS_PENDING_MAX 256  /* touches are written when more wait, */
 #define FACTS_PENDING_MS  2000 /* or one that has waited for so long */

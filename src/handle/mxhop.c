@@ -164,6 +164,7 @@ static enum mxhop_status open_dns(struct mxhop *mx, struct mxhop_error *err)
     enum mxhop_status status;
 
     w.owner.ctx = mx;
+    w.owner.tls_wanted = mx->tls_wanted;
     if (stat("/", &mx->dns.root) != 0 ||
         stat("/etc/resolv.conf", &mx->dns.resolv_conf))
         mx->dns.resolv_conf = (struct stat){0};
@@ -228,8 +229,12 @@ static enum mxhop_status open_parts(struct mxhop *mx, struct conf *conf,
         status = make_rules(mx, host, err);
     if (status == MXHOP_OK && mx->conf.overrides[0] != '\0')
         status = table_place(mx, err);
-    if (status == MXHOP_OK && mx->conf.mta_sts != MTA_STS_OFF)
+    if (status == MXHOP_OK && mx->conf.mta_sts != MTA_STS_OFF) {
+        mx->tls_wanted |= TLS_WANT_STS;
         status = tls_place(mx, err);
+    }
+    if ((host->tls_classes & CLASS_BIT(MXHOP_TLS_DANE)) != 0)
+        mx->tls_wanted |= TLS_WANT_DANE;
     if (status == MXHOP_OK)
         handle_find_cache(mx, config);
     if (status == MXHOP_OK && (host->flags & MXHOP_WORKER) != 0)

@@ -219,17 +219,15 @@ uint32_t tls_ttl_s(const struct lookup *l)
 {
     uint32_t ttl_s = UINT32_MAX;
 
-    if (l->mx->conf.mta_sts == MTA_STS_ENFORCE && l->tls.policy == NULL &&
-        l->tls.stored != STS_OFF)
+    if ((l->mx->tls_wanted & TLS_WANT_STS) != 0)
         ttl_s = l->set.sts.ttl_s;
-    if ((l->mx->host.tls_classes & CLASS_BIT(MXHOP_TLS_DANE)) == 0 ||
-        !l->set.secure)
+    if ((l->mx->tls_wanted & TLS_WANT_DANE) == 0 || !l->set.secure)
         return ttl_s;
     for (size_t i = 0; i < l->decision.n; i++) {
         const struct candidate *c = &l->decision.c[i];
 
         if (c->is_dns && c->drop == DROP_NO && c->addrs != NULL &&
-            c->addrs->secure)
+            hostaddrs_state(c->addrs, l->mx->rules.families) == ADDR_SOME)
             ttl_s = min_u32(ttl_s, c->addrs->tlsa.ttl_s);
     }
     return ttl_s;

@@ -23,6 +23,20 @@ static bool sts_is_alnum(char c)
            (c >= 'A' && c <= 'Z');
 }
 
+bool sts_id_is_valid(const char *id, size_t len)
+{
+    size_t n = 0;
+
+    while (n < len && sts_is_alnum(id[n]))
+        n++;
+    return n == len && len > 0 && len <= STS_ID_MAX;
+}
+
+static bool sts_is_value(char c)
+{
+    return c > ' ' && c <= '~' && c != ';' && c != '=';
+}
+
 static const char *sts_skip_space(const char *at, const char *end)
 {
     while (at < end && (*at == ' ' || *at == '\t'))
@@ -43,7 +57,6 @@ static const char *sts_field(const char *at, const char *end,
 {
     const char *name = at, *value;
     size_t name_len, len;
-    bool alnum = true;
 
     while (at < end && (sts_is_alnum(*at) ||
                         (at > name && strchr("_-.", *at) != NULL && *at != 0)))
@@ -51,15 +64,15 @@ static const char *sts_field(const char *at, const char *end,
     name_len = (size_t)(at - name);
     if (name_len == 0 || name_len > STS_FIELD_NAME || at == end || *at != '=')
         return NULL;
-    for (value = ++at;
-         at<end && * at> ' ' && *at <= '~' && *at != ';' && *at != '='; at++)
-        alnum = alnum && sts_is_alnum(*at);
+    value = ++at;
+    while (at < end && sts_is_value(*at))
+        at++;
     len = (size_t)(at - value);
     if (len == 0)
         return NULL;
     if (name_len != 2 || memcmp(name, "id", 2) != 0)
         return at;
-    if (!alnum || len > STS_ID_MAX)
+    if (!sts_id_is_valid(value, len))
         return NULL;
     if (r->id[0] == '\0')
         memcpy(r->id, value, len);

@@ -30,6 +30,8 @@ struct sts_record {
     uint32_t ttl_s;
 };
 
+/* 1 to STS_ID_MAX letters and digits. */
+bool sts_id_is_valid(const char *id, size_t len);
 /* It need not be asked for: known, and not past its time, or of no use to ask
    for again yet. What is past its time has ttl_s 0. */
 bool sts_record_holds(const struct sts_record *r);
