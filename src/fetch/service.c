@@ -1,28 +1,14 @@
 /*
- * service - what is wanted, what is due, and writing down what came of it
+ * service - wait for everything, and write the store
  *
- * One thread waits for name servers, web servers, datagrams and the clock. What
- * somebody waits for comes first; then what lookups named, and what is due
- * again. Silent web servers hold places for ten seconds, so there are far more
- * places for those that somebody waits for than for the rest.
- *
- * A policy is fetched again once a day at a random time, whatever its id says.
- * After a failure the next try is five minutes later, then ten, up to a day;
- * what was stored stays until it ends. A domain without a policy is given up
- * after the tenth failure, and forgotten: who wants it then begins anew.
+ * One thread waits for name servers, web servers, datagrams and the clock.
  *
  * The store is written whole. A small one follows each result at once, a large
- * one often enough that writing takes a tenth of the time at most.
- *
- * Times in the store are wall time. If the clock is set while the service runs,
- * those that it has set are moved with it. What was stored before, and lies in
- * the future now, is fetched at once, and is not in force until then
- * (sts_in_force()).
+ * one often enough that writing takes a tenth of the time at most. Its
+ * directory has one writer, who holds a lock on a file there.
  */
 
-#include "fetch/service.h"
-#include "fetch/book.h"
-#include "fetch/job.h"
+#include "fetch/service_int.h"
 #include "policy/want.h"
 #include "util/clock.h"
 #include "util/err.h"
@@ -41,49 +27,11 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define MINUTE_S           60
-#define DAY_S              86400
+#define REST_FACTOR   9u /* of the time that writing took */
+#define REST_MAX_MS   30000u
+#define FULL_RETRY_MS 5000u /* the store cannot be written */
 
-#define FIRST_RETRY_S      300 /* doubles up to a day */
-#define TRIES_MAX          10  /* in a row, of a domain without a policy */
-#define REFRESH_MIN_S      300 /* of a policy that ends soon */
-#define AGAIN_S            60  /* between two fetches that lookups ask for */
-#define UNASKED_S          60  /* while no name server can be asked */
-#define CLOCK_SET_S        60  /* a jump that is none of ntpd's */
-
-#define RUNNING_URGENT_MAX 512u
-#define RUNNING_SOON_MAX   128u
-#define WANTS_AT_ONCE      256
-#define SCAN_ITEMS         100000u /* per second of waiting */
-#define SETTLE_MS          50u     /* results that come together */
-#define REST_FACTOR        9u      /* of the time that writing took */
-#define REST_MAX_MS        30000u
-#define FULL_RETRY_MS      5000u /* the store cannot be written */
-
-struct service {
-    struct conf conf;
-    struct networks bogus;
-    void (*say)(const char *line);
-    struct book book;
-    struct job_tools tools;
-    int epoll_fd, want_fd, dir_fd, lock_fd;
-    uid_t owner; /* of the MTA's processes */
-    struct item_list soon, urgent;
-    unsigned running;
-    int64_t clock_s; /* wall time when the other clock began */
-    uint64_t scan_ms, save_ms;
-    bool save_failed, full_told;
-};
-
-struct running { /* of a job */
-    struct service *s;
-    struct item *i;
-};
-
-static void service_say(struct service *s, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void service_say(struct service *s, const char *fmt, ...)
+void service_say(struct service *s, const char *fmt, ...)
 {
     char line[1000];
     va_list ap;
@@ -95,7 +43,7 @@ static void service_say(struct service *s, const char *fmt, ...)
     s->say(line);
 }
 
-static uint32_t service_random(uint32_t below)
+uint32_t service_random(uint32_t below)
 {
     uint32_t r = 0;
 
@@ -104,310 +52,13 @@ static uint32_t service_random(uint32_t below)
     return below > 0 ? r % below : 0;
 }
 
-/* ---- queues ---- */
-
-static void service_unqueue(struct service *s, struct item *i)
-{
-    if (i->queue == ITEM_SOON)
-        TAILQ_REMOVE(&s->soon, i, link);
-    else if (i->queue == ITEM_URGENT)
-        TAILQ_REMOVE(&s->urgent, i, link);
-    else
-        return;
-    i->queue = ITEM_IDLE;
-}
-
-static void service_queue(struct service *s, struct item *i,
-                          enum item_queue queue)
-{
-    if (i->queue >= queue)
-        return;
-    service_unqueue(s, i);
-    i->queue = queue;
-    if (queue == ITEM_URGENT)
-        TAILQ_INSERT_TAIL(&s->urgent, i, link);
-    else
-        TAILQ_INSERT_TAIL(&s->soon, i, link);
-}
-
-static void service_remove(struct service *s, struct item *i)
-{
-    service_unqueue(s, i);
-    book_remove(&s->book, i);
-}
-
-/* ---- what came of a try ---- */
-
-static int64_t service_next_s(const struct store_entry *e, int64_t now_s)
-{
-    int64_t wait_s = FIRST_RETRY_S;
-    uint32_t period = DAY_S;
-
-    if (e->failures > 0) {
-        for (uint32_t i = 1; i < e->failures && wait_s < DAY_S; i++)
-            wait_s *= 2;
-        return now_s + (wait_s < DAY_S ? wait_s : DAY_S);
-    }
-    if (e->policy.max_age_s / 2 < period)
-        period = e->policy.max_age_s / 2;
-    if (period < REFRESH_MIN_S)
-        period = REFRESH_MIN_S;
-    return now_s + period / 2 + service_random(period / 2 + 1);
-}
-
-static bool service_same(const struct sts_policy *a, const struct sts_policy *b)
-{
-    if (a->mode != b->mode || strcmp(a->id, b->id) != 0 ||
-        a->max_age_s != b->max_age_s || a->n_mx != b->n_mx)
-        return false;
-    for (size_t i = 0; i < a->n_mx; i++)
-        if (strcmp(a->mx[i], b->mx[i]) != 0)
-            return false;
-    return true;
-}
-
-static void service_take_policy(struct service *s, const struct item *i,
-                                struct store_entry *e, struct sts_policy *p)
-{
-    if (!e->has_policy || e->failures > 0 || !service_same(&e->policy, p))
-        service_say(s, "%s: policy %s, mode %s, %zu mx, max_age %us", i->domain,
-                    p->id, sts_mode_word(p->mode), p->n_mx, p->max_age_s);
-    p->fetched_s = e->tried_s;
-    p->expires_s = e->tried_s + p->max_age_s;
-    sts_policy_free(&e->policy);
-    e->policy = *p;
-    *p = (struct sts_policy){0};
-    e->has_policy = true;
-    e->failures = 0;
-    e->error[0] = '\0';
-}
-
-static void service_take_failure(struct service *s, const struct item *i,
-                                 struct store_entry *e,
-                                 enum job_outcome outcome, const char *why)
-{
-    char until[CLOCK_TEXT_MAX], error[sizeof(e->error)];
-    bool ended = e->has_policy && e->tried_s >= e->policy.expires_s;
-
-    snprintf(error, sizeof(error), "%s", why);
-    str_printable(error);
-    if (outcome != JOB_UNASKED || e->failures == 0)
-        e->failures++;
-    if (ended)
-        service_say(s, "%s: %s; the policy that was stored has ended",
-                    i->domain, error);
-    else if (strcmp(error, e->error) != 0 && e->has_policy)
-        service_say(s, "%s: %s; the policy that is stored stays until %s",
-                    i->domain, error, clock_text(e->policy.expires_s, until));
-    else if (strcmp(error, e->error) != 0)
-        service_say(s, "%s: %s; it has no policy", i->domain, error);
-    if (ended) {
-        sts_policy_free(&e->policy);
-        e->has_policy = false;
-    }
-    memcpy(e->error, error, sizeof(error));
-}
-
-static void service_done(void *ctx, enum job_outcome outcome, const char *why,
-                         struct sts_policy *p)
-{
-    struct running *r = ctx;
-    struct service *s = r->s;
-    struct item *i = r->i;
-    struct store_entry e;
-    bool kept;
-
-    free(r);
-    s->running--;
-    i->queue = ITEM_IDLE;
-    if (i->forget) {
-        service_remove(s, i);
-        return;
-    }
-    kept = book_get(i, &e);
-    e.tried_s = clock_wall_s();
-    if (outcome == JOB_POLICY)
-        service_take_policy(s, i, &e, p);
-    else
-        service_take_failure(s, i, &e, outcome, why);
-    e.next_s = service_next_s(&e, e.tried_s);
-    if (outcome == JOB_UNASKED)
-        e.next_s = e.tried_s + UNASKED_S;
-    if (outcome == JOB_NONE && !e.has_policy)
-        e.failures = TRIES_MAX; /* an answer: nothing to hope for */
-    i->ours = true;
-    if (!kept || !book_put(&s->book, i, &e))
-        i->next_s = e.tried_s + UNASKED_S; /* no memory: as if not tried */
-    store_entry_free(&e);
-    if (s->save_ms == 0)
-        s->save_ms = clock_boot_ms() + SETTLE_MS;
-}
-
-static void service_start(struct service *s, struct item *i)
-{
-    struct running *r = malloc(sizeof(*r));
-
-    service_unqueue(s, i);
-    if (r != NULL) {
-        *r = (struct running){s, i};
-        i->queue = ITEM_RUNNING;
-        s->running++;
-        if (job_start(&s->tools, i->domain, service_done, r))
-            return;
-        /* Too long a name, or no memory. */
-        service_done(r, JOB_FAILED, "the TXT record cannot be asked for", NULL);
-        return;
-    }
-    i->next_s = clock_wall_s() + UNASKED_S;
-}
-
-static void service_start_some(struct service *s)
-{
-    struct item *i;
-
-    while (s->running < RUNNING_URGENT_MAX &&
-           (i = TAILQ_FIRST(&s->urgent)) != NULL)
-        service_start(s, i);
-    while (s->running < RUNNING_SOON_MAX && (i = TAILQ_FIRST(&s->soon)) != NULL)
-        service_start(s, i);
-}
-
-/* ---- what is wanted ---- */
-
-static void service_forget(struct service *s, const char *domain)
-{
-    struct item *i = book_find(&s->book, domain);
-
-    if (i == NULL)
-        return;
-    service_say(s, "%s: forgotten", domain);
-    if (i->queue == ITEM_RUNNING)
-        i->forget = true;
-    else
-        service_remove(s, i);
-    if (s->save_ms == 0)
-        s->save_ms = clock_boot_ms() + SETTLE_MS;
-}
-
-static bool service_fetch(struct service *s, const char *domain,
-                          enum want_kind kind)
-{
-    struct item *i = book_find(&s->book, domain);
-    int64_t now_s = clock_wall_s();
-    struct store_entry e;
-
-    if (i == NULL && (i = book_add(&s->book, domain)) == NULL) {
-        if (!s->full_told)
-            service_say(s, "too many domains: %s and others are left out",
-                        domain);
-        s->full_told = true;
-        return false;
-    }
-    if (kind != WANT_FETCH && i->len > 0) {
-        /* Lookups of strangers must not make us knock at will. */
-        bool again;
-
-        if (!book_get(i, &e))
-            return false;
-        again = e.failures > 0
-                    ? now_s >= e.next_s
-                    : now_s >= e.tried_s + AGAIN_S || now_s < e.tried_s;
-        store_entry_free(&e);
-        if (!again)
-            return true;
-    }
-    service_queue(s, i, kind == WANT_SOON ? ITEM_SOON : ITEM_URGENT);
-    return true;
-}
-
-bool service_want(struct service *s, const char *domain)
-{
-    return service_fetch(s, domain, WANT_FETCH);
-}
-
-static void service_take_wants(struct service *s)
-{
-    struct want w;
-
-    for (int n = 0; n < WANTS_AT_ONCE && want_receive(s->want_fd, &w); n++) {
-        bool admin = w.uid == 0 || w.uid == geteuid();
-
-        if (!admin && (w.uid != s->owner || w.kind == WANT_FETCH ||
-                       w.kind == WANT_FORGET))
-            continue;
-        if (w.kind == WANT_FORGET)
-            service_forget(s, w.domain);
-        else
-            (void)service_fetch(s, w.domain, w.kind);
-    }
-}
-
-/* ---- what is due ---- */
-
-/* One try after another has failed, or nothing can be hoped for. */
-static bool service_is_hopeless(const struct item *i)
-{
-    struct store_entry e;
-    bool hopeless;
-
-    if (i->has_policy || !book_get(i, &e))
-        return false;
-    hopeless = e.failures >= TRIES_MAX;
-    store_entry_free(&e);
-    return hopeless;
-}
-
-static void service_scan(struct service *s)
-{
-    int64_t now_s = clock_wall_s();
-
-    for (size_t k = s->book.n; k > 0; k--) {
-        struct item *i = s->book.v[k - 1];
-
-        /* No next try is set for later than in a day. */
-        if (i->queue != ITEM_IDLE || i->len == 0 ||
-            (i->next_s > now_s &&
-             i->next_s <= now_s + DAY_S + STS_CLOCK_SLACK_S))
-            continue;
-        if (service_is_hopeless(i))
-            service_remove(s, i);
-        else
-            service_queue(s, i, ITEM_SOON);
-    }
-    if (s->book.dirty && s->save_ms == 0)
-        s->save_ms = clock_boot_ms() + SETTLE_MS;
-    s->full_told = false;
-    s->scan_ms = clock_boot_ms() + 1000 * (1 + s->book.n / SCAN_ITEMS);
-}
-
-static void service_move_times(struct service *s)
-{
-    int64_t clock_s = clock_wall_s() - (int64_t)(clock_boot_ms() / 1000);
-    int64_t by_s = clock_s - s->clock_s;
-
-    s->clock_s = clock_s;
-    if (by_s > -CLOCK_SET_S && by_s < CLOCK_SET_S)
-        return;
-    service_say(s, "the clock was set by %lld s: times are moved with it",
-                (long long)by_s);
-    for (size_t k = 0; k < s->book.n; k++) {
-        struct item *i = s->book.v[k];
-        struct store_entry e;
-
-        if (!i->ours || !book_get(i, &e))
-            continue;
-        e.tried_s += by_s;
-        e.next_s += by_s;
-        e.policy.fetched_s += by_s;
-        e.policy.expires_s += by_s;
-        if (!e.has_policy || e.policy.fetched_s >= 0)
-            (void)book_put(&s->book, i, &e);
-        store_entry_free(&e);
-    }
-    s->save_ms = clock_boot_ms();
-}
-
 /* ---- the store ---- */
+
+void service_save_soon(struct service *s)
+{
+    if (s->save_ms == 0)
+        s->save_ms = clock_boot_ms() + SETTLE_MS;
+}
 
 static void service_save(struct service *s)
 {

@@ -126,6 +126,8 @@ static enum mxhop_status store_refused(struct mxhop_error *err,
 
     if (why == fixed_no_memory)
         return err_nomem(err);
+    if (why == fixed_is_foreign)
+        why = "is not a TLS store";
     if (strstr(why, "chmod") != NULL || why == strerrordesc_np(ENOENT))
         remedy = "";
     return err_set(err, MXHOP_ERR_TABLE, "%s: %s%s", path, why, remedy);

@@ -112,3 +112,30 @@ case_root_is_not_led_astray() {
 	rm $DIR/overrides
 	run_unit mxhop-refresh.service
 }
+
+# --- the service that fetches policies ---
+
+case_the_fetching_service_has_a_user_and_a_sandbox() {
+	assert_status 0 systemd-analyze security --offline=true --threshold=20 \
+		/usr/local/lib/systemd/system/mxhop-tls.service
+	systemd-sysusers --dry-run mxhop.conf
+	start_unit mxhop-tls.service
+	eventually 10 test -e $DIR/tls/policies ||
+		fail "$(cat "$SCRATCH/mxhop-tls.service.log")"
+	assert_eq "$(stat -c '%U %G %a' $DIR/tls $DIR/tls/policies)" \
+		$'mxhop-tls mxhop-tls 755\nmxhop-tls mxhop-tls 644'
+	assert_status 0 setpriv --reuid postfix --clear-groups mxhop tls list
+	assert_status 0 mxhop tls list
+}
+
+# Whichever of the services starts first.
+case_neither_service_takes_over_the_other() {
+	umount $DIR
+	rm -rf $DIR
+	systemd-tmpfiles --create mxhop.conf
+	start_unit mxhop-tls.service
+	eventually 10 test -e $DIR/tls/policies
+	run_unit mxhop-refresh.service
+	assert_eq "$(stat -c %U $DIR $DIR/tls $DIR/tls/policies $DIR/overrides)" \
+		$'mxhop\nmxhop-tls\nmxhop-tls\nmxhop'
+}

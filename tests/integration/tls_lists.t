@@ -133,6 +133,7 @@ assert_outcomes() { # < LINES
 # --- MTA-STS ---
 
 case_lists_carry_classes() {
+	standard_policies
 	assert_answer sts.dom.test ':[good.hosts.test]:025'
 	assert_answer half.dom.test ':[good.hosts.test]:025'
 	assert_answer plain.dom.test ':[ca.hosts.test]'
@@ -147,10 +148,11 @@ case_lists_carry_classes() {
 
 # An impossible policy stops its own domain's mail, and no other's on the hosts.
 case_mail_goes_by_the_policy() {
+	standard_policies
 	assert_outcomes <<-'END'
 		sts.dom.test        192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test
 		half.dom.test       192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test
-		onlyca.dom.test     Server certificate not trusted
+		onlyca.dom.test     Server certificate not verified
 		impossible.dom.test No MX host of domain impossible.dom.test
 		plain.dom.test      192.0.2.2 tls=TLS
 		testing.dom.test    192.0.2.2 tls=TLS
@@ -182,18 +184,22 @@ case_policies_come_change_and_go() {
 
 # The same inside Postfix, in a jail, where the store is replaced meanwhile.
 case_the_table_in_postfix_follows() {
-	local d=changing.dom.test
-	assert_outcomes <<<"$d 192.0.2.2 tls=TLS"
+	local d=changing.dom.test plain='plain.dom.test 192.0.2.2 tls=TLS'
+	# Postfix remembers its last question for a while: there is another one.
+	assert_outcomes <<<"$d 192.0.2.2 tls=TLS"$'\n'"$plain"
 	policies <<<"$d enforce 1 10 3600 ca.hosts.test"
 	sleep 1.5
-	assert_outcomes <<<"$d Server certificate not trusted"
+	mark
+	assert_outcomes <<<"$d Server certificate not verified"$'\n'"$plain"
 	standard_policies
 	sleep 1.5
-	assert_outcomes <<<"$d 192.0.2.2 tls=TLS"
+	mark
+	assert_outcomes <<<"$d 192.0.2.2 tls=TLS"$'\n'"$plain"
 }
 
 case_trace_tells_why() {
 	local text
+	standard_policies
 	text=$(mxhop trace half.dom.test)
 	assert_match "$text" 'the MTA knows classes dane and sts'
 	assert_match "$text" '_mta-sts: id 1,'
@@ -201,7 +207,7 @@ case_trace_tells_why() {
 	assert_match "$text" 'mx: good.hosts.test'
 	assert_match "$text" 'good.hosts.test +dns, class sts'
 	assert_match "$text" "dropped: not in the domain's MTA-STS policy"
-	text=$(mxhop trace early.dom.test)
+	text=$(mxhop trace early.dom.test || true)
 	assert_match "$text" 'mxhop-tls has not answered for the domain'
 	assert_match "$text" "policy is not known yet"
 	text=$(mxhop trace failed.dom.test)
@@ -227,7 +233,7 @@ case_dane_is_a_class() {
 	assert_answer ta.dane.test ''
 	assert_outcomes <<-'END'
 		good.dane.test     192.0.2.1 tls=TLS
-		bad.dane.test      Server certificate not trusted
+		bad.dane.test      Server certificate not verified
 		ta.dane.test       192.0.2.3 tls=TLS
 		none.dane.test     192.0.2.1 tls=TLS
 		unsigned.dane.test 192.0.2.1 tls=TLS
@@ -239,6 +245,7 @@ case_dane_is_a_class() {
 # --- domains that Postfix must see ---
 
 case_tables_of_the_administrator_come_first() {
+	standard_policies
 	printf '%s encrypt\n' admin.dom.test .admin.dom.test >/etc/postfix/admin
 	postfix_set "smtp_tls_policy_maps = texthash:/etc/postfix/admin $T"
 	assert_answer admin.dom.test ''
@@ -265,6 +272,7 @@ case_without_the_table_there_are_no_classes() {
 # --- the store ---
 
 case_without_a_store_domains_pass() {
+	standard_policies
 	mv "$STORE/policies" "$STORE/away"
 	assert_answer sts.dom.test ''
 	assert_answer early.dom.test ''
@@ -281,6 +289,7 @@ case_without_a_store_domains_pass() {
 
 case_watch_and_off_change_nothing() {
 	local mode
+	standard_policies
 	for mode in watch off; do
 		sed -i "s/^mta_sts = .*/mta_sts = $mode/" /etc/mxhop/mxhop.cf
 		assert_answer sts.dom.test ':[good.hosts.test]'

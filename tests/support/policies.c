@@ -64,8 +64,9 @@ int main(int argc, char **argv)
         entry_of(strtok_r(NULL, BLANKS, &save), &save, &e);
         store_encode(&entries[n], &e);
         store_entry_free(&e);
-        records[n].entry = (struct fixed_bytes){
-            (const unsigned char *)entries[n].data, entries[n].len};
+        records[n].entry =
+            (struct fixed_bytes){(const unsigned char *)entries[n].data,
+                                 entries[n].len};
         n++;
     }
     error = store_write(dir, records, n, clock_wall_s(), id);

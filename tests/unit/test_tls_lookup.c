@@ -20,7 +20,7 @@
 static char dir[32], config[64], store[64];
 static struct mxhop *mx;
 static int64_t now_s;
-static const char *visible;   /* the domain that the host must see; or NULL */
+static const char *visible; /* the domain that the host must see; or NULL */
 static char last_log[512];
 
 /* For all of the program. */
@@ -123,7 +123,7 @@ static void open_with(const char *mode, unsigned classes)
     ck_assert_ptr_nonnull(f);
     fprintf(f,
             "cache = memory\nmta_sts = %s\ntls_store = %s\n"
-            "mta_sts_exempt = exempt.test\nrotate_interval = 0\n"
+            "mta_sts_exempt = exempt.test\n"
             "ttl_min = 0\ndns_servers = 127.0.0.1:1\nseed = tests\n",
             mode, store);
     fclose(f);
@@ -131,6 +131,7 @@ static void open_with(const char *mode, unsigned classes)
     ck_assert_msg(mxhop_open(&mx, config, &host, &err) == MXHOP_OK, "%s",
                   err.text);
     mx->budget_ms = 0; /* nobody is asked */
+    mx->rules.rotate_interval_s = 0;
     handle_open_cache(mx);
 }
 
@@ -184,9 +185,9 @@ static const char *text_of(const char *domain)
                      MXHOP_OK);
     mxhop_route_free(&r);
     for (int i = 0; i < 3; i++) {
-        ck_assert_int_eq(
-            mxhop_text(mx, domain, MXHOP_FORMAT_POSTFIX, &kept, &err),
-            MXHOP_OK);
+        ck_assert_int_eq(mxhop_text(mx, domain, MXHOP_FORMAT_POSTFIX, &kept,
+                                    &err),
+                         MXHOP_OK);
         ck_assert_msg((kept == NULL) == (made == NULL) &&
                           (made == NULL || strcmp(kept, made) == 0),
                       "%s, and kept: %s", made, kept);
@@ -221,10 +222,10 @@ static bool is_kept(const char *domain)
 
 /* ---- the table of states ---- */
 
-#define LIST "list"
+#define LIST  "list"
 #define CLASS "class"
 #define WAITS "waits"
-#define PASS ""
+#define PASS  ""
 
 static const struct {
     const char *stored; /* "none": no store, NULL: nothing, "failed", or mode */
