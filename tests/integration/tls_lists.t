@@ -34,6 +34,7 @@ setup() {
 		for domain in sts onlyca half impossible early testing expired; do
 			echo "_mta-sts.$domain TXT \"v=STSv1; id=1;\""
 		done
+		echo "mta-sts.early A $STS_ADDRESS"
 		cat <<-'END'
 			sts         MX 10 good.hosts.test.
 			onlyca      MX 10 ca.hosts.test.
@@ -261,6 +262,44 @@ case_tables_of_the_administrator_come_first() {
 	postfix_set "smtp_tls_policy_maps = $T"
 }
 
+# smtp_tls_security_level itself asks for DANE: what Postfix would do of its own
+# accord is what it does with a list.
+case_level_dane_is_no_reason_any_more() {
+	standard_policies
+	postfix_set 'smtp_tls_security_level = dane'
+	assert_answer good.dane.test ':[good.signed.test]:0025'
+	assert_answer unsigned.dane.test ':[good.hosts.test]'
+	assert_answer sts.dom.test ':[good.hosts.test]:025'
+	assert_outcomes <<-'END'
+		good.dane.test     192.0.2.1 tls=TLS
+		bad.dane.test      Server certificate not verified
+		unsigned.dane.test 192.0.2.1 tls=TLS
+		bare.dom.test      192.0.2.4 tls=-
+		sts.dom.test       192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test
+	END
+	postfix_set 'smtp_tls_dane_insecure_mx_policy = may'
+	assert_answer good.dane.test ':[good.signed.test]:0025'
+	assert_answer good.loose.test ''
+	postfix_set 'smtp_tls_security_level = dane-only'
+	assert_answer unsigned.dane.test ':[good.hosts.test]' # its MX is signed
+	assert_answer good.loose.test ''
+	postfix_unset smtp_tls_dane_insecure_mx_policy
+	postfix_set 'smtp_tls_security_level = may'
+}
+
+case_other_reasons_remain() {
+	local setting
+	standard_policies
+	for setting in 'smtp_tls_security_level = secure' \
+		"smtp_tls_policy_maps = proxy:texthash:/etc/postfix/admin $T"; do
+		postfix_set "$setting"
+		assert_answer good.dane.test ''
+		assert_answer plain.dom.test ''
+		postfix_set 'smtp_tls_security_level = may' "smtp_tls_policy_maps = $T"
+	done
+	assert_answer plain.dom.test ':[ca.hosts.test]'
+}
+
 case_without_the_table_there_are_no_classes() {
 	postfix_set 'smtp_tls_policy_maps ='
 	assert_answer sts.dom.test ''
@@ -301,4 +340,57 @@ case_watch_and_off_change_nothing() {
 	assert_match "$(mxhop trace sts.dom.test)" 'policy 1, mode enforce'
 	assert_match "$(mxhop trace sts.dom.test)" 'no answer depends on it'
 	sed -i "s/^mta_sts = .*/mta_sts = enforce/" /etc/mxhop/mxhop.cf
+}
+
+# --- the service ---
+
+# What a jailed trivial-rewrite(8) asks for is fetched, and then in force.
+case_the_service_is_told() {
+	printf '%s\n' 'version: STSv1' 'mode: enforce' 'mx: ca.hosts.test' \
+		'max_age: 86400' | sts_policy early.dom.test
+	start_sts_web
+	cp "$MXHOP_BUILD/bin/mxhop-tls" /usr/sbin/
+	sed -i '/^tls_ca_file/d' /etc/mxhop/mxhop.cf
+	echo "tls_ca_file = $CA" >>/etc/mxhop/mxhop.cf
+	standard_policies
+	chown -R mxhop-tls:mxhop-tls "$STORE"
+	reload_postfix
+	spawn mxhop-tls mxhop-tls
+	eventually 10 grep -q '@mxhop-tls:' /proc/net/unix || fail "mxhop-tls: $(tail "$SCRATCH/mxhop-tls.log")"
+	assert_outcomes <<<'early.dom.test 192.0.2.2 tls=TLS'
+	eventually 10 answers_with early.dom.test ':[ca.hosts.test]:025' ||
+		fail "$(mxhop trace early.dom.test; tail "$SCRATCH/mxhop-tls.log")"
+	mark
+	assert_outcomes <<-'END'
+		sts.dom.test   192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test
+		early.dom.test Server certificate not verified
+	END
+	stop mxhop-tls
+}
+
+# --- cost ---
+
+# System calls of many lookups in the cache, as Postfix makes them.
+calls() {
+	local counts=/run/calls
+	printf 'plain.dom.test\n%.0s' {1..20000} >/run/keys
+	for _ in 1 2; do
+		install -o postfix -m 0600 /dev/null $counts
+		setpriv --reuid=postfix --regid=postfix --clear-groups -- \
+			strace -f -c -o $counts postmap -q - "$M" </run/keys >/dev/null
+	done
+	awk '$1 ~ /^[0-9.]+$/ && $NF != "total" { n += $4 } END { print n }' $counts
+}
+
+case_a_domain_without_a_policy_costs_no_system_call() {
+	local off enforce
+	standard_policies
+	enforce=$(calls)
+	sed -i 's/^mta_sts = .*/mta_sts = off/' /etc/mxhop/mxhop.cf
+	answer plain.dom.test >/dev/null
+	off=$(calls)
+	sed -i 's/^mta_sts = .*/mta_sts = enforce/' /etc/mxhop/mxhop.cf
+	echo "enforce $enforce, off $off"
+	[[ $off -gt 100 ]] || fail "strace counted only $off calls"
+	[[ $((enforce - off)) -le 500 ]] || fail "$enforce system calls, and $off with mta_sts = off"
 }
