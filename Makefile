@@ -257,7 +257,8 @@ census:
 # ---- documents ------------------------------------------------------------
 
 MAN := docs/man/mxhop.1 $(B)/man/mxhop.cf.5 docs/man/mxhop_table.5 \
-	docs/man/mxhop_ldap.5 docs/man/mxhop_exim.7 docs/man/mxhop-tls.8
+	docs/man/mxhop_ldap.5 docs/man/mxhop_tls.5 docs/man/mxhop_exim.7 \
+	docs/man/mxhop-tls.8
 
 # The parameter section of mxhop.cf(5) comes from the table of parameters.
 $(B)/man/params-mdoc: docs/man/params_mdoc.c $(B)/lib/libmxhop.a
@@ -373,7 +374,8 @@ install: all man
 	install -m 0644 contrib/ldap/* $(DESTDIR)$(PREFIX)/share/mxhop/ldap/
 	install -m 0644 docs/man/mxhop.1 $(DESTDIR)$(mandir)/man1/
 	install -m 0644 $(B)/man/mxhop.cf.5 docs/man/mxhop_table.5 \
-	    docs/man/mxhop_ldap.5 $(DESTDIR)$(mandir)/man5/
+	    docs/man/mxhop_ldap.5 docs/man/mxhop_tls.5 \
+	    $(DESTDIR)$(mandir)/man5/
 	install -m 0644 docs/man/mxhop_exim.7 $(DESTDIR)$(mandir)/man7/
 	install -m 0644 docs/man/mxhop-tls.8 $(DESTDIR)$(mandir)/man8/
 	test -e $(DESTDIR)/etc/mxhop/mxhop.cf || \

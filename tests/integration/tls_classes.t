@@ -14,6 +14,8 @@ setup() {
 	tls_certificate second second.hosts.test second.signed.test
 	tls_certificate badca '*.hosts.test' by=foreign
 	tls_certificate name name.other.test
+	tls_certificate wild '*.wild.test'
+	tls_certificate old old.hosts.test 'until=1 hour ago'
 	zone hosts.test <<-'END'
 		good   A 192.0.2.1
 		ca     A 192.0.2.2
@@ -24,7 +26,9 @@ setup() {
 		bare   A 192.0.2.4
 		bare2  A 192.0.2.4
 		second A 192.0.2.5
+		old    A 192.0.2.5
 	END
+	zone wild.test <<<$'a A 192.0.2.5\na.b A 192.0.2.5'
 	zone signed.test <<-END
 		good   A 192.0.2.1
 		$(tlsa good good)
@@ -46,7 +50,8 @@ setup() {
 	start_receiver 192.0.2.2 badca
 	start_receiver 192.0.2.3 name
 	start_receiver 192.0.2.4 -
-	start_receiver 192.0.2.5 name second.hosts.test=second second.signed.test=second
+	start_receiver 192.0.2.5 name {second.hosts,second.signed}.test=second \
+		old.hosts.test=old {a,a.b}.wild.test=wild
 	use_mxhop_plugin <<<'cache = none'
 	sed -E 's/^([^ ]+) +(.*[^ ]) +\|.*/rcpt-\1.test :\2/' <<<"$DELIVERIES" >"$SCRATCH/routes"
 }
@@ -64,6 +69,9 @@ DELIVERIES=$(
 		half-ca    [ca2.hosts.test]:025, [good.hosts.test]:025      | 192.0.2.1 good.hosts.test
 		half-name  [name2.hosts.test]:025, [second.hosts.test]:025  | 192.0.2.5 second.hosts.test
 		half-bare  [bare2.hosts.test]:025, [good.hosts.test]:025    | 192.0.2.1 good.hosts.test
+		old        [old.hosts.test]:025                             | Server certificate not
+		wild       [a.wild.test]:025                                | 192.0.2.5 a.wild.test
+		wilder     [a.b.wild.test]:025                              | Server certificate not
 		all-bad    [ca3.hosts.test]:025, [name.hosts.test]:025      | Server certificate not
 		dane       [good.signed.test]:0025                          | 192.0.2.1 good.signed.test
 		dane-ta    [second.signed.test]:0025                        | 192.0.2.5 second.signed.test

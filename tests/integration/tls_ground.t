@@ -96,7 +96,7 @@ case_policy_server() {
 	done
 	for row in 'silent=^depth[^H]*$' 'mute=^$' 'drip 1=text/plain[^S]*$'; do
 		sts_fault a.test "${row%%=*}"
-		assert_match "$(fetch a.test 4 || true)" "${row#*=}" "$row"
+		assert_match "$(fetch a.test 6 || true)" "${row#*=}" "$row"
 	done
 	sts_fault a.test 'oversize 65537'
 	assert_match "$(fetch a.test)" 'Content-Length: 65537'

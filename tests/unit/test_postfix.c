@@ -59,6 +59,7 @@ START_TEST(test_our_table)
         {"unionmap:{hash:/x,mxhop:/a,hash:/y}", "/a"},
         {"hash:/etc/mxhop", NULL},
         {"notmxhop:/a", NULL},
+        {"mxhop_tls:/a", NULL},
         {"notmxhop:/a,mxhop:/b", "/b"},
         {"", NULL},
     };
