@@ -36,6 +36,7 @@
 #include <unistd.h>
 
 #define HTTPS_HEADERS_MAX 32768u
+#define HTTPS_CA_S        300L /* until the authorities are read again */
 #define HTTPS_NEVER       UINT64_MAX
 
 /* Loopback, private, shared, link-local, benchmarks, multicast, reserved. */
@@ -211,6 +212,7 @@ static bool https_set_up(struct fetch *f, const char *domain,
         SET(CURLOPT_CAINFO, f->h->ca_file);
         SET(CURLOPT_CAPATH, NULL);
     }
+    SET(CURLOPT_CA_CACHE_TIMEOUT, HTTPS_CA_S);
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(CURLOPT_USERAGENT, "mxhop-tls/" MXHOP_VERSION);
     SET(CURLOPT_TIMEOUT_MS, (long)within_ms);

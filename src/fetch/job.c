@@ -76,6 +76,12 @@ static void job_fetch(struct job *j)
         job_end(j, JOB_FAILED, "there is no time or memory left for it", NULL);
 }
 
+/* A family that nobody answers for leaves time for the other's addresses. */
+static uint64_t job_addrs_until(const struct job *j)
+{
+    return j->deadline_ms - JOB_FETCH_MS + JOB_ADDRS_MS;
+}
+
 static void job_take_addrs(void *ctx, enum exchange_outcome outcome,
                            const struct question *q, const uint8_t *msg,
                            size_t len, const char *why)
@@ -89,7 +95,7 @@ static void job_take_addrs(void *ctx, enum exchange_outcome outcome,
     if (outcome == EXCHANGE_ANSWER)
         status = reply_addrs(msg, len, q, &j->addrs, last);
     if (status == RECORDS_PARTIAL && j->links++ < LINKS_MAX &&
-        engine_ask(j->tools.engine, last, q->type, j->deadline_ms,
+        engine_ask(j->tools.engine, last, q->type, job_addrs_until(j),
                    job_take_addrs, j) == MXHOP_OK)
         j->pending++;
     else if (status == RECORDS_BAD || status == RECORDS_PARTIAL)
@@ -110,7 +116,7 @@ static void job_ask_addrs(struct job *j)
     snprintf(host, sizeof(host), "mta-sts.%s", j->domain);
     for (unsigned f = 0; f < FAMILIES; f++)
         if ((j->tools.families & FAMILY_BIT(f)) != 0 &&
-            engine_ask(j->tools.engine, host, types[f], j->deadline_ms,
+            engine_ask(j->tools.engine, host, types[f], job_addrs_until(j),
                        job_take_addrs, j) == MXHOP_OK)
             j->pending++;
     if (j->pending == 0)

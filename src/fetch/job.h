@@ -8,6 +8,7 @@
 #include "policy/sts.h"
 
 #define JOB_FETCH_MS 10000u /* addresses and HTTPS together */
+#define JOB_ADDRS_MS 4000u  /* of which the addresses may take */
 
 /* What jobs work with; all of it must last. */
 struct job_tools {

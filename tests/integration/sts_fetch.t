@@ -103,7 +103,7 @@ certificate() { # NAME CA SUBJECT-ALT-NAMES [COMMAND-BEFORE-OPENSSL...]
 make_certificates() {
 	local ca names
 	mkdir -p "$SCRATCH/pki"
-	cd "$SCRATCH/pki"
+	cd "$SCRATCH/pki" || fail "no directory"
 	for ca in ca strange-ca; do
 		faketime -f -500d openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 5000 \
 			-subj "/CN=$ca" -keyout $ca.key -out $ca.pem 2>/dev/null
@@ -113,7 +113,7 @@ make_certificates() {
 	days=30 certificate expired ca "$names" faketime -f -90d
 	certificate othername ca DNS:www.othername.test
 	certificate otherca strange-ca "$names"
-	cd "$ROOT"
+	cd "$ROOT" || fail "no directory"
 	install -D -m 0644 "$SCRATCH/pki/ca.pem" /etc/mxhop/ca.pem
 }
 
@@ -376,6 +376,37 @@ case_silent_servers_are_in_nobodys_way() {
 	assert_eq "$(tls list | grep -c quiet || true)" 0 'they are still waited for'
 }
 
+# With ten thousand domains in the store a new policy is in force within 2 s; a
+# million is for `make bench-programs', if there are any, and may take a minute.
+case_a_large_store_is_written_soon() {
+	local from program=$MXHOP_BUILD/tests/bench/store-bench
+	fresh_store
+	mxhop-tls --once $(seq -f 'n%g.test' 10000) 2>/dev/null
+	assert_eq "$(tls list | wc -l)" 10000
+	start_tls
+	sleep 0.5
+	from=$(now_ms)
+	want postfix u quick.test
+	eventually 20 has quick.test 'in force' || fail 'not in force'
+	from=$(($(now_ms) - from))
+	echo "10,000: in force after $from ms" >&2
+	[[ $from -lt 2000 ]] || fail "in force after $from ms"
+	[[ -x $program && ${MXHOP_LONG:-} ]] || return 0
+	stop_tls
+	"$program" fill $STORE 1000000 >&2
+	start_tls
+	from=$(now_ms)
+	want postfix u quick.test
+	eventually 60 has quick.test 'in force' || fail 'not in force'
+	echo "a million: in force after $(($(now_ms) - from)) ms" >&2
+	from=$(now_ms)
+	want postfix u second.test
+	eventually 60 has second.test 'in force' || fail 'not in force'
+	echo "and the next after $(($(now_ms) - from)) ms" >&2
+	grep -E 'VmHWM|VmRSS' "/proc/$(cat "$SCRATCH/pids/tls")/status" >&2
+	fresh_store
+}
+
 case_forget() {
 	start_tls
 	tls fetch good.test second.test
@@ -465,6 +496,30 @@ case_the_clock_is_set_back() {
 	assert_match "$(faketime -f -365d mxhop tls get good.test)" ': in force'
 	assert_match "$(tls get good.test)" ': ended'
 	fresh_store
+}
+
+# While the service runs: a policy lives as long as it would have.
+case_the_clock_jumps_back_and_forth() {
+	local before shift=$SCRATCH/clock
+	fresh_store
+	echo +0 >"$shift"
+	spawn tls env "LD_PRELOAD=$(echo /usr/lib/*/faketime/libfaketime.so.1)" \
+		FAKETIME_NO_CACHE=1 FAKETIME_DONT_FAKE_MONOTONIC=1 \
+		FAKETIME_TIMESTAMP_FILE="$shift" mxhop-tls
+	eventually 10 listens
+	tls fetch good.test
+	before=$(field good.test expires)
+	echo -365d >"$shift"
+	eventually 10 log_has "$SCRATCH/tls.log" 'the clock was set by -31536000 s' ||
+		fail "$(tail -n 3 "$SCRATCH/tls.log")"
+	eventually 10 has good.test ': ended' || fail "$(tls get good.test)"
+	assert_match "$(faketime -f -365d mxhop tls get good.test)" ': in force'
+	assert_eq $(($(seconds "$(field good.test expires)") - \
+		$(seconds "$(field good.test fetched)"))) 604800
+	echo +0 >"$shift"
+	eventually 10 has good.test ': in force' || fail "$(tls get good.test)"
+	assert_eq $((($(seconds "$before") - $(seconds "$(field good.test expires)")) / 10)) 0
+	assert_eq "$(requests good.test)" 1
 }
 
 case_the_service_is_killed() {
