@@ -16,21 +16,14 @@
 
 #include "dns/reply.h"
 
-/* What the data of a type consists of: octets, names, octets, and behind them
-   nothing, or octets as many as there are, or strings of 255 octets at most. */
+/* What the data of a type consists of: octets, names, octets. */
 static const struct shape {
     uint16_t type;
     uint8_t before, names, after;
-    enum { TAIL_NONE, TAIL_OCTETS, TAIL_STRINGS } tail;
 } shapes[] = {
-    {WIRE_TYPE_A, 4, 0, 0, TAIL_NONE},
-    {WIRE_TYPE_NS, 0, 1, 0, TAIL_NONE},
-    {WIRE_TYPE_CNAME, 0, 1, 0, TAIL_NONE},
-    {WIRE_TYPE_SOA, 0, 2, 20, TAIL_NONE},
-    {WIRE_TYPE_MX, 2, 1, 0, TAIL_NONE},
-    {WIRE_TYPE_TXT, 0, 0, 0, TAIL_STRINGS},
-    {WIRE_TYPE_AAAA, 16, 0, 0, TAIL_NONE},
-    {WIRE_TYPE_TLSA, 3, 0, 0, TAIL_OCTETS},
+    {WIRE_TYPE_A, 4, 0, 0},     {WIRE_TYPE_NS, 0, 1, 0},
+    {WIRE_TYPE_CNAME, 0, 1, 0}, {WIRE_TYPE_SOA, 0, 2, 20},
+    {WIRE_TYPE_MX, 2, 1, 0},    {WIRE_TYPE_AAAA, 16, 0, 0},
 };
 
 static bool record_fits(struct cursor rdata, const struct shape *shape)
@@ -41,11 +34,6 @@ static bool record_fits(struct cursor rdata, const struct shape *shape)
     for (uint8_t i = 0; i < shape->names; i++)
         wire_name_read(&rdata, &name);
     cursor_skip(&rdata, shape->after);
-    if (shape->tail == TAIL_OCTETS)
-        cursor_skip(&rdata, rdata.len - rdata.pos);
-    while (shape->tail == TAIL_STRINGS && !rdata.failed &&
-           rdata.pos < rdata.len)
-        cursor_skip(&rdata, cursor_u8(&rdata));
     return !rdata.failed && rdata.pos == rdata.len;
 }
 

@@ -10,8 +10,9 @@
  * as a digest of that type. Whether a whole certificate is one is not looked
  * at. PKIX-TA(0) and PKIX-EE(1) are of no use there.
  *
- * After RECORDS_BAD the values are untouched and `last` is the question's name
- * (empty if even that is none).
+ * Data that ends in the middle makes an answer bad. After RECORDS_BAD the
+ * values are untouched and `last` is the question's name (empty if even that is
+ * none).
  */
 
 #include "dns/reply.h"
@@ -82,6 +83,8 @@ static bool reply_take_tlsa(void *ctx, const struct record *r)
     unsigned matching = cursor_u8(&rdata);
     size_t len = rdata.len - rdata.pos;
 
+    if (rdata.failed)
+        return false;
     if (t->state != TLSA_USABLE)
         t->state = TLSA_UNUSABLE;
     if ((usage != 2 && usage != 3) || selector > 1 || matching > 2 ||

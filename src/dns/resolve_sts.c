@@ -42,6 +42,8 @@ static void sts_ask(struct sts_ask *a, const char *name)
 {
     struct task *t = a->task;
 
+    if (t->queries >= RESOLVE_QUERIES_MAX)
+        return;
     switch (engine_ask(t->resolver->engine, name, WIRE_TYPE_TXT, t->deadline_ms,
                        sts_reply, a)) {
     case MXHOP_OK:

@@ -146,6 +146,7 @@ static enum mxhop_cache_state facts_from_fresh(struct lookup *l,
         return MXHOP_CACHE_HIT;
     facts_note_due_hosts(mx, set);
     q.wait = wait && missing != FACTS_DUE;
+    q.strange = (missing & FACTS_TLS) != 0; /* their servers may be silent */
     if (!ask_dns(l, &q, &better)) {
         if (q.wait) /* addresses come before TLSA records */
             missing = facts_missing(mx, mx->store.view, set);

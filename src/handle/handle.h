@@ -210,7 +210,8 @@ struct ask {
     const char *name;
     const struct mxset *known; /* NULL: the MX set is asked for */
     unsigned flags;            /* of worker_domain() */
-    bool wait;                 /* as the ration allows */
+    bool wait;                 /* as the ration allows, */
+    bool strange; /* that for names that strangers choose, known or not */
 };
 
 /* false: not known (now); *set_r is then empty. */

@@ -267,9 +267,8 @@ static const struct {
     uint16_t type;
     size_t n; /* octets of 0x01: labels of one octet that never end */
 } lengths[] = {
-    {1, 3},  {1, 5},  {1, 0},   {28, 15}, {28, 17}, {28, 4},
-    {15, 0}, {15, 2}, {15, 10}, {5, 0},   {5, 7},   {2, 6},
-    {6, 0},  {6, 40}, {16, 1},  {16, 3},  {52, 0},  {52, 2},
+    {1, 3},  {1, 5},   {1, 0}, {28, 15}, {28, 17}, {28, 4}, {15, 0},
+    {15, 2}, {15, 10}, {5, 0}, {5, 7},   {2, 6},   {6, 0},  {6, 40},
 };
 
 START_TEST(test_rdlength)
@@ -285,7 +284,7 @@ START_TEST(test_rdlength)
         ck_assert_int_eq(read_mx(m.len), RECORDS_BAD);
     }
     setup(); /* data of a type that nobody reads may be anything */
-    rr_raw(&m, AT_AN, "example.com", 257, 60, lengths[_i].n);
+    rr_raw(&m, AT_AN, "example.com", 16, 60, lengths[_i].n);
     ck_assert_int_eq(read_mx(m.len), RECORDS_NODATA);
 }
 END_TEST

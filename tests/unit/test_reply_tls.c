@@ -234,6 +234,37 @@ START_TEST(tlsa_none)
 }
 END_TEST
 
+/* Data that ends before it should, beside records that are good. */
+START_TEST(cut_data)
+{
+    static const uint8_t octets[] = {3, 'a', 'b'};
+    struct sts_record r = {.ttl_s = 60};
+    struct tlsa t = {.ttl_s = 60};
+    bool secure = true;
+
+    for (size_t n = 0; n <= sizeof(octets); n++) {
+        size_t at;
+
+        ask("_mta-sts.example.com", WIRE_TYPE_TXT, NO_AD);
+        rr_txt("_mta-sts.example.com", 60, STS, 255);
+        at = rr_start(&m, AT_AN, "_mta-sts.example.com", WIRE_TYPE_TXT, 60);
+        for (size_t i = 0; i < n; i++)
+            put8(&m, octets[i]);
+        rr_end(&m, at);
+        ck_assert_int_eq(read_sts(m.len, &r),
+                         n == 0 ? RECORDS_SOME : RECORDS_BAD);
+        ask(T_NAME, WIRE_TYPE_TLSA, AD);
+        rr_tlsa(3, 1, 1, 32);
+        at = rr_start(&m, AT_AN, T_NAME, WIRE_TYPE_TLSA, 60);
+        for (size_t i = 0; i < n; i++)
+            put8(&m, octets[i]);
+        rr_end(&m, at);
+        ck_assert_int_eq(read_tlsa(m.len, &t, &secure),
+                         n == 3 ? RECORDS_SOME : RECORDS_BAD);
+    }
+}
+END_TEST
+
 START_TEST(wrong_type_asked)
 {
     struct sts_record r = {0};
@@ -265,6 +296,7 @@ int main(void)
     tcase_add_loop_test(t, tlsa, 0, N_TLSAS);
     tcase_add_test(t, tlsa_unsigned);
     tcase_add_test(t, tlsa_none);
+    tcase_add_test(t, cut_data);
     tcase_add_test(t, wrong_type_asked);
     suite_add_tcase(s, t);
     r = srunner_create(s);
