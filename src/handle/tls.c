@@ -51,10 +51,17 @@ void tls_leave(struct mxhop *mx)
 
 static void tls_say(struct mxhop *mx, bool bad, const char *why)
 {
+    bool watch = mx->conf.mta_sts == MTA_STS_WATCH;
+
     if (bad == mx->tls.bad)
         return;
     mx->tls.bad = bad;
-    if (bad)
+    /* No answer depends on it: the trace tells those who ask once. */
+    if (watch && (mx->host.flags & MXHOP_WORKER) == 0)
+        return;
+    if (bad && watch)
+        log_info(&mx->log, "%s; no MTA-STS policy is known", why);
+    else if (bad)
         log_warn(&mx->log,
                  "%s; domains that may have an MTA-STS policy are left to the "
                  "MTA",
