@@ -75,6 +75,9 @@ enum mxhop_local {
             own_addresses only those are needed that overrides may \
             name */
 
+/* visible_if of struct mxhop_host. */
+#define MXHOP_VISIBLE_UNSIGNED 0x1u /* its MX records are not signed */
+
 /*
  * What the embedding program knows and the library cannot. Every member may
  * be zero. Strings and the struct are copied by mxhop_open(); ctx and the
@@ -99,6 +102,19 @@ struct mxhop_host {
      * to the log once.
      */
     const char *visible_reason;
+
+    /*
+     * Which classes the MTA holds hosts of a list to: 1 << the value of enum
+     * mxhop_tls_class. Those of an MX set are of no other class; without any a
+     * domain that has an MTA-STS policy passes.
+     */
+    unsigned tls_classes;
+
+    /* When the MTA must see a domain although there is no visible_reason:
+       always in some states of DNS, and domains of which visible_domain says
+       why. Its text is valid until the next call; NULL: it need not. */
+    unsigned visible_if;
+    const char *(*visible_domain)(void *ctx, const char *domain);
 
     /* Comma or space separated; used where the parameter is empty. */
     const char *own_names;        /* host names of this MTA */
@@ -129,6 +145,18 @@ enum mxhop_cache_state {
     MXHOP_CACHE_STALE /* past its TTL, served under RFC 8767 */
 };
 
+/*
+ * How a host of the MX set has to prove who it is, whatever the MTA asks of
+ * hosts otherwise. Hops of overrides are of no class: what holds for them the
+ * administrator says in the MTA's own tables.
+ */
+enum mxhop_tls_class {
+    MXHOP_TLS_NONE, /* as the MTA does by itself */
+    MXHOP_TLS_STS,  /* a certificate for the host's name, of a CA that is
+                       trusted: an MTA-STS policy (RFC 8461) in mode enforce */
+    MXHOP_TLS_DANE  /* as its TLSA records say (RFC 7672) */
+};
+
 /* One host to try. */
 struct mxhop_hop {
     const char *host;    /* host name, or IP address without brackets */
@@ -138,6 +166,8 @@ struct mxhop_hop {
     bool is_address;     /* host is an IP address */
     bool starts_group;   /* less preferred than the hop before it */
     bool unresolved;     /* its address lookup failed: it may have some */
+    enum mxhop_tls_class tls_class; /* Postfix: [host]:025 is STS, [host]:0025
+                                       DANE, for the table mxhop_tls */
 };
 
 /* The decision about one key. Belongs to the caller, who frees it with

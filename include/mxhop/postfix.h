@@ -32,9 +32,18 @@ struct postfix_config {
 
 /* ---- guards.c ---- */
 
+/* What remains to be looked at domain by domain. */
+struct guard_by_domain {
+    unsigned classes;  /* POSTFIX_CLASS_...: hosts of a list can have them */
+    bool unsigned_mx;  /* it must see domains whose MX records are not signed */
+    char tables[2048]; /* it must see the domains that one of these has, or has
+                          a .parent of; may be empty */
+};
+
 /* Why Postfix must see the domains that the table is asked about (answer =
    auto). False if there is no reason; else it is in `text`, for people. */
-bool guard_reason(const struct postfix_config *pf, char *text, size_t size);
+bool guard_reason(const struct postfix_config *pf, struct guard_by_domain *d_r,
+                  char *text, size_t size);
 
 /* ---- classes.c: policy classes of hosts in a list ---- */
 

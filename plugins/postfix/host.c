@@ -34,6 +34,9 @@ struct postfix_host {
     char *own_name, *mail_owner;
     char *own_addresses;
     char reason[512];
+    struct guard_by_domain by_domain;
+    struct postfix_maps *policies; /* of by_domain; or NULL */
+    char visible[512];             /* host_visible_domain() */
 };
 
 /* ---- parameters ---- */
@@ -219,6 +222,62 @@ static enum mxhop_local host_is_local(void *ctx, const char *domain)
     return unicode != NULL ? host_in_lists(ctx, unicode) : answer;
 }
 
+/* ---- domains that Postfix must see ---- */
+
+/* In the way of smtp(8): the domain, then .parent after .parent. */
+static bool host_has_policy(struct postfix_host *host, const char *domain)
+{
+    for (const char *key = domain; key != NULL; key = strchr(key + 1, '.')) {
+        if (maps_find(host->policies, key, 0) == NULL &&
+            host->policies->error == 0)
+            continue;
+        snprintf(host->visible, sizeof(host->visible),
+                 host->policies->error == 0
+                     ? "smtp_tls_policy_maps has %s"
+                     : "smtp_tls_policy_maps cannot be asked for %s",
+                 key);
+        return true;
+    }
+    return false;
+}
+
+static const char *host_visible_domain(void *ctx, const char *domain)
+{
+    struct postfix_host *host = ctx;
+    const char *unicode = NULL;
+
+    if (host_has_policy(host, domain))
+        return host->visible;
+    if (strstr(domain, "xn--") != NULL && midna_domain_to_utf8 != NULL)
+        unicode = midna_domain_to_utf8(domain);
+    return unicode != NULL && host_has_policy(host, unicode) ? host->visible
+                                                             : NULL;
+}
+
+static void host_open_policies(struct postfix_host *host)
+{
+    int surrogates = dict_allow_surrogate;
+
+    if (host->by_domain.tables[0] == '\0')
+        return;
+    dict_allow_surrogate = 1; /* a missing table is an error of each lookup */
+    host->policies =
+        maps_create("smtp_tls_policy_maps", host->by_domain.tables,
+                    DICT_FLAG_LOCK | DICT_FLAG_FOLD_FIX | DICT_FLAG_UTF8);
+    dict_allow_surrogate = surrogates;
+}
+
+static unsigned host_classes(const struct postfix_host *host)
+{
+    unsigned classes = 0;
+
+    if ((host->by_domain.classes & POSTFIX_CLASS_STS) != 0)
+        classes |= 1u << MXHOP_TLS_STS;
+    if ((host->by_domain.classes & POSTFIX_CLASS_DANE) != 0)
+        classes |= 1u << MXHOP_TLS_DANE;
+    return classes;
+}
+
 /* ---- parameters that are not for us ---- */
 
 /* Where the table cannot tell them from transport_maps. */
@@ -319,13 +378,19 @@ struct postfix_host *host_create(const char *name, struct mxhop_host *api_r)
         host_free(host);
         return NULL;
     }
-    guarded = guard_reason(&pf, host->reason, sizeof(host->reason));
+    guarded =
+        guard_reason(&pf, &host->by_domain, host->reason, sizeof(host->reason));
+    if (!guarded)
+        host_open_policies(host);
     *api_r = (struct mxhop_host){
         .flags = MXHOP_WORKER,
         .ctx = host,
         .log = host_log_line,
         .is_local = host_is_local,
         .visible_reason = guarded ? host->reason : NULL,
+        .tls_classes = host_classes(host),
+        .visible_if = host->by_domain.unsigned_mx ? MXHOP_VISIBLE_UNSIGNED : 0,
+        .visible_domain = host->policies != NULL ? host_visible_domain : NULL,
         .own_names = host->own_name,
         .own_addresses = host->own_addresses,
         .address_families = host_address_families(),
@@ -345,6 +410,8 @@ void host_free(struct postfix_host *host)
             match_list_free(host->lists[i].list);
         free(host->lists[i].names);
     }
+    if (host->policies != NULL)
+        maps_free(host->policies);
     free(host->name);
     free(host->own_name);
     free(host->mail_owner);

@@ -28,7 +28,10 @@ struct vstring; /* never looked into */
 /* ---- lookup tables (libpostfix-util) ---- */
 
 #define DICT_FLAG_FIXED     (1 << 4)  /* keys are compared, not patterns */
+#define DICT_FLAG_LOCK      (1 << 6)  /* while a table is read */
 #define DICT_FLAG_NO_REGSUB (1 << 11) /* no part of a key in an answer */
+#define DICT_FLAG_FOLD_FIX  (1 << 14) /* keys in lower case */
+#define DICT_FLAG_UTF8      (1 << 19) /* if smtputf8_enable */
 #define DICT_ERR_NONE       0         /* of the last operation */
 #define DICT_SPARE          512
 
@@ -99,6 +102,19 @@ struct postfix_list *match_list_init(const char *param, int flags,
                                      const char *patterns, int n, ...);
 int match_list_match(struct postfix_list *, ...);
 void match_list_free(struct postfix_list *);
+
+/* ---- tables, one after another (libpostfix-global) ---- */
+
+struct postfix_maps {
+    char *title;
+    void *argv;
+    int error; /* of the last maps_find() that found nothing */
+};
+
+struct postfix_maps *maps_create(const char *title, const char *tables,
+                                 int flags);
+const char *maps_find(struct postfix_maps *, const char *key, int flags);
+void maps_free(struct postfix_maps *);
 
 /* ---- network (libpostfix-util, libpostfix-global) ---- */
 

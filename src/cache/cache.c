@@ -14,6 +14,9 @@
  *   - a failure forbids the next attempt for 5 s, doubling to 300 s while
  *     failures go on (RFC 9520); the first answer ends the row.
  *
+ * What DNS says about TLS is kept beside that: _mta-sts with the domain, TLSA
+ * records with the host.
+ *
  * What is worth keeping: strangers choose names, so what has no answer goes
  * first, then what was asked for once. An MX set is kept once for all domains
  * that have it; domains, sets and hosts that are asked for again, or that
@@ -27,8 +30,8 @@
  *     cache_queue.c    what is to be written, until somebody may wait
  *     cache_write.c    the writing of it; claims
  *     cache_list.c     walks over everything, and forgetting
- *     cache_judge.c    the arithmetic; record.c the bytes
- *     cache_file.c     whose the file is, and where
+ *     cache_judge.c    the arithmetic, and cache_judge_tls.c; record.c the
+ * bytes cache_file.c     whose the file is, and where
  *
  * Owns the table. Threads: a view is one thread's, all else is anybody's; the
  * one mutex is held only for a few instructions.
@@ -124,14 +127,14 @@ bool cache_accept_domain(const struct live_value *value, uint64_t now_ms,
                          struct domain_record *r_r)
 {
     return domain_record_decode(value->data, value->len, r_r) &&
-           judge_domain_plausible(&r_r->f, now_ms);
+           judge_domain_plausible(r_r, now_ms);
 }
 
 bool cache_accept_host(const struct live_value *value, uint64_t now_ms,
                        struct host_record *r_r)
 {
     return host_record_decode(value->data, value->len, r_r) &&
-           judge_host_plausible(&r_r->f, now_ms);
+           judge_host_plausible(r_r, now_ms);
 }
 
 /* ---- domains ---- */
@@ -161,20 +164,24 @@ struct cache_entry_state cache_get_domain(struct cache_view *v,
     struct cache_entry_state state = {0};
     struct live_value value;
     struct domain_record r;
+    struct sts_record sts;
 
     memset(set_r, 0, sizeof(*set_r));
     if (!cache_get(v, CACHE_DOMAIN, domain, &value) ||
         !cache_accept_domain(&value, now_ms, &r))
         return state;
-    state = judge_domain(&v->cache->policy, &r.f, value.worth, now_ms);
+    state = judge_domain(&v->cache->policy, &r, value.worth, now_ms);
+    if (state.verdict == CACHE_MISS)
+        return state;
+    (void)judge_sts(&v->cache->policy, &r, now_ms, &sts);
     if (state.verdict == CACHE_FAILING) {
         set_r->failure = strndup(r.failure_text.at, r.failure_text.len);
         set_r->outcome = MX_FAILURE;
         set_r->ttl_s = state.ttl_s;
-        if (set_r->failure != NULL)
-            return state;
-    } else if (state.verdict == CACHE_MISS ||
-               cache_fill_answer(v, &r.f, set_r)) {
+    }
+    if (state.verdict == CACHE_FAILING ? set_r->failure != NULL
+                                       : cache_fill_answer(v, &r.f, set_r)) {
+        set_r->sts = sts;
         return state;
     }
     memset(set_r, 0, sizeof(*set_r));
@@ -219,7 +226,7 @@ bool cache_get_route(struct cache_view *v, const char *domain, uint64_t made_of,
         (r.f.flags & DOMAIN_ROUTE) == 0 ||
         !cache_route_holds(&r.route, made_of, now_ms, now_s))
         return false;
-    state = judge_domain(&v->cache->policy, &r.f, value.worth, now_ms);
+    state = judge_domain(&v->cache->policy, &r, value.worth, now_ms);
     if (state.verdict != CACHE_FRESH)
         return false;
     *route_r = (struct cached_route){.has_text = r.route.f.has_text,

@@ -58,7 +58,7 @@ struct cache_entry_state {
                            the next attempt */
     uint32_t stale_s;   /* stale: seconds since it expired */
     unsigned known;     /* of a host: the families that need not be asked for,
-                           or are of no use to ask for yet */
+                           or are of no use to ask for yet; and HOST_TLSA */
 };
 
 /* Takes ownership of live (also on failure). */
@@ -75,7 +75,11 @@ void cache_view_close(struct cache_view **v); /* NULL is allowed */
 /* ---- reading ---- */
 
 /* *set_r is filled (the caller frees it) unless the verdict is CACHE_MISS;
-   addresses are not filled in. */
+   addresses are not filled in. The state of its sts_record is that of the last
+   answer, also past its time (as stale as an answer may be), else that of the
+   last attempt. It has ttl_s 0 if it is to be asked for before it is used:
+   that nothing is there is believed for negative_ttl_max longer only, while
+   refresh_due has it asked for in the background. */
 struct cache_entry_state cache_get_domain(struct cache_view *v,
                                           const char *domain, uint64_t now_ms,
                                           struct mxset *set_r);
@@ -85,7 +89,9 @@ struct cache_entry_state cache_get_domain(struct cache_view *v,
    which is then due to be refreshed. Without an address it is a miss if one
    family is a miss, else stale, else failing, else fresh. A failed
    family keeps a stale answer of the family. *addrs_r is always filled with
-   what is known; ttl_s is what is left, or until the next attempt. */
+   what is known; ttl_s is what is left, or until the next attempt. With
+   HOST_TLSA in the mask TLSA records are filled in, too, and are due to be
+   refreshed as a family is; they have no say in the verdict. */
 struct cache_entry_state cache_get_host(struct cache_view *v, const char *host,
                                         unsigned families, uint64_t now_ms,
                                         struct hostaddrs *addrs_r);
@@ -118,6 +124,10 @@ void cache_put_domain(struct cache *c, const char *domain, uint64_t now_ms,
                       const struct mxset *set);
 void cache_put_host(struct cache *c, const char *host, uint64_t now_ms,
                     const struct hostaddrs *addrs);
+/* Its _mta-sts, whatever is known of the domain beside it. STS_TXT_FAILED is
+   noted beside an answer. */
+void cache_put_sts(struct cache *c, const char *domain, uint64_t now_ms,
+                   const struct sts_record *sts);
 /* Somebody was asked to refresh these now: not due for 30 s. */
 void cache_note_refresh(struct cache *c, const char *domain, uint64_t now_ms);
 void cache_note_host_refresh(struct cache *c, const char *host,

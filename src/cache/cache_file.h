@@ -10,7 +10,7 @@
 #include <mxhop/error.h>
 #include "table/live.h"
 
-#define CACHE_FILE "cache-1" /* the format of the records is in its name */
+#define CACHE_FILE "cache-2" /* the format of the records is in its name */
 
 struct cache_place {
     char dir[PATH_MAX];

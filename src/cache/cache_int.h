@@ -50,6 +50,7 @@ struct pending {
     enum pending_op {
         PENDING_ANSWER,       /* bytes: the set's */
         PENDING_FAILURE,      /* bytes: why */
+        PENDING_STS,          /* bytes: struct sts_record */
         PENDING_REFRESH,      /* a domain's */
         PENDING_ROUTE,        /* bytes: the set's, then a record */
         PENDING_OVERRIDDEN,   /* bytes: a record */
@@ -116,17 +117,38 @@ static inline uint64_t cache_later(uint64_t a, uint64_t b)
 }
 
 /* Whether the times of a record fit together and are not from the future. */
-bool judge_domain_plausible(const struct domain_fixed *f, uint64_t now_ms);
-bool judge_host_plausible(const struct host_fixed *f, uint64_t now_ms);
+bool judge_domain_plausible(const struct domain_record *r, uint64_t now_ms);
+bool judge_host_plausible(const struct host_record *r, uint64_t now_ms);
 
+/* An answer, and the attempts since. */
+struct timing {
+    bool has_answer;
+    uint64_t stored_ms;
+    uint32_t ttl_s, stale_max_s, prefetch_percent;
+    uint64_t refresh_ms;
+    const struct failure_note *failure;
+};
+
+/* What that is worth. *known_r: there is no need to ask, or no use yet, whoever
+   else was asked. */
+struct cache_entry_state judge_timing(const struct timing *t, uint64_t now_ms,
+                                      bool *known_r);
+uint32_t judge_stale_limit_s(const struct cache_policy *p, bool negative);
 uint32_t judge_clamp_ttl_s(const struct cache_policy *p, uint32_t ttl_s,
                            bool negative);
 void judge_note_failure(struct failure_note *f, uint64_t now_ms);
 struct cache_entry_state judge_domain(const struct cache_policy *p,
-                                      const struct domain_fixed *f,
+                                      const struct domain_record *r,
                                       enum live_worth worth, uint64_t now_ms);
+/* As cache_get_domain() says; whether it is to be asked for in the background.
+ */
+bool judge_sts(const struct cache_policy *p, const struct domain_record *r,
+               uint64_t now_ms, struct sts_record *sts_r);
+/* Note what became of the question; whether there is another answer now. */
+bool judge_update_sts(const struct cache_policy *p, struct domain_record *r,
+                      const struct sts_record *sts, uint64_t now_ms);
 /* Fills *addrs_r with what is known of the families in the mask; those that
-   are not known, and all others, are ADDR_UNKNOWN. */
+   are not known, and all others, are ADDR_UNKNOWN. TLSA records alike. */
 struct cache_entry_state judge_host(const struct cache_policy *p,
                                     const struct host_record *r,
                                     unsigned families, uint64_t now_ms,
@@ -136,9 +158,16 @@ struct cache_entry_state judge_host(const struct cache_policy *p,
 void judge_update_host(const struct cache_policy *p, struct host_record *r,
                        const struct hostaddrs *addrs, uint64_t now_ms);
 bool judge_has_address(const struct host_fixed *f);
+/* TLSA records of a host whose addresses are in *a: into *a, and into what *sum
+   says of the host. */
+void judge_tlsa(const struct cache_policy *p, const struct host_record *r,
+                unsigned families, uint64_t now_ms, struct hostaddrs *a,
+                struct cache_entry_state *sum);
+void judge_update_tlsa(const struct cache_policy *p, struct host_tlsa *h,
+                       const struct tlsa *tlsa, uint64_t now_ms);
 /* From when on nobody wants it: for live_put(). */
 uint32_t judge_domain_dead_s(const struct cache_policy *p,
-                             const struct domain_fixed *f);
+                             const struct domain_record *r);
 uint32_t judge_host_dead_s(const struct cache_policy *p,
                            const struct host_fixed *f);
 uint32_t judge_route_dead_s(const struct route_fixed *f);

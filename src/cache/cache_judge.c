@@ -1,9 +1,10 @@
 /*
  * cache_judge - what a cache record is worth at a given time
  *
- * The arithmetic of the cache, without lock, table or clock. Remaining times
- * of fresh answers are rounded down (an answer holds at least that long),
- * times until the next attempt are rounded up (then it may be made).
+ * The arithmetic of the cache, without lock, table or clock; what it keeps
+ * about TLS is judged in cache_judge_tls.c. Remaining times of fresh answers
+ * are rounded down (an answer holds at least that long), times until the next
+ * attempt are rounded up (then it may be made).
  */
 
 #include "cache/cache_int.h"
@@ -25,15 +26,23 @@ static bool judge_failure_plausible(const struct failure_note *f,
            f->retry_ms <= written_ms + CACHE_FAILURE_MAX_S * 1000;
 }
 
-bool judge_domain_plausible(const struct domain_fixed *f, uint64_t now_ms)
+bool judge_domain_plausible(const struct domain_record *r, uint64_t now_ms)
 {
-    return judge_record_plausible(f->written_ms, f->refresh_ms, now_ms) &&
-           judge_failure_plausible(&f->failure, f->written_ms) &&
-           ((f->flags & DOMAIN_ANSWER) == 0 || f->stored_ms <= f->written_ms);
+    const struct domain_fixed *f = &r->f;
+
+    if (!judge_record_plausible(f->written_ms, f->refresh_ms, now_ms) ||
+        !judge_failure_plausible(&f->failure, f->written_ms) ||
+        ((f->flags & DOMAIN_ANSWER) != 0 && f->stored_ms > f->written_ms))
+        return false;
+    return (f->flags & DOMAIN_STS) == 0 ||
+           (judge_failure_plausible(&r->sts.failure, f->written_ms) &&
+            r->sts.stored_ms <= f->written_ms);
 }
 
-bool judge_host_plausible(const struct host_fixed *f, uint64_t now_ms)
+bool judge_host_plausible(const struct host_record *r, uint64_t now_ms)
 {
+    const struct host_fixed *f = &r->f;
+
     if (!judge_record_plausible(f->written_ms, f->refresh_ms, now_ms))
         return false;
     for (int i = 0; i < FAMILIES; i++) {
@@ -43,7 +52,8 @@ bool judge_host_plausible(const struct host_fixed *f, uint64_t now_ms)
             (h->state != ADDR_UNKNOWN && h->stored_ms > f->written_ms))
             return false;
     }
-    return true;
+    return judge_failure_plausible(&r->tlsa.failure, f->written_ms) &&
+           r->tlsa.stored_ms <= f->written_ms;
 }
 
 uint32_t judge_clamp_ttl_s(const struct cache_policy *p, uint32_t ttl_s,
@@ -58,7 +68,7 @@ uint32_t judge_clamp_ttl_s(const struct cache_policy *p, uint32_t ttl_s,
     return ttl_s < max_s ? ttl_s : max_s;
 }
 
-static uint32_t judge_stale_limit_s(const struct cache_policy *p, bool negative)
+uint32_t judge_stale_limit_s(const struct cache_policy *p, bool negative)
 {
     if (negative && p->negative_ttl_max_s < p->stale_max_s)
         return p->negative_ttl_max_s;
@@ -86,17 +96,8 @@ static uint32_t judge_seconds_until(uint64_t t_ms, uint64_t now_ms)
     return t_ms > now_ms ? (uint32_t)((t_ms - now_ms + 999) / 1000) : 0;
 }
 
-struct timing {
-    bool has_answer;
-    uint64_t stored_ms;
-    uint32_t ttl_s, stale_max_s, prefetch_percent;
-    uint64_t refresh_ms;
-    const struct failure_note *failure;
-};
-
-/* *known_r: there is no need to ask, or no use yet, whoever else was asked. */
-static struct cache_entry_state judge_timing(const struct timing *t,
-                                             uint64_t now_ms, bool *known_r)
+struct cache_entry_state judge_timing(const struct timing *t, uint64_t now_ms,
+                                      bool *known_r)
 {
     uint64_t retry_ms = t->failure->count > 0 ? t->failure->retry_ms : 0;
     uint64_t due_ms = cache_later(retry_ms, t->refresh_ms);
@@ -129,9 +130,10 @@ static struct cache_entry_state judge_timing(const struct timing *t,
 /* Null MX and NXDOMAIN may be rejected, and only what DNS says now may bounce
    mail: the domain may have got mail hosts since. */
 struct cache_entry_state judge_domain(const struct cache_policy *p,
-                                      const struct domain_fixed *f,
+                                      const struct domain_record *r,
                                       enum live_worth worth, uint64_t now_ms)
 {
+    const struct domain_fixed *f = &r->f;
     struct timing t = {(f->flags & DOMAIN_ANSWER) != 0,
                        f->stored_ms,
                        f->ttl_s,
@@ -139,6 +141,7 @@ struct cache_entry_state judge_domain(const struct cache_policy *p,
                        p->prefetch_percent,
                        f->refresh_ms,
                        &f->failure};
+    struct sts_record sts;
     bool known;
     struct cache_entry_state s = judge_timing(&t, now_ms, &known);
 
@@ -146,6 +149,8 @@ struct cache_entry_state judge_domain(const struct cache_policy *p,
              (s.verdict == CACHE_FRESH || s.verdict == CACHE_STALE);
     s.claimed = s.verdict == CACHE_MISS && (f->flags & DOMAIN_CLAIM) != 0 &&
                 now_ms < f->refresh_ms;
+    if (s.verdict == CACHE_FRESH && judge_sts(p, r, now_ms, &sts))
+        s.refresh_due = true;
     return s;
 }
 
@@ -162,16 +167,21 @@ static uint64_t judge_failure_dead_ms(const struct failure_note *f)
 }
 
 uint32_t judge_domain_dead_s(const struct cache_policy *p,
-                             const struct domain_fixed *f)
+                             const struct domain_record *r)
 {
+    const struct domain_fixed *f = &r->f;
     uint64_t dead_ms =
         cache_later(judge_failure_dead_ms(&f->failure), f->refresh_ms);
-    uint64_t use_s = f->ttl_s;
+    uint64_t stale_s = (f->flags & DOMAIN_HOSTS) != 0 ? p->stale_max_s : 0;
 
-    if ((f->flags & DOMAIN_HOSTS) != 0)
-        use_s += p->stale_max_s;
     if ((f->flags & DOMAIN_ANSWER) != 0)
-        dead_ms = cache_later(dead_ms, f->stored_ms + use_s * 1000);
+        dead_ms =
+            cache_later(dead_ms, f->stored_ms + (f->ttl_s + stale_s) * 1000);
+    if ((f->flags & DOMAIN_STS) != 0) {
+        dead_ms = cache_later(dead_ms, judge_failure_dead_ms(&r->sts.failure));
+        dead_ms = cache_later(dead_ms, r->sts.stored_ms +
+                                           (r->sts.ttl_s + stale_s) * 1000);
+    }
     return judge_dead_s(dead_ms);
 }
 
@@ -238,9 +248,10 @@ struct cache_entry_state judge_host(const struct cache_policy *p,
     struct cache_entry_state sum = {.verdict = CACHE_FRESH,
                                     .ttl_s = UINT32_MAX};
     struct cache_entry_state usable = {.verdict = CACHE_MISS};
-    bool answered = false;
+    bool tlsa = (families & HOST_TLSA) != 0, answered = false;
 
     memset(addrs_r, 0, sizeof(*addrs_r));
+    families &= HOST_TLSA - 1;
     addrs_r->secure = families != 0;
     if (families == 0)
         return (struct cache_entry_state){0};
@@ -285,9 +296,11 @@ struct cache_entry_state judge_host(const struct cache_policy *p,
         sum.ttl_s = usable.ttl_s;
         sum.stale_s = usable.stale_s;
         addrs_r->stale = usable.verdict == CACHE_STALE;
-    } else if (sum.verdict == CACHE_MISS) {
-        sum.refresh_due = false;
     }
+    if (tlsa)
+        judge_tlsa(p, r, families, now_ms, addrs_r, &sum);
+    if (sum.verdict == CACHE_MISS)
+        sum.refresh_due = false;
     return sum;
 }
 
@@ -330,6 +343,7 @@ void judge_update_host(const struct cache_policy *p, struct host_record *r,
             r->f.refresh_ms = 0; /* a failure does not bring it forward */
         judge_update_family(p, &r->f.family[f], addrs, f, now_ms);
     }
+    judge_update_tlsa(p, &r->tlsa, &addrs->tlsa, now_ms);
     if (addrs->state[FAMILY_V4] == ADDR_SOME && addrs->n[FAMILY_V4] > 0)
         memcpy(r->v4, addrs->v4, sizeof(r->v4));
     if (addrs->state[FAMILY_V6] == ADDR_SOME && addrs->n[FAMILY_V6] > 0)

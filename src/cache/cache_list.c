@@ -28,7 +28,7 @@ static void list_count_domain(const struct counting *c,
     c->stats->domains++;
     if (!cache_accept_domain(value, c->now_ms, &r))
         return;
-    state = judge_domain(c->policy, &r.f, value->worth, c->now_ms);
+    state = judge_domain(c->policy, &r, value->worth, c->now_ms);
     c->stats->fresh += state.verdict == CACHE_FRESH;
     c->stats->stale += state.verdict == CACHE_STALE;
     c->stats->failing += state.verdict == CACHE_FAILING;

@@ -117,6 +117,15 @@ void cache_put_domain(struct cache *c, const char *domain, uint64_t now_ms,
     buf_free(&site);
 }
 
+void cache_put_sts(struct cache *c, const char *domain, uint64_t now_ms,
+                   const struct sts_record *sts)
+{
+    struct pending p = {.op = PENDING_STS, .now_ms = now_ms};
+
+    if (sts->state != STS_TXT_UNKNOWN)
+        queue_put(c, &p, domain, sts, sizeof(*sts));
+}
+
 void cache_note_refresh(struct cache *c, const char *domain, uint64_t now_ms)
 {
     struct pending p = {.op = PENDING_REFRESH, .now_ms = now_ms};

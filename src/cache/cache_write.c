@@ -87,7 +87,7 @@ static void writer_put_domain(struct writer *w, const char *name, size_t len,
 {
     if (domain_record_encode(writer_empty(&w->record), r))
         writer_put(w, CACHE_DOMAIN, name, len, worth,
-                   judge_domain_dead_s(&w->cache->policy, &r->f));
+                   judge_domain_dead_s(&w->cache->policy, r));
 }
 
 static void writer_drop_answer(struct domain_record *r)
@@ -189,6 +189,9 @@ static void write_answer(struct writer *w, const struct pending *p)
         r.f.flags |= DOMAIN_HOSTS;
     writer_domain(w, p->data, p->name_len, p->now_ms, &old, &before);
     had = writer_has_site(&old, &r.f.site);
+    r.f.flags |= old.f.flags & DOMAIN_STS;
+    r.sts = old.sts;
+    memcpy(r.sts_id, old.sts_id, sizeof(r.sts_id));
     if (p->outcome == MX_NXDOMAIN || before == LIVE_USED)
         worth = p->outcome == MX_NXDOMAIN ? LIVE_NEGATIVE : LIVE_USED;
     /* The set is the same, so what was made of it holds as long as it did. */
@@ -201,7 +204,7 @@ static void write_answer(struct writer *w, const struct pending *p)
         }
     }
     writer_put_site(w, p, &r.f.site, had, worth,
-                    judge_domain_dead_s(&w->cache->policy, &r.f));
+                    judge_domain_dead_s(&w->cache->policy, &r));
     writer_put_domain(w, p->data, p->name_len, &r, worth);
 }
 
@@ -213,7 +216,7 @@ static void write_failure(struct writer *w, const struct pending *p)
     struct domain_record r;
 
     writer_domain(w, p->data, p->name_len, p->now_ms, &r, &worth);
-    verdict = judge_domain(&w->cache->policy, &r.f, worth, p->now_ms).verdict;
+    verdict = judge_domain(&w->cache->policy, &r, worth, p->now_ms).verdict;
     r.f.written_ms = cache_later(r.f.written_ms, p->now_ms);
     judge_note_failure(&r.f.failure, p->now_ms);
     r.failure_text = (struct chars){p->data + p->name_len, p->len};
@@ -221,6 +224,22 @@ static void write_failure(struct writer *w, const struct pending *p)
         writer_drop_answer(&r);
         worth = LIVE_NEGATIVE;
     }
+    writer_put_domain(w, p->data, p->name_len, &r, worth);
+}
+
+/* What was made of the MX set and another answer about TLS has to be made
+   again. */
+static void write_sts(struct writer *w, const struct pending *p)
+{
+    struct sts_record sts;
+    enum live_worth worth;
+    struct domain_record r;
+
+    memcpy(&sts, p->data + p->name_len, sizeof(sts));
+    writer_domain(w, p->data, p->name_len, p->now_ms, &r, &worth);
+    r.f.written_ms = cache_later(r.f.written_ms, p->now_ms);
+    if (judge_update_sts(&w->cache->policy, &r, &sts, p->now_ms))
+        r.f.flags &= (uint16_t)~DOMAIN_ROUTE;
     writer_put_domain(w, p->data, p->name_len, &r, worth);
 }
 
@@ -333,6 +352,7 @@ bool cache_flush(struct cache *c, uint32_t wait_ms)
     static void (*const apply[])(struct writer *, const struct pending *) = {
         [PENDING_ANSWER] = write_answer,
         [PENDING_FAILURE] = write_failure,
+        [PENDING_STS] = write_sts,
         [PENDING_REFRESH] = write_refresh,
         [PENDING_ROUTE] = write_route,
         [PENDING_OVERRIDDEN] = write_overridden,
@@ -391,7 +411,7 @@ static bool writer_claim(struct writer *w, const char *name, uint64_t now_ms)
     if ((r.f.flags & DOMAIN_ANSWER) != 0 &&
         !writer_find(w, CACHE_SITE, &r.f.site, sizeof(r.f.site), &site))
         writer_drop_answer(&r); /* to readers it is a miss */
-    state = judge_domain(&w->cache->policy, &r.f, worth, now_ms);
+    state = judge_domain(&w->cache->policy, &r, worth, now_ms);
     if (state.verdict == CACHE_FAILING || state.claimed ||
         (state.verdict != CACHE_MISS && !state.refresh_due))
         return false;

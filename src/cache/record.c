@@ -1,9 +1,11 @@
 /*
  * record - the records of the DNS cache, as bytes
  *
- *     domain   struct domain_fixed, text of the failure [, route]
+ *     domain   struct domain_fixed, text of the failure [, struct domain_sts,
+ *              id] [, route]
  *     route    struct route_fixed, text
  *     host     struct host_fixed, addresses: IPv4, then IPv6
+ *              [, struct host_tlsa]
  *     site     u8 outcome and flags, then for each exchange u16 preference,
  *              u16 length, name
  *
@@ -19,7 +21,9 @@
 
 _Static_assert(sizeof(struct route_fixed) == 24 &&
                    sizeof(struct domain_fixed) == 64 &&
-                   sizeof(struct host_fixed) == 80,
+                   sizeof(struct domain_sts) == 32 &&
+                   sizeof(struct host_fixed) == 80 &&
+                   sizeof(struct host_tlsa) == 32,
                "no padding, and a million are kept");
 
 /* Eight octets at a time: it is on the hot path. Of octets below 0x80 a high
@@ -75,9 +79,31 @@ bool domain_record_encode(struct buf *b, const struct domain_record *r)
     f.failure_len = (uint16_t)r->failure_text.len;
     buf_add(b, &f, sizeof(f));
     buf_add(b, r->failure_text.at, r->failure_text.len);
+    if ((f.flags & DOMAIN_STS) != 0) {
+        buf_add(b, &r->sts, sizeof(r->sts));
+        buf_add(b, r->sts_id, r->sts.id_len);
+    }
     if ((f.flags & DOMAIN_ROUTE) != 0)
         return route_record_encode(b, &r->route);
     return !b->failed;
+}
+
+/* What was taken of the octets at `at'; 0: they do not fit together. */
+static size_t record_take_sts(const char *at, size_t len,
+                              struct domain_record *r)
+{
+    struct domain_sts *s = &r->sts;
+
+    if (len < sizeof(*s))
+        return 0;
+    memcpy(s, at, sizeof(*s));
+    if (s->state > STS_TXT_ID || (s->state == STS_TXT_ID) != (s->id_len > 0) ||
+        s->id_len > STS_ID_MAX || s->id_len > len - sizeof(*s))
+        return 0;
+    memcpy(r->sts_id, at + sizeof(*s), s->id_len);
+    return sts_id_is_valid(r->sts_id, s->id_len) || s->id_len == 0
+               ? sizeof(*s) + s->id_len
+               : 0;
 }
 
 bool domain_record_decode(const void *bytes, size_t len,
@@ -101,6 +127,14 @@ bool domain_record_decode(const void *bytes, size_t len,
         return false;
     at += f->failure_len;
     len -= f->failure_len;
+    if ((f->flags & DOMAIN_STS) != 0) {
+        size_t taken = record_take_sts(at, len, r_r);
+
+        if (taken == 0)
+            return false;
+        at += taken;
+        len -= taken;
+    }
     return (f->flags & DOMAIN_ROUTE) != 0
                ? route_record_decode(at, len, &r_r->route)
                : len == 0;
@@ -113,6 +147,8 @@ bool host_record_encode(struct buf *b, const struct host_record *r)
     buf_add(b, &r->f, sizeof(r->f));
     buf_add(b, r->v4, r->f.family[FAMILY_V4].n * sizeof(r->v4[0]));
     buf_add(b, r->v6, r->f.family[FAMILY_V6].n * sizeof(r->v6[0]));
+    if (r->tlsa.state != TLSA_UNKNOWN || r->tlsa.failure.count > 0)
+        buf_add(b, &r->tlsa, sizeof(r->tlsa));
     return !b->failed;
 }
 
@@ -132,6 +168,15 @@ bool host_record_decode(const void *bytes, size_t len, struct host_record *r_r)
     }
     dec_bytes(&d, r_r->v4, r_r->f.family[FAMILY_V4].n * sizeof(r_r->v4[0]));
     dec_bytes(&d, r_r->v6, r_r->f.family[FAMILY_V6].n * sizeof(r_r->v6[0]));
+    if (dec_left(&d) > 0) {
+        const struct host_tlsa *t = &r_r->tlsa;
+
+        dec_bytes(&d, &r_r->tlsa, sizeof(r_r->tlsa));
+        if (t->state > TLSA_UNUSABLE ||
+            t->trust_anchor > (t->state == TLSA_USABLE) ||
+            (t->state == TLSA_UNKNOWN && t->failure.count == 0))
+            return false;
+    }
     return dec_end(&d) == CODEC_OK;
 }
 

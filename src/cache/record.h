@@ -54,7 +54,18 @@ enum {
     DOMAIN_HOSTS = 0x02,  /* the answer is MX_HOSTS */
     DOMAIN_CLAIM = 0x04,  /* until refresh_ms a process asks for it, cold */
     DOMAIN_ROUTE = 0x08,  /* there is a finished answer */
-    DOMAIN_FLAGS = 0x0f
+    DOMAIN_STS = 0x10,    /* its _mta-sts was asked for */
+    DOMAIN_FLAGS = 0x1f
+};
+
+/* What is known of a domain's _mta-sts, with an end of its own. */
+struct domain_sts {
+    uint64_t stored_ms;
+    struct failure_note failure;
+    uint32_t ttl_s;
+    uint8_t state; /* STS_TXT_UNKNOWN: no answer; STS_TXT_NONE; STS_TXT_ID */
+    uint8_t id_len;
+    uint16_t unused;
 };
 
 struct domain_fixed {
@@ -70,6 +81,8 @@ struct domain_fixed {
 struct domain_record {
     struct domain_fixed f;
     struct chars failure_text; /* empty if the count is 0 */
+    struct domain_sts sts;     /* with DOMAIN_STS */
+    char sts_id[STS_ID_MAX];   /* sts.id_len octets */
     struct route_record route; /* with DOMAIN_ROUTE */
 };
 
@@ -87,6 +100,16 @@ struct host_family {
     uint8_t unused;
 };
 
+/* What is known of its TLSA records, with an end of its own. */
+struct host_tlsa {
+    uint64_t stored_ms;
+    struct failure_note failure;
+    uint32_t ttl_s;
+    uint8_t state; /* enum tlsa_state; TLSA_UNKNOWN: no answer */
+    uint8_t trust_anchor;
+    uint16_t unused;
+};
+
 struct host_fixed {
     uint64_t written_ms, refresh_ms;
     struct host_family family[FAMILIES];
@@ -95,6 +118,7 @@ struct host_record {
     struct host_fixed f;
     struct in_addr v4[ADDRS_MAX];
     struct in6_addr v6[ADDRS_MAX];
+    struct host_tlsa tlsa; /* zero: never asked for */
 };
 
 bool host_record_encode(struct buf *b, const struct host_record *r);

@@ -37,6 +37,59 @@ static void cache_show_add_bool(const char *name, bool value, struct buf *out)
     buf_printf(out, ",\"%s\":%s", name, value ? "true" : "false");
 }
 
+/* ---- about TLS ---- */
+
+static const char *const cache_show_sts_words[] = {[STS_TXT_UNKNOWN] =
+                                                       "unknown",
+                                                   [STS_TXT_NONE] = "none",
+                                                   [STS_TXT_ID] = "id",
+                                                   [STS_TXT_FAILED] = "failed"};
+
+static const char *const cache_show_tlsa_words[] = {[TLSA_UNKNOWN] = "unknown",
+                                                    [TLSA_NONE] = "none",
+                                                    [TLSA_USABLE] = "usable",
+                                                    [TLSA_UNUSABLE] =
+                                                        "unusable",
+                                                    [TLSA_FAILED] = "failed"};
+
+/* Nothing where nobody asked. */
+static void cache_show_json_sts(const struct sts_record *sts, struct buf *out)
+{
+    if (sts->state == STS_TXT_UNKNOWN)
+        return;
+    buf_printf(out, ",\"sts\":{\"state\":\"%s\"",
+               cache_show_sts_words[sts->state]);
+    if (sts->state == STS_TXT_ID)
+        buf_printf(out, ",\"id\":\"%s\"", sts->id);
+    buf_printf(out, ",\"ttl\":%u}", sts->ttl_s);
+}
+
+static void cache_show_json_tlsa(const struct tlsa *tlsa, struct buf *out)
+{
+    if (tlsa->state == TLSA_UNKNOWN)
+        return;
+    buf_printf(out, ",\"tlsa\":{\"state\":\"%s\"",
+               cache_show_tlsa_words[tlsa->state]);
+    if (tlsa->state == TLSA_USABLE)
+        cache_show_add_bool("trust_anchor", tlsa->trust_anchor, out);
+    buf_printf(out, ",\"ttl\":%u}", tlsa->ttl_s);
+}
+
+static void cache_show_text_sts(const struct sts_record *sts, struct buf *out)
+{
+    if (sts->state == STS_TXT_ID)
+        buf_printf(out, ", MTA-STS id %s", sts->id);
+    else if (sts->state != STS_TXT_UNKNOWN)
+        buf_printf(out, ", MTA-STS %s", cache_show_sts_words[sts->state]);
+}
+
+static void cache_show_text_tlsa(const struct tlsa *tlsa, struct buf *out)
+{
+    if (tlsa->state != TLSA_UNKNOWN)
+        buf_printf(out, ", TLSA %s%s", cache_show_tlsa_words[tlsa->state],
+                   tlsa->trust_anchor ? " with DANE-TA" : "");
+}
+
 /* ---- addresses of a host ---- */
 
 struct host_facts {
@@ -45,12 +98,15 @@ struct host_facts {
     enum addr_state sum;
 };
 
-static void cache_show_get_host(const struct probe_cache *c, const char *host,
+/* Behind a signed MX answer with TLSA records. */
+static void cache_show_get_host(const struct probe_cache *c,
+                                const struct mxset *set, const char *host,
                                 struct host_facts *f)
 {
     *f = (struct host_facts){.sum = ADDR_UNKNOWN};
-    f->st =
-        cache_get_host(c->view, host, c->families, clock_boot_ms(), &f->addrs);
+    f->st = cache_get_host(c->view, host,
+                           c->families | (set->secure ? HOST_TLSA : 0),
+                           clock_boot_ms(), &f->addrs);
     f->sum = hostaddrs_state(&f->addrs, c->families);
 }
 
@@ -88,12 +144,13 @@ static void cache_show_json_hosts(const struct probe_cache *c,
         json_escape(set->mx[i].host, out);
         buf_printf(out, ",\"preference\":%u", (unsigned)set->mx[i].preference);
         if (c != NULL) {
-            cache_show_get_host(c, set->mx[i].host, &f);
+            cache_show_get_host(c, set, set->mx[i].host, &f);
             buf_printf(out, ",\"state\":\"%s\",\"ttl\":%lld,\"addresses\":[",
                        cache_show_state_word(f.st.verdict),
                        cache_show_left_s(&f.st));
             cache_show_add_addresses(&f.addrs, "\"", ",", out);
             buf_putc(out, ']');
+            cache_show_json_tlsa(&f.addrs.tlsa, out);
         }
         buf_putc(out, '}');
     }
@@ -112,6 +169,7 @@ static void cache_show_json_domain(const struct probe_cache *c,
         buf_printf(out, ",\"ttl\":%lld,\"outcome\":\"%s\"",
                    cache_show_left_s(st), cli_outcomes[cli_outcome(set)].word);
         cache_show_add_bool("secure", set->secure, out);
+        cache_show_json_sts(&set->sts, out);
     }
     if (c != NULL && st->verdict != CACHE_MISS) {
         cache_show_add_bool("refresh_due", st->refresh_due, out);
@@ -155,11 +213,12 @@ static void cache_show_add_state(const struct cache_entry_state *st,
 }
 
 static void cache_show_text_host(const struct probe_cache *c,
-                                 const struct mx *host, struct buf *out)
+                                 const struct mxset *set, const struct mx *host,
+                                 struct buf *out)
 {
     struct host_facts f;
 
-    cache_show_get_host(c, host->host, &f);
+    cache_show_get_host(c, set, host->host, &f);
     buf_printf(out, "\n%5u  ", (unsigned)host->preference);
     cli_add_printable(out, host->host, strlen(host->host));
     buf_puts(out, "  ");
@@ -175,6 +234,7 @@ static void cache_show_text_host(const struct probe_cache *c,
     buf_puts(out, " (");
     cache_show_add_state(&f.st, out);
     buf_putc(out, ')');
+    cache_show_text_tlsa(&f.addrs.tlsa, out);
 }
 
 static void cache_show_text_all(const struct probe_cache *c, const char *domain,
@@ -194,11 +254,12 @@ static void cache_show_text_all(const struct probe_cache *c, const char *domain,
         cli_add_printable(out, set->failure, strlen(set->failure));
     }
     buf_puts(out, set->secure ? ", secure" : "");
+    cache_show_text_sts(&set->sts, out);
     buf_puts(out, st->refresh_due ? ", refresh due" : "");
     buf_puts(out, st->failed_before ? ", last attempt failed" : "");
     buf_puts(out, st->once ? ", asked for once" : "");
     for (size_t i = 0; i < set->n_mx; i++)
-        cache_show_text_host(c, &set->mx[i], out);
+        cache_show_text_host(c, set, &set->mx[i], out);
 }
 
 void show_all(const struct probe_cache *c, const char *domain,

@@ -165,10 +165,10 @@ static bool view_find_addresses(struct view *v)
 
 /* ---- taken or not ---- */
 
-/* Those of transport_maps; view_open_lists() has named the others. */
-static bool view_name_tables(struct view *v)
+/* Of transport_maps and policies; view_open_lists() has named the others. */
+static bool view_name_tables(struct view *v, const char *maps)
 {
-    char **word = postconf_words(postconf_param(&v->postfix, "transport_maps"));
+    char **word = postconf_words(maps);
     bool ok = word != NULL;
 
     for (size_t i = 0; ok && word[i] != NULL; i++)
@@ -219,13 +219,14 @@ int view_take(struct view *v, const char *config,
     v->families = view_families(v);
     if (!view_find_addresses(v) || !view_open_lists(v))
         return cli_no_memory();
-    if (!guard_reason(&v->config, v->reason, sizeof(v->reason)))
+    if (!guard_reason(&v->config, &v->by_domain, v->reason, sizeof(v->reason)))
         v->reason[0] = '\0';
     if (v->postfix.master_error != 0)
         cli_complain("warning: cannot read %s: %s; whether Postfix must see "
                      "domains itself is unknown, and only overrides give lists",
                      v->postfix.master, strerror(v->postfix.master_error));
-    if (!view_name_tables(v))
+    if (!view_name_tables(v, postconf_param(&v->postfix, "transport_maps")) ||
+        !view_name_tables(v, v->by_domain.tables))
         return cli_no_memory();
     postmap_begin(&v->postfix);
     v->taken = true;
@@ -242,10 +243,54 @@ void view_free(struct view *v)
     *v = (struct view){0};
 }
 
+/* Of one table and one key. true: Postfix must see the domain. */
+static bool view_has_policy(struct view *v, const char *table, const char *key)
+{
+    char *value = NULL;
+    enum postmap_found found = postmap_ask(&v->postfix, table, key, &value);
+
+    free(value);
+    if (found == POSTMAP_ABSENT)
+        return false;
+    snprintf(v->visible, sizeof(v->visible),
+             found == POSTMAP_FOUND
+                 ? "smtp_tls_policy_maps has %s"
+                 : "smtp_tls_policy_maps cannot be asked for %s",
+             key);
+    return true;
+}
+
+static const char *view_visible_domain(void *ctx, const char *domain)
+{
+    struct view *v = ctx;
+    char *copy, *cursor, *word;
+    bool found = false;
+
+    for (const char *key = domain; key != NULL && !found;
+         key = strchr(key + 1, '.')) {
+        cursor = copy = strdup(v->by_domain.tables);
+        while (copy != NULL && !found &&
+               (word = word_next(&cursor, WORDS_IN_LIST)) != NULL)
+            found = view_has_policy(v, word, key);
+        free(copy);
+    }
+    return found ? v->visible : NULL;
+}
+
 void view_host(struct view *v, struct mxhop_host *host)
 {
+    const struct guard_by_domain *d = &v->by_domain;
+
     if (!v->taken)
         return;
+    if ((d->classes & POSTFIX_CLASS_STS) != 0)
+        host->tls_classes |= 1u << MXHOP_TLS_STS;
+    if ((d->classes & POSTFIX_CLASS_DANE) != 0)
+        host->tls_classes |= 1u << MXHOP_TLS_DANE;
+    if (d->unsigned_mx)
+        host->visible_if |= MXHOP_VISIBLE_UNSIGNED;
+    if (d->tables[0] != '\0')
+        host->visible_domain = view_visible_domain;
     host->flags &= ~MXHOP_THIS_MACHINE;
     host->ctx = v;
     host->is_local = view_is_local;

@@ -33,6 +33,8 @@ struct view {
     struct postfix_config config;
     char *table, *ours; /* the file as main.cf names it; the whole word */
     char reason[512];   /* why Postfix must see the domains; or "" */
+    struct guard_by_domain by_domain;
+    char visible[512]; /* the last domain that it must see: why */
     char *own_addresses;
     const char *families;
     struct view_list {

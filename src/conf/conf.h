@@ -64,7 +64,8 @@ struct conf {
     char *ldap_config;
     /* what DNS outcomes mean (enum choice) */
     int on_null_mx, on_nxdomain, on_dns_failure, on_cold, on_no_host, on_bogus,
-        on_override_failure, on_override_unusable;
+        on_override_failure, on_override_unusable, on_sts_mismatch;
+    int dane_ta; /* enum dane_ta */
     char *bogus_networks;
     /* who we are */
     char *local_domains;

@@ -45,6 +45,8 @@ static const struct param_word sts_modes[] = {{"off", MTA_STS_OFF},
                                               {"watch", MTA_STS_WATCH},
                                               {"enforce", MTA_STS_ENFORCE},
                                               {NULL, 0}};
+static const struct param_word dane_tas[] = {
+    {"pass", DANE_TA_PASS}, {"list", DANE_TA_LIST}, {NULL, 0}};
 static const struct param_word groups[] = {
     {"site", GROUP_SITE}, {"domain", GROUP_DOMAIN}, {NULL, 0}};
 
@@ -116,9 +118,9 @@ const struct param params[] = {
          "in each process, for as long as it lives;\n"
          ".Cm none :\n"
          "nowhere, each lookup asks again;\n"
-        "inside Postfix, mail under an override that names hosts then waits\n"
-        "for as long as DNS takes longer than\n"
-        ".Va lookup_budget .\n"
+         "inside Postfix, mail under an override that names hosts then waits\n"
+         "for as long as DNS takes longer than\n"
+         ".Va lookup_budget .\n"
          "If empty,\n"
          ".Pa /run/mxhop/NAME ,\n"
          "where\n"
@@ -443,6 +445,26 @@ const struct param params[] = {
             "hosts that the override keeps it from.\n"
             "While DNS has not told, or cannot tell, the addresses of the\n"
             "hosts, mail waits whatever is chosen here."},
+    {AT(on_sts_mismatch), CHOICE(defer_pass, "defer"),
+     .doc =
+         "A domain has an MTA-STS policy in mode enforce, and none of its MX\n"
+         "hosts is in that policy.\n"
+         "See\n"
+         ".Va mta_sts .\n"
+         ".Cm defer\n"
+         "keeps mail in the queue, as RFC 8461 says, until the domain has\n"
+         "mended the one or the other;\n"
+         ".Cm pass :\n"
+         "the mail system routes it by itself."},
+    {AT(dane_ta), CHOICE(dane_tas, "pass"),
+     .doc = "A domain whose hosts are held to DANE has a TLSA record of the\n"
+            "kind that names a CA (DANE-TA).\n"
+            "The certificate may then be for the name of the domain only,\n"
+            "which a list of hosts hides.\n"
+            ".Cm pass :\n"
+            "the mail system routes such domains by itself;\n"
+            ".Cm list :\n"
+            "they get a list, and certificates must name the host."},
     {AT(bogus_networks), TEXT(text_read_networks, ""),
      .doc = "Addresses and networks that cannot belong to a mail host of a\n"
             "stranger, such as\n"

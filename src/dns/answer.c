@@ -37,6 +37,15 @@ struct hints {
     uint32_t negative_ttl_s;
 };
 
+void answer_print_question(const struct question *q, char *last)
+{
+    struct wire_name name;
+
+    *last = '\0';
+    if (wire_name_parse(q->name, &name))
+        wire_name_print(&name, last);
+}
+
 static void answer_lower_ttl(uint32_t *ttl_s, uint32_t to)
 {
     if (to < *ttl_s)

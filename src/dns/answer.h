@@ -6,6 +6,9 @@
 #include "dns/record.h"
 #include "dns/reply.h"
 
+/* The question's name as `last' shows it; "" if it is none. */
+void answer_print_question(const struct question *q, char *last);
+
 struct answer {
     struct wire_name last; /* end of the CNAME chain */
     uint32_t ttl_s;        /* smallest along chain and records, or negative */

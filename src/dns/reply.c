@@ -2,8 +2,9 @@
  * reply - from an untrusted DNS message to values
  *
  * Judges whether a message is a reply to our question, and takes MX records
- * or addresses out of one that is. No byte of the message is trusted: what is
- * not wholly valid gives no record at all.
+ * or addresses out of one that is; reply_tls.c does so with TXT and TLSA. No
+ * byte of the message is trusted: what is not wholly valid gives no record at
+ * all.
  *
  * Bytes after the last record are ignored, as BIND does. Of an error reply
  * only header and question count, and an extended rcode if one can be read:
@@ -94,16 +95,6 @@ enum reply_kind reply_judge(const uint8_t *msg, size_t len,
     return kind == REPLY_ANSWER && !whole ? REPLY_MALFORMED : kind;
 }
 
-/* The question's name as last[] shows it. */
-static void reply_print_question(const struct question *q, char *last)
-{
-    struct wire_name name;
-
-    *last = '\0';
-    if (wire_name_parse(q->name, &name))
-        wire_name_print(&name, last);
-}
-
 struct mx_sink {
     struct mxset *set;
     size_t first; /* hosts before it were there already */
@@ -151,7 +142,7 @@ enum records_status reply_mx(const uint8_t *msg, size_t len,
     enum records_status status = RECORDS_BAD;
     struct answer a;
 
-    reply_print_question(q, last);
+    answer_print_question(q, last);
     if (q->type == WIRE_TYPE_MX)
         status = answer_read(msg, len, q, &a, reply_take_mx, &sink);
     if (status != RECORDS_SOME)
@@ -198,7 +189,7 @@ enum records_status reply_addrs(const uint8_t *msg, size_t len,
     struct answer a;
 
     got.n[family] = 0;
-    reply_print_question(q, last);
+    answer_print_question(q, last);
     if (q->type == WIRE_TYPE_A || q->type == WIRE_TYPE_AAAA)
         status = answer_read(msg, len, q, &a, reply_take_addr, &sink);
     if (status == RECORDS_BAD)

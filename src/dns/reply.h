@@ -11,11 +11,14 @@
 #define WIRE_TYPE_A     1
 #define WIRE_TYPE_CNAME 5
 #define WIRE_TYPE_MX    15
+#define WIRE_TYPE_TXT   16
 #define WIRE_TYPE_AAAA  28
+#define WIRE_TYPE_TLSA  52
 
 #define WIRE_CNAME_MAX  16   /* links followed */
 #define WIRE_NAME_TEXT  1025 /* NS_MAXDNAME: 255 octets, all escaped, NUL */
 #define WIRE_MX_MAX     1024 /* MX records taken from one reply */
+#define WIRE_TXT_MAX    1024 /* octets of a text; a longer one does not count */
 
 struct question {
     uint16_t id;
@@ -64,5 +67,18 @@ enum records_status reply_mx(const uint8_t *msg, size_t len,
 enum records_status reply_addrs(const uint8_t *msg, size_t len,
                                 const struct question *q,
                                 struct hostaddrs *addrs, char *last);
+
+/* The answer to a TXT question about _mta-sts.DOMAIN: fills state and id of
+ *sts, lowers its ttl_s. Start with UINT32_MAX. */
+enum records_status reply_sts(const uint8_t *msg, size_t len,
+                              const struct question *q, struct sts_record *sts,
+                              char *last);
+
+/* The answer to a TLSA question: fills state and trust_anchor of *tlsa, lowers
+   its ttl_s, clears *secure if AD is not set; without it there are none that
+   count. Start with UINT32_MAX, and what is known of the replies before. */
+enum records_status reply_tlsa(const uint8_t *msg, size_t len,
+                               const struct question *q, struct tlsa *tlsa,
+                               bool *secure, char *last);
 
 #endif

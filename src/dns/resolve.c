@@ -5,15 +5,17 @@
  * addresses of the exchanges that the owner picks, all at once
  * (resolve_host.c). A domain costs one MX query and one query for each family
  * of each host that the owner does not know and nobody else is asking for;
- * only a reply that ends in the middle of a CNAME chain costs one more.
+ * only a reply that ends in the middle of a CNAME chain costs one more. Where
+ * the owner wants it, TXT is asked for beside MX (resolve_sts.c), and TLSA of a
+ * signed host behind its addresses (resolve_lookup.c).
  *
  * A task begins when it is started. All else happens in resolver_step(): it
  * lets the engine work, ends what is past its deadline, and last calls back
  * for what ended. So a callback may start tasks; it must not close the
- * resolver. The engine ends the MX question of a task at the task's deadline;
- * a lookup may outlive the task that started it, until its own queries are
- * over: it still tells the owner what it learnt. After resolver_close() the
- * engine must not be stepped any more: close it.
+ * resolver. The engine ends the questions for MX and TXT of a task at the
+ * task's deadline; a lookup may outlive the task that started it, until its own
+ * queries are over: it still tells the owner what it learnt. After
+ * resolver_close() the engine must not be stepped any more: close it.
  *
  * A task that was started with a function is the resolver's, who calls and
  * frees it. One of a worker (fn NULL) is left in the list of those that ended.
@@ -65,6 +67,7 @@ void resolver_close(struct resolver **rp)
     for (size_t i = 0; i < LOOKUP_BUCKETS; i++)
         while ((l = LIST_FIRST(&r->buckets[i])) != NULL) {
             LIST_REMOVE(l, link);
+            free(l->alias);
             free(l);
         }
     free(r);
@@ -103,6 +106,7 @@ void task_start(struct task *t, struct resolver *r, uint64_t deadline_ms)
     t->deadline_ms = deadline_ms;
     TAILQ_INSERT_TAIL(&r->live, t, link);
     r->n_live++;
+    sts_begin(t);
     if (t->is_host || t->known)
         hosts_begin(t);
     else
@@ -115,6 +119,7 @@ void task_hurry(struct task *t, uint64_t deadline_ms)
         return;
     t->deadline_ms = deadline_ms;
     engine_hurry(t->resolver->engine, t, deadline_ms); /* for MX */
+    engine_hurry(t->resolver->engine, &t->sts, deadline_ms);
 }
 
 void task_end(struct task *t)
@@ -125,6 +130,7 @@ void task_end(struct task *t)
     TAILQ_INSERT_TAIL(&r->ended, t, link);
     r->n_live--;
     t->asking_hosts = false;
+    t->set.sts = t->sts.known;
 }
 
 enum mxhop_status resolver_start_domain(struct resolver *r, const char *domain,

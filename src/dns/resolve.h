@@ -1,7 +1,8 @@
 /*
  * MX resolution by the rules of RFC 5321 section 5.1 and RFC 7505: from a
- * domain to its MX set with the addresses of the hosts worth examining. Runs
- * tasks on an engine; not thread-safe.
+ * domain to its MX set with the addresses of the hosts worth examining, and
+ * what the DNS says about TLS there if that is wanted. Runs tasks on an engine;
+ * not thread-safe.
  */
 
 #ifndef DNS_RESOLVE_H
@@ -20,11 +21,11 @@
 struct resolver_owner {
     void *ctx;
     /* The families, among `families`, of which a host's addresses need not be
-       asked for: *addrs_r has them. */
+       asked for: *addrs_r has them. The same for HOST_TLSA. */
     unsigned (*host_known)(void *ctx, const char *host, unsigned families,
                            struct hostaddrs *addrs_r);
     /* A host's addresses were asked for; states may be ADDR_FAILED. What was
-       not asked for, or is not known, is ADDR_UNKNOWN. */
+       not asked for, or is not known, is ADDR_UNKNOWN. TLSA records alike. */
     void (*host_learned)(void *ctx, const char *host,
                          const struct hostaddrs *addrs);
     /* A domain's MX set was asked for (addresses not filled in). */
@@ -33,13 +34,19 @@ struct resolver_owner {
        cap entries, returns how many. */
     size_t (*pick)(void *ctx, const struct mxset *set, uint16_t *index,
                    size_t cap);
+    /* A domain's _mta-sts was asked for; the state may be STS_TXT_FAILED. May
+       be NULL without TLS_WANT_STS. */
+    void (*sts_learned)(void *ctx, const char *domain,
+                        const struct sts_record *sts);
+    unsigned tls_wanted; /* TLS_WANT_...: asked for beside the rest */
 };
 
 /* Strangers choose domains: for one at most so many queries are asked, and no
-   more exchanges examined than they suffice for, both families of each and the
-   MX question. The exchanges beyond that are not listed. */
+   more exchanges examined than they suffice for, both families of each, MX and
+   TXT. The exchanges beyond that are not listed. TLSA records for which no
+   query is left are not known. */
 #define RESOLVE_QUERIES_MAX   64
-#define RESOLVE_PICK_MAX      ((RESOLVE_QUERIES_MAX - 1) / FAMILIES)
+#define RESOLVE_PICK_MAX      ((RESOLVE_QUERIES_MAX - 2) / FAMILIES)
 #define RESOLVE_IN_FLIGHT_MAX 32 /* queries in flight for one domain */
 
 struct resolver;
@@ -58,9 +65,10 @@ void resolver_close(struct resolver **r); /* drops tasks, no callbacks */
 typedef void resolved_fn(void *ctx, const char *name, struct mxset *set);
 
 /*
- * Resolve a domain: one round trip for MX, one for the hosts' addresses (in
- * parallel, none if all are known). When known is not NULL the MX set is taken
- * from it (copied) and only the addresses of picked hosts are asked for.
+ * Resolve a domain: one round trip for MX and TXT, one for the hosts' addresses
+ * (in parallel, none if all are known), and where MX and addresses are signed
+ * one for TLSA. When known is not NULL the MX set is taken from it (copied) and
+ * only the rest is asked for, TXT unless its sts_record holds.
  * At deadline_ms the task ends with what it has: an MX answer still missing
  * is MX_FAILURE, an address still missing ADDR_FAILED (in the result;
  * host_learned is told only if it was waited for long enough to mean it).

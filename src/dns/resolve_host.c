@@ -45,6 +45,13 @@ static void hosts_keep_family(struct hostaddrs *a, const struct hostaddrs *old,
         memcpy(a->v6, old->v6, sizeof(a->v6));
 }
 
+/* TLSA records count behind a signed MX answer only (RFC 7672 2.2.1). */
+static bool hosts_want_tlsa(const struct task *t)
+{
+    return (t->resolver->owner.tls_wanted & TLS_WANT_DANE) != 0 &&
+           !t->is_host && t->set.secure;
+}
+
 void hosts_deliver(const struct host_waiter *w, const struct hostaddrs *found)
 {
     const struct resolver *r = w->task->resolver;
@@ -60,9 +67,15 @@ void hosts_deliver(const struct host_waiter *w, const struct hostaddrs *found)
     for (unsigned f = 0; f < FAMILIES; f++)
         if ((r->families & FAMILY_BIT(f)) != 0)
             hosts_keep_family(a, &old, f);
+    if (a->tlsa.state == TLSA_UNKNOWN || a->tlsa.state == TLSA_FAILED)
+        a->tlsa = old.tlsa.state != TLSA_UNKNOWN ? old.tlsa : a->tlsa;
     for (unsigned f = 0; f < FAMILIES; f++)
         if (a->ttl_s[f] == UINT32_MAX) /* not one answer */
             a->ttl_s[f] = 0;
+    if (hosts_want_tlsa(w->task))
+        hostaddrs_settle_tlsa(a, r->families);
+    else
+        a->tlsa = (struct tlsa){0};
 }
 
 bool hosts_is_odd(const char *host)
@@ -75,15 +88,16 @@ bool hosts_is_odd(const char *host)
 /* Deliver what is known without asking: a name that is no host name has no
    address, and the owner may know the others. A family that is not known is no
    reason to wait for it if another has an address: whoever has the set asks
-   again, for the cache. What is not known is asked for by a lookup, or has
-   failed. */
+   again, for the cache. TLSA records are: they decide how mail is sent. What is
+   not known is asked for by a lookup, or has failed. */
 static void hosts_attach(struct host_waiter *w, bool may_ask)
 {
     const struct task *t = w->task;
     const struct resolver *r = t->resolver;
     const char *host =
         w->index == NO_INDEX ? t->name : t->set.mx[w->index].host;
-    unsigned families = r->families;
+    unsigned wanted = r->families | (hosts_want_tlsa(t) ? HOST_TLSA : 0);
+    unsigned have = HOST_TLSA | r->families;
     struct hostaddrs known;
 
     if (hosts_is_odd(host)) {
@@ -92,14 +106,15 @@ static void hosts_attach(struct host_waiter *w, bool may_ask)
             known.ttl_s[f] = t->set.ttl_s;
         known.secure = t->set.secure;
     } else {
-        families = r->owner.host_known(r->owner.ctx, host, r->families, &known);
+        have = r->owner.host_known(r->owner.ctx, host, wanted, &known);
+        have |= HOST_TLSA & ~wanted;
     }
-    if (families != r->families &&
-        (t->known || t->is_host ||
-         hostaddrs_state(&known, families) != ADDR_SOME)) {
-        if (may_ask && lookup_join(w, host, families, &known))
+    if ((wanted & ~have) != 0 &&
+        (t->known || t->is_host || (have & HOST_TLSA) == 0 ||
+         hostaddrs_state(&known, have & r->families) != ADDR_SOME)) {
+        if (may_ask && lookup_join(w, host, have, &known))
             return;
-        if (families == 0)
+        if ((have & r->families) == 0)
             known = hosts_all_families(r, ADDR_FAILED);
     }
     hosts_deliver(w, &known);
@@ -114,10 +129,12 @@ void hosts_pump(struct task *t)
 
     if (!t->asking_hosts)
         return;
+    if (t->sts.pending && in_flight_max > r->n_families)
+        in_flight_max--;
     while (t->next < t->n_waiters &&
            t->in_flight + r->n_families <= in_flight_max)
         hosts_attach(&t->waiters[t->next++], true);
-    if (t->next == t->n_waiters && t->waiting == 0)
+    if (t->next == t->n_waiters && t->waiting == 0 && !t->sts.pending)
         task_end(t);
 }
 
@@ -157,5 +174,6 @@ void hosts_expire(struct task *t)
         hosts_deliver(w, &w->lookup->addrs);
         lookup_abandon(w);
     }
-    task_end(t);
+    t->next = t->n_waiters;
+    hosts_pump(t); /* where TXT is not over the engine will end it now */
 }

@@ -10,6 +10,7 @@
 #define LOOKUP_BUCKETS 256
 #define FAILURE_TEXT   256
 #define NO_INDEX       SIZE_MAX
+#define SILENCE_MS     1000 /* less time is no test of a name server */
 
 struct task;
 struct host_lookup;
@@ -22,14 +23,15 @@ struct host_waiter {
     size_t index; /* of task->set.mx, NO_INDEX: for the cache only */
 };
 
-/* One family of a lookup. */
+/* One family of a lookup, or TLSA. */
 struct host_ask {
     struct host_lookup *lookup;
-    unsigned family;
-    unsigned links; /* questions asked for the end of a CNAME chain */
+    unsigned family; /* FAMILIES: TLSA */
+    unsigned links;  /* questions asked for the end of a CNAME chain */
 };
 
-/* The questions for the addresses of one host, whoever wants them. */
+/* The questions for the addresses of one host, and its TLSA, whoever wants
+   them. */
 struct host_lookup {
     LIST_ENTRY(host_lookup) link; /* of its bucket */
     struct resolver *resolver;
@@ -40,12 +42,27 @@ struct host_lookup {
     uint64_t start_ms;
     uint64_t deadline_ms;   /* the latest of all that want it */
     struct hostaddrs addrs; /* a family cut short stays ADDR_UNKNOWN */
+    bool tlsa_wanted;       /* by one of those that want the lookup */
+    bool tlsa_asked;        /* the addresses were told */
+    bool heard;             /* a reply led to the end of the CNAME chain, */
+    char *alias; /* which is another name, and not yet asked about; or NULL */
+    struct tlsa found; /* TLSA_UNKNOWN: nothing */
+    bool found_secure;
     LIST_HEAD(, host_waiter) waiters;
-    struct host_ask ask[FAMILIES];
+    struct host_ask ask[FAMILIES + 1];
     char host[]; /* as in the MX set */
 };
 
 LIST_HEAD(host_lookups, host_lookup);
+
+/* The question for the TXT record at _mta-sts of a task's domain. */
+struct sts_ask {
+    struct task *task;
+    bool pending;
+    unsigned links;          /* asked for the end of a CNAME chain */
+    struct sts_record found; /* in the replies so far */
+    struct sts_record known; /* for the task's set, in the end */
+};
 
 enum task_state {
     TASK_QUEUED,  /* in a queue of the worker, or asked for elsewhere */
@@ -70,6 +87,7 @@ struct task {
     unsigned links;    /* MX questions asked for the end of a CNAME chain */
     unsigned queries;  /* asked for it, RESOLVE_QUERIES_MAX at most */
     bool asking_hosts; /* the MX set is there */
+    struct sts_ask sts;
     struct host_waiter *waiters; /* hosts to be asked for */
     size_t n_waiters;
     size_t next;        /* first one not attached to a lookup yet */
@@ -121,18 +139,24 @@ void resolver_run(struct resolver *r, uint64_t until_ms, int wake_fd);
 /* resolve_mx.c */
 void mx_begin(struct task *t);
 
+/* resolve_sts.c: t ends with what is in t->sts.known, and not before this is
+   over. */
+void sts_begin(struct task *t);
+
 /* resolve_host.c */
 /* Not the name of a host: never asked for. */
 bool hosts_is_odd(const char *host);
 void hosts_begin(struct task *t); /* for the exchanges of t->set, or t->name */
 void hosts_expire(struct task *t);
-/* Ask for as many hosts as may be in flight; end the task after the last. */
+/* Ask for as many hosts as may be in flight; end the task after the last answer
+   of all, TXT too. */
 void hosts_pump(struct task *t);
 /* A host's addresses into the task's set. */
 void hosts_deliver(const struct host_waiter *w, const struct hostaddrs *found);
 
 /* resolve_lookup.c: see to it that hosts_deliver() is called for w; false:
-   nothing can be asked. families: what *known has already. */
+   nothing can be asked. families: what *known has already; HOST_TLSA is there
+   where that is not wanted. */
 bool lookup_join(struct host_waiter *w, const char *host, unsigned families,
                  const struct hostaddrs *known);
 /* The time of w's task is over: if nobody else wants the answer, the questions

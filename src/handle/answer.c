@@ -54,6 +54,7 @@ static void fill_hop(const struct lookup *l, size_t i, struct mxhop_hop *hop,
         .unresolved =
             c->addrs != NULL &&
             hostaddrs_state(c->addrs, l->mx->rules.families) == ADDR_FAILED,
+        .tls_class = c->tls_class,
     };
 }
 

@@ -69,7 +69,7 @@ static bool ask_here(struct lookup *l, const struct ask *q, struct mxset *set_r)
 /* Strangers choose the names that are not in the cache. */
 static bool first_seen(const struct ask *q)
 {
-    return q->known == NULL;
+    return q->known == NULL || q->strange;
 }
 
 static uint32_t may_wait_ms(const struct lookup *l, const struct ask *q)

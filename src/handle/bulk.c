@@ -105,13 +105,12 @@ static void bulk_take_domain(struct run *r, const char *domain)
     struct mxhop *mx = r->mx;
     struct cache_entry_state st = {.verdict = CACHE_MISS};
     struct mxset set = {0};
-    bool usable;
 
     if (mx->store.view != NULL)
         st = cache_get_domain(mx->store.view, domain, r->now_ms, &set);
     if (st.verdict == CACHE_FAILING ||
         (st.verdict == CACHE_FRESH &&
-         facts_addresses(mx, mx->store.view, &set, &usable)))
+         facts_missing(mx, mx->store.view, &set) == 0))
         bulk_answer_domain(r, domain, &set, true);
     else
         bulk_start(r, domain, st.verdict == CACHE_FRESH ? &set : NULL);

@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INDENT     "              " /* under the text of a step */
+#define INDENT     EXPLAIN_INDENT
 #define WIDTH      80
 
 #define OTHERS_MAX 20 /* entries that do not apply, in text */
@@ -53,8 +53,7 @@ static void wrapped(struct buf *out, const char *text)
     buf_putc(out, '\n');
 }
 
-__attribute__((format(printf, 2, 3))) static void sentence(struct buf *out,
-                                                           const char *fmt, ...)
+void explain_sentence(struct buf *out, const char *fmt, ...)
 {
     struct buf text = {0};
     va_list ap;
@@ -73,14 +72,15 @@ static void explain_key(const struct lookup *l, struct buf *out)
 {
     step(out, 1, "key");
     if (l->key.kind == KEY_NONE)
-        sentence(out, "%s", l->key.why);
+        explain_sentence(out, "%s", l->key.why);
     else if (l->fell_through)
-        sentence(out, "recipient without override of its own: its domain %s",
-                 l->key.domain);
+        explain_sentence(out,
+                         "recipient without override of its own: its domain %s",
+                         l->key.domain);
     else if (l->key.kind == KEY_RECIPIENT)
-        sentence(out, "recipient %s", l->key.recipient);
+        explain_sentence(out, "recipient %s", l->key.recipient);
     else
-        sentence(out, "domain %s", l->key.domain);
+        explain_sentence(out, "domain %s", l->key.domain);
 }
 
 static void explain_local(const struct lookup *l, struct buf *out)
@@ -96,10 +96,11 @@ static void explain_local(const struct lookup *l, struct buf *out)
 
     step(out, 2, "local");
     if (l->mx->conf.local_domains[0] == '\0' && l->mx->host.is_local == NULL)
-        sentence(out, "not known here (local_domains is empty, and no main.cf "
-                      "is looked at)");
+        explain_sentence(
+            out, "not known here (local_domains is empty, and no main.cf "
+                 "is looked at)");
     else
-        sentence(out, "%s", texts[l->local]);
+        explain_sentence(out, "%s", texts[l->local]);
 }
 
 /* A DN alone, which may be long. */
@@ -117,28 +118,28 @@ static void explain_override(const struct lookup *l, struct buf *out)
 
     step(out, 3, "override");
     if (l->mx->conf.overrides[0] == '\0') {
-        sentence(out, "none configured");
+        explain_sentence(out, "none configured");
         return;
     }
     if (l->table == TABLE_BAD) {
-        sentence(out, "%s", l->table_err.text);
+        explain_sentence(out, "%s", l->table_err.text);
         return;
     }
     if (o->dn == NULL) {
-        sentence(out, "none applies (%u entries, id %s)", l->info.entries,
-                 ovtable_id_text(l->info.id, id));
+        explain_sentence(out, "none applies (%u entries, id %s)",
+                         l->info.entries, ovtable_id_text(l->info.id, id));
         return;
     }
-    sentence(out, "mode %s, by %s %s", override_mode_name(o->mode),
-             l->by_exchange ? "exchange" : "key", l->matched);
+    explain_sentence(out, "mode %s, by %s %s", override_mode_name(o->mode),
+                     l->by_exchange ? "exchange" : "key", l->matched);
     explain_dn(o->dn, out);
     if (l->n_also > 0)
         buf_puts(out, INDENT "and these exclude hosts of the domain:\n");
     for (size_t i = 0; i < l->n_also; i++)
         explain_dn(l->also[i].dn, out);
     buf_puts(out, INDENT);
-    sentence(out, "in %s (id %s)", l->mx->conf.override_table,
-             ovtable_id_text(l->info.id, id));
+    explain_sentence(out, "in %s (id %s)", l->mx->conf.override_table,
+                     ovtable_id_text(l->info.id, id));
 }
 
 static void explain_entry(const struct lookup *l,
@@ -223,6 +224,10 @@ static void explain_mx(const struct mx *mx, unsigned families, struct buf *out)
         buf_puts(out, "\n" INDENT "     ");
     buf_puts(out, "  ");
     explain_addresses(&mx->addrs, families, out);
+    if (mx->addrs.tlsa.state != TLSA_UNKNOWN &&
+        mx->addrs.tlsa.state != TLSA_NONE)
+        buf_printf(out, "\n" INDENT "      TLSA %s",
+                   explain_tlsa_word(&mx->addrs.tlsa));
     buf_putc(out, '\n');
 }
 
@@ -232,21 +237,22 @@ static void explain_outcome(const struct lookup *l, struct buf *out)
 
     switch (set->outcome) {
     case MX_HOSTS:
-        sentence(out, "%s%zu host%s, TTL %u s%s%s",
-                 set->implicit ? "no MX record, implicit MX: " : "", set->n_mx,
-                 set->n_mx == 1 ? "" : "s", set->ttl_s,
-                 set->secure ? ", authenticated (AD)" : "",
-                 set->dot_ignored ? ", a null MX beside them ignored" : "");
+        explain_sentence(out, "%s%zu host%s, TTL %u s%s%s",
+                         set->implicit ? "no MX record, implicit MX: " : "",
+                         set->n_mx, set->n_mx == 1 ? "" : "s", set->ttl_s,
+                         set->secure ? ", authenticated (AD)" : "",
+                         set->dot_ignored ? ", a null MX beside them ignored"
+                                          : "");
         break;
     case MX_NULL:
-        sentence(out, "null MX (RFC 7505), TTL %u s", set->ttl_s);
+        explain_sentence(out, "null MX (RFC 7505), TTL %u s", set->ttl_s);
         break;
     case MX_NXDOMAIN:
-        sentence(out, "no such domain, TTL %u s", set->ttl_s);
+        explain_sentence(out, "no such domain, TTL %u s", set->ttl_s);
         break;
     case MX_FAILURE:
-        sentence(out, "failure: %s",
-                 set->failure != NULL ? set->failure : "unknown");
+        explain_sentence(out, "failure: %s",
+                         set->failure != NULL ? set->failure : "unknown");
         break;
     }
 }
@@ -259,23 +265,25 @@ static void explain_cache(const struct lookup *l, struct buf *out)
                    l->mx->store.dir != NULL ? l->mx->store.dir
                                             : "in the memory of this process");
     if (l->mx->store.cache == NULL)
-        sentence(out, "none configured");
+        explain_sentence(out, "none configured");
     else if (!l->asked_dns)
-        sentence(out, "not asked");
+        explain_sentence(out, "not asked");
     else if (l->entry.verdict == CACHE_FRESH)
-        sentence(out, "hit, %u s left%s", l->entry.ttl_s,
-                 l->cache_state == MXHOP_CACHE_HIT ? ""
-                                                   : "; addresses asked for");
+        explain_sentence(
+            out, "hit, %u s left%s", l->entry.ttl_s,
+            l->cache_state == MXHOP_CACHE_HIT ? "" : "; addresses asked for");
     else if (l->entry.verdict == CACHE_STALE)
-        sentence(out, "stale since %u s%s", l->entry.stale_s,
-                 l->cache_state == MXHOP_CACHE_STALE
-                     ? ", served all the same (RFC 8767)"
-                     : ", asked again");
+        explain_sentence(out, "stale since %u s%s", l->entry.stale_s,
+                         l->cache_state == MXHOP_CACHE_STALE
+                             ? ", served all the same (RFC 8767)"
+                             : ", asked again");
     else if (l->entry.verdict == CACHE_FAILING)
-        sentence(out, "failed before, next attempt in %u s", l->entry.ttl_s);
+        explain_sentence(out, "failed before, next attempt in %u s",
+                         l->entry.ttl_s);
     else
-        sentence(out, "%s",
-                 l->cold ? "miss, not answered in time" : "miss, asked now");
+        explain_sentence(out, "%s",
+                         l->cold ? "miss, not answered in time"
+                                 : "miss, asked now");
 }
 
 /* As this process sees it, and as another one has lately reported it. */
@@ -311,11 +319,11 @@ static void explain_dns(const struct lookup *l, struct buf *out)
 {
     step(out, 4, "dns");
     if (!l->asked_dns) {
-        sentence(out, "not asked");
+        explain_sentence(out, "not asked");
         return;
     }
     if (l->cold)
-        sentence(out, "not known within %u ms", l->mx->budget_ms);
+        explain_sentence(out, "not known within %u ms", l->mx->budget_ms);
     else
         explain_outcome(l, out);
     explain_servers(l, out);
@@ -347,6 +355,8 @@ static void explain_candidate(const struct candidate *c, size_t place,
     }
     if (c->tier != 1)
         buf_printf(out, ", %s", tiers[c->tier]);
+    if (c->tls_class != MXHOP_TLS_NONE)
+        buf_printf(out, ", class %s", render_tls_class(c->tls_class));
     buf_putc(out, '\n');
     if (c->drop != DROP_NO)
         buf_printf(out, INDENT "          dropped: %s\n", drop_text(c->drop));
@@ -358,17 +368,18 @@ static void explain_hosts(const struct lookup *l, struct buf *out)
 {
     step(out, 6, "hosts");
     if (l->decision.n == 0) {
-        sentence(out, "none");
+        explain_sentence(out, "none");
         return;
     }
-    sentence(out, "%zu kept, %zu dropped (max_hops %u)", l->decision.n_kept,
-             l->decision.n - l->decision.n_kept, l->mx->rules.max_hops);
+    explain_sentence(out, "%zu kept, %zu dropped (max_hops %u)",
+                     l->decision.n_kept, l->decision.n - l->decision.n_kept,
+                     l->mx->rules.max_hops);
     for (size_t i = 0; i < l->decision.n; i++)
         explain_candidate(&l->decision.c[i], i + 1, l->mx->rules.families, out);
     if (l->decision.stopper) {
         buf_puts(out, INDENT);
-        sentence(out,
-                 "the last one may have no address: Postfix gets a stopper "
+        explain_sentence(
+            out, "the last one may have no address: Postfix gets a stopper "
                  "behind it, so that mail waits and is not returned");
     }
 }
@@ -385,17 +396,18 @@ static void explain_result(const struct lookup *l,
                            const struct mxhop_route *route, struct buf *out)
 {
     step(out, 7, "answer");
-    sentence(out, "%s%s%s: %s", render_disposition(l->disposition),
-             l->status[0] != '\0' ? " " : "", l->status, l->reason);
+    explain_sentence(out, "%s%s%s: %s", render_disposition(l->disposition),
+                     l->status[0] != '\0' ? " " : "", l->status, l->reason);
     if (explain_is_unusable(l)) {
         buf_puts(out, INDENT);
-        sentence(out, "of what the override allows nothing can be used, see "
-                      "hosts: mail waits (on_override_unusable = defer)");
+        explain_sentence(out,
+                         "of what the override allows nothing can be used, see "
+                         "hosts: mail waits (on_override_unusable = defer)");
     }
     if (l->disposition == MXHOP_PASS && route->override != NULL) {
         buf_puts(out, INDENT);
-        sentence(out, "ends the search: Postfix routes as if it had no "
-                      "transport_maps, no other table is asked");
+        explain_sentence(out, "ends the search: Postfix routes as if it had no "
+                              "transport_maps, no other table is asked");
     }
     if (l->disposition == MXHOP_ROUTE)
         buf_printf(out, INDENT "holds for %u s%s\n", l->ttl_s,
@@ -424,6 +436,7 @@ static void explain(const struct lookup *l, const struct mxhop_route *route,
         if (l->local == MXHOP_LOCAL_NO || l->override.dn != NULL) {
             explain_dns(l, out);
             explain_cache(l, out);
+            explain_tls(l, out);
             explain_hosts(l, out);
         }
     }

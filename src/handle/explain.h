@@ -37,6 +37,18 @@ bool explain_entries(const struct lookup *l, struct explained_entries *e_r);
 void explain_entries_free(struct explained_entries *e);
 extern const char *const entry_state_words[];
 
+#define EXPLAIN_INDENT "              " /* under the text of a step */
+/* Broken at spaces, continued under the text of the step. */
+void explain_sentence(struct buf *out, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* ---- explain_tls.c ---- */
+
+bool explain_has_tls(const struct lookup *l);
+const char *explain_tlsa_word(const struct tlsa *t);
+void explain_tls(const struct lookup *l, struct buf *out);
+void explain_tls_json(const struct lookup *l, struct buf *out);
+
 /* One object on one line. */
 void explain_json(const struct lookup *l, const struct mxhop_route *route,
                   const struct explained_entries *entries, struct buf *out);

@@ -111,6 +111,9 @@ static void explain_json_dns(const struct lookup *l, struct buf *out)
         json_escape(l->set.mx[i].host, out);
         buf_printf(out, ",\"preference\":%u", l->set.mx[i].preference);
         explain_json_addresses(&l->set.mx[i].addrs, l->mx->rules.families, out);
+        if (explain_has_tls(l))
+            explain_json_text("tlsa",
+                              explain_tlsa_word(&l->set.mx[i].addrs.tlsa), out);
         buf_putc(out, '}');
     }
     buf_puts(out, "]}");
@@ -133,6 +136,8 @@ static void explain_json_hosts(const struct lookup *l, struct buf *out)
         explain_json_text("via", c->via, out);
         explain_json_text("dropped",
                           c->drop != DROP_NO ? drop_text(c->drop) : NULL, out);
+        if (explain_has_tls(l))
+            explain_json_text("tls", render_tls_class(c->tls_class), out);
         explain_json_host_addresses(c, l->mx->rules.families, out);
         buf_putc(out, '}');
     }
@@ -183,6 +188,7 @@ void explain_json(const struct lookup *l, const struct mxhop_route *route,
     buf_putc(out, ']');
     explain_json_entries(l, entries, out);
     explain_json_dns(l, out);
+    explain_tls_json(l, out);
     explain_json_hosts(l, out);
     buf_printf(out, ",\"stopper\":%s", route->stopper ? "true" : "false");
     explain_json_rendered("postfix", render_postfix, route, out);

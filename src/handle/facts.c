@@ -5,11 +5,16 @@
  * answer is used at once where a worker can refresh it; without one it is used
  * when asking again failed. What is near its end is refreshed in the
  * background before it gets there.
+ *
+ * Where it is wanted, what DNS says about TLS is asked for with the rest. A
+ * lookup waits for it as for an address, but is answered without it when that
+ * takes too long: what to do then is decided elsewhere.
  */
 
 #include "handle/handle.h"
 #include "util/clock.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,37 +30,54 @@ static bool facts_is_due(const struct mxhop *mx,
             (mx->dns.worker != NULL || st->verdict == CACHE_STALE));
 }
 
-static struct cache_entry_state facts_get_host(const struct mxhop *mx,
-                                               struct cache_view *view,
+/* Beside a set that is no domain's nothing is asked for. */
+static const struct sts_record facts_no_domain = {.state = STS_TXT_NONE,
+                                                  .ttl_s = UINT32_MAX};
+
+/* Of the hosts of a set: TLSA records count behind a signed one only. */
+static unsigned facts_wanted(const struct mxhop *mx, const struct mxset *set)
+{
+    bool tlsa = (mx->tls_wanted & TLS_WANT_DANE) != 0 && set->secure;
+
+    return mx->rules.families | (tlsa ? HOST_TLSA : 0);
+}
+
+static struct cache_entry_state facts_get_host(struct cache_view *view,
                                                const char *host,
+                                               unsigned wanted,
                                                struct hostaddrs *addrs)
 {
     struct cache_entry_state st = {0};
 
     if (view != NULL)
-        st = cache_get_host(view, host, mx->rules.families, clock_boot_ms(),
-                            addrs);
+        st = cache_get_host(view, host, wanted, clock_boot_ms(), addrs);
     return st;
 }
 
-bool facts_addresses(const struct mxhop *mx, struct cache_view *view,
-                     struct mxset *set, bool *usable_r)
+unsigned facts_missing(const struct mxhop *mx, struct cache_view *view,
+                       struct mxset *set)
 {
     uint16_t index[RESOLVE_PICK_MAX];
     size_t n =
         decide_pick(&mx->rules, set, clock_wall_s(), index, RESOLVE_PICK_MAX);
-    bool settled = true;
+    unsigned wanted = facts_wanted(mx, set), missing = 0;
 
-    *usable_r = true;
     for (size_t i = 0; i < n; i++) {
         struct mx *host = &set->mx[index[i]];
         struct cache_entry_state st =
-            facts_get_host(mx, view, host->host, &host->addrs);
+            facts_get_host(view, host->host, wanted, &host->addrs);
 
-        settled = settled && !facts_is_due(mx, &st);
-        *usable_r = *usable_r && st.verdict != CACHE_MISS;
+        if (facts_is_due(mx, &st))
+            missing |= FACTS_DUE;
+        if (st.verdict == CACHE_MISS)
+            missing |= FACTS_VAGUE;
+        if ((wanted & HOST_TLSA & ~st.known) != 0 &&
+            host->addrs.tlsa.state == TLSA_UNKNOWN)
+            missing |= FACTS_DUE | FACTS_TLS;
     }
-    return settled;
+    if ((mx->tls_wanted & TLS_WANT_STS) != 0 && !sts_record_holds(&set->sts))
+        missing |= FACTS_DUE | FACTS_TLS;
+    return missing;
 }
 
 /* They are asked for now: others need not, for 30 s. */
@@ -70,7 +92,8 @@ static void facts_note_due_hosts(const struct mxhop *mx,
         const char *host = set->mx[index[i]].host;
         struct hostaddrs addrs;
 
-        if (facts_get_host(mx, mx->store.view, host, &addrs).refresh_due)
+        if (facts_get_host(mx->store.view, host, facts_wanted(mx, set), &addrs)
+                .refresh_due)
             cache_note_host_refresh(mx->store.cache, host, clock_boot_ms());
     }
 }
@@ -100,9 +123,8 @@ static enum mxhop_cache_state facts_from_stale(struct lookup *l,
                                                struct mxset *set)
 {
     struct mxset better;
-    bool usable;
 
-    (void)facts_addresses(l->mx, l->mx->store.view, set, &usable);
+    (void)facts_missing(l->mx, l->mx->store.view, set);
     if (!due || !facts_refresh_stale(l, name, &better))
         return MXHOP_CACHE_STALE;
     mxset_free(set);
@@ -110,7 +132,7 @@ static enum mxhop_cache_state facts_from_stale(struct lookup *l,
     return MXHOP_CACHE_MISS;
 }
 
-/* The MX set is known: complete its addresses. */
+/* The MX set is known: complete its addresses, and what there is about TLS. */
 static enum mxhop_cache_state facts_from_fresh(struct lookup *l,
                                                const char *name, bool wait,
                                                struct mxset *set)
@@ -118,14 +140,17 @@ static enum mxhop_cache_state facts_from_fresh(struct lookup *l,
     struct mxhop *mx = l->mx;
     struct ask q = {.name = name, .known = set};
     struct mxset better;
-    bool usable;
+    unsigned missing = facts_missing(mx, mx->store.view, set);
 
-    if (facts_addresses(mx, mx->store.view, set, &usable))
+    if (missing == 0)
         return MXHOP_CACHE_HIT;
     facts_note_due_hosts(mx, set);
-    q.wait = wait && !usable;
+    q.wait = wait && missing != FACTS_DUE;
+    q.strange = (missing & FACTS_TLS) != 0; /* their servers may be silent */
     if (!ask_dns(l, &q, &better)) {
-        l->vague = q.wait;
+        if (q.wait) /* addresses come before TLSA records */
+            missing = facts_missing(mx, mx->store.view, set);
+        l->vague = q.wait && (missing & FACTS_VAGUE) != 0;
         return MXHOP_CACHE_HIT;
     }
     mxset_free(set);
@@ -160,6 +185,25 @@ void facts_used(struct mxhop *mx, const char *domain, bool refresh_due,
         facts_write_touches(mx);
 }
 
+/* It took too long, but perhaps only what there is about TLS did. */
+static bool facts_in_time(const struct mxhop *mx, const char *name,
+                          struct mxset *set_r,
+                          struct cache_entry_state *entry_r)
+{
+    struct cache_entry_state entry;
+
+    if (mx->tls_wanted == 0 || mx->store.view == NULL)
+        return false;
+    entry = cache_get_domain(mx->store.view, name, clock_boot_ms(), set_r);
+    if (entry.verdict == CACHE_FRESH &&
+        (facts_missing(mx, mx->store.view, set_r) & FACTS_VAGUE) == 0) {
+        *entry_r = entry;
+        return true;
+    }
+    mxset_free(set_r);
+    return false;
+}
+
 static bool facts_of(struct lookup *l, const char *name, bool wait,
                      struct mxset *set_r, struct cache_entry_state *entry_r,
                      enum mxhop_cache_state *state_r)
@@ -188,7 +232,7 @@ static bool facts_of(struct lookup *l, const char *name, bool wait,
     }
     *state_r = MXHOP_CACHE_MISS;
     q.flags = entry_r->failed_before ? WORKER_FAILED_BEFORE : 0;
-    return ask_dns(l, &q, set_r);
+    return ask_dns(l, &q, set_r) || facts_in_time(mx, name, set_r, entry_r);
 }
 
 void facts_domain(struct lookup *l)
@@ -219,13 +263,23 @@ static void facts_take_addresses(struct lookup *l, const struct mx *known)
 
 bool facts_kept(struct lookup *l, bool *again_r)
 {
-    struct mxset kept = {.outcome = MX_HOSTS}, better;
-    const struct ask q = {.name = l->override.dn, .known = &kept, .wait = true};
-    bool usable, dns = false, ok = true;
+    struct mxset kept = {.outcome = MX_HOSTS,
+                         .secure = l->set.secure,
+                         .sts = facts_no_domain},
+                 better;
+    struct ask q = {.known = &kept, .wait = true};
+    bool dns = false, ok = true;
+    char name[NAME_MAX_TEXT + 16];
+    unsigned missing;
+
+    /* No domain's name: those are asked for whole. */
+    snprintf(name, sizeof(name), "hosts of %s", l->key.domain);
+    q.name = l->override.dn != NULL ? l->override.dn : name;
 
     for (size_t i = 0; i < l->decision.n && ok; i++) {
         const struct candidate *c = &l->decision.c[i];
-        bool wanted = i < l->decision.n_kept || c->drop == DROP_NOT_KNOWN;
+        bool wanted = i < l->decision.n_kept || c->drop == DROP_NOT_KNOWN ||
+                      c->drop == DROP_CLASS_UNKNOWN;
 
         if (wanted && (c->is_dns || c->via != NULL) &&
             facts_unknown(l, c->addrs)) {
@@ -238,11 +292,11 @@ bool facts_kept(struct lookup *l, bool *again_r)
         mxset_free(&kept);
         return ok;
     }
-    (void)facts_addresses(l->mx, l->mx->store.view, &kept, &usable);
-    if (!usable && ask_dns(l, &q, &better)) {
+    missing = facts_missing(l->mx, l->mx->store.view, &kept) & ~FACTS_DUE;
+    if (missing != 0 && ask_dns(l, &q, &better)) {
         mxset_free(&kept);
         kept = better;
-    } else if (!usable) {
+    } else if ((missing & FACTS_VAGUE) != 0) {
         l->vague = dns;
         *again_r = dns; /* at others the list ends, as at all unknown hops */
     }
@@ -259,7 +313,7 @@ static bool facts_host(struct lookup *l, const char *host,
 {
     struct mxhop *mx = l->mx;
     struct cache_entry_state st =
-        facts_get_host(mx, mx->store.view, host, addrs);
+        facts_get_host(mx->store.view, host, mx->rules.families, addrs);
 
     if (st.verdict == CACHE_MISS)
         return false;
@@ -291,7 +345,7 @@ bool facts_hops(struct lookup *l)
 {
     struct cache_entry_state entry;
     enum mxhop_cache_state state;
-    struct mxset hosts = {.outcome = MX_HOSTS};
+    struct mxset hosts = {.outcome = MX_HOSTS, .sts = facts_no_domain};
     bool vague = l->vague, ok = true;
 
     if (l->override.n_hops == 0 || l->facts != NULL)

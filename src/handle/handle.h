@@ -16,7 +16,16 @@
 #include "cache/cache.h"
 #include "cache/cache_file.h"
 #include "overrides/ovtable.h"
+#include "policy/store.h"
 #include "util/log.h"
+
+/* A file that others replace, and whoever uses it has open (placed.c). */
+struct placed {
+    int above_fd;     /* of a directory above the file's, O_PATH; or -1 */
+    char *name;       /* the file's path from there */
+    struct stat seen; /* the file in use, or that cannot be; or zero */
+    uint64_t looked_ms, tried_ms;
+};
 
 /* By who uses it. */
 struct mxhop {
@@ -29,7 +38,9 @@ struct mxhop {
     bool addresses_due; /* own addresses are this machine's, not yet read */
     struct log log;
     enum answer_mode answer; /* with auto resolved */
+    bool answer_auto;        /* it was auto */
     uint32_t budget_ms;
+    unsigned tls_wanted; /* TLS_WANT_...: to be known beside MX set and hosts */
 
     struct { /* mxhop.c: the configuration's file, to notice a change */
         int fd;
@@ -68,13 +79,38 @@ struct mxhop {
 
     struct { /* table.c; unused where the parameter overrides is empty */
         struct ovtable *table; /* NULL: not opened yet, or it cannot be used */
-        int above_fd;          /* of a directory above the table's, O_PATH */
-        char *name;            /* the table's path from there */
-        struct stat seen;      /* the file in use, or that cannot be; or zero */
-        uint64_t looked_ms, tried_ms;
+        struct placed placed;
         bool bad; /* said so in the log */
         struct mxhop_error err;
     } overrides;
+
+    struct {                 /* tls.c; unused where mta_sts = off */
+        struct store *store; /* NULL: not opened yet, or it cannot be used */
+        struct placed placed;
+        bool bad;    /* said so in the log */
+        int want_fd; /* to tell mxhop-tls; or -1 */
+        struct {
+            uint64_t hash, at_ms;
+        } wanted[64]; /* what it was told of lately */
+    } tls;
+};
+
+enum sts_stored {
+    STS_OFF,      /* not looked for: mta_sts = off, or exempt */
+    STS_NO_STORE, /* nothing is known of any domain */
+    STS_ABSENT,   /* the service has not answered for it yet */
+    STS_STORED
+};
+
+/* What TLS makes of one domain. */
+struct tls_facts {
+    const char *visible; /* why the MTA must see it; or NULL. The host's */
+    enum sts_stored stored;
+    struct store_entry entry; /* STS_STORED */
+    uint64_t made_of; /* of all above, what a finished answer depends on */
+    /* With mta_sts = enforce and what DNS says: */
+    const struct sts_policy *policy; /* in force, of mode enforce; or NULL */
+    bool open;                       /* there may be one */
 };
 
 /* Everything that one lookup found out, for the route and for the trace. */
@@ -98,6 +134,8 @@ struct lookup {
     char *idle;     /* DN of an exclude that excludes nothing here, or NULL */
     int64_t edge_s; /* wall time from which on another override may apply, by
                        key or by exchange */
+
+    struct tls_facts tls;
 
     bool asked_dns; /* the MX set was needed */
     bool cold;      /* and not known in time: `set` does not count */
@@ -172,7 +210,8 @@ struct ask {
     const char *name;
     const struct mxset *known; /* NULL: the MX set is asked for */
     unsigned flags;            /* of worker_domain() */
-    bool wait;                 /* as the ration allows */
+    bool wait;                 /* as the ration allows, */
+    bool strange; /* that for names that strangers choose, known or not */
 };
 
 /* false: not known (now); *set_r is then empty. */
@@ -194,16 +233,37 @@ bool facts_hops(struct lookup *l);
    memory.
  */
 bool facts_kept(struct lookup *l, bool *again_r);
-/* Addresses of the hosts worth examining, from the cache. Returns whether none
-   is to be asked for; *usable_r whether enough is known of each: a host with
-   an address is one, whatever its other family says. */
-bool facts_addresses(const struct mxhop *mx, struct cache_view *view,
-                     struct mxset *set, bool *usable_r);
+/* Fill in what the cache knows of the hosts worth examining. What there is to
+   be done, 0 if nothing: */
+#define FACTS_DUE 0x1u /* something is to be asked for, */
+#define FACTS_VAGUE                                        \
+    0x2u /* without which a host is not known: none of its \
+            families has an address, and not all have none; */
+#define FACTS_TLS                                              \
+    0x4u /* what is wanted about TLS is not known, or was true \
+            too long ago */
+unsigned facts_missing(const struct mxhop *mx, struct cache_view *view,
+                       struct mxset *set);
 /* A domain was answered from the cache: what that leaves to be done. */
 #define FACTS_PENDING_MAX 256  /* touches are written when more wait, */
 #define FACTS_PENDING_MS  2000 /* or one that has waited for so long */
 void facts_used(struct mxhop *mx, const char *domain, bool refresh_due,
                 bool once);
+
+/* ---- placed.c: files that others replace ---- */
+
+/* Between two looks at one that can be used; and so often at least one is tried
+   that cannot. With a refresh before it, a change is in force in a second. */
+#define PLACED_LOOK_MS 600
+
+/* Before a jail is entered: note where `file`, the value of `param`, is. */
+enum mxhop_status placed_find(struct placed *p, const char *param,
+                              const char *file, struct mxhop_error *err);
+void placed_leave(struct placed *p);
+/* Look for it. true: it is to be opened anew (in_use NULL: none is); p->seen is
+   then what was seen. */
+bool placed_look(struct placed *p, const struct fixed *in_use, uint64_t now_ms);
+bool placed_is_same(const struct stat *a, const struct stat *b);
 
 /* ---- table.c: the override table ---- */
 
@@ -219,6 +279,24 @@ bool table_is_another(struct mxhop *mx);
 /* Say in the log that it cannot be used, for mx->overrides.err, or that it can
    be again: one line a change. */
 void table_say(struct mxhop *mx, bool bad);
+
+/* ---- tls.c: MTA-STS, and domains that the host must see ---- */
+
+/* Before a jail is entered: note where the store is, and have a socket. */
+enum mxhop_status tls_place(struct mxhop *mx, struct mxhop_error *err);
+void tls_leave(struct mxhop *mx);
+/* All that does not depend on DNS. To be followed by tls_forget(). */
+void tls_look(struct mxhop *mx, const char *domain, bool local, uint64_t now_ms,
+              struct tls_facts *t_r);
+void tls_forget(struct tls_facts *t);
+/* Once the MX set is known: policy, open; asks for a policy to be fetched. */
+void tls_judge(struct lookup *l);
+/* After the decision: no host is in the policy, so perhaps it has changed. */
+void tls_mismatch(struct lookup *l);
+/* How long what it was decided from holds, of the rest nothing. */
+uint32_t tls_ttl_s(const struct lookup *l);
+/* Nothing that may be known any moment made the decision. */
+bool tls_is_settled(const struct lookup *l);
 
 /* ---- find.c: which overrides apply ---- */
 
@@ -246,8 +324,9 @@ void lookup_free(struct lookup *l);
 struct mxhop_route *route_from_lookup(const struct lookup *l);
 /* Whether local_domains, or else the host, says that the MTA delivers it. */
 enum mxhop_local lookup_is_local(const struct mxhop *mx, const char *domain);
-/* With `answer = override` most domains need no DNS query. */
-bool lookup_only_overrides(const struct mxhop *mx, bool has_exchanges);
+/* The MTA must see the domain unless an override applies; without overrides by
+   MX host that needs no DNS query. */
+bool lookup_only_overrides(const struct mxhop *mx, const struct tls_facts *t);
 
 /* ---- text.c: the hot path ---- */
 
@@ -261,9 +340,9 @@ enum keep {
 
 /* Of what finished answers in a format are made, besides rules that
    text_rules_hash() knows: the set of overrides, or where none stands under
-   the key, what of it may concern any domain. */
+   the key, what of it may concern any domain; and tls_facts.made_of. */
 uint64_t text_made_of(const struct mxhop *mx, const struct ovtable_info *info,
-                      enum mxhop_format format, enum keep by);
+                      enum mxhop_format format, enum keep by, uint64_t tls);
 
 /* ---- keep.c: what a lookup leaves behind ---- */
 

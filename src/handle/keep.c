@@ -52,7 +52,8 @@ static bool keep_has_spliced(const struct override *o)
 /* Nothing in it was a guess, or a failure that may end at any time. */
 static bool keep_is_settled(const struct lookup *l)
 {
-    return !l->cold && !l->vague && l->cache_state != MXHOP_CACHE_STALE &&
+    return !l->cold && !l->vague && tls_is_settled(l) &&
+           l->cache_state != MXHOP_CACHE_STALE &&
            (!l->asked_dns || l->set.outcome != MX_FAILURE) &&
            (l->override.dn == NULL || !keep_has_spliced(&l->override));
 }
@@ -78,7 +79,7 @@ void keep_text(const struct lookup *l, enum mxhop_format format, enum keep by,
     uint64_t now_ms = clock_boot_ms();
     struct cache_route r = {
         .now_ms = now_ms,
-        .made_of = text_made_of(mx, &l->info, format, by),
+        .made_of = text_made_of(mx, &l->info, format, by, l->tls.made_of),
         .from_s = l->now_s,
         .until_s = l->edge_s,
         .text = text,

@@ -51,6 +51,15 @@ static void learn_mx_learned(void *ctx, const char *domain,
         cache_put_domain(mx->store.cache, domain, clock_boot_ms(), set);
 }
 
+static void learn_sts_learned(void *ctx, const char *domain,
+                              const struct sts_record *sts)
+{
+    const struct mxhop *mx = ctx;
+
+    if (mx->store.cache != NULL)
+        cache_put_sts(mx->store.cache, domain, clock_boot_ms(), sts);
+}
+
 _Static_assert(EXAMINE_MAX <= RESOLVE_PICK_MAX,
                "each exchange that may be listed is asked for");
 
@@ -67,6 +76,7 @@ const struct resolver_owner facts_owner_functions = {
     .host_learned = learn_host_learned,
     .mx_learned = learn_mx_learned,
     .pick = learn_pick,
+    .sts_learned = learn_sts_learned,
 };
 
 /* ---- what processes share: for the worker ---- */
@@ -91,7 +101,7 @@ static bool learn_peek(void *ctx, const char *domain, struct mxset *set_r)
 {
     const struct mxhop *mx = ctx;
     struct cache_entry_state st;
-    bool usable = false;
+    unsigned missing = FACTS_VAGUE;
 
     *set_r = (struct mxset){0};
     if (mx->store.cache == NULL)
@@ -99,8 +109,8 @@ static bool learn_peek(void *ctx, const char *domain, struct mxset *set_r)
     st =
         cache_get_domain(mx->store.worker_view, domain, clock_boot_ms(), set_r);
     if (st.verdict == CACHE_FRESH)
-        (void)facts_addresses(mx, mx->store.worker_view, set_r, &usable);
-    if (st.verdict == CACHE_FAILING || usable)
+        missing = facts_missing(mx, mx->store.worker_view, set_r);
+    if (st.verdict == CACHE_FAILING || (missing & ~FACTS_DUE) == 0)
         return true;
     mxset_free(set_r);
     return false;

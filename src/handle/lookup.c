@@ -83,7 +83,7 @@ static uint32_t route_ttl_s(const struct lookup *l)
     if (l->cold || l->cache_state == MXHOP_CACHE_STALE)
         return 0;
     if (l->asked_dns)
-        ttl_s = min_u32(ttl_s, set_ttl_s(l));
+        ttl_s = min_u32(min_u32(ttl_s, set_ttl_s(l)), tls_ttl_s(l));
     for (size_t i = 0; i < l->decision.n_kept; i++) {
         const struct hostaddrs *a = l->decision.c[i].addrs;
 
@@ -106,10 +106,14 @@ static bool conclude(struct lookup *l)
         .n_also = l->n_also,
         .local = l->local != MXHOP_LOCAL_NO,
         .learning = l->mx->dns.worker != NULL,
+        .classes = l->mx->host.tls_classes,
+        .visible_if = l->mx->answer_auto ? l->mx->host.visible_if : 0,
         .now_s = l->now_s,
     };
     bool again = true;
 
+    if (l->asked_dns)
+        tls_judge(l);
     if (l->override.n_hops > 0 ||
         (l->set.n_mx > 0 && (l->mx->host.flags & MXHOP_FINDS_ITSELF) == 0))
         machine_addresses(l->mx);
@@ -122,25 +126,31 @@ static bool conclude(struct lookup *l)
         l->cold = l->cold || last;
         in.cold = l->cold;
         in.set = l->asked_dns && !l->cold ? &l->set : NULL;
+        in.policy = l->tls.policy;
+        in.policy_open = l->tls.open;
         decision_free(&l->decision);
         if (!decide(&in, &l->decision))
             return false;
         again = false;
-        if (in.override != NULL && !last && !facts_kept(l, &again))
+        if ((in.override != NULL || in.policy != NULL) && !last &&
+            !facts_kept(l, &again))
             return false;
     }
+    tls_mismatch(l);
     l->ttl_s = route_ttl_s(l);
     return settle(l, l->decision.disposition, l->decision.status, "%s",
                   l->decision.reason);
 }
 
-bool lookup_only_overrides(const struct mxhop *mx, bool has_exchanges)
+bool lookup_only_overrides(const struct mxhop *mx, const struct tls_facts *t)
 {
-    return mx->answer == ANSWER_OVERRIDE && !has_exchanges;
+    return mx->answer == ANSWER_OVERRIDE || t->visible != NULL;
 }
 
 static bool only_overrides(struct lookup *l)
 {
+    if (l->tls.visible != NULL)
+        return settle(l, MXHOP_PASS, "", "no override, and %s", l->tls.visible);
     return settle(l, MXHOP_PASS, "", "no override, and answer = override%s%s",
                   l->mx->host_reason != NULL ? ": " : "",
                   l->mx->host_reason != NULL ? l->mx->host_reason : "");
@@ -166,6 +176,7 @@ static bool route_domain(struct lookup *l, struct ovtable *table)
     bool by_key_only =
         l->local != MXHOP_LOCAL_NO || l->key.kind == KEY_RECIPIENT;
     bool exchanges = !by_key_only && table != NULL && l->info.has_exchanges;
+    bool only = lookup_only_overrides(l->mx, &l->tls);
     enum mxhop_status status = MXHOP_OK;
 
     if (table != NULL)
@@ -174,7 +185,7 @@ static bool route_domain(struct lookup *l, struct ovtable *table)
         return status != MXHOP_ERR_MEMORY && table_failed(l);
     if (l->override.dn == NULL && by_key_only)
         return without_override(l);
-    if (l->override.dn == NULL && lookup_only_overrides(l->mx, exchanges))
+    if (l->override.dn == NULL && only && !exchanges)
         return only_overrides(l);
     if (l->override.dn != NULL && !(exchanges && is_star(l))) {
         if (!facts_hops(l))
@@ -190,7 +201,7 @@ static bool route_domain(struct lookup *l, struct ovtable *table)
         status = find_by_exchange(l, table);
     if (status != MXHOP_OK)
         return status != MXHOP_ERR_MEMORY && table_failed(l);
-    if (l->override.dn == NULL && l->mx->answer == ANSWER_OVERRIDE) {
+    if (l->override.dn == NULL && only) {
         l->decision.slot_left_s = UINT32_MAX;
         l->ttl_s = l->cold ? 0 : set_ttl_s(l);
         return only_overrides(l);
@@ -223,6 +234,9 @@ static bool run(struct lookup *l)
     if (l->key.kind == KEY_NONE)
         return pass(l, l->key.why);
     l->local = lookup_is_local(l->mx, l->key.domain);
+    tls_forget(&l->tls);
+    tls_look(l->mx, l->key.domain, l->local != MXHOP_LOCAL_NO, clock_boot_ms(),
+             &l->tls);
     return with_table(l);
 }
 
@@ -311,6 +325,7 @@ bool lookup_run(struct lookup *l, struct mxhop *mx, const char *key,
 void lookup_free(struct lookup *l)
 {
     decision_free(&l->decision);
+    tls_forget(&l->tls);
     find_forget(l);
     for (size_t i = 0; i < l->n_also; i++)
         override_free(&l->also[i]);

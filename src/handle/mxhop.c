@@ -91,6 +91,8 @@ static enum mxhop_status make_rules(struct mxhop *mx,
         .on_bogus = (enum choice)c->on_bogus,
         .on_override_failure = (enum choice)c->on_override_failure,
         .on_override_unusable = (enum choice)c->on_override_unusable,
+        .on_sts_mismatch = (enum choice)c->on_sts_mismatch,
+        .dane_ta = (enum dane_ta)c->dane_ta,
         .families =
             families_of(either(c->address_families, host->address_families)),
         .max_hops = c->max_hops,
@@ -140,7 +142,8 @@ static void forward_log(void *ctx, int level, const char *line)
 static void resolve_answer(struct mxhop *mx)
 {
     mx->answer = (enum answer_mode)mx->conf.answer;
-    if (mx->answer != ANSWER_AUTO)
+    mx->answer_auto = mx->answer == ANSWER_AUTO;
+    if (!mx->answer_auto)
         return;
     mx->answer = mx->host_reason != NULL ? ANSWER_OVERRIDE : ANSWER_LIST;
     /* Others ask once, and get it with the answer. */
@@ -161,6 +164,7 @@ static enum mxhop_status open_dns(struct mxhop *mx, struct mxhop_error *err)
     enum mxhop_status status;
 
     w.owner.ctx = mx;
+    w.owner.tls_wanted = mx->tls_wanted;
     if (stat("/", &mx->dns.root) != 0 ||
         stat("/etc/resolv.conf", &mx->dns.resolv_conf))
         mx->dns.resolv_conf = (struct stat){0};
@@ -223,8 +227,16 @@ static enum mxhop_status open_parts(struct mxhop *mx, struct conf *conf,
             conf_load(&mx->conf, config, &mx->config.fd, &mx->config.seen, err);
     if (status == MXHOP_OK)
         status = make_rules(mx, host, err);
+    if (mx->conf.mta_sts != MTA_STS_OFF)
+        mx->tls_wanted = TLS_WANT_STS | TLS_WANT_DANE;
     if (status == MXHOP_OK && mx->conf.overrides[0] != '\0')
         status = table_place(mx, err);
+    if (status == MXHOP_OK && mx->conf.mta_sts != MTA_STS_OFF) {
+        mx->tls_wanted |= TLS_WANT_STS;
+        status = tls_place(mx, err);
+    }
+    if ((host->tls_classes & CLASS_BIT(MXHOP_TLS_DANE)) != 0)
+        mx->tls_wanted |= TLS_WANT_DANE;
     if (status == MXHOP_OK)
         handle_find_cache(mx, config);
     if (status == MXHOP_OK && (host->flags & MXHOP_WORKER) != 0)
@@ -264,7 +276,8 @@ enum mxhop_status probe_open(struct mxhop **mx_r, struct conf *conf,
     *mx_r = NULL;
     if (mx == NULL)
         return err_nomem(err);
-    mx->config.fd = mx->config.link_fd = mx->overrides.above_fd = -1;
+    mx->config.fd = mx->config.link_fd = mx->overrides.placed.above_fd = -1;
+    mx->tls.placed.above_fd = mx->tls.want_fd = -1;
     mx->store.place.up_fd = mx->store.place.dir_fd = -1;
     mx->log = (struct log){forward_log, mx};
     machine_name(&whole, name);
@@ -299,6 +312,7 @@ void mxhop_close(struct mxhop **mx)
     handle_close_cache(m);
     cache_place_close(&m->store.place);
     table_leave(m);
+    tls_leave(m);
     networks_free(&m->rules.own_addresses);
     networks_free(&m->rules.bogus);
     conf_free(&m->conf);

@@ -40,6 +40,8 @@ static uint64_t text_rules_hash(const struct mxhop *mx)
     buf_add(&all, &mx->rules.seed, sizeof(mx->rules.seed));
     buf_add(&all, &mx->rules.families, sizeof(mx->rules.families));
     buf_add(&all, &mx->answer, sizeof(mx->answer));
+    buf_add(&all, &mx->host.tls_classes, sizeof(mx->host.tls_classes));
+    buf_add(&all, &mx->host.visible_if, sizeof(mx->host.visible_if));
     if (!all.failed)
         hash = hash_bytes(0, all.data, all.len);
     buf_free(&all);
@@ -50,7 +52,7 @@ static uint64_t text_rules_hash(const struct mxhop *mx)
    that overrides decide by key. Those that only `*` decides depend on the
    entries that may concern any domain, as do those that none decides. */
 uint64_t text_made_of(const struct mxhop *mx, const struct ovtable_info *info,
-                      enum mxhop_format format, enum keep by)
+                      enum mxhop_format format, enum keep by, uint64_t tls)
 {
     uint64_t parts[] = {0, 0, (uint64_t)format, (uint64_t)by};
 
@@ -58,7 +60,7 @@ uint64_t text_made_of(const struct mxhop *mx, const struct ovtable_info *info,
         memcpy(parts, info->id, OVTABLE_ID_LEN);
     else
         parts[0] = info->general;
-    return hash_bytes(mx->text.rules_hash, parts, sizeof(parts));
+    return hash_bytes(mx->text.rules_hash ^ tls, parts, sizeof(parts));
 }
 
 /* The others name what was asked, and have words for everything. */
@@ -98,11 +100,9 @@ static enum keep keep_where(struct mxhop *mx, const struct key *key, bool local,
 
 /* By domain or by key; false: there is none (any more). */
 static bool kept_answer(struct mxhop *mx, const struct key *key,
-                        const struct ovtable_info *info,
-                        enum mxhop_format format, enum keep by, uint64_t now_ms,
+                        uint64_t made_of, enum keep by, uint64_t now_ms,
                         const char **text_r)
 {
-    uint64_t made_of = text_made_of(mx, info, format, by);
     int64_t now_s = clock_wall_s();
     struct cached_route route;
 
@@ -124,10 +124,12 @@ static bool short_way(struct mxhop *mx, const struct key *key,
                       enum mxhop_format format, const char **text_r,
                       enum keep *keep_r)
 {
-    uint64_t now_ms = clock_boot_ms(); /* once: it is a twentieth of the way */
+    uint64_t made_of,
+        now_ms = clock_boot_ms(); /* once: it is a twentieth of the way */
     struct ovtable_info info;
+    struct tls_facts tls;
     enum keep by;
-    bool local;
+    bool local, only;
 
     *text_r = NULL;
     *keep_r = KEEP_NOT;
@@ -139,13 +141,18 @@ static bool short_way(struct mxhop *mx, const struct key *key,
     by = keep_where(mx, key, local, now_ms, &info);
     if (by == KEEP_NOT)
         return local;
-    if (by == KEEP_BY_DOMAIN && (local || key->kind == KEY_RECIPIENT ||
-                                 lookup_only_overrides(mx, info.has_exchanges)))
+    if (by == KEEP_BY_DOMAIN && (local || key->kind == KEY_RECIPIENT))
+        return true;
+    tls_look(mx, key->domain, local, now_ms, &tls);
+    made_of = text_made_of(mx, &info, format, by, tls.made_of);
+    only = lookup_only_overrides(mx, &tls);
+    tls_forget(&tls);
+    if (by == KEEP_BY_DOMAIN && only && !info.has_exchanges)
         return true;
     if (mx->store.view == NULL || mx->text.rules_hash == 0)
         return false;
     *keep_r = by;
-    return kept_answer(mx, key, &info, format, by, now_ms, text_r);
+    return kept_answer(mx, key, made_of, by, now_ms, text_r);
 }
 
 /* ---- the long way ---- */

@@ -28,6 +28,10 @@
 static const char bare_address[] =
     "an IP address stands in brackets: [192.0.2.1] or [IPv6:2001:db8::1]";
 static const char bad_port[] = "the port is a number from 1 to 65535";
+static const char class_port[] =
+    "the ports 025 and 0025 stand for TLS classes of MX hosts, which hops of "
+    "an override have none of: write [host]:25, and its level in a table of "
+    "smtp_tls_policy_maps before mxhop_tls";
 static const char has_transport[] =
     "a hop has no transport in front: expected host or [host], and the "
     "transport as mxhopTransport";
@@ -52,7 +56,7 @@ static const char *hop_parse_port(const char *s, size_t n, struct hopspec *hop)
 {
     if (!hop_parse_u16(s, n, &hop->port) || hop->port == 0)
         return bad_port;
-    return NULL;
+    return hop->port == 25 && s[0] == '0' ? class_port : NULL;
 }
 
 /* Whether text is an address of the family, and then its one spelling. */

@@ -38,6 +38,15 @@ uint32_t hostaddrs_ttl_s(const struct hostaddrs *a, unsigned families)
     return ttl_s != UINT32_MAX ? ttl_s : 0;
 }
 
+void hostaddrs_settle_tlsa(struct hostaddrs *a, unsigned families)
+{
+    enum addr_state state = hostaddrs_state(a, families);
+
+    if (state == ADDR_NONE || (state == ADDR_SOME && !a->secure))
+        a->tlsa = (struct tlsa){.state = TLSA_NONE,
+                                .ttl_s = hostaddrs_ttl_s(a, families)};
+}
+
 void mxset_free(struct mxset *s)
 {
     for (size_t i = 0; i < s->n_mx; i++)

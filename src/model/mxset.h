@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <netinet/in.h>
+#include "model/tls.h"
 
 /* Per address family: what is known about the addresses of a host. */
 enum addr_state {
@@ -18,8 +19,10 @@ enum addr_state {
 
 enum { FAMILY_V4, FAMILY_V6, FAMILIES };
 #define FAMILY_BIT(f) (1u << (f))
+/* In a mask of what is known, or wanted, of a host, beside the families. */
+#define HOST_TLSA FAMILY_BIT(FAMILIES)
 
-#define ADDRS_MAX     16 /* kept per family; a host with more is no less known */
+#define ADDRS_MAX 16 /* kept per family; a host with more is no less known */
 
 struct hostaddrs {
     uint8_t state[FAMILIES]; /* enum addr_state */
@@ -30,6 +33,7 @@ struct hostaddrs {
     uint32_t ttl_s[FAMILIES]; /* smallest of the answers' for the family */
     struct in_addr v4[ADDRS_MAX];
     struct in6_addr v6[ADDRS_MAX];
+    struct tlsa tlsa; /* of _25._tcp.HOST */
 };
 
 /* Sum over the families in the bit mask: SOME if any has, else FAILED if any
@@ -38,6 +42,9 @@ enum addr_state hostaddrs_state(const struct hostaddrs *a, unsigned families);
 /* How long it is so, at least: of SOME, those families that have addresses and
    time left; else all of them. */
 uint32_t hostaddrs_ttl_s(const struct hostaddrs *a, unsigned families);
+/* Behind addresses that are not signed TLSA records do not count, and without
+   address nobody needs them: there are none then. */
+void hostaddrs_settle_tlsa(struct hostaddrs *a, unsigned families);
 
 enum mx_outcome {
     MX_HOSTS,    /* n_mx > 0 */
@@ -62,7 +69,8 @@ struct mxset {
     bool secure;      /* AD on the answer */
     uint32_t ttl_s;   /* as DNS says: negative answers from the SOA */
     char *failure;    /* MX_FAILURE: why, for people; else NULL */
-    struct mx *mx;    /* by preference, then as received */
+    struct sts_record sts; /* whatever the outcome */
+    struct mx *mx;         /* by preference, then as received */
     size_t n_mx;
 };
 

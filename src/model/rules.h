@@ -12,6 +12,7 @@
 enum choice { CHOICE_PASS, CHOICE_DEFER, CHOICE_REJECT }; /* of on_* */
 
 enum answer_mode { ANSWER_AUTO, ANSWER_LIST, ANSWER_OVERRIDE };
+enum dane_ta { DANE_TA_PASS, DANE_TA_LIST };
 enum mta_sts { MTA_STS_OFF, MTA_STS_WATCH, MTA_STS_ENFORCE };
 enum group_mode { GROUP_SITE, GROUP_DOMAIN };
 
@@ -39,7 +40,8 @@ bool networks_has_v6(const struct networks *n, struct in6_addr a);
 
 struct rules {
     enum choice on_null_mx, on_nxdomain, on_dns_failure, on_cold, on_no_host,
-        on_bogus, on_override_failure, on_override_unusable;
+        on_bogus, on_override_failure, on_override_unusable, on_sts_mismatch;
+    enum dane_ta dane_ta;
     unsigned families; /* bits FAMILY_BIT() */
     uint32_t max_hops; /* 1 to 100 */
     uint32_t rotate_interval_s;

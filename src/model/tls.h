@@ -10,6 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What is to be asked for beside MX records and addresses. */
+#define TLS_WANT_STS  0x1u /* TXT at _mta-sts.DOMAIN */
+#define TLS_WANT_DANE 0x2u /* TLSA at _25._tcp.HOST */
+
 /* The TXT record at _mta-sts.DOMAIN (RFC 8461 section 3.1). */
 enum sts_txt {
     STS_TXT_UNKNOWN, /* not asked, or not known any more */
@@ -25,6 +29,18 @@ struct sts_record {
     char id[STS_ID_MAX + 1]; /* "" without STS_TXT_ID */
     uint32_t ttl_s;
 };
+
+/* 1 to STS_ID_MAX letters and digits. */
+bool sts_id_is_valid(const char *id, size_t len);
+/* It need not be asked for: known, and not past its time, or of no use to ask
+   for again yet. What is past its time has ttl_s 0. */
+bool sts_record_holds(const struct sts_record *r);
+/* One more of the texts at _mta-sts.DOMAIN, its strings joined. Start with
+   {.state = STS_TXT_NONE} and *n 0, which counts those of this version: with a
+   second one, or where the only one is not well formed, there is none that
+   counts. ttl_s is left alone. */
+void sts_txt_judge(struct sts_record *r, unsigned *n, const char *text,
+                   size_t len);
 
 enum sts_mode { STS_MODE_NONE, STS_MODE_TESTING, STS_MODE_ENFORCE };
 
@@ -54,7 +70,7 @@ enum tlsa_state {
 struct tlsa {
     uint8_t state;     /* enum tlsa_state */
     bool trust_anchor; /* a usable one is DANE-TA(2) */
-    uint32_t ttl_s;
+    uint32_t ttl_s;    /* 0: past its time */
 };
 
 #endif

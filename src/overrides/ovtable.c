@@ -120,11 +120,6 @@ const struct stat *ovtable_stat(const struct ovtable *t)
     return fixed_stat(t->file);
 }
 
-bool ovtable_is_unchanged(const struct ovtable *t)
-{
-    return fixed_is_unchanged(t->file);
-}
-
 struct fixed *ovtable_file(struct ovtable *t)
 {
     return t->file;

@@ -38,8 +38,7 @@ void ovtable_close(struct ovtable **t); /* NULL is allowed */
 
 /* Of the file, when it was opened. */
 const struct stat *ovtable_stat(const struct ovtable *t);
-/* Whether the file that is open is still what it was then. */
-bool ovtable_is_unchanged(const struct ovtable *t);
+struct fixed *ovtable_file(struct ovtable *t);
 
 struct ovtable_info {
     unsigned char id[OVTABLE_ID_LEN]; /* random, of this set */

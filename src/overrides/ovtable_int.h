@@ -15,7 +15,6 @@ extern const char ovtable_is_first[]; /* a reason, as those of fixed.h */
 /* "PATH: why", with what to do. */
 enum mxhop_status ovtable_refused(struct mxhop_error *err, const char *path,
                                   const char *why);
-struct fixed *ovtable_file(struct ovtable *t);
 const struct table_meta *ovtable_meta(const struct ovtable *t);
 #define OVTABLE_ROOM ((size_t)4 * FIXED_VALUE_MAX) /* of entries of one key */
 /* Whether a list of ids may have this length, in octets. */

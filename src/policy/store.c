@@ -133,8 +133,9 @@ static enum mxhop_status store_refused(struct mxhop_error *err,
     return err_set(err, MXHOP_ERR_TABLE, "%s: %s%s", path, why, remedy);
 }
 
-enum mxhop_status store_open(struct store **s_r, const char *dir, bool often,
-                             bool *missing_r, struct mxhop_error *err)
+enum mxhop_status store_open_at(struct store **s_r, int dir_fd,
+                                const char *name, const char *dir, bool often,
+                                bool *missing_r, struct mxhop_error *err)
 {
     struct store *s = calloc(1, sizeof(*s));
     char path[PATH_MAX];
@@ -151,7 +152,7 @@ enum mxhop_status store_open(struct store **s_r, const char *dir, bool often,
         return err_set(err, MXHOP_ERR_ARGUMENT, "%s: path is too long", dir);
     }
     if (s != NULL)
-        why = fixed_open(&s->file, AT_FDCWD, path, often);
+        why = fixed_open(&s->file, dir_fd, name != NULL ? name : path, often);
     if (why == NULL) {
         blob = fixed_blob(s->file);
         dec_init(&d, blob.at, blob.len);
@@ -172,6 +173,12 @@ enum mxhop_status store_open(struct store **s_r, const char *dir, bool often,
     return store_refused(err, path, why);
 }
 
+enum mxhop_status store_open(struct store **s_r, const char *dir, bool often,
+                             bool *missing_r, struct mxhop_error *err)
+{
+    return store_open_at(s_r, AT_FDCWD, NULL, dir, often, missing_r, err);
+}
+
 void store_close(struct store **s)
 {
     if (*s == NULL)
@@ -179,6 +186,11 @@ void store_close(struct store **s)
     fixed_close(&(*s)->file);
     free(*s);
     *s = NULL;
+}
+
+const struct fixed *store_file(const struct store *s)
+{
+    return s->file;
 }
 
 const struct stat *store_stat(const struct store *s)

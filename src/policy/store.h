@@ -36,7 +36,12 @@ struct store;
  */
 enum mxhop_status store_open(struct store **s_r, const char *dir, bool often,
                              bool *missing_r, struct mxhop_error *err);
+/* The same for `name` below the directory dir_fd; `dir` is for messages. */
+enum mxhop_status store_open_at(struct store **s_r, int dir_fd,
+                                const char *name, const char *dir, bool often,
+                                bool *missing_r, struct mxhop_error *err);
 void store_close(struct store **s); /* NULL is allowed */
+const struct fixed *store_file(const struct store *s);
 
 /* Of the file, when it was opened. */
 const struct stat *store_stat(const struct store *s);

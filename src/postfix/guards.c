@@ -8,6 +8,11 @@
  * holds, in the configuration of this process or as an option in master.cf
  * that the process cannot see.
  *
+ * Where the hosts of a list can carry a TLS class (classes.c), some of these
+ * reasons hold for some domains only. DANE is a class. A policy table of the
+ * administrator's, beside mxhop_tls, can be asked for the domain, if it is a
+ * table on this machine: then the domains that it has must be seen.
+ *
  * smtp_sasl_password_maps and smtp_requiretls_policy are reasons as soon as
  * they are set: either may name the domain.
  *
@@ -23,17 +28,23 @@
 #include <string.h>
 #include <strings.h>
 
+struct search {
+    const struct postfix_config *pf;
+    struct guard_by_domain *by_domain; /* NULL: lists have no classes */
+    const char *no_classes;            /* why */
+    bool dane, insecure_is_other; /* level dane; not for unsigned MX records */
+    char *text;
+    size_t size;
+    bool found;
+};
+
 struct guard {
     const char *param;
     bool (*holds)(const char *value, const struct postfix_config *pf);
     const char *command; /* whose options count too, "": any program's */
-};
-
-struct search {
-    const struct postfix_config *pf;
-    char *text;
-    size_t size;
-    bool found;
+    /* In its place with classes, where it is not NULL: whether it holds for all
+       domains. */
+    bool (*all)(struct search *s, const char *value);
 };
 
 static bool guards_is_set(const char *value, const struct postfix_config *pf)
@@ -62,6 +73,86 @@ static bool guards_is_level_by_domain(const char *value,
             return true;
     }
     return false;
+}
+
+static bool guards_never(const char *value, const struct postfix_config *pf)
+{
+    (void)value;
+    (void)pf;
+    return false;
+}
+
+/* On this machine, and quick: trivial-rewrite(8) asks them. */
+static bool guards_is_local_table(const char *table)
+{
+    static const char *const types[] = {
+        "btree:", "cdb:",  "cidr:", "dbm:",    "hash:",   "inline:",
+        "lmdb:",  "pcre:", "sdbm:", "regexp:", "static:", "texthash:",
+    };
+
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        if (strncmp(table, types[i], strlen(types[i])) == 0)
+            return true;
+    return false;
+}
+
+static bool guards_has_table(const char *tables, const char *word)
+{
+    char *copy = strdup(tables), *cursor = copy, *w;
+    bool found = false;
+
+    while (copy != NULL && (w = word_next(&cursor, WORDS_IN_LIST)) != NULL)
+        found = found || strcmp(w, word) == 0;
+    free(copy);
+    return found;
+}
+
+/* Note those that are not ours. true: one of them cannot be asked. */
+static bool guards_note_tables(struct search *s, const char *value)
+{
+    char *copy = strdup(value), *cursor = copy, *word, *tables;
+    bool cannot = copy == NULL;
+    size_t n;
+
+    while (!cannot && (word = word_next(&cursor, WORDS_IN_LIST)) != NULL) {
+        tables = s->by_domain->tables;
+        n = strlen(tables);
+        if (strncmp(word_unproxy(word), TLS_TABLE_TYPE ":",
+                    sizeof(TLS_TABLE_TYPE)) == 0 ||
+            guards_has_table(tables, word))
+            continue;
+        cannot = !guards_is_local_table(word) ||
+                 n + strlen(word) + 2 > sizeof(s->by_domain->tables);
+        if (!cannot)
+            snprintf(tables + n, sizeof(s->by_domain->tables) - n, "%s ", word);
+    }
+    free(copy);
+    return cannot;
+}
+
+static bool guards_note_level(struct search *s, const char *value)
+{
+    bool dane_only = strcasecmp(value, "dane-only") == 0;
+
+    if (!dane_only && strcasecmp(value, "dane") != 0)
+        return guards_is_level_by_domain(value, s->pf);
+    s->dane = true;
+    s->by_domain->unsigned_mx = s->by_domain->unsigned_mx || dane_only;
+    return (s->by_domain->classes & POSTFIX_CLASS_DANE) == 0;
+}
+
+static bool guards_note_insecure(struct search *s, const char *value)
+{
+    s->insecure_is_other =
+        s->insecure_is_other || strcasecmp(value, "dane") != 0;
+    return false;
+}
+
+/* A report is for a domain, and smtp(8) would ask where those for the host go.
+ */
+static bool guards_reports(struct search *s, const char *value)
+{
+    return guards_is_yes(value, s->pf);
 }
 
 static bool guards_is_not_smtp(const char *value,
@@ -103,18 +194,22 @@ static bool guards_has_parent_style(const char *value,
 #define REWRITE "trivial-rewrite"
 
 static const struct guard guards[] = {
-    {"smtp_tls_policy_maps", guards_is_set, ""},
-    {"smtp_tls_per_site", guards_is_set, ""},
-    {"smtp_enforce_tls", guards_is_yes, ""},
-    {"smtp_tls_security_level", guards_is_level_by_domain, ""},
-    {"smtp_requiretls_policy", guards_is_set, ""},
-    {"smtp_sasl_password_maps", guards_is_set, ""},
-    {"relayhost", guards_is_set, REWRITE},
-    {"sender_dependent_relayhost_maps", guards_is_set, REWRITE},
-    {"sender_dependent_default_transport_maps", guards_is_set, REWRITE},
-    {"default_transport", guards_is_not_smtp, REWRITE},
-    {"transport_maps", guards_has_other_tables, REWRITE},
-    {"parent_domain_matches_subdomains", guards_has_parent_style, NULL},
+    {"smtp_tls_policy_maps", guards_is_set, "", guards_note_tables},
+    {"smtp_tls_per_site", guards_is_set, "", NULL},
+    {"smtp_enforce_tls", guards_is_yes, "", NULL},
+    {"smtp_tls_security_level", guards_is_level_by_domain, "",
+     guards_note_level},
+    {"smtp_tls_dane_insecure_mx_policy", guards_never, "",
+     guards_note_insecure},
+    {"smtp_tlsrpt_enable", guards_never, "", guards_reports},
+    {"smtp_requiretls_policy", guards_is_set, "", NULL},
+    {"smtp_sasl_password_maps", guards_is_set, "", NULL},
+    {"relayhost", guards_is_set, REWRITE, NULL},
+    {"sender_dependent_relayhost_maps", guards_is_set, REWRITE, NULL},
+    {"sender_dependent_default_transport_maps", guards_is_set, REWRITE, NULL},
+    {"default_transport", guards_is_not_smtp, REWRITE, NULL},
+    {"transport_maps", guards_has_other_tables, REWRITE, NULL},
+    {"parent_domain_matches_subdomains", guards_has_parent_style, NULL, NULL},
 };
 
 __attribute__((format(printf, 2, 3))) static bool
@@ -129,6 +224,28 @@ guards_found(struct search *s, const char *fmt, ...)
     return true;
 }
 
+static bool guards_holds(struct search *s, const struct guard *g,
+                         const char *value)
+{
+    return s->by_domain != NULL && g->all != NULL ? g->all(s, value)
+                                                  : g->holds(value, s->pf);
+}
+
+/* Of main.cf, or behind a service. Somebody expects classes, and there are
+ * none.
+ */
+static bool guards_tell(struct search *s, const char *where,
+                        const struct guard *g, const char *value)
+{
+    bool expected = s->by_domain == NULL &&
+                    strstr(value, TLS_TABLE_TYPE ":") != NULL &&
+                    s->no_classes != NULL;
+
+    return guards_found(s, "%s%s%s%s%s", where, g->param,
+                        *where != '\0' ? "=" : " = ", value,
+                        expected ? s->no_classes : "");
+}
+
 static bool guards_in_main_cf(struct search *s)
 {
     const struct guard *g, *end = guards + sizeof(guards) / sizeof(guards[0]);
@@ -137,11 +254,10 @@ static bool guards_in_main_cf(struct search *s)
 
     for (g = guards; g < end; g++) {
         value = pf->param(pf->ctx, g->param);
-        if (value == NULL || !g->holds(value, pf))
+        if (value == NULL || !guards_holds(s, g, value))
             continue;
         /* Whoever holds() asked has the text's place. */
-        return guards_found(s, "%s = %s", g->param,
-                            pf->param(pf->ctx, g->param));
+        return guards_tell(s, "", g, pf->param(pf->ctx, g->param));
     }
     return false;
 }
@@ -157,6 +273,7 @@ static bool guards_judge_service(void *ctx, const struct master_service *m)
     const struct guard *g, *end = guards + sizeof(guards) / sizeof(guards[0]);
     struct search *s = ctx;
     const char *value;
+    char where[128];
 
     for (size_t i = 0; i < m->n_options; i++)
         for (g = guards; g < end; g++) {
@@ -164,9 +281,9 @@ static bool guards_judge_service(void *ctx, const struct master_service *m)
                 !guards_counts_for(g, m->command))
                 continue;
             value = s->pf->expand(s->pf->ctx, m->options[i].value);
-            if (g->holds(value, s->pf))
-                return !guards_found(s, "master.cf: %s: -o %s=%s", m->name,
-                                     g->param, value);
+            snprintf(where, sizeof(where), "master.cf: %.100s: -o ", m->name);
+            if (guards_holds(s, g, value))
+                return !guards_tell(s, where, g, value);
         }
     return true;
 }
@@ -184,9 +301,23 @@ static bool guards_in_master_cf(struct search *s)
     return s->found;
 }
 
-bool guard_reason(const struct postfix_config *pf, char *text, size_t size)
+bool guard_reason(const struct postfix_config *pf, struct guard_by_domain *d_r,
+                  char *text, size_t size)
 {
+    char why[512], no_classes[600];
     struct search s = {.pf = pf, .text = text, .size = size};
+    bool found;
 
-    return guards_in_main_cf(&s) || guards_in_master_cf(&s);
+    *d_r = (struct guard_by_domain){0};
+    (void)postfix_tls_classes(pf, &d_r->classes, why, sizeof(why));
+    snprintf(no_classes, sizeof(no_classes),
+             "; its TLS classes mean nothing: %s", why);
+    if (d_r->classes != 0)
+        s.by_domain = d_r;
+    else
+        s.no_classes = no_classes;
+    found = guards_in_main_cf(&s) || guards_in_master_cf(&s);
+    if (s.dane && s.insecure_is_other)
+        d_r->unsigned_mx = true;
+    return found;
 }

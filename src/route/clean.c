@@ -15,6 +15,9 @@
  *   override hop to ourselves on a port other than 25 stays: that is a content
  *   filter, and smtp(8) looks for itself on the smtp port only. A loopback
  *   address that is listed in bogus_networks is nobody's, so not ours.
+ * - Not a host of the MTA-STS policy that is in force for the domain: so that
+ *   two domains with the same hosts never share a list that one's policy
+ *   forbids.
  * - No address in the families in use (a failed or unknown lookup keeps the
  *   host), or, of a DNS host, every address in bogus_networks.
  * - The lookup failed, and an override made the list: the host may be this
@@ -106,6 +109,7 @@ static const struct {
     {clean_address_as_name, DROP_LOOKS_LIKE_ADDRESS},
     {clean_excluded, DROP_EXCLUDED},
     {clean_self, DROP_SELF},
+    {tlsclass_outside, DROP_STS}, /* behind clean_self: a host may be both */
     {clean_no_address, DROP_NO_ADDRESS},
     {clean_unresolved, DROP_UNRESOLVED},
     {clean_bogus, DROP_BOGUS},

@@ -32,6 +32,10 @@ const char *drop_text(enum drop drop)
         [DROP_NOT_KNOWN] = "address not known yet",
         [DROP_BEHIND_UNKNOWN] = "behind one whose address is not known yet",
         [DROP_UNRESOLVED] = "the lookup of its address failed",
+        [DROP_STS] = "not in the domain's MTA-STS policy",
+        [DROP_NO_CLASS] = "the MTA does not know class MTA-STS (mxhop_tls)",
+        [DROP_POLICY_UNKNOWN] = "the domain's MTA-STS policy is not known yet",
+        [DROP_CLASS_UNKNOWN] = "whether it has TLSA records is not known now",
         [DROP_NAME_NOT_KNOWN] = "its MX records are not known yet",
         [DROP_UNEXAMINED] = "beyond the 31 exchanges that are examined",
         [DROP_LIMIT] = "beyond max_hops",
@@ -229,6 +233,14 @@ static void decide_transport_of_pass(const struct decide_input *in,
 
 static void decide_settle(const struct decide_input *in, struct decision *d)
 {
+    const char *visible =
+        outcome_is_overridden(in) ? NULL : tlsclass_why_pass(in, d);
+
+    if (visible != NULL) {
+        d->disposition = MXHOP_PASS;
+        outcome_reason(d, "Domain %s must be seen: %s", in->domain, visible);
+        return;
+    }
     if (d->n_kept == 0) {
         outcome_of_nothing(in, d);
         return;
@@ -271,6 +283,7 @@ bool decide(const struct decide_input *in, struct decision *d_r)
     d_r->n_kept = in->override != NULL
                       ? decide_end_at_unknown(in, &list, d_r->n_kept)
                       : decide_shed_tail(in, &list, d_r->n_kept);
+    d_r->n_kept = tlsclass_assign(in, &list, d_r->n_kept);
     d_r->c = list.v;
     d_r->n = list.n;
     decide_settle(in, d_r);

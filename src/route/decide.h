@@ -15,6 +15,9 @@
 #include "model/mxset.h"
 #include "model/override.h"
 #include "model/rules.h"
+#include "model/tls.h"
+
+#define CLASS_BIT(c) (1u << (c)) /* of enum mxhop_tls_class */
 
 /* Exchanges of a set that are examined, and may be listed, whatever max_hops
    says: strangers choose domains, and each costs a query a family. */
@@ -39,7 +42,11 @@ struct decide_input {
     const struct mxset *set; /* NULL: was not asked for */
     bool cold; /* the MX set was asked for but not known in time (set NULL) */
     bool learning; /* addresses not known now are being asked for */
-    int64_t now_s; /* wall time: rotation slots */
+    const struct sts_policy *policy; /* in force (mode enforce); or NULL */
+    bool policy_open;                /* there may be one that is not known */
+    unsigned classes;                /* CLASS_BIT(): the MTA knows them */
+    unsigned visible_if;             /* of struct mxhop_host */
+    int64_t now_s;                   /* wall time: rotation slots */
 };
 
 /* Why a candidate is not in the list; texts: drop_text(). */
@@ -57,6 +64,10 @@ enum drop {
                             or an override's list has it */
     DROP_BEHIND_UNKNOWN, /* in an override's list, behind one of those */
     DROP_UNRESOLVED,     /* the lookup failed, in an override's list */
+    DROP_STS,            /* not a host of the domain's MTA-STS policy */
+    DROP_NO_CLASS,       /* nothing would hold it to that policy */
+    DROP_POLICY_UNKNOWN, /* there may be a policy that it is not in */
+    DROP_CLASS_UNKNOWN,  /* what its TLSA records say is not known */
     DROP_UNEXAMINED,     /* beyond EXAMINE_MAX */
     DROP_LIMIT,          /* beyond max_hops */
     DROP_NAME_NOT_KNOWN, /* MX set of a spliced name */
@@ -71,7 +82,8 @@ struct candidate {
     uint16_t port;
     uint16_t preference; /* for people */
     bool is_address, is_dns;
-    bool is_mx;    /* a name to be spliced, that has no hosts: dropped */
+    bool is_mx; /* a name to be spliced, that has no hosts: dropped */
+    enum mxhop_tls_class tls_class; /* of DNS hosts that are kept */
     uint8_t tier;  /* 0 prepended, 1 the MX set and merged, 2 appended */
     uint16_t rank; /* within a spliced set: 0 best group, 1 ... */
     uint64_t tie;  /* keyed hash that orders equals */

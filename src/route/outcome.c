@@ -185,6 +185,22 @@ static void outcome_of_no_host(const struct decide_input *in,
                        in->domain, d_r->c[0].host, drop_text(d_r->c[0].drop));
 }
 
+/* The domain publishes MX records and a policy that contradict each other. */
+static void outcome_of_mismatch(const struct decide_input *in,
+                                struct decision *d_r)
+{
+    char patterns[160] = "";
+    size_t n = 0;
+
+    for (size_t i = 0; i < in->policy->n_mx && n < sizeof(patterns); i++)
+        n += (size_t)snprintf(patterns + n, sizeof(patterns) - n, " %s",
+                              in->policy->mx[i]);
+    outcome_choose(in->rules->on_sts_mismatch, "4.7.5", NULL, d_r);
+    outcome_reason(d_r,
+                   "No MX host of domain %.80s is in its MTA-STS policy:%s",
+                   in->domain, patterns);
+}
+
 static bool outcome_is_known(const struct decide_input *in)
 {
     return in->set != NULL && in->set->outcome != MX_FAILURE;
@@ -195,7 +211,7 @@ static bool outcome_is_known(const struct decide_input *in)
    to its DNS hosts, unless they exclude some. One without hops excludes hosts
    of a set, or changes nothing of where mail may go. A local domain has only
    what the override says: the MTA's own routing is another thing there. */
-static bool outcome_is_overridden(const struct decide_input *in)
+bool outcome_is_overridden(const struct decide_input *in)
 {
     const struct override *o = in->override;
     bool excludes = in->n_also > 0 || (o != NULL && o->excludes.n > 0);
@@ -215,6 +231,8 @@ void outcome_of_nothing(const struct decide_input *in, struct decision *d_r)
         outcome_of_open(d_r);
     else if (outcome_is_overridden(in))
         outcome_of_unusable(in, d_r);
+    else if (outcome_count(d_r, DROP_STS) > 0)
+        outcome_of_mismatch(in, d_r);
     else if (in->set == NULL || in->set->outcome != MX_HOSTS)
         outcome_of_set(in, d_r);
     else

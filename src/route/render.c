@@ -38,6 +38,17 @@ const char *render_cache_state(enum mxhop_cache_state s)
     return names[s];
 }
 
+const char *render_tls_class(enum mxhop_tls_class c)
+{
+    static const char *const names[] = {
+        [MXHOP_TLS_NONE] = "none",
+        [MXHOP_TLS_STS] = "sts",
+        [MXHOP_TLS_DANE] = "dane",
+    };
+
+    return names[c];
+}
+
 bool guard_hop(const struct mxhop_hop *hop)
 {
     if (hop->is_address)

@@ -18,5 +18,7 @@ render_fn *render_for(enum mxhop_format format); /* NULL: no such format */
 
 const char *render_disposition(enum mxhop_disposition d);
 const char *render_cache_state(enum mxhop_cache_state s);
+const char *
+render_tls_class(enum mxhop_tls_class c); /* "none", "sts", "dane" */
 
 #endif

@@ -29,6 +29,8 @@ static void render_json_add_hop(const struct mxhop_hop *hop, struct buf *out)
         buf_puts(out, "\"port\":null,");
     buf_printf(out, "\"preference\":%u,\"source\":", (unsigned)hop->preference);
     json_escape(hop->source, out);
+    if (hop->tls_class != MXHOP_TLS_NONE)
+        buf_printf(out, ",\"tls\":\"%s\"", render_tls_class(hop->tls_class));
     buf_putc(out, '}');
 }
 

@@ -3,6 +3,11 @@
  *
  *     TRANSPORT:[hOst], [host]:port, [ipv6:address]
  *
+ * A host of the MX set that is held to a TLS class says so in its port: ":025"
+ * is MTA-STS, ":0025" is DANE. Both are port 25, and smtp(8) asks
+ * smtp_tls_policy_maps for the element as it stands. So hosts of different
+ * classes never share a queue or a connection.
+ *
  * Everything stands in brackets, so that smtp(8) asks for addresses only.
  * reject is the error service. pass has no words (not found), unless an
  * override says so: then an empty next hop ends the search, which goes on with
@@ -46,7 +51,14 @@
 
 static void render_postfix_add_hop(const struct mxhop_hop *hop, struct buf *out)
 {
-    buf_printf(out, "[%s%s]", guard_is_v6(hop) ? "ipv6:" : "", hop->host);
+    static const char *const class_ports[] = {
+        [MXHOP_TLS_NONE] = "",
+        [MXHOP_TLS_STS] = ":025",
+        [MXHOP_TLS_DANE] = ":0025",
+    };
+
+    buf_printf(out, "[%s%s]%s", guard_is_v6(hop) ? "ipv6:" : "", hop->host,
+               class_ports[hop->tls_class]);
     if (hop->port != 0)
         buf_printf(out, ":%u", (unsigned)hop->port);
 }

@@ -109,6 +109,8 @@ static void render_text_add_hop(const struct mxhop_hop *hop, size_t width,
         buf_printf(out, "%*s", (int)(width - n), "");
     buf_puts(out, "  ");
     render_text_add_wrapped(hop->source, out->len - start, 9, out);
+    if (hop->tls_class != MXHOP_TLS_NONE)
+        buf_printf(out, ", class %s", render_tls_class(hop->tls_class));
 }
 
 static void render_text_add_line(const char *name, const char *text,

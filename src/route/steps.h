@@ -24,6 +24,20 @@ int order_compare(const struct candidate *a, const struct candidate *b);
 /* A literal in the text form of inet_pton(3), either family. */
 bool clean_is_address(const char *host);
 
+/* A DNS host that is not of the domain's policy. */
+bool tlsclass_outside(const struct decide_input *in, const struct candidate *c);
+/* Give the first `kept` their class, or drop them; returns how many are left,
+   which stand first again. */
+size_t tlsclass_assign(const struct decide_input *in, struct candidates *list,
+                       size_t kept);
+/* Why the MTA is to see the domain itself, although there is a list for it;
+   NULL: it need not. */
+const char *tlsclass_why_pass(const struct decide_input *in,
+                              const struct decision *d);
+
+/* Whether the override has the last word where no host is left. */
+bool outcome_is_overridden(const struct decide_input *in);
+
 /* No usable answer: fill disposition, status and reason of *d_r. */
 void outcome_of_override(const struct decide_input *in, struct decision *d_r);
 void outcome_of_nothing(const struct decide_input *in, struct decision *d_r);

@@ -33,6 +33,10 @@ static void check_domain(const uint8_t *data, size_t size, struct buf *b)
     check_text(r.failure_text, data, size);
     if ((r.f.flags & DOMAIN_ROUTE) != 0)
         check_text(r.route.text, data, size);
+    if ((r.f.flags & DOMAIN_STS) != 0)
+        assert(r.sts.state == STS_TXT_ID
+                   ? sts_id_is_valid(r.sts_id, r.sts.id_len)
+                   : r.sts.id_len == 0 && r.sts.state <= STS_TXT_ID);
     assert(domain_record_encode(b, &r));
     check_same(b, data, size);
 }
@@ -45,6 +49,8 @@ static void check_host(const uint8_t *data, size_t size, struct buf *b)
         return;
     assert(r.f.family[FAMILY_V4].n <= ADDRS_MAX);
     assert(r.f.family[FAMILY_V6].n <= ADDRS_MAX);
+    assert(r.tlsa.state <= TLSA_UNUSABLE);
+    assert(r.tlsa.trust_anchor <= (r.tlsa.state == TLSA_USABLE));
     assert(host_record_encode(b, &r));
     check_same(b, data, size);
 }

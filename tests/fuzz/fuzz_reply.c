@@ -36,13 +36,35 @@ static void check_set(const struct mxset *s, enum records_status status)
     }
 }
 
+static void check_sts(const struct sts_record *r, enum records_status status)
+{
+    assert((r->state == STS_TXT_ID) == (r->id[0] != '\0'));
+    assert(r->state != STS_TXT_ID || status == RECORDS_SOME);
+    assert(strlen(r->id) <= STS_ID_MAX);
+    for (const char *p = r->id; *p != '\0'; p++)
+        assert(strchr("0123456789abcdefghijklmnopqrstuvwxyz"
+                      "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+                      *p) != NULL);
+}
+
+static void check_tlsa(const struct tlsa *t, bool secure,
+                       enum records_status status)
+{
+    assert(t->state <= TLSA_UNUSABLE);
+    assert(t->state < TLSA_USABLE || (secure && status == RECORDS_SOME));
+    assert(!t->trust_anchor || t->state == TLSA_USABLE);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct hostaddrs addrs = {.ttl_s = {UINT32_MAX, UINT32_MAX},
                               .secure = true};
     char last[WIRE_NAME_TEXT];
     struct mxset set = {0};
-    enum records_status mx, addr;
+    struct sts_record sts = {.ttl_s = UINT32_MAX};
+    struct tlsa tlsa = {.ttl_s = UINT32_MAX};
+    enum records_status mx, addr, txt, dane;
+    bool secure = true;
     enum reply_kind kind;
     struct question q;
 
@@ -53,7 +75,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_set(&set, mx);
     mxset_free(&set);
     addr = reply_addrs(data, size, &q, &addrs, last);
-    assert(kind == REPLY_ANSWER || (mx == RECORDS_BAD && addr == RECORDS_BAD));
+    txt = reply_sts(data, size, &q, &sts, last);
+    check_sts(&sts, txt);
+    dane = reply_tlsa(data, size, &q, &tlsa, &secure, last);
+    check_tlsa(&tlsa, secure, dane);
+    assert(kind == REPLY_ANSWER || (mx == RECORDS_BAD && addr == RECORDS_BAD &&
+                                    txt == RECORDS_BAD && dane == RECORDS_BAD));
     assert(addrs.n[FAMILY_V4] <= ADDRS_MAX && addrs.n[FAMILY_V6] <= ADDRS_MAX);
     return 0;
 }

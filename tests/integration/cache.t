@@ -37,6 +37,7 @@ start_servers() {
 	start_faultdns dead 127.0.0.58:53 <<<'* * silence'
 	start_faultdns third 127.0.0.59:53 < <(dead_rules)
 	start_faultdns four 127.0.0.60:53 < <(good_rules)
+	start_faultdns tls 127.0.0.61:53 < <(tls_rules 'txt v=STSv1;id=1')
 }
 
 good_rules() {
@@ -63,6 +64,12 @@ good_rules() {
 }
 
 dead_rules() { echo '* * silence'; }
+
+tls_rules() { # TEXT
+	echo '_mta-sts.long.tls.test TXT txt v=STSv1;id=7'
+	echo "_mta-sts.one.tls.test TXT ttl=2 $1"
+	good_rules
+}
 
 # A configuration; root makes the directory of its cache.
 configure() { # NAME LINE...
@@ -92,6 +99,7 @@ configure_all() {
 	configure slots 'dns_timeout = 1m' 'dns_servers = 127.0.0.54'
 	configure_patient show 'dns_timeout = 1s'
 	configure_patient group
+	configure_patient tls 'mta_sts = watch' 'prefetch = 0' 'dns_servers = 127.0.0.61'
 	configure_patient four 'negative_ttl_max = 2s' 'dns_servers = 127.0.0.60'
 }
 
@@ -338,6 +346,36 @@ case_a_host_without_ipv6() {
 asked_ipv6() {
 	assert_eq "$(ask_daemon four one.four.test)" ':[mx4.four.test]'
 	[[ $(dns_queries mx4.four.test AAAA four) -ge 1 ]]
+}
+
+# A text of two seconds beside an MX set of five minutes. Another one is learnt in
+# the background, and nobody waits for a server that is silent about it.
+case_a_text_with_an_end_of_its_own() {
+	local from i
+	assert_eq "$(ask tls long.tls.test)" ':[mx.good.test]'
+	assert_eq "$(ask_daemon tls long.tls.test)" ':[mx.good.test]'
+	assert_eq "$(dns_queries _mta-sts.long.tls.test TXT tls)" 1
+	assert_eq "$(entry tls long.tls.test sts.id)" 7
+
+	assert_eq "$(ask_daemon tls one.tls.test)" ':[mx.good.test]'
+	assert_eq "$(entry tls one.tls.test sts.id)" 1
+	tls_rules 'txt v=STSv1;id=2' | faultdns_rules tls
+	eventually 20 learns_text one.tls.test 2 || fail "another text is not learnt"
+
+	tls_rules silence | faultdns_rules tls
+	sleep 3
+	from=$(now_ms)
+	for i in {1..5}; do
+		assert_eq "$(ask_daemon tls one.tls.test)" ':[mx.good.test]'
+		assert_eq "$(entry tls one.tls.test sts.id)" 2
+	done
+	assert_quick "$from" "asking while nothing is said of the text"
+	assert_eq "$(entry tls one.tls.test state)" fresh
+}
+
+learns_text() { # DOMAIN ID
+	assert_eq "$(ask_daemon tls "$1")" ':[mx.good.test]'
+	[[ $(entry tls "$1" sts.id) == "$2" ]]
 }
 
 # Begins what the last case ends: half a minute lies between two attempts.

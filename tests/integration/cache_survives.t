@@ -178,7 +178,7 @@ case_the_cache_is_shared() {
 noise() { head -c "$1" /dev/urandom; } # BYTES
 
 damage() { # KIND
-	local file=$C/cache-1
+	local file=$C/cache-2
 	case $1 in
 	empty) : >"$file" ;;
 	cut-in-a-bucket) truncate -s 5000 "$file" ;;
@@ -198,7 +198,7 @@ damage() { # KIND
 }
 
 noise_at() { # OFFSET BYTES
-	noise "$2" | dd of="$C/cache-1" bs=1M iflag=fullblock oflag=seek_bytes \
+	noise "$2" | dd of="$C/cache-2" bs=1M iflag=fullblock oflag=seek_bytes \
 		seek="$1" conv=notrunc status=none
 }
 
@@ -245,7 +245,7 @@ case_data_is_replaced_under_postfix() {
 	noise 200000 >"$SCRATCH/other"
 	assert_postfix_shares
 	install -o postfix -g postfix -m 0600 "$SCRATCH/other" "$C/new"
-	mv "$C/new" "$C/cache-1"
+	mv "$C/new" "$C/cache-2"
 	assert_mail_flows
 	assert_cache_is shared
 	assert_postfix_shares
@@ -262,16 +262,16 @@ link_to() { # TARGET FILE
 spoil() { # KIND
 	case $1 in
 	directory-of-another) chown alice "$C" ;;
-	file-of-another) chown alice "$C/cache-1" && chmod 0666 "$C/cache-1" ;;
+	file-of-another) chown alice "$C/cache-2" && chmod 0666 "$C/cache-2" ;;
 	directory-of-a-group) chmod 0770 "$C" ;;
-	file-for-everybody) chmod 0666 "$C/cache-1" ;;
+	file-for-everybody) chmod 0666 "$C/cache-2" ;;
 	parent-of-another) chown alice /run/mxhop ;;
 	parent-for-everybody) chmod 0777 /run/mxhop ;;
-	link-data) link_to /run/victim "$C/cache-1" ;;
-	link-to-nothing) link_to /run/nothing "$C/cache-1" ;;
+	link-data) link_to /run/victim "$C/cache-2" ;;
+	link-to-nothing) link_to /run/nothing "$C/cache-2" ;;
 	link-directory) mv "$C" /run/moved && link_to /run/moved "$C" ;;
-	second-name) ln "$C/cache-1" /run/mxhop/second ;;
-	fifo) rm "$C/cache-1" && as_postfix mkfifo -m 0600 "$C/cache-1" ;;
+	second-name) ln "$C/cache-2" /run/mxhop/second ;;
+	fifo) rm "$C/cache-2" && as_postfix mkfifo -m 0600 "$C/cache-2" ;;
 	read-only) mount --bind "$C" "$C" && mount -o remount,bind,ro "$C" ;;
 	esac
 }
@@ -279,17 +279,17 @@ spoil() { # KIND
 spoilt() {
 	printf '%s\n' \
 		"directory-of-another $C: belongs to uid .*chown" \
-		"file-of-another $C/cache-1: (belongs to uid|others may write)" \
+		"file-of-another $C/cache-2: (belongs to uid|others may write)" \
 		"directory-of-a-group $C: others may write to this .*chmod 0700" \
-		"file-for-everybody $C/cache-1: others may write" \
+		"file-for-everybody $C/cache-2: others may write" \
 		"parent-of-another $C: the directory above it belongs to uid" \
 		"parent-for-everybody $C: others may write to the directory above" \
-		"link-data $C/cache-1: is a symbolic link; remove it" \
-		"link-to-nothing $C/cache-1: is a symbolic link" \
+		"link-data $C/cache-2: is a symbolic link; remove it" \
+		"link-to-nothing $C/cache-2: is a symbolic link" \
 		"link-directory $C: (is a symbolic link|Not a directory)" \
-		"second-name $C/cache-1: is not a regular file with one name" \
-		"fifo $C/cache-1: is not a regular file" \
-		"read-only $C/cache-1: Read-only file system"
+		"second-name $C/cache-2: is not a regular file with one name" \
+		"fifo $C/cache-2: is not a regular file" \
+		"read-only $C/cache-2: Read-only file system"
 }
 
 # As before anybody spoilt it, but with entries in it.
@@ -318,7 +318,7 @@ case_a_cache_that_a_command_may_not_trust() {
 	done < <(spoilt)
 	# Whoever cannot have the lock reads, and writes nothing.
 	make_cache
-	link_to /run/victim "$C/cache-1.lock"
+	link_to /run/victim "$C/cache-2.lock"
 	assert_cache_is private
 	assert_status 75 mxhop cache flush
 	assert_eq "$(</run/victim)" precious "the target of the links"
@@ -372,7 +372,7 @@ case_a_full_tmpfs_when_the_cache_is_opened() {
 	assert_cache_is shared
 	on_tmpfs nr_inodes=1
 	assert_cache_is private
-	assert_match "$SAID" "warning: $C/cache-1: No space left on device$NOT_SHARED"
+	assert_match "$SAID" "warning: $C/cache-2: No space left on device$NOT_SHARED"
 	on_tmpfs nr_inodes=1
 	start_postfix
 	refute_postfix_shares
@@ -600,7 +600,7 @@ case_eight_processes_for_thirty_seconds() {
 # --- processes that are stopped ---
 
 state_locked() {
-	grep -E "FLOCK +ADVISORY +WRITE .*:$(stat -c %i "$C/cache-1.lock") " \
+	grep -E "FLOCK +ADVISORY +WRITE .*:$(stat -c %i "$C/cache-2.lock") " \
 		/proc/locks >/dev/null
 }
 
@@ -721,7 +721,7 @@ case_stopped_readers() {
 all_read() { # PID...
 	local pid
 	for pid; do
-		grep -q cache-1 "/proc/$pid/maps" || return 1
+		grep -q cache-2 "/proc/$pid/maps" || return 1
 	done
 }
 

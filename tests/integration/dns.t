@@ -16,6 +16,7 @@ setup() {
 		c AAAA 2001:db8::3
 	END
 	zone null.test <<<'@ MX 0 .'
+	zone sts.test < <(sts_zone)
 	start_dns
 	use_mxhop
 	faulty_conf
@@ -24,6 +25,26 @@ setup() {
 conf() { # LINE...
 	printf '%s\n' "$@" >/etc/mxhop/mxhop.cf
 	[[ $* == *'cache ='* ]] || echo 'cache = memory' >>/etc/mxhop/mxhop.cf
+}
+
+# Domains with all kinds of texts.
+sts_zone() {
+	local name long
+	long=$(printf 'x%.0s' {1..200})
+	for name in plain none two version long cname other badid; do
+		printf '%s MX 10 a.three.test.\n' "$name"
+	done
+	cat <<-END
+		_mta-sts.plain   TXT "v=STSv1; id=20160831085700Z;"
+		_mta-sts.two     TXT "v=STSv1; id=1;"
+		_mta-sts.two     TXT "v=STSv1; id=2;"
+		_mta-sts.version TXT "v=STSv2; id=1;"
+		_mta-sts.long    TXT "v=STSv1; id=long; x=$long" "$long"
+		_mta-sts.cname   CNAME _mta-sts.plain
+		_mta-sts.other   TXT "v=spf1 -all"
+		_mta-sts.other   TXT "v=STSv1; " "id=1"
+		_mta-sts.badid   TXT "v=STSv1; id=2016-08-31"
+	END
 }
 
 faulty_conf() { # LINE...
@@ -259,6 +280,36 @@ case_a_cold_domain_costs_one_mx_and_two_a_host() {
 	assert_eq "$(total_queries)" 7 "queries"
 }
 
+signed_rules() {
+	cat <<-'END'
+		dane.test            MX   ad mx 10 a.dane.test mx 20 b.dane.test
+		a.dane.test          A    ad a 192.0.2.1
+		a.dane.test          AAAA ad soa 300
+		_25._tcp.a.dane.test TLSA ad tlsa 3 1 1 32
+		b.dane.test          A    ad a 192.0.2.2
+		b.dane.test          AAAA ad aaaa 2001:db8::2
+		_25._tcp.b.dane.test TLSA ad tlsa 2 0 1 32
+	END
+}
+
+# The text beside the MX set, TLSA records behind signed addresses; and nothing
+# at all where that is not wanted.
+case_tls_costs_one_query_a_domain_and_one_a_signed_host() {
+	start_faultdns faulty 127.0.0.54:5300 < <(signed_rules)
+	assert_eq "$(lookup dane.test)" ':[a.dane.test], [b.dane.test]'
+	assert_eq "$(total_queries)" 5 "queries"
+	faulty_conf 'mta_sts = watch'
+	mark
+	assert_eq "$(lookup dane.test)" ':[a.dane.test], [b.dane.test]'
+	assert_eq "$(dns_queries _mta-sts.dane.test TXT faulty)" 1
+	assert_eq "$(total_queries)" 8 "queries, mta_sts = watch"
+	faultdns_rules faulty < <(signed_rules | sed 's/ ad / /')
+	mark
+	assert_eq "$(lookup dane.test)" ':[a.dane.test], [b.dane.test]'
+	assert_eq "$(total_queries)" 6 "queries without signatures"
+	faulty_conf
+}
+
 case_one_family_costs_one_query_a_host() {
 	start_faultdns faulty 127.0.0.54:5300 < <(cost_rules 0)
 	faulty_conf 'address_families = ipv4'
@@ -330,6 +381,128 @@ case_many_hops_cost_no_more() {
 	assert_match "$(folded <<<"$OUTPUT")" \
 		'^(many.test.:\[m[0-9]+\.many\.test\](, \[m[0-9]+\.many\.test\]){30}(\s|$)+){2}$'
 	[[ $(total_queries) -le 64 ]] || fail "$(total_queries) queries"
+	faulty_conf
+}
+
+# --- what DNS says about TLS ---
+
+# A cache that `cache get` can look into.
+tls_conf() { # LINE...
+	conf 'mta_sts = watch' 'cache = /run/mxhop/tls' 'cache_owner = postfix' "$@"
+	mxhop cache flush >/dev/null
+}
+
+# What was learnt: "DOMAIN TEXT", and a line "HOST TLSA" for each of its hosts.
+assert_learnt() { # DOMAIN EXPECTED
+	mxhop lookup "$1" >/dev/null || true
+	assert_eq "$(mxhop cache get --format json "$1" | jq -r '
+		"\(.domain) \(.sts.state // "unknown")\(if .sts.id then " \(.sts.id)" else "" end)",
+		(.hosts[] | select(.tlsa) |
+			"\(.host) \(.tlsa.state)\(if .tlsa.trust_anchor then " ta" else "" end)")')" \
+		"$2" "$1"
+}
+
+case_texts_of_mta_sts() {
+	tls_conf
+	assert_learnt plain.sts.test 'plain.sts.test id 20160831085700Z'
+	assert_learnt none.sts.test 'none.sts.test none'
+	assert_learnt two.sts.test 'two.sts.test none'
+	assert_learnt version.sts.test 'version.sts.test none'
+	assert_learnt long.sts.test 'long.sts.test id long'
+	assert_learnt cname.sts.test 'cname.sts.test id 20160831085700Z'
+	assert_learnt other.sts.test 'other.sts.test id 1'
+	assert_learnt badid.sts.test 'badid.sts.test none'
+	assert_match "$(mxhop cache get plain.sts.test)" \
+		'^plain.sts.test: fresh for [0-9]+ s: hosts.*, MTA-STS id 20160831085700Z'
+	refute_match "$(mxhop cache get --format json plain.sts.test)" tlsa
+	faulty_conf
+}
+
+# Whatever becomes of the text, the domain has its hosts.
+case_a_text_that_fails_fails_no_domain() {
+	local name
+	start_faultdns faulty 127.0.0.54:5300 <<-'END'
+		_mta-sts.servfail.test TXT rcode=servfail
+		_mta-sts.twice.test    TXT rcode=servfail
+		_mta-sts.refused.test  TXT rcode=refused
+		_mta-sts.garbage.test  TXT garbage=100
+		_mta-sts.loop.test     TXT cname _mta-sts.loop.test
+		_mta-sts.strings.test  TXT rdata TXT 20763d
+		_mta-sts.wrongq.test   TXT wrong-question txt v=STSv1;id=1
+		_mta-sts.silent.test   TXT silence
+		_mta-sts.late.test     TXT delay=300 txt v=STSv1;id=1
+		_mta-sts.tc.test       TXT truncate txt v=STSv1;+id=+2
+		_mta-sts.ill.test      TXT txt v=STSv1;id=3
+		ill.test               MX  rcode=servfail
+		*.test MX mx 10 a.test
+		a.test A  a 192.0.2.1
+		a.test AAAA soa 300
+	END
+	tls_conf 'dns_servers = 127.0.0.54:5300' 'lookup_budget = 1500ms'
+	for name in servfail refused garbage loop strings wrongq silent; do
+		assert_eq "$(lookup $name.test)" ':[a.test]' "$name"
+		assert_learnt $name.test "$name.test failed"
+	done
+	for name in 'late 1' 'tc 2'; do
+		assert_eq "$(lookup "${name% *}.test")" ':[a.test]' "$name"
+		assert_learnt "${name% *}.test" "${name% *}.test id ${name#* }"
+	done
+	assert_learnt ill.test 'ill.test id 3'
+	# It is not asked for again before its time.
+	printf '%s\n' twice.test twice.test | mxhop lookup --format postfix - >"$SCRATCH/answers"
+	assert_eq "$(dns_queries _mta-sts.twice.test TXT faulty)" 1
+	faulty_conf
+}
+
+case_tlsa_of_signed_hosts() {
+	start_faultdns faulty 127.0.0.54:5300 <<-'END'
+		states.test               MX   ad mx 1 usable.test mx 2 anchor.test mx 3 pkix.test mx 4 digest.test
+		two.test                  MX   ad mx 1 none.test mx 2 fails.test mx 3 bogus.test mx 4 plain.test
+		three.test                MX   ad mx 1 alias.test mx 2 own.test
+		unsigned.test             MX   mx 1 usable.test
+		_25._tcp.usable.test      TLSA ad tlsa 0 0 1 32 tlsa 3 1 1 32
+		_25._tcp.anchor.test      TLSA ad tlsa 2 1 2 64
+		_25._tcp.pkix.test        TLSA ad tlsa 1 1 1 32
+		_25._tcp.digest.test      TLSA ad tlsa 3 1 1 31
+		_25._tcp.none.test        TLSA ad rcode=nxdomain soa 300
+		_25._tcp.fails.test       TLSA rcode=servfail
+		_25._tcp.bogus.test       TLSA tlsa 3 1 1 32
+		alias.test                *    ad cname usable.test owner=usable.test a 192.0.2.1
+		own.test                  *    ad cname none.test owner=none.test a 192.0.2.1
+		_25._tcp.own.test         TLSA ad tlsa 2 0 1 32
+		plain.test                A    a 192.0.2.1
+		plain.test                AAAA soa 300
+		*.test                    A    ad a 192.0.2.1
+		*.test                    AAAA ad soa 300
+	END
+	tls_conf 'dns_servers = 127.0.0.54:5300' 'max_hops = 10'
+	assert_learnt states.test 'states.test none
+usable.test usable
+anchor.test usable ta
+pkix.test unusable
+digest.test unusable'
+	assert_learnt two.test 'two.test none
+none.test none
+fails.test failed
+bogus.test none
+plain.test none'
+	assert_eq "$(dns_queries _25._tcp.plain.test TLSA faulty)" 0
+	assert_learnt three.test 'three.test none
+alias.test usable
+own.test usable ta'
+	assert_eq "$(dns_queries _25._tcp.alias.test TLSA faulty)" 0
+	assert_learnt unsigned.test 'unsigned.test none'
+	assert_match "$(mxhop cache get states.test)" \
+		'2  anchor.test  192.0.2.1 \(fresh for [0-9]+ s\), TLSA usable with DANE-TA'
+
+	# Another server, whose AD bit nobody trusts.
+	start_faultdns remote 192.0.2.250:5300 <<-'END'
+		far.test        MX ad mx 1 a.far.test
+		*.far.test      *  ad a 192.0.2.1
+	END
+	tls_conf 'dns_servers = 192.0.2.250:5300'
+	assert_learnt far.test 'far.test none'
+	assert_eq "$(dns_queries _25._tcp.a.far.test TLSA remote)" 0
 	faulty_conf
 }
 

@@ -545,10 +545,10 @@ plugin_host() { # COMMAND... (on stdin: what dlhost is to call)
 case_change_of_user() {
 	plugin_host >"$SCRATCH/out" <<-'END'
 		mxhop_route c11.test
-		mapped cache-1
+		mapped cache-2
 		user 64300
 		mxhop_route c11.test
-		mapped cache-1
+		mapped cache-2
 	END
 	assert_eq "$(paste -sd '|' "$SCRATCH/out")" '0 <;mx1.test|yes|0 <;mx1.test|no'
 }

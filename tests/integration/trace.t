@@ -138,6 +138,25 @@ case_tls_by_domain() {
 	assert_same smtp_sasl_password_maps
 }
 
+# Where lists have TLS classes, tables of policies are asked domain by domain.
+case_tls_classes() {
+	local ours=mxhop_tls:/etc/mxhop/mxhop.cf
+	set -- 'smtp_tls_CAfile = /etc/ssl/ca.pem' 'smtp_dns_support_level = dnssec'
+	printf 'd%s.test encrypt\n' {0..400..3} >/etc/postfix/policies
+	printf '.d%s.test encrypt\n' {1..400..3} >>/etc/postfix/policies
+	postmap hash:/etc/postfix/policies
+	fresh "smtp_tls_policy_maps = $ours" "$@"
+	assert_same 'classes'
+	[[ $(wc -l <"$SCRATCH/table") -gt 10 ]] || fail "hardly any answers"
+	fresh "smtp_tls_policy_maps = hash:/etc/postfix/policies, $ours" "$@"
+	assert_same 'a table of policies'
+	fresh "smtp_tls_policy_maps = $ours regexp:/etc/postfix/patterns" "$@" \
+		'smtp_tls_security_level = dane-only'
+	assert_same 'patterns, and signed records only'
+	fresh "smtp_tls_policy_maps = proxy:hash:/etc/postfix/policies $ours" "$@"
+	assert_same 'a table behind proxymap'
+}
+
 case_families() {
 	local families
 	for families in ipv4 ipv6 all; do

@@ -99,7 +99,7 @@ case_postfix_from_its_start() {
 	stop_postfix
 	wait
 	assert_nobody_trusted "$SCRATCH/trace" 0
-	grep -q 'cache-1' "$SCRATCH/trace" || fail "nobody opened the cache"
+	grep -q 'cache-2' "$SCRATCH/trace" || fail "nobody opened the cache"
 	grep -q 'mxhop/overrides' "$SCRATCH/trace" || fail "nobody opened the table"
 }
 

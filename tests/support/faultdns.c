@@ -18,16 +18,18 @@
  *      NAME TYPE WORD...
  *
  * NAME is a domain, `*.domain` (everything below it) or `*`. TYPE is A, AAAA,
- * MX, CNAME, NS, SOA, TXT, TYPEn or `*`. A name without a rule is NXDOMAIN,
- * one with rules for other types only has no data. In names, \DDD is a byte.
+ * MX, CNAME, NS, SOA, TXT, TLSA, TYPEn or `*`. A name without a rule is
+ * NXDOMAIN, one with rules for other types only has no data. In names, \DDD is
+ * a byte.
  *
  * Words that add to the answer:
  *      a ADDR, aaaa ADDR, mx PREF NAME, cname NAME, ns NAME
- *      hexmx PREF HEX, hexcname HEX    the name as raw wire bytes
- *      manymx N SUFFIX                 N exchanges m<i>.SUFFIX
- *      rdata TYPE HEX                  any record with this rdata
- *      soa MINIMUM                     a SOA in the authority section
- *      ttl=S, owner=NAME               for the records after it (300, question)
+ *      txt TEXT                        no space in it; `+` begins another
+ * string tlsa USAGE SELECTOR TYPE LENGTH data of zeroes hexmx PREF HEX,
+ * hexcname HEX    the name as raw wire bytes manymx N SUFFIX                 N
+ * exchanges m<i>.SUFFIX rdata TYPE HEX                  any record with this
+ * rdata soa MINIMUM                     a SOA in the authority section ttl=S,
+ * owner=NAME               for the records after it (300, question)
  *      rcode=NAME|N                    servfail refused formerr nxdomain notimp
  *      ad, aa                          header bits
  *
@@ -78,7 +80,7 @@
 
 enum { MSG_MAX = 65535, NAME_WIRE_MAX = 255, CONNS_MAX = 64 };
 enum { T_A = 1, T_NS = 2, T_CNAME = 5, T_SOA = 6, T_MX = 15, T_AAAA = 28 };
-enum { T_TXT = 16, T_OPT = 41, R_FORMERR = 1, R_NXDOMAIN = 3 };
+enum { T_TXT = 16, T_OPT = 41, T_TLSA = 52, R_FORMERR = 1, R_NXDOMAIN = 3 };
 
 enum flag {
     F_SILENCE = 1 << 0,
@@ -286,7 +288,7 @@ static const struct {
     unsigned type;
 } types[] = {{"A", T_A},     {"AAAA", T_AAAA}, {"MX", T_MX}, {"CNAME", T_CNAME},
              {"NS", T_NS},   {"SOA", T_SOA},   {"*", 0},     {"ANY", 0},
-             {"TXT", T_TXT}, {NULL, 0}};
+             {"TXT", T_TXT}, {"TLSA", T_TLSA}, {NULL, 0}};
 
 static const struct {
     const char *name;
@@ -404,6 +406,38 @@ static bool add_soa(struct rule *rule, const struct reader *r,
     return put_record(rule->authority, r, T_SOA, rdata);
 }
 
+static bool add_txt(struct rule *rule, const struct reader *r,
+                    struct bytes *rdata, const char *text)
+{
+    for (size_t n; *text != '\0'; text += n + (text[n] == '+')) {
+        n = strcspn(text, "+");
+        if (n > 255)
+            return false;
+        put8(rdata, (unsigned)n);
+        put(rdata, text, n);
+    }
+    return add_answer(rule, r, T_TXT, rdata);
+}
+
+/* The usage was read. */
+static bool add_tlsa(struct rule *rule, struct reader *r, struct bytes *rdata,
+                     int usage)
+{
+    int v[4] = {usage};
+
+    for (int i = 1; i < 4; i++) {
+        char *arg = next_word(r);
+
+        if (!arg || !parse_int(arg, &v[i]))
+            return false;
+    }
+    for (int i = 0; i < 3; i++)
+        put8(rdata, (unsigned)v[i] & 0xff);
+    for (int i = 0; i < v[3]; i++)
+        put8(rdata, 0);
+    return add_answer(rule, r, T_TLSA, rdata);
+}
+
 static bool add_manymx(struct rule *rule, const struct reader *r, int n,
                        const char *suffix)
 {
@@ -449,10 +483,16 @@ static bool read_record(struct rule *rule, struct reader *r, const char *word,
         return put_name(rdata, arg) && add_answer(rule, r, T_NS, rdata);
     if (strcmp(word, "soa") == 0)
         return add_soa(rule, r, rdata, arg);
+    if (strcmp(word, "txt") == 0)
+        return add_txt(rule, r, rdata, arg);
     if (strcmp(word, "rdata") == 0)
         return parse_type(arg, &type) && (arg = next_word(r)) &&
                put_hex(rdata, arg) && add_answer(rule, r, type, rdata);
-    if (!parse_int(arg, &n) || !(arg = next_word(r)))
+    if (!parse_int(arg, &n))
+        return false;
+    if (strcmp(word, "tlsa") == 0)
+        return add_tlsa(rule, r, rdata, n);
+    if (!(arg = next_word(r)))
         return false;
     if (strcmp(word, "manymx") == 0)
         return add_manymx(rule, r, n, arg);

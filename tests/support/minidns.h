@@ -32,7 +32,9 @@
 
 /*
  * answer: words `mx PREF NAME`, `a ADDR`, `aaaa ADDR`, `cname NAME` (what
- * follows belongs to NAME), `soa TTL` (authority), `ttl N` (for what follows).
+ * follows belongs to NAME), `txt TEXT` (no space; `+` begins another string),
+ * `tlsa USAGE SELECTOR TYPE LENGTH` (data of zeroes), `soa TTL` (authority),
+ * `ttl N` (for what follows).
  * A name without a row is NXDOMAIN; one with rows of other types, no data.
  */
 struct minidns_row {
@@ -135,6 +137,20 @@ static uint8_t *minidns_records(uint8_t *p, const char *qname,
             data = p = minidns_head(p, owner, 28, ttl);
             assert(inet_pton(AF_INET6, arg, p) == 1);
             p += 16;
+        } else if (strcmp(word, "txt") == 0) {
+            data = p = minidns_head(p, owner, 16, ttl);
+            for (size_t n; *arg != '\0'; arg += n + (arg[n] == '+')) {
+                n = strcspn(arg, "+");
+                *p++ = (uint8_t)n;
+                p = (uint8_t *)memcpy(p, arg, n) + n;
+            }
+        } else if (strcmp(word, "tlsa") == 0) {
+            data = p = minidns_head(p, owner, 52, ttl);
+            *p++ = (uint8_t)atoi(arg);
+            *p++ = (uint8_t)atoi(strtok_r(NULL, " ", &save));
+            *p++ = (uint8_t)atoi(strtok_r(NULL, " ", &save));
+            for (int n = atoi(strtok_r(NULL, " ", &save)); n > 0; n--)
+                *p++ = 0;
         } else {
             assert(strcmp(word, "soa") == 0);
             data = p = minidns_head(p, "example", 6, (unsigned)atoi(arg));

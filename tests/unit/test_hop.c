@@ -83,6 +83,8 @@ static const struct {
     {"[a.example]:+25", "port"},
     {"[a.example]:0x19", "port"},
     {"[a.example]:25:26", "port"},
+    {"[a.example]:025", "write [host]:25"}, /* TLS classes */
+    {"[a.example]:0025", "write [host]:25"},
     {"[a.example]:25 ", NULL}, /* white space at the end is not an error */
     {"a.example:", "port"},
     {"a.example:-1", "port"},

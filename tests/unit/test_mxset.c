@@ -35,6 +35,36 @@ START_TEST(test_state)
 }
 END_TEST
 
+START_TEST(test_tlsa_of_signed_addresses)
+{
+    static const struct {
+        enum addr_state v4, v6;
+        bool secure, settled;
+    } rows[] = {
+        {ADDR_SOME, ADDR_SOME, true, false},
+        {ADDR_SOME, ADDR_NONE, false, true},
+        {ADDR_NONE, ADDR_NONE, true, true},
+        {ADDR_SOME, ADDR_FAILED, true, false},
+        {ADDR_NONE, ADDR_FAILED, true, false},
+        {ADDR_UNKNOWN, ADDR_UNKNOWN, false, false},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct hostaddrs a = {.state = {rows[i].v4, rows[i].v6},
+                              .secure = rows[i].secure,
+                              .ttl_s = {70, 60},
+                              .tlsa = {TLSA_USABLE, true, 5}};
+
+        hostaddrs_settle_tlsa(&a, 3);
+        ck_assert_int_eq(a.tlsa.state,
+                         rows[i].settled ? TLSA_NONE : TLSA_USABLE);
+        ck_assert_int_eq(a.tlsa.trust_anchor, !rows[i].settled);
+        ck_assert_uint_eq(a.tlsa.ttl_s,
+                          rows[i].settled ? hostaddrs_ttl_s(&a, 3) : 5);
+    }
+}
+END_TEST
+
 static void check_sorted(const struct mxset *s)
 {
     for (size_t i = 1; i < s->n_mx; i++) {
@@ -153,6 +183,7 @@ int main(void)
 
     suite_add_tcase(s, t);
     tcase_add_test(t, test_state);
+    tcase_add_test(t, test_tlsa_of_signed_addresses);
     tcase_add_test(t, test_sort_is_stable);
     tcase_add_test(t, test_sort_a_thousand_backwards);
     tcase_add_test(t, test_copy_is_deep);

@@ -152,6 +152,8 @@ static void remove_master_cf(const char *dir)
     rmdir(dir);
 }
 
+static struct guard_by_domain by_domain; /* of the last guard_reason() */
+
 static const char *reason(const char *master)
 {
     static char text[200], dir[64];
@@ -161,7 +163,7 @@ static const char *reason(const char *master)
 
     make_master_cf(dir, master);
     params = config;
-    found = guard_reason(&pf, text, sizeof(text));
+    found = guard_reason(&pf, &by_domain, text, sizeof(text));
     remove_master_cf(dir);
     return found ? text : "";
 }
@@ -185,13 +187,13 @@ START_TEST(test_guards_in_main_cf)
     char text[200];
 
     MAIN_CF("smtp_sasl_password_maps", "hash:/x");
-    ck_assert(guard_reason(&pf, text, sizeof(text)));
+    ck_assert(guard_reason(&pf, &by_domain, text, sizeof(text)));
     ck_assert_str_eq(text, "smtp_sasl_password_maps = hash:/x");
     MAIN_CF("smtp_requiretls_policy", "enforce");
-    ck_assert(guard_reason(&pf, text, sizeof(text)));
+    ck_assert(guard_reason(&pf, &by_domain, text, sizeof(text)));
     ck_assert_str_eq(text, "smtp_requiretls_policy = enforce");
     MAIN_CF("config_directory", "/nonexistent");
-    ck_assert(guard_reason(&pf, text, sizeof(text)));
+    ck_assert(guard_reason(&pf, &by_domain, text, sizeof(text)));
     ck_assert_str_eq(text, "cannot read /nonexistent/master.cf: "
                            "No such file or directory");
 }
@@ -323,6 +325,92 @@ START_TEST(test_classes_of_services)
 }
 END_TEST
 
+/* ---- guards of a system that can do both ---- */
+
+START_TEST(test_guards_with_classes)
+{
+#define OURS "mxhop_tls:/etc/mxhop/mxhop.cf"
+    static const struct {
+        const char *name, *value; /* besides those of a system with classes */
+        const char *master;
+        const char *reason, *tables;
+        bool unsigned_mx;
+    } rows[] = {
+        {"x", "y", "", "", "", false},
+        {"smtp_tls_policy_maps", "hash:/x " OURS " cdb:/y, hash:/x", "", "",
+         "hash:/x cdb:/y ", false},
+        {"smtp_tls_policy_maps", OURS " ldap:/x", "",
+         "smtp_tls_policy_maps = " OURS " ldap:/x", "", false},
+        {"smtp_tls_policy_maps", "proxy:hash:/x " OURS, "",
+         "smtp_tls_policy_maps = proxy:hash:/x " OURS, "", false},
+        {"smtp_tls_policy_maps", "unionmap:{hash:/x} " OURS, "",
+         "smtp_tls_policy_maps = unionmap:{hash:/x} " OURS, "", false},
+        {"x", "y",
+         "s unix - - n - - smtp -o { smtp_tls_policy_maps = hash:/z " OURS " }",
+         "", "hash:/z ", false},
+        {"smtp_tls_security_level", "may", "", "", "", false},
+        {"smtp_tls_security_level", "encrypt", "", "", "", false},
+        {"smtp_tls_security_level", "dane", "", "", "", false},
+        {"smtp_tls_security_level", "dane-only", "", "", "", true},
+        {"smtp_tls_security_level", "dane",
+         "s unix - - n - - smtp -o smtp_tls_dane_insecure_mx_policy=may", "",
+         "", true},
+        {"smtp_tls_dane_insecure_mx_policy", "may", "", "", "", false},
+        {"smtp_tls_dane_insecure_mx_policy", "may",
+         "s unix - - n - - smtp -o smtp_tls_security_level=dane", "", "", true},
+        {"smtp_tls_security_level", "secure", "",
+         "smtp_tls_security_level = secure", "", false},
+        {"smtp_tls_security_level", "verify", "",
+         "smtp_tls_security_level = verify", "", false},
+        {"smtp_tlsrpt_enable", "yes", "", "smtp_tlsrpt_enable = yes", "",
+         false},
+        {"smtp_tlsrpt_enable", "no", "", "", "", false},
+        {"relayhost", "[gw.test]", "", "relayhost = [gw.test]", "", false},
+        /* without DANE, the level is a reason; without any class, the maps */
+        {"smtp_dns_support_level", "", "", "", "", false},
+        {"smtp_dns_support_level", "",
+         "s unix - - n - - smtp -o smtp_tls_security_level=dane",
+         "master.cf: s: -o smtp_tls_security_level=dane", "", false},
+        {"smtp_tls_CAfile", "", "",
+         "smtp_tls_policy_maps = " OURS "; its TLS classes mean nothing: "
+         "smtp_tls_CAfile = : set it, smtp_tls_CApath or tls_append_default_CA",
+         "", false},
+    };
+    char dir[64], text[400];
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const char *config[] = {rows[i].name,
+                                rows[i].value,
+                                "config_directory",
+                                dir,
+                                "transport_maps",
+                                "mxhop:/etc/mxhop/mxhop.cf",
+                                "smtp_tls_policy_maps",
+                                OURS,
+                                "smtp_tls_CAfile",
+                                "/etc/ca.pem",
+                                "smtp_dns_support_level",
+                                "dnssec",
+                                NULL};
+
+        make_master_cf(dir, rows[i].master);
+        params = config;
+        if (!guard_reason(&pf, &by_domain, text, sizeof(text)))
+            text[0] = '\0';
+        remove_master_cf(dir);
+        ck_assert_msg(strcmp(text, rows[i].reason) == 0, "row %zu: %s", i,
+                      text);
+        if (text[0] != '\0')
+            continue;
+        ck_assert_msg(strcmp(by_domain.tables, rows[i].tables) == 0,
+                      "row %zu: %s", i, by_domain.tables);
+        ck_assert_msg(by_domain.unsigned_mx == rows[i].unsigned_mx, "row %zu",
+                      i);
+        ck_assert((by_domain.classes & POSTFIX_CLASS_STS) != 0);
+    }
+}
+END_TEST
+
 START_TEST(test_classes_without_master_cf)
 {
     char why[200];
@@ -351,6 +439,7 @@ int main(void)
     tcase_add_test(tcase, test_parent_style);
     tcase_add_test(tcase, test_guards_in_master_cf);
     tcase_add_test(tcase, test_guards_in_main_cf);
+    tcase_add_test(tcase, test_guards_with_classes);
     tcase_add_test(tcase, test_classes_of_main_cf);
     tcase_add_test(tcase, test_classes_without_ca_file);
     tcase_add_test(tcase, test_classes_of_services);

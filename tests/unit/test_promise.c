@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <check.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,6 +94,9 @@ static void invent_host(unsigned i)
                                  : "2001:db8::1";
     bool stale = one_in(6);
 
+    a.secure = one_in(2);
+    a.tlsa =
+        (struct tlsa){.state = (uint8_t)below(TLSA_FAILED + 1), .ttl_s = 3600};
     memset(&fact[i], 0, sizeof(fact[i]));
     for (int f = 0; f < FAMILIES; f++) {
         enum addr_state st = states[below(6)];
@@ -136,6 +140,7 @@ static void invent_domain(unsigned i)
                    : outcome == 7 ? MX_NXDOMAIN
                                   : MX_FAILURE;
     set->ttl_s = 3600;
+    set->secure = one_in(2);
     if (outcome == 8)
         set->failure = strdup("no answer");
     for (unsigned h = 0; set->outcome == MX_HOSTS && h < n; h++)
@@ -828,17 +833,96 @@ START_TEST(promise)
 }
 END_TEST
 
+/* ---- policies, beside all that ---- */
+
+static const char *visible_domain(void *ctx, const char *domain)
+{
+    (void)ctx;
+    return strstr(domain, moved ? "3." : "5.") != NULL ? "a table has it"
+                                                       : NULL;
+}
+
+static void invent_policies(void)
+{
+    struct store_record records[DOMAINS];
+    struct buf bytes[DOMAINS] = {0};
+    unsigned char id[FIXED_ID_LEN];
+    size_t n = 0;
+    int fd = open(dir, O_RDONLY | O_DIRECTORY);
+
+    for (unsigned i = 0; i < DOMAINS; i++) {
+        struct store_entry e = {.tried_s = now_s, .has_policy = !one_in(4)};
+        char pattern[40];
+
+        if (one_in(3))
+            continue;
+        if (e.has_policy) {
+            e.policy = (struct sts_policy){
+                .mode = one_in(4) ? STS_MODE_TESTING : STS_MODE_ENFORCE,
+                .id = "1",
+                .max_age_s = 1000 + below(5000),
+                .fetched_s = now_s - 1000,
+            };
+            e.policy.expires_s = e.policy.fetched_s + e.policy.max_age_s;
+            snprintf(pattern, sizeof(pattern), "%s%s", one_in(2) ? "*" : "x",
+                     strchr(hosts[below(HOSTS)], '.'));
+            ck_assert(sts_policy_add(&e.policy, pattern));
+            ck_assert(sts_policy_add(&e.policy, hosts[below(HOSTS)]));
+        }
+        store_encode(&bytes[n], &e);
+        store_entry_free(&e);
+        records[n].domain = domains[i];
+        records[n].entry =
+            (struct fixed_bytes){(const unsigned char *)bytes[n].data,
+                                 bytes[n].len};
+        n++;
+    }
+    ck_assert_int_eq(store_write(fd, records, n, now_s, id), 0);
+    for (size_t i = 0; i < n; i++)
+        buf_free(&bytes[i]);
+    close(fd);
+    mx->tls.placed.looked_ms = 0;
+}
+
+/* For a handle that was opened without. */
+static void use_policies(void)
+{
+    struct mxhop_error err;
+
+    mx->conf.mta_sts = MTA_STS_ENFORCE;
+    mx->rules.on_sts_mismatch = one_in(2) ? CHOICE_DEFER : CHOICE_PASS;
+    mx->rules.dane_ta = DANE_TA_LIST;
+    mx->answer_auto = one_in(2);
+    mx->host.visible_domain = visible_domain;
+    mx->host.tls_classes = (unsigned[]){
+        0, CLASS_BIT(MXHOP_TLS_STS),
+        CLASS_BIT(MXHOP_TLS_STS) | CLASS_BIT(MXHOP_TLS_DANE)}[below(3)];
+    mx->tls_wanted = TLS_WANT_STS | TLS_WANT_DANE;
+    ck_assert_int_eq(tls_place(mx, &err), MXHOP_OK);
+    invent_policies();
+    for (unsigned i = 0; i < DOMAINS; i++) {
+        struct sts_record sts = {
+            .state = (enum sts_txt)below(4), .id = "1", .ttl_s = 3600};
+
+        if (sts.state != STS_TXT_UNKNOWN)
+            cache_put_sts(mx->store.cache, domains[i], clock_boot_ms(), &sts);
+    }
+    ck_assert(cache_flush(mx->store.cache, 100));
+}
+
 /* What was kept under one table, at one time, is not the answer under another.
  */
 static void change_something(unsigned n)
 {
+    if (mx->conf.mta_sts != MTA_STS_OFF && one_in(4))
+        invent_policies();
     switch (below(5)) {
     case 0:
         invent_entry(below(n));
         if (one_in(4))
             add_word(&entry[0].keys, "*");
         write_table(n);
-        mx->overrides.looked_ms = 0;
+        mx->overrides.placed.looked_ms = 0;
         break;
     case 1:
         now_s += below(3000);
@@ -862,6 +946,8 @@ START_TEST(kept)
     now_s = clock_wall_s();
     n = invent_world();
     mx->rules.rotate_interval_s = one_in(2) ? 600 : 0;
+    if (_i % 2 == 1)
+        use_policies();
     /* Then what failed is to be asked for again, and is as good as cold. */
     end_ms = clock_boot_ms() + CACHE_FAILURE_FIRST_S * 1000 - 1000;
     for (unsigned i = 0; i < 10 * KEYS && clock_boot_ms() < end_ms; i++) {
@@ -898,11 +984,12 @@ static void set_up(void)
     f = fopen(config, "w");
     ck_assert_ptr_nonnull(f);
     fprintf(f,
-            "cache = memory\noverrides = ldif:/nowhere\noverride_table = %s\n"
+            "tls_store = %s\ncache = memory\noverrides = "
+            "ldif:/nowhere\noverride_table = %s\n"
             "own_names = me.test\nown_addresses = 192.0.2.250 2001:db8::250\n"
             "bogus_networks = 203.0.113.0/24 2001:db8:bad::/48\n"
             "ttl_min = 0\ndns_servers = 127.0.0.1:1\nseed = tests\n",
-            table);
+            dir, table);
     fclose(f);
     invent_names();
 }

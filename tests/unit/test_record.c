@@ -61,6 +61,14 @@ START_TEST(domain_roundtrip)
         {.f = {.written_ms = 1, .flags = DOMAIN_CLAIM, .refresh_ms = 2}},
         {.f = {.flags = DOMAIN_ANSWER | DOMAIN_ROUTE}},
         {.f = {.failure = {7, 255}}},
+        {.f = {.flags = DOMAIN_ANSWER | DOMAIN_STS | DOMAIN_ROUTE},
+         .sts = {.stored_ms = 5, .ttl_s = 6, .state = STS_TXT_ID, .id_len = 2},
+         .sts_id = "a1",
+         .route = {.f = {.has_text = 1}, .text = chars("[mx1.example.com]")}},
+        {.f = {.flags = DOMAIN_STS}, .sts = {.state = STS_TXT_NONE}},
+        {.f = {.flags = DOMAIN_STS},
+         .sts = {.failure = {7, 1}},
+         .failure_text = {NULL, 0}},
     };
 
     for (size_t i = 0; i < COUNT(r); i++) {
@@ -72,6 +80,10 @@ START_TEST(domain_roundtrip)
         r[i].f.failure_len = (uint16_t)r[i].failure_text.len;
         ck_assert_mem_eq(&back.f, &r[i].f, sizeof(back.f));
         assert_chars(back.failure_text, r[i].failure_text);
+        if ((r[i].f.flags & DOMAIN_STS) != 0) {
+            ck_assert_mem_eq(&back.sts, &r[i].sts, sizeof(back.sts));
+            ck_assert_mem_eq(back.sts_id, r[i].sts_id, back.sts.id_len);
+        }
         if ((r[i].f.flags & DOMAIN_ROUTE) != 0) {
             ck_assert_mem_eq(&back.route.f, &r[i].route.f,
                              sizeof(back.route.f));
@@ -83,7 +95,13 @@ START_TEST(domain_roundtrip)
 END_TEST
 
 static const struct domain_record bad_domains[] = {
-    {.f = {.flags = 0x10}},
+    {.f = {.flags = 0x20}},
+    {.f = {.flags = DOMAIN_STS}, .sts = {.state = STS_TXT_FAILED}},
+    {.f = {.flags = DOMAIN_STS}, .sts = {.state = STS_TXT_ID}},
+    {.f = {.flags = DOMAIN_STS}, .sts = {.id_len = 1}, .sts_id = "a"},
+    {.f = {.flags = DOMAIN_STS},
+     .sts = {.state = STS_TXT_ID, .id_len = 3},
+     .sts_id = "a-b"},
     {.f = {.flags = DOMAIN_HOSTS}},
     {.f = {.flags = DOMAIN_ROUTE}},
     {.failure_text = {"x", 1}},
@@ -116,6 +134,24 @@ START_TEST(host_roundtrip)
     ck_assert(host_record_decode(b.data, b.len, &back));
     ck_assert_mem_eq(&back, &r, sizeof(r));
     ck_assert(!host_record_decode(b.data, b.len - 1, &back));
+
+    buf_reset(&b);
+    r.tlsa = (struct host_tlsa){
+        .stored_ms = 1, .ttl_s = 2, .state = TLSA_USABLE, .trust_anchor = 1};
+    ck_assert(host_record_encode(&b, &r));
+    ck_assert(host_record_decode(b.data, b.len, &back));
+    ck_assert_mem_eq(&back, &r, sizeof(r));
+    ck_assert(!host_record_decode(b.data, b.len - 1, &back));
+    buf_reset(&b);
+    r.tlsa.state = TLSA_UNUSABLE; /* and an anchor */
+    ck_assert(host_record_encode(&b, &r));
+    ck_assert(!host_record_decode(b.data, b.len, &back));
+    buf_reset(&b);
+    r.tlsa = (struct host_tlsa){.state = TLSA_FAILED};
+    ck_assert(host_record_encode(&b, &r));
+    ck_assert(!host_record_decode(b.data, b.len, &back));
+    r.tlsa = (struct host_tlsa){0};
+
     buf_reset(&b);
     r.f.family[FAMILY_V6].state = ADDR_NONE; /* with addresses */
     ck_assert(host_record_encode(&b, &r));

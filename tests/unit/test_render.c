@@ -78,6 +78,34 @@ START_TEST(postfix_list)
 }
 END_TEST
 
+/* Exim does without: its transport looks at TLSA records itself. */
+START_TEST(tls_classes)
+{
+    static const struct mxhop_hop hops[] = {
+        HOP("a.test", .tls_class = MXHOP_TLS_STS),
+        HOP("b.test", .tls_class = MXHOP_TLS_DANE),
+        FROM("cn=x", "c.test", .port = 25),
+    };
+    struct mxhop_route r = route_of(hops, N(hops));
+    struct buf out = {0};
+
+    assert_render(render_postfix, &r,
+                  ":[a.test]:025, [b.test]:0025, [c.test]:25");
+    assert_render(render_exim, &r, "<;a.test;b.test;c.test:25");
+    assert_render(render_text, &r,
+                  "example.com: route: MX records\n"
+                  "    0  a.test     dns, class sts\n"
+                  "    0  b.test     dns, class dane\n"
+                  "    0  c.test:25  cn=x");
+    ck_assert(render_json(&r, &out));
+    ck_assert_ptr_nonnull(
+        strstr(out.data, "\"source\":\"dns\",\"tls\":\"sts\"}"));
+    ck_assert_ptr_nonnull(strstr(out.data, "\"tls\":\"dane\"}"));
+    ck_assert_ptr_nonnull(strstr(out.data, "\"source\":\"cn=x\"}"));
+    buf_free(&out);
+}
+END_TEST
+
 static const struct {
     enum mxhop_disposition d;
     const char *status, *reason, *want;
@@ -651,6 +679,7 @@ int main(void)
     TCase *tc = tcase_create("render");
 
     tcase_add_test(tc, postfix_list);
+    tcase_add_test(tc, tls_classes);
     LOOP(postfix_answers, answers);
     LOOP(postfix_defer_service, defer_services);
     tcase_add_test(tc, postfix_pass_by_an_override);

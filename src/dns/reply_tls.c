@@ -1,0 +1,120 @@
+/*
+ * reply_tls - from an untrusted DNS message to what it says about TLS
+ *
+ * Takes the texts at _mta-sts.DOMAIN, or TLSA records, out of a message that is
+ * a reply to our question. The strings of a TXT record are one text (RFC 8461
+ * 3.1); a text longer than WIRE_TXT_MAX cannot be well formed.
+ *
+ * TLSA records are of use to SMTP (RFC 7672 3.1) if they are DANE-TA(2) or
+ * DANE-EE(3), with a selector and a matching type that exist and data as long
+ * as a digest of that type. Whether a whole certificate is one is not looked
+ * at. PKIX-TA(0) and PKIX-EE(1) are of no use there.
+ *
+ * Data that ends in the middle makes an answer bad. After RECORDS_BAD the
+ * values are untouched and `last` is the question's name (empty if even that is
+ * none).
+ */
+
+#include "dns/reply.h"
+
+#include <string.h>
+
+#include "dns/answer.h"
+
+struct txt_sink {
+    struct sts_record sts;
+    unsigned n; /* of the texts that begin as ours */
+};
+
+static bool reply_take_txt(void *ctx, const struct record *r)
+{
+    struct txt_sink *s = ctx;
+    struct cursor rdata = r->rdata;
+    char text[WIRE_TXT_MAX];
+    size_t len = 0;
+
+    while (rdata.pos < rdata.len) {
+        size_t n = cursor_u8(&rdata);
+        size_t fits = n < sizeof(text) - len ? n : sizeof(text) - len;
+        const uint8_t *octets = cursor_bytes(&rdata, n);
+
+        if (octets == NULL)
+            return false;
+        memcpy(text + len, octets, fits);
+        len += fits;
+        if (fits < n)
+            text[sizeof(text) - 1] = '\0'; /* no text that counts has one */
+    }
+    sts_txt_judge(&s->sts, &s->n, text, len);
+    return true;
+}
+
+enum records_status reply_sts(const uint8_t *msg, size_t len,
+                              const struct question *q, struct sts_record *sts,
+                              char *last)
+{
+    struct txt_sink sink = {.sts = {.state = STS_TXT_NONE}};
+    enum records_status status = RECORDS_BAD;
+    struct answer a;
+
+    answer_print_question(q, last);
+    if (q->type == WIRE_TYPE_TXT)
+        status = answer_read(msg, len, q, &a, reply_take_txt, &sink);
+    if (status == RECORDS_BAD)
+        return status;
+    if (status != RECORDS_PARTIAL) {
+        sink.sts.ttl_s = sts->ttl_s;
+        *sts = sink.sts;
+    }
+    if (a.ttl_s < sts->ttl_s)
+        sts->ttl_s = a.ttl_s;
+    wire_name_print(&a.last, last);
+    return status;
+}
+
+static bool reply_take_tlsa(void *ctx, const struct record *r)
+{
+    /* By matching type; 0: as it is, of any length. */
+    static const size_t digest_len[] = {0, 32, 64};
+    struct tlsa *t = ctx;
+    struct cursor rdata = r->rdata;
+    unsigned usage = cursor_u8(&rdata);
+    unsigned selector = cursor_u8(&rdata);
+    unsigned matching = cursor_u8(&rdata);
+    size_t len = rdata.len - rdata.pos;
+
+    if (rdata.failed)
+        return false;
+    if (t->state != TLSA_USABLE)
+        t->state = TLSA_UNUSABLE;
+    if ((usage != 2 && usage != 3) || selector > 1 || matching > 2 ||
+        (matching == 0 ? len == 0 : len != digest_len[matching]))
+        return true;
+    t->state = TLSA_USABLE;
+    t->trust_anchor = t->trust_anchor || usage == 2;
+    return true;
+}
+
+enum records_status reply_tlsa(const uint8_t *msg, size_t len,
+                               const struct question *q, struct tlsa *tlsa,
+                               bool *secure, char *last)
+{
+    struct tlsa got = {.state = TLSA_NONE};
+    enum records_status status = RECORDS_BAD;
+    struct answer a;
+
+    answer_print_question(q, last);
+    if (q->type == WIRE_TYPE_TLSA)
+        status = answer_read(msg, len, q, &a, reply_take_tlsa, &got);
+    if (status == RECORDS_BAD)
+        return status;
+    *secure = *secure && a.secure;
+    if (a.ttl_s < tlsa->ttl_s)
+        tlsa->ttl_s = a.ttl_s;
+    if (status != RECORDS_PARTIAL) {
+        tlsa->state = *secure ? got.state : TLSA_NONE;
+        tlsa->trust_anchor = *secure && got.trust_anchor;
+    }
+    wire_name_print(&a.last, last);
+    return status;
+}

@@ -1,0 +1,196 @@
+/*
+ * explain_tls - the trace of what TLS makes of a domain
+ *
+ * Says nothing where neither MTA-STS is on nor the MTA knows classes.
+ */
+
+#include "handle/explain.h"
+#include "route/render.h"
+#include "util/clock.h"
+#include "util/json.h"
+
+static const char *const txt_words[] = {
+    [STS_TXT_UNKNOWN] = "unknown",
+    [STS_TXT_NONE] = "none",
+    [STS_TXT_ID] = "id",
+    [STS_TXT_FAILED] = "failed",
+};
+
+const char *explain_tlsa_word(const struct tlsa *t)
+{
+    static const char *const words[] = {
+        [TLSA_UNKNOWN] = "not known",    [TLSA_NONE] = "none",
+        [TLSA_USABLE] = "usable",        [TLSA_UNUSABLE] = "unusable",
+        [TLSA_FAILED] = "lookup failed",
+    };
+
+    return t->state == TLSA_USABLE && t->trust_anchor ? "usable, of a CA"
+                                                      : words[t->state];
+}
+
+bool explain_has_tls(const struct lookup *l)
+{
+    return l->mx->conf.mta_sts != MTA_STS_OFF || l->mx->host.tls_classes != 0 ||
+           l->tls.visible != NULL;
+}
+
+/* ---- text ---- */
+
+static void explain_tls_classes(const struct lookup *l, struct buf *out)
+{
+    unsigned classes = l->mx->host.tls_classes;
+
+    if ((classes & CLASS_BIT(MXHOP_TLS_DANE)) != 0)
+        explain_sentence(out, "the MTA knows classes dane and sts");
+    else if (classes != 0)
+        explain_sentence(out, "the MTA knows class sts");
+    else
+        explain_sentence(out,
+                         "the MTA knows no classes: a domain with a policy "
+                         "passes");
+}
+
+static void explain_tls_txt(const struct sts_record *r, struct buf *out)
+{
+    switch (r->state) {
+    case STS_TXT_ID:
+        explain_sentence(out, "_mta-sts: id %s, TTL %u s", r->id, r->ttl_s);
+        break;
+    case STS_TXT_NONE:
+        explain_sentence(out, "_mta-sts: no record, TTL %u s", r->ttl_s);
+        break;
+    case STS_TXT_FAILED:
+        explain_sentence(out, "_mta-sts: lookup failed: as if there were none");
+        break;
+    case STS_TXT_UNKNOWN:
+        explain_sentence(out, "_mta-sts: not known yet");
+        break;
+    }
+}
+
+static void explain_tls_policy(const struct lookup *l, struct buf *out)
+{
+    const struct sts_policy *p = &l->tls.entry.policy;
+    bool in_force = sts_in_force(p, l->now_s);
+
+    explain_sentence(out, "policy %s, mode %s, %lld s old, %s %lld s", p->id,
+                     sts_mode_word(p->mode),
+                     (long long)(l->now_s - p->fetched_s),
+                     in_force ? "in force for" : "not in force, end in",
+                     (long long)(p->expires_s - l->now_s));
+    for (size_t i = 0; i < p->n_mx; i++)
+        buf_printf(out, "                mx: %s\n", p->mx[i]);
+}
+
+static void explain_tls_store(const struct lookup *l, struct buf *out)
+{
+    switch (l->tls.stored) {
+    case STS_OFF:
+        explain_sentence(out, l->mx->conf.mta_sts == MTA_STS_OFF
+                                  ? "mta_sts = off"
+                                  : "exempt (mta_sts_exempt)");
+        return;
+    case STS_NO_STORE:
+        explain_sentence(out,
+                         "no policy is known: the store in %s cannot be used",
+                         l->mx->conf.tls_store);
+        return;
+    case STS_ABSENT:
+        explain_sentence(out, "mxhop-tls has not answered for the domain");
+        return;
+    case STS_STORED:
+        break;
+    }
+    if (l->tls.entry.has_policy)
+        explain_tls_policy(l, out);
+    if (l->tls.entry.error[0] != '\0') {
+        if (l->tls.entry.has_policy)
+            buf_puts(out, EXPLAIN_INDENT);
+        explain_sentence(out, "last fetch: %s", l->tls.entry.error);
+    }
+}
+
+void explain_tls(const struct lookup *l, struct buf *out)
+{
+    if (!explain_has_tls(l))
+        return;
+    buf_puts(out, "   tls        ");
+    explain_tls_classes(l, out);
+    if (l->tls.visible != NULL) {
+        buf_puts(out, EXPLAIN_INDENT);
+        explain_sentence(out, "the domain must be seen: %s", l->tls.visible);
+    }
+    if (l->asked_dns && !l->cold && l->tls.stored != STS_OFF) {
+        buf_puts(out, EXPLAIN_INDENT);
+        explain_tls_txt(&l->set.sts, out);
+    }
+    buf_puts(out, EXPLAIN_INDENT);
+    explain_tls_store(l, out);
+    if (l->mx->conf.mta_sts == MTA_STS_WATCH) {
+        buf_puts(out, EXPLAIN_INDENT);
+        explain_sentence(out, "mta_sts = watch: no answer depends on it");
+    }
+}
+
+/* ---- JSON ---- */
+
+static void explain_tls_json_policy(const struct lookup *l, struct buf *out)
+{
+    const struct sts_policy *p = &l->tls.entry.policy;
+
+    buf_puts(out, ",\"policy\":{\"id\":");
+    json_escape(p->id, out);
+    buf_printf(out,
+               ",\"mode\":\"%s\",\"age\":%lld,\"left\":%lld,\"in_force\":%s"
+               ",\"mx\":[",
+               sts_mode_word(p->mode), (long long)(l->now_s - p->fetched_s),
+               (long long)(p->expires_s - l->now_s),
+               sts_in_force(p, l->now_s) ? "true" : "false");
+    for (size_t i = 0; i < p->n_mx; i++) {
+        if (i > 0)
+            buf_putc(out, ',');
+        json_escape(p->mx[i], out);
+    }
+    buf_puts(out, "]}");
+}
+
+void explain_tls_json(const struct lookup *l, struct buf *out)
+{
+    static const char *const modes[] = {[MTA_STS_OFF] = "off",
+                                        [MTA_STS_WATCH] = "watch",
+                                        [MTA_STS_ENFORCE] = "enforce"};
+    static const char *const stores[] = {[STS_OFF] = "not asked",
+                                         [STS_NO_STORE] = "unusable",
+                                         [STS_ABSENT] = "absent",
+                                         [STS_STORED] = "stored"};
+    const struct sts_record *txt = &l->set.sts;
+
+    if (!explain_has_tls(l))
+        return;
+    buf_printf(out, ",\"tls\":{\"mta_sts\":\"%s\",\"classes\":[%s%s]",
+               modes[l->mx->conf.mta_sts],
+               l->mx->host.tls_classes != 0 ? "\"sts\"" : "",
+               (l->mx->host.tls_classes & CLASS_BIT(MXHOP_TLS_DANE)) != 0
+                   ? ",\"dane\""
+                   : "");
+    buf_puts(out, ",\"visible\":");
+    if (l->tls.visible != NULL)
+        json_escape(l->tls.visible, out);
+    else
+        buf_puts(out, "null");
+    buf_printf(
+        out, ",\"txt\":\"%s\",\"id\":",
+        txt_words[l->asked_dns && !l->cold ? txt->state : STS_TXT_UNKNOWN]);
+    if (txt->state == STS_TXT_ID)
+        json_escape(txt->id, out);
+    else
+        buf_puts(out, "null");
+    buf_printf(out, ",\"store\":\"%s\"", stores[l->tls.stored]);
+    if (l->tls.entry.has_policy)
+        explain_tls_json_policy(l, out);
+    if (l->tls.entry.error[0] != '\0') {
+        buf_puts(out, ",\"error\":");
+        json_escape(l->tls.entry.error, out);
+    }
+    buf_putc(out, '}');
+}

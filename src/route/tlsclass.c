@@ -1,0 +1,110 @@
+/*
+ * tlsclass - how a host of the MX set has to prove who it is
+ *
+ * The last step of decide() before the outcome, for the hosts that are kept.
+ *
+ * - Where the MX set and the host's addresses were authenticated, and some of
+ *   its TLSA records are of use, the class is DANE, and MTA-STS has no say.
+ * - Else, where the domain has an MTA-STS policy in force, the class is STS. A
+ *   host that is not of that policy was dropped before, by clean.c.
+ * - Else there is none.
+ *
+ * A host that might be of a class, or has to be of one that the MTA would not
+ * know, is dropped: it never gets into a list without the class. Unless an
+ * override has a say, the whole domain then passes, and the MTA sees it.
+ *
+ * Hops of overrides are of no class, spliced ones neither: they are where the
+ * administrator wants mail to go, and what holds there is in the MTA's tables.
+ */
+
+#include "model/sts.h"
+#include "route/steps.h"
+
+bool tlsclass_outside(const struct decide_input *in, const struct candidate *c)
+{
+    return c->is_dns && in->policy != NULL && !sts_matches(in->policy, c->host);
+}
+
+/* Some answer about its addresses is missing: it may be signed or not. */
+static bool tlsclass_addresses_open(const struct decide_input *in,
+                                    const struct hostaddrs *a)
+{
+    for (int f = 0; f < FAMILIES; f++)
+        if ((in->rules->families & FAMILY_BIT(f)) != 0 &&
+            (a->state[f] == ADDR_UNKNOWN || a->state[f] == ADDR_FAILED))
+            return true;
+    return false;
+}
+
+/* What a host is by DNS alone: DROP_CLASS_UNKNOWN is not known. */
+static enum drop tlsclass_by_dns(const struct decide_input *in,
+                                 const struct candidate *c, bool *dane_r)
+{
+    *dane_r = false;
+    if ((in->classes & CLASS_BIT(MXHOP_TLS_DANE)) == 0 || !in->set->secure)
+        return DROP_NO;
+    if (c->addrs == NULL)
+        return DROP_CLASS_UNKNOWN;
+    if (!c->addrs->secure)
+        return tlsclass_addresses_open(in, c->addrs) ? DROP_CLASS_UNKNOWN
+                                                     : DROP_NO;
+    *dane_r = c->addrs->tlsa.state == TLSA_USABLE;
+    return c->addrs->tlsa.state == TLSA_UNKNOWN ||
+                   c->addrs->tlsa.state == TLSA_FAILED
+               ? DROP_CLASS_UNKNOWN
+               : DROP_NO;
+}
+
+static void tlsclass_judge(const struct decide_input *in, struct candidate *c)
+{
+    bool dane;
+
+    c->drop =
+        in->policy_open ? DROP_POLICY_UNKNOWN : tlsclass_by_dns(in, c, &dane);
+    if (c->drop != DROP_NO)
+        return;
+    if (dane)
+        c->tls_class = MXHOP_TLS_DANE;
+    else if (in->policy != NULL &&
+             (in->classes & CLASS_BIT(MXHOP_TLS_STS)) == 0)
+        c->drop = DROP_NO_CLASS;
+    else if (in->policy != NULL)
+        c->tls_class = MXHOP_TLS_STS;
+}
+
+size_t tlsclass_assign(const struct decide_input *in, struct candidates *list,
+                       size_t kept)
+{
+    size_t left = 0;
+
+    for (size_t i = 0; i < kept; i++) {
+        if (list->v[i].is_dns)
+            tlsclass_judge(in, &list->v[i]);
+        left += list->v[i].drop == DROP_NO;
+    }
+    if (left < kept)
+        order_candidates(in, list);
+    return left;
+}
+
+const char *tlsclass_why_pass(const struct decide_input *in,
+                              const struct decision *d)
+{
+    if ((in->visible_if & MXHOP_VISIBLE_UNSIGNED) != 0 && in->set != NULL &&
+        in->set->outcome == MX_HOSTS && !in->set->secure)
+        return "its MX records are not signed, and the MTA treats such domains "
+               "otherwise";
+    for (size_t i = 0; i < d->n; i++) {
+        const struct candidate *c = &d->c[i];
+
+        if (c->drop == DROP_CLASS_UNKNOWN || c->drop == DROP_NO_CLASS ||
+            c->drop == DROP_POLICY_UNKNOWN)
+            return drop_text(c->drop);
+        if (c->is_dns && c->drop == DROP_NO && in->classes != 0 &&
+            in->rules->dane_ta == DANE_TA_PASS && c->addrs != NULL &&
+            c->addrs->tlsa.state == TLSA_USABLE && c->addrs->tlsa.trust_anchor)
+            return "a TLSA record of a host names a CA, whose certificate may "
+                   "be for the domain (dane_ta = pass)";
+    }
+    return NULL;
+}

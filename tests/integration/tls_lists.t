@@ -1,0 +1,396 @@
+# shellcheck shell=bash disable=SC2016
+# Lists of hosts with TLS classes on a real Postfix: MTA-STS policies of the
+# store, DANE, and the domains that Postfix must see itself. The store is written
+# by tests/support/policies.c; smtp(8) and trivial-rewrite(8) are jailed.
+
+# shellcheck source=tests/integration/tls.sh
+. "$ROOT/tests/integration/tls.sh"
+
+M=mxhop:/etc/mxhop/mxhop.cf
+T=mxhop_tls:/etc/mxhop/mxhop.cf
+STORE=/var/lib/mxhop/tls
+
+setup() {
+	tls_certificate good good.hosts.test good.signed.test second.hosts.test
+	tls_certificate badca '*.hosts.test' '*.signed.test' by=foreign
+	tls_certificate domain ta.dom.test
+	zone hosts.test <<-'END'
+		good    A 192.0.2.1
+		second  A 192.0.2.1
+		ca      A 192.0.2.2
+		bare    A 192.0.2.4
+	END
+	zone signed.test <<-END
+		good    A 192.0.2.1
+		$(tlsa good good)
+		bad     A 192.0.2.2
+		$(tlsa bad good)
+		ta      A 192.0.2.3
+		$(tlsa ta domain 2)
+		none    A 192.0.2.1
+	END
+	{
+		# An id for each of these says that there is a policy.
+		for domain in sts onlyca half impossible early testing expired; do
+			echo "_mta-sts.$domain TXT \"v=STSv1; id=1;\""
+		done
+		echo "mta-sts.early A $STS_ADDRESS"
+		cat <<-'END'
+			sts         MX 10 good.hosts.test.
+			onlyca      MX 10 ca.hosts.test.
+			half        MX 10 ca.hosts.test.
+			half        MX 20 good.hosts.test.
+			impossible  MX 10 ca.hosts.test.
+			plain       MX 10 ca.hosts.test.
+			early       MX 10 ca.hosts.test.
+			testing     MX 10 ca.hosts.test.
+			expired     MX 10 ca.hosts.test.
+			failed      MX 10 ca.hosts.test.
+			changing    MX 10 ca.hosts.test.
+			bare        MX 10 bare.hosts.test.
+			admin       MX 10 good.hosts.test.
+			below.admin MX 10 good.hosts.test.
+		END
+	} | zone dom.test
+	{
+		cat <<-'END'
+			good     MX 10 good.signed.test.
+			bad      MX 10 bad.signed.test.
+			ta       MX 10 ta.signed.test.
+			none     MX 10 none.signed.test.
+			unsigned MX 10 good.hosts.test.
+		END
+	} | zone dane.test
+	printf '%s\n' 'good MX 10 good.signed.test.' | zone loose.test
+	sign_zone signed.test
+	sign_zone dane.test
+	start_signed_dns
+	start_receiver 192.0.2.1 good
+	start_receiver 192.0.2.2 badca
+	start_receiver 192.0.2.3 domain
+	start_receiver 192.0.2.4 -
+	cc -std=c11 -D_GNU_SOURCE -I"$ROOT/include" -I"$ROOT/src" \
+		-o "$SCRATCH/policies" "$ROOT/tests/support/policies.c" \
+		"$MXHOP_BUILD/lib/libmxhop.a" -lresolv
+	install -d "$STORE"
+	use_mxhop_plugin <<-'END'
+		mta_sts = enforce
+		rotate_interval = 1w
+		lookup_budget = 3s
+		wait_share = 100%
+	END
+	standard_policies
+	touch /etc/postfix/admin
+	start_tls_postfix 3.7 "transport_maps = $M" "smtp_tls_policy_maps = $T" \
+		'smtp_dns_support_level = dnssec'
+}
+
+policies() { # < LINES
+	"$SCRATCH/policies" "$STORE"
+}
+
+standard_policies() {
+	policies <<-'END'
+		sts.dom.test        enforce 1 10 3600 good.hosts.test
+		onlyca.dom.test     enforce 1 10 3600 *.hosts.test
+		half.dom.test       enforce 1 10 3600 good.hosts.test
+		impossible.dom.test enforce 1 10 3600 mx.other.test
+		testing.dom.test    testing 1 10 3600 mx.other.test
+		expired.dom.test    enforce 1 3600 -10 mx.other.test
+		failed.dom.test     failed the web server is silent
+	END
+}
+
+# As trivial-rewrite(8) answers, with the cache warm.
+answer() { # DOMAIN
+	mxhop lookup --format postfix "$1" || true
+}
+assert_answer() { # DOMAIN ANSWER
+	assert_eq "$(answer "$1")" "$2" "$1"
+}
+answers_with() { [[ $(answer "$1") == "$2" ]]; } # DOMAIN ANSWER
+
+# A message to any@DOMAIN for each line of `DOMAIN EXPECTED'; EXPECTED is what
+# received() prints, or the beginning of the reason for which it waits.
+assert_outcomes() { # < LINES
+	local domain expected lines
+	lines=$(grep -v '^$')
+	while read -r domain _; do
+		send_mail alice@mta.mxhop.test "any@$domain"
+	done <<<"$lines"
+	while read -r domain expected; do
+		case $expected in
+		192.*)
+			wait_for_log "to=<any@$domain>, .*status=sent" 30
+			assert_match "$(received "any@$domain")" "$expected" "$domain"
+			;;
+		*) wait_for_log "to=<any@$domain>, .*status=deferred \\(.*$expected" 30 ;;
+		esac
+	done <<<"$lines"
+	refute_log 'panic|status=bounced'
+	purge
+}
+
+# --- MTA-STS ---
+
+case_lists_carry_classes() {
+	standard_policies
+	assert_answer sts.dom.test ':[good.hosts.test]:025'
+	assert_answer half.dom.test ':[good.hosts.test]:025'
+	assert_answer plain.dom.test ':[ca.hosts.test]'
+	assert_answer testing.dom.test ':[ca.hosts.test]'
+	assert_answer expired.dom.test ':[ca.hosts.test]'
+	assert_answer failed.dom.test ':[ca.hosts.test]'
+	assert_answer impossible.dom.test \
+		'./retry:4.7.5 No MX host of domain impossible.dom.test is in its MTA-STS policy: mx.other.test'
+	# The service has not answered for it yet.
+	assert_answer early.dom.test ''
+}
+
+# An impossible policy stops its own domain's mail, and no other's on the hosts.
+case_mail_goes_by_the_policy() {
+	standard_policies
+	assert_outcomes <<-'END'
+		sts.dom.test        192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test
+		half.dom.test       192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test
+		onlyca.dom.test     Server certificate not verified
+		impossible.dom.test No MX host of domain impossible.dom.test
+		plain.dom.test      192.0.2.2 tls=TLS
+		testing.dom.test    192.0.2.2 tls=TLS
+		expired.dom.test    192.0.2.2 tls=TLS
+		failed.dom.test     192.0.2.2 tls=TLS
+		early.dom.test      192.0.2.2 tls=TLS
+		bare.dom.test       192.0.2.4 tls=-
+	END
+	assert_match "$(maillog)" 'Verified TLS connection established to good.hosts.test'
+}
+
+# A policy that appears, changes and ends is in force within a second, for a
+# domain whose list is in the cache.
+case_policies_come_change_and_go() {
+	local d=changing.dom.test
+	assert_answer $d ':[ca.hosts.test]'
+	policies <<<"$d enforce 1 10 3600 ca.hosts.test"
+	eventually 3 answers_with $d ':[ca.hosts.test]:025'
+	policies <<<"$d enforce 1 10 3600 mx.other.test"
+	eventually 3 answers_with $d \
+		"./retry:4.7.5 No MX host of domain $d is in its MTA-STS policy: mx.other.test"
+	policies <<<"$d testing 2 10 3600 mx.other.test"
+	eventually 3 answers_with $d ':[ca.hosts.test]'
+	policies <<<"$d enforce 3 10 4 *.hosts.test"
+	eventually 3 answers_with $d ':[ca.hosts.test]:025'
+	eventually 10 answers_with $d ':[ca.hosts.test]'
+	standard_policies
+}
+
+# The same inside Postfix, in a jail, where the store is replaced meanwhile.
+case_the_table_in_postfix_follows() {
+	local d=changing.dom.test plain='plain.dom.test 192.0.2.2 tls=TLS'
+	# Postfix remembers its last question for a while: there is another one.
+	assert_outcomes <<<"$d 192.0.2.2 tls=TLS"$'\n'"$plain"
+	policies <<<"$d enforce 1 10 3600 ca.hosts.test"
+	sleep 1.5
+	mark
+	assert_outcomes <<<"$d Server certificate not verified"$'\n'"$plain"
+	standard_policies
+	sleep 1.5
+	mark
+	assert_outcomes <<<"$d 192.0.2.2 tls=TLS"$'\n'"$plain"
+}
+
+case_trace_tells_why() {
+	local text
+	standard_policies
+	text=$(mxhop trace half.dom.test)
+	assert_match "$text" 'the MTA knows classes dane and sts'
+	assert_match "$text" '_mta-sts: id 1,'
+	assert_match "$text" 'policy 1, mode enforce, [0-9]+ s old, in force for'
+	assert_match "$text" 'mx: good.hosts.test'
+	assert_match "$text" 'good.hosts.test +dns, class sts'
+	assert_match "$text" "dropped: not in the domain's MTA-STS policy"
+	text=$(mxhop trace early.dom.test || true)
+	assert_match "$text" 'mxhop-tls has not answered for the domain'
+	assert_match "$text" "policy is not known yet"
+	text=$(mxhop trace failed.dom.test)
+	assert_match "$text" 'last fetch: the web server is silent'
+	text=$(mxhop trace --format json half.dom.test)
+	python3 - "$text" <<-'END'
+		import json, sys
+		t = json.loads(sys.argv[1])
+		assert t["tls"]["policy"]["mode"] == "enforce", t["tls"]
+		assert t["tls"]["txt"] == "id" and t["tls"]["id"] == "1", t["tls"]
+		assert [h["tls"] for h in t["hosts"]] == ["sts", "none"], t["hosts"]
+		assert t["hops"][0]["tls"] == "sts", t["hops"]
+	END
+}
+
+# --- DANE ---
+
+case_dane_is_a_class() {
+	assert_answer good.dane.test ':[good.signed.test]:0025'
+	assert_answer none.dane.test ':[none.signed.test]'
+	assert_answer unsigned.dane.test ':[good.hosts.test]'
+	assert_answer good.loose.test ':[good.signed.test]' # MX not signed
+	assert_answer ta.dane.test ''
+	assert_outcomes <<-'END'
+		good.dane.test     192.0.2.1 tls=TLS
+		bad.dane.test      Server certificate not verified
+		ta.dane.test       192.0.2.3 tls=TLS
+		none.dane.test     192.0.2.1 tls=TLS
+		unsigned.dane.test 192.0.2.1 tls=TLS
+		good.loose.test    192.0.2.1 tls=TLS
+	END
+	assert_match "$(mxhop trace good.dane.test)" 'good.signed.test +dns, class dane'
+}
+
+# --- domains that Postfix must see ---
+
+case_tables_of_the_administrator_come_first() {
+	standard_policies
+	printf '%s encrypt\n' admin.dom.test .admin.dom.test >/etc/postfix/admin
+	postfix_set "smtp_tls_policy_maps = texthash:/etc/postfix/admin $T"
+	assert_answer admin.dom.test ''
+	assert_answer below.admin.dom.test ''
+	assert_answer sts.dom.test ':[good.hosts.test]:025'
+	assert_match "$(mxhop trace below.admin.dom.test)" 'smtp_tls_policy_maps has .admin.dom.test'
+	assert_outcomes <<-'END'
+		admin.dom.test       192.0.2.1 tls=TLS
+		below.admin.dom.test 192.0.2.1 tls=TLS
+		sts.dom.test         192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test
+	END
+	assert_match "$(maillog)" 'to=<any@admin.dom.test>, relay=good.hosts.test\[192.0.2.1\]:25'
+	postfix_set "smtp_tls_policy_maps = $T"
+}
+
+# smtp_tls_security_level itself asks for DANE: what Postfix would do of its own
+# accord is what it does with a list.
+case_level_dane_is_no_reason_any_more() {
+	standard_policies
+	postfix_set 'smtp_tls_security_level = dane'
+	assert_answer good.dane.test ':[good.signed.test]:0025'
+	assert_answer unsigned.dane.test ':[good.hosts.test]'
+	assert_answer sts.dom.test ':[good.hosts.test]:025'
+	assert_outcomes <<-'END'
+		good.dane.test     192.0.2.1 tls=TLS
+		bad.dane.test      Server certificate not verified
+		unsigned.dane.test 192.0.2.1 tls=TLS
+		bare.dom.test      192.0.2.4 tls=-
+		sts.dom.test       192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test
+	END
+	postfix_set 'smtp_tls_dane_insecure_mx_policy = may'
+	assert_answer good.dane.test ':[good.signed.test]:0025'
+	assert_answer good.loose.test ''
+	postfix_set 'smtp_tls_security_level = dane-only'
+	assert_answer unsigned.dane.test ':[good.hosts.test]' # its MX is signed
+	assert_answer good.loose.test ''
+	postfix_unset smtp_tls_dane_insecure_mx_policy
+	postfix_set 'smtp_tls_security_level = may'
+}
+
+case_other_reasons_remain() {
+	local setting
+	standard_policies
+	for setting in 'smtp_tls_security_level = secure' \
+		"smtp_tls_policy_maps = proxy:texthash:/etc/postfix/admin $T"; do
+		postfix_set "$setting"
+		assert_answer good.dane.test ''
+		assert_answer plain.dom.test ''
+		postfix_set 'smtp_tls_security_level = may' "smtp_tls_policy_maps = $T"
+	done
+	assert_answer plain.dom.test ':[ca.hosts.test]'
+}
+
+case_without_the_table_there_are_no_classes() {
+	postfix_set 'smtp_tls_policy_maps ='
+	assert_answer sts.dom.test ''
+	assert_answer good.dane.test ':[good.signed.test]'
+	assert_answer plain.dom.test ':[ca.hosts.test]'
+	postfix_set "smtp_tls_policy_maps = $T"
+}
+
+# --- the store ---
+
+case_without_a_store_domains_pass() {
+	standard_policies
+	mv "$STORE/policies" "$STORE/away"
+	assert_answer sts.dom.test ''
+	assert_answer early.dom.test ''
+	assert_answer plain.dom.test ':[ca.hosts.test]'
+	assert_answer good.dane.test ':[good.signed.test]:0025'
+	head -c 20000 /dev/urandom >"$STORE/policies"
+	assert_answer sts.dom.test ''
+	assert_answer plain.dom.test ':[ca.hosts.test]'
+	mv "$STORE/away" "$STORE/policies"
+	assert_answer sts.dom.test ':[good.hosts.test]:025'
+}
+
+# --- watch and off ---
+
+case_watch_and_off_change_nothing() {
+	local mode
+	standard_policies
+	for mode in watch off; do
+		sed -i "s/^mta_sts = .*/mta_sts = $mode/" /etc/mxhop/mxhop.cf
+		assert_answer sts.dom.test ':[good.hosts.test]'
+		assert_answer half.dom.test ':[ca.hosts.test], [good.hosts.test]'
+		assert_answer impossible.dom.test ':[ca.hosts.test]'
+		assert_answer early.dom.test ':[ca.hosts.test]'
+	done
+	sed -i "s/^mta_sts = .*/mta_sts = watch/" /etc/mxhop/mxhop.cf
+	assert_match "$(mxhop trace sts.dom.test)" 'policy 1, mode enforce'
+	assert_match "$(mxhop trace sts.dom.test)" 'no answer depends on it'
+	sed -i "s/^mta_sts = .*/mta_sts = enforce/" /etc/mxhop/mxhop.cf
+}
+
+# --- the service ---
+
+# What a jailed trivial-rewrite(8) asks for is fetched, and then in force.
+case_the_service_is_told() {
+	printf '%s\n' 'version: STSv1' 'mode: enforce' 'mx: ca.hosts.test' \
+		'max_age: 86400' | sts_policy early.dom.test
+	start_sts_web
+	cp "$MXHOP_BUILD/bin/mxhop-tls" /usr/sbin/
+	sed -i '/^tls_ca_file/d' /etc/mxhop/mxhop.cf
+	echo "tls_ca_file = $CA" >>/etc/mxhop/mxhop.cf
+	standard_policies
+	chown -R mxhop-tls:mxhop-tls "$STORE"
+	reload_postfix
+	spawn mxhop-tls mxhop-tls
+	eventually 10 grep -q '@mxhop-tls:' /proc/net/unix || fail "mxhop-tls: $(tail "$SCRATCH/mxhop-tls.log")"
+	assert_outcomes <<<'early.dom.test 192.0.2.2 tls=TLS'
+	eventually 10 answers_with early.dom.test ':[ca.hosts.test]:025' ||
+		fail "$(mxhop trace early.dom.test; tail "$SCRATCH/mxhop-tls.log")"
+	mark
+	assert_outcomes <<-'END'
+		sts.dom.test   192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test
+		early.dom.test Server certificate not verified
+	END
+	stop mxhop-tls
+}
+
+# --- cost ---
+
+# System calls of many lookups in the cache, as Postfix makes them.
+calls() {
+	local counts=/run/calls
+	printf 'plain.dom.test\n%.0s' {1..20000} >/run/keys
+	for _ in 1 2; do
+		install -o postfix -m 0600 /dev/null $counts
+		setpriv --reuid=postfix --regid=postfix --clear-groups -- \
+			strace -f -c -o $counts postmap -q - "$M" </run/keys >/dev/null
+	done
+	awk '$1 ~ /^[0-9.]+$/ && $NF != "total" { n += $4 } END { print n }' $counts
+}
+
+case_a_domain_without_a_policy_costs_no_system_call() {
+	local off enforce
+	standard_policies
+	enforce=$(calls)
+	sed -i 's/^mta_sts = .*/mta_sts = off/' /etc/mxhop/mxhop.cf
+	answer plain.dom.test >/dev/null
+	off=$(calls)
+	sed -i 's/^mta_sts = .*/mta_sts = enforce/' /etc/mxhop/mxhop.cf
+	echo "enforce $enforce, off $off"
+	[[ $off -gt 100 ]] || fail "strace counted only $off calls"
+	[[ $((enforce - off)) -le 500 ]] || fail "$enforce system calls, and $off with mta_sts = off"
+}

@@ -1,0 +1,592 @@
+/* MTA-STS in lookups: what store, TXT record and configuration make of a
+   domain, and that a kept answer is never another than a new one. */
+
+#include <arpa/inet.h>
+#include <check.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "handle/handle.h"
+#include "policy/want.h"
+#include "util/clock.h"
+
+#define STS  CLASS_BIT(MXHOP_TLS_STS)
+#define DANE CLASS_BIT(MXHOP_TLS_DANE)
+
+static char dir[32], config[64], store[64];
+static struct mxhop *mx;
+static int64_t now_s;
+static const char *visible; /* the domain that the host must see; or NULL */
+static char last_log[512];
+
+/* For all of the program. */
+time_t time(time_t *t_r)
+{
+    struct timespec t = {now_s, 0};
+
+    if (now_s == 0)
+        clock_gettime(CLOCK_REALTIME, &t);
+    if (t_r != NULL)
+        *t_r = t.tv_sec;
+    return t.tv_sec;
+}
+
+/* ---- the store ---- */
+
+#define STORED_MAX 16
+
+static struct store_record records[STORED_MAX];
+static struct buf bytes[STORED_MAX];
+static size_t n_records;
+
+static void store_begin(void)
+{
+    for (size_t i = 0; i < n_records; i++)
+        buf_free(&bytes[i]);
+    n_records = 0;
+}
+
+/* mode NULL: the fetch failed. */
+static void store_add(const char *domain, const char *mode, const char *id,
+                      const char *mx_pattern, int64_t left_s)
+{
+    struct store_entry e = {.tried_s = now_s, .next_s = now_s + 300};
+
+    if (mode != NULL) {
+        e.has_policy = true;
+        e.policy.mode = strcmp(mode, "enforce") == 0   ? STS_MODE_ENFORCE
+                        : strcmp(mode, "testing") == 0 ? STS_MODE_TESTING
+                                                       : STS_MODE_NONE;
+        snprintf(e.policy.id, sizeof(e.policy.id), "%s", id);
+        e.policy.fetched_s = now_s - 1000;
+        e.policy.expires_s = now_s + left_s;
+        e.policy.max_age_s = (uint32_t)(1000 + left_s);
+        ck_assert(sts_policy_add(&e.policy, mx_pattern));
+    }
+    buf_free(&bytes[n_records]);
+    store_encode(&bytes[n_records], &e);
+    records[n_records].domain = domain;
+    records[n_records].entry =
+        (struct fixed_bytes){(const unsigned char *)bytes[n_records].data,
+                             bytes[n_records].len};
+    n_records++;
+    store_entry_free(&e);
+}
+
+static void store_end(void)
+{
+    unsigned char id[FIXED_ID_LEN];
+    int fd = open(store, O_RDONLY | O_DIRECTORY);
+
+    ck_assert_int_eq(store_write(fd, records, n_records, now_s, id), 0);
+    close(fd);
+    if (mx != NULL)
+        mx->tls.placed.looked_ms = 0;
+}
+
+static void store_remove(void)
+{
+    char path[80];
+
+    snprintf(path, sizeof(path), "%s/" STORE_FILE, store);
+    unlink(path);
+}
+
+/* ---- the handle ---- */
+
+static const char *visible_domain(void *ctx, const char *domain)
+{
+    (void)ctx;
+    return visible != NULL && strcmp(domain, visible) == 0 ? "a table has it"
+                                                           : NULL;
+}
+
+static void take_log(void *ctx, enum mxhop_log_level level, const char *line)
+{
+    (void)ctx;
+    (void)level;
+    snprintf(last_log, sizeof(last_log), "%s", line);
+}
+
+static void open_with(const char *mode, unsigned classes)
+{
+    const struct mxhop_host host = {.tls_classes = classes,
+                                    .visible_domain = visible_domain,
+                                    .log = take_log};
+    struct mxhop_error err;
+    FILE *f = fopen(config, "w");
+
+    ck_assert_ptr_nonnull(f);
+    fprintf(f,
+            "cache = memory\nmta_sts = %s\ntls_store = %s\n"
+            "mta_sts_exempt = exempt.test\n"
+            "ttl_min = 0\ndns_servers = 127.0.0.1:1\nseed = tests\n",
+            mode, store);
+    fclose(f);
+    last_log[0] = '\0';
+    ck_assert_msg(mxhop_open(&mx, config, &host, &err) == MXHOP_OK, "%s",
+                  err.text);
+    mx->budget_ms = 0; /* nobody is asked */
+    mx->rules.rotate_interval_s = 0;
+    handle_open_cache(mx);
+}
+
+static void know_host(const char *host, bool secure, enum tlsa_state tlsa)
+{
+    struct hostaddrs a = {.secure = secure};
+
+    for (int f = 0; f < FAMILIES; f++) {
+        a.state[f] = f == FAMILY_V4 ? ADDR_SOME : ADDR_NONE;
+        a.ttl_s[f] = 3600;
+    }
+    a.n[FAMILY_V4] = 1;
+    inet_pton(AF_INET, "192.0.2.1", &a.v4[0]);
+    a.tlsa = (struct tlsa){.state = (uint8_t)tlsa, .ttl_s = 3600};
+    cache_put_host(mx->store.cache, host, clock_boot_ms(), &a);
+}
+
+/* hosts: a list, `a.x.test b.x.test'. */
+static void know_domain(const char *domain, const char *hosts, bool secure,
+                        enum sts_txt txt, const char *id)
+{
+    struct mxset set = {.outcome = MX_HOSTS, .secure = secure, .ttl_s = 3600};
+    struct sts_record sts = {.state = txt, .ttl_s = 3600};
+    char copy[256], *save = NULL;
+    uint16_t preference = 10;
+
+    snprintf(copy, sizeof(copy), "%s", hosts);
+    for (char *w = strtok_r(copy, " ", &save); w != NULL;
+         w = strtok_r(NULL, " ", &save), preference += 10)
+        ck_assert(mxset_add(&set, w, preference));
+    snprintf(sts.id, sizeof(sts.id), "%s", txt == STS_TXT_ID ? id : "");
+    set.sts = sts;
+    cache_put_domain(mx->store.cache, domain, clock_boot_ms(), &set);
+    if (txt != STS_TXT_UNKNOWN)
+        cache_put_sts(mx->store.cache, domain, clock_boot_ms(), &sts);
+    ck_assert(cache_flush(mx->store.cache, 100));
+    mxset_free(&set);
+}
+
+/* The text, as it is made and as it is kept after that. */
+static const char *text_of(const char *domain)
+{
+    static char text[600];
+    struct mxhop_route *r;
+    struct mxhop_error err;
+    const char *kept;
+    char *made;
+
+    ck_assert_int_eq(mxhop_lookup(mx, domain, 0, &r, &err), MXHOP_OK);
+    ck_assert_int_eq(mxhop_render(mx, r, MXHOP_FORMAT_POSTFIX, &made, &err),
+                     MXHOP_OK);
+    mxhop_route_free(&r);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(mxhop_text(mx, domain, MXHOP_FORMAT_POSTFIX, &kept,
+                                    &err),
+                         MXHOP_OK);
+        ck_assert_msg((kept == NULL) == (made == NULL) &&
+                          (made == NULL || strcmp(kept, made) == 0),
+                      "%s, and kept: %s", made, kept);
+    }
+    snprintf(text, sizeof(text), "%s", made != NULL ? made : "");
+    free(made);
+    return text;
+}
+
+static bool is_kept(const char *domain)
+{
+    struct cache_entry_state st;
+    struct mxset set;
+    struct buf text = {0};
+    struct cached_route route;
+    struct tls_facts tls;
+    struct ovtable_info info = {0};
+    bool kept;
+
+    st = cache_get_domain(mx->store.view, domain, clock_boot_ms(), &set);
+    ck_assert_int_eq(st.verdict, CACHE_FRESH);
+    mxset_free(&set);
+    tls_look(mx, domain, false, clock_boot_ms(), &tls);
+    kept = cache_get_route(mx->store.view, domain,
+                           text_made_of(mx, &info, MXHOP_FORMAT_POSTFIX,
+                                        KEEP_BY_DOMAIN, tls.made_of),
+                           clock_boot_ms(), now_s, &route, &text);
+    tls_forget(&tls);
+    buf_free(&text);
+    return kept;
+}
+
+/* ---- the table of states ---- */
+
+#define LIST  "list"
+#define CLASS "class"
+#define WAITS "waits"
+#define PASS  ""
+
+static const struct {
+    const char *stored; /* "none": no store, NULL: nothing, "failed", or mode */
+    int64_t left_s;
+    enum sts_txt txt;
+    const char *id; /* of the TXT record; that of the policy is 1 */
+    const char *pattern;
+    const char *want; /* LIST: without class */
+    bool asks;        /* the service is told */
+} states[] = {
+    {NULL, 0, STS_TXT_NONE, "", "", LIST, false},
+    {NULL, 0, STS_TXT_FAILED, "", "", LIST, false},
+    {NULL, 0, STS_TXT_ID, "1", "", PASS, true},
+    {NULL, 0, STS_TXT_UNKNOWN, "", "", PASS, false},
+    {"enforce", 500, STS_TXT_ID, "1", "*.x.test", CLASS, false},
+    {"enforce", 500, STS_TXT_ID, "2", "*.x.test", CLASS, true},
+    {"enforce", 500, STS_TXT_NONE, "", "*.x.test", CLASS, false},
+    {"enforce", 500, STS_TXT_FAILED, "", "*.x.test", CLASS, false},
+    {"enforce", 500, STS_TXT_UNKNOWN, "", "*.x.test", CLASS, false},
+    {"enforce", 500, STS_TXT_ID, "1", "other.test", WAITS, true},
+    {"enforce", -1, STS_TXT_ID, "1", "other.test", LIST, true},
+    {"testing", 500, STS_TXT_ID, "1", "other.test", LIST, false},
+    {"none", 500, STS_TXT_ID, "1", "other.test", LIST, false},
+    {"failed", 0, STS_TXT_ID, "1", "", LIST, true},
+    {"no store", 0, STS_TXT_NONE, "", "", LIST, false},
+    {"no store", 0, STS_TXT_ID, "1", "", PASS, true},
+    {"no store", 0, STS_TXT_FAILED, "", "", PASS, false},
+    {"no store", 0, STS_TXT_UNKNOWN, "", "", PASS, false},
+};
+
+static void store_of(size_t i)
+{
+    const char *stored = states[i].stored;
+
+    store_begin();
+    store_add("another.test", "enforce", "9", "nobody.test", 500);
+    if (stored != NULL && strcmp(stored, "failed") == 0)
+        store_add("d.test", NULL, NULL, NULL, 0);
+    else if (stored != NULL && strcmp(stored, "no store") != 0)
+        store_add("d.test", stored, "1", states[i].pattern, states[i].left_s);
+    store_end();
+    if (stored != NULL && strcmp(stored, "no store") == 0)
+        store_remove();
+}
+
+START_TEST(state)
+{
+    struct want w = {0};
+    const char *text;
+    int fd;
+
+    now_s = clock_wall_s();
+    store_of((size_t)_i);
+    fd = want_bind(store);
+    ck_assert_int_ge(fd, 0);
+    open_with("enforce", STS | DANE);
+    know_host("a.x.test", false, TLSA_UNKNOWN);
+    know_domain("d.test", "a.x.test", false, states[_i].txt, states[_i].id);
+    text = text_of("d.test");
+    if (strcmp(states[_i].want, LIST) == 0)
+        ck_assert_str_eq(text, ":[a.x.test]");
+    else if (strcmp(states[_i].want, CLASS) == 0)
+        ck_assert_str_eq(text, ":[a.x.test]:025");
+    else if (strcmp(states[_i].want, WAITS) == 0)
+        ck_assert_ptr_nonnull(strstr(text, "retry:4.7.5 No MX host of domain "
+                                           "d.test is in its MTA-STS policy: "
+                                           "other.test"));
+    else
+        ck_assert_str_eq(text, "");
+    ck_assert_int_eq(want_receive(fd, &w), states[_i].asks);
+    if (states[_i].asks)
+        ck_assert_str_eq(w.domain, "d.test");
+    ck_assert(!want_receive(fd, &w)); /* once, for all these lookups */
+    if (states[_i].stored != NULL && strcmp(states[_i].stored, "no store") == 0)
+        ck_assert_ptr_nonnull(strstr(last_log, store));
+    else
+        ck_assert_str_eq(last_log, "");
+    close(fd);
+    mxhop_close(&mx);
+}
+END_TEST
+
+/* With mta_sts = watch the service is told the same, and with off nothing. */
+START_TEST(watch_and_off)
+{
+    bool watch = _i % 2 == 0;
+    size_t i = (size_t)_i / 2;
+    struct want w;
+    int fd;
+
+    now_s = clock_wall_s();
+    store_of(i);
+    fd = want_bind(store);
+    open_with(watch ? "watch" : "off", STS | DANE);
+    know_host("a.x.test", false, TLSA_UNKNOWN);
+    know_domain("d.test", "a.x.test", false, states[i].txt, states[i].id);
+    ck_assert_str_eq(text_of("d.test"), ":[a.x.test]");
+    ck_assert_int_eq(want_receive(fd, &w),
+                     watch && states[i].asks &&
+                         strcmp(states[i].want, WAITS) != 0);
+    close(fd);
+    mxhop_close(&mx);
+}
+END_TEST
+
+START_TEST(exempt_domains_are_as_without)
+{
+    now_s = clock_wall_s();
+    store_begin();
+    store_add("exempt.test", "enforce", "1", "other.test", 500);
+    store_end();
+    open_with("enforce", STS);
+    know_host("a.x.test", false, TLSA_UNKNOWN);
+    know_domain("exempt.test", "a.x.test", false, STS_TXT_ID, "1");
+    ck_assert_str_eq(text_of("exempt.test"), ":[a.x.test]");
+    mxhop_close(&mx);
+}
+END_TEST
+
+/* ---- kept answers ---- */
+
+START_TEST(answers_are_kept_until_the_policy_is_another)
+{
+    now_s = clock_wall_s();
+    store_begin();
+    store_add("d.test", "enforce", "1", "*.x.test", 500);
+    store_add("other.test", "testing", "1", "*.x.test", 500);
+    store_end();
+    open_with("enforce", STS);
+    know_host("a.x.test", false, TLSA_UNKNOWN);
+    know_domain("d.test", "a.x.test", false, STS_TXT_ID, "1");
+    know_domain("plain.test", "a.x.test", false, STS_TXT_NONE, "");
+    ck_assert_str_eq(text_of("d.test"), ":[a.x.test]:025");
+    ck_assert_str_eq(text_of("plain.test"), ":[a.x.test]");
+    ck_assert(cache_flush(mx->store.cache, 100));
+    ck_assert(is_kept("d.test"));
+    ck_assert(is_kept("plain.test"));
+    /* A change elsewhere cools nothing. */
+    store_begin();
+    store_add("d.test", "enforce", "1", "*.x.test", 500);
+    store_add("other.test", "enforce", "2", "nobody.test", 500);
+    store_end();
+    ck_assert(is_kept("d.test"));
+    ck_assert(is_kept("plain.test"));
+    /* The same policy, fetched again, ends later. */
+    store_begin();
+    store_add("d.test", "enforce", "1", "*.x.test", 900);
+    store_end();
+    ck_assert(!is_kept("d.test"));
+    ck_assert_str_eq(text_of("d.test"), ":[a.x.test]:025");
+    ck_assert(cache_flush(mx->store.cache, 100));
+    ck_assert(is_kept("d.test"));
+    now_s += 899;
+    ck_assert_str_eq(text_of("d.test"), ":[a.x.test]:025");
+    now_s += 1;
+    ck_assert_str_eq(text_of("d.test"), ":[a.x.test]");
+    ck_assert_str_eq(text_of("plain.test"), ":[a.x.test]");
+    mxhop_close(&mx);
+}
+END_TEST
+
+START_TEST(what_is_not_known_yet_is_not_kept)
+{
+    now_s = clock_wall_s();
+    store_begin();
+    store_end();
+    open_with("enforce", STS);
+    know_host("a.x.test", false, TLSA_UNKNOWN);
+    know_domain("d.test", "a.x.test", false, STS_TXT_ID, "1");
+    ck_assert_str_eq(text_of("d.test"), "");
+    ck_assert(cache_flush(mx->store.cache, 100));
+    ck_assert(!is_kept("d.test"));
+    mxhop_close(&mx);
+}
+END_TEST
+
+/* A clock that is set back does not prolong it, whatever the time says. */
+START_TEST(a_clock_set_back_ends_a_policy)
+{
+    now_s = clock_wall_s();
+    store_begin();
+    store_add("d.test", "enforce", "1", "*.x.test", 500);
+    store_end();
+    open_with("enforce", STS);
+    know_host("a.x.test", false, TLSA_UNKNOWN);
+    know_domain("d.test", "a.x.test", false, STS_TXT_NONE, "");
+    ck_assert_str_eq(text_of("d.test"), ":[a.x.test]:025");
+    now_s -= 86400;
+    ck_assert_str_eq(text_of("d.test"), ":[a.x.test]");
+    mxhop_close(&mx);
+}
+END_TEST
+
+START_TEST(a_domain_to_be_seen_passes)
+{
+    now_s = clock_wall_s();
+    store_begin();
+    store_end();
+    open_with("enforce", STS);
+    know_host("a.x.test", false, TLSA_UNKNOWN);
+    know_domain("d.test", "a.x.test", false, STS_TXT_NONE, "");
+    know_domain("e.test", "a.x.test", false, STS_TXT_NONE, "");
+    ck_assert_str_eq(text_of("d.test"), ":[a.x.test]");
+    visible = "d.test"; /* the table has changed */
+    ck_assert_str_eq(text_of("d.test"), "");
+    ck_assert_str_eq(text_of("e.test"), ":[a.x.test]");
+    visible = NULL;
+    ck_assert_str_eq(text_of("d.test"), ":[a.x.test]");
+    mxhop_close(&mx);
+}
+END_TEST
+
+/* ---- any history ---- */
+
+static uint64_t seed;
+
+static unsigned below(unsigned n)
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (unsigned)(seed >> 33) % n;
+}
+
+#define DOMAINS 8
+
+static char domains[DOMAINS][16];
+
+static struct {
+    const char *mode, *pattern; /* mode NULL: not stored; "failed" */
+    int64_t from_s, end_s;
+    bool txt;
+} truth[DOMAINS];
+
+static void invent_store(void)
+{
+    static const char *const patterns[] = {"*.x.test", "a.x.test", "b.x.test",
+                                           "other.test"};
+    static const char *const modes[] = {"enforce", "enforce", "enforce",
+                                        "testing", "failed",  NULL};
+
+    store_begin();
+    for (int i = 0; i < DOMAINS; i++) {
+        int64_t left_s = 1 + below(2000);
+
+        truth[i].mode = modes[below(6)];
+        truth[i].pattern = patterns[below(4)];
+        truth[i].from_s = now_s - 1000 - STS_CLOCK_SLACK_S;
+        truth[i].end_s = now_s + left_s;
+        if (truth[i].mode == NULL)
+            continue;
+        if (strcmp(truth[i].mode, "failed") == 0)
+            store_add(domains[i], NULL, NULL, NULL, 0);
+        else
+            store_add(domains[i], truth[i].mode, "1", truth[i].pattern, left_s);
+    }
+    store_end();
+}
+
+static bool pattern_has(const char *pattern, const char *host)
+{
+    return pattern[0] == '*' ? strcmp(strchr(host, '.'), pattern + 1) == 0
+                             : strcmp(host, pattern) == 0;
+}
+
+/* All domains have the hosts a.x.test and b.x.test, and b has TLSA records
+   where the domain's number is odd: it is of a signed set then. */
+static void check_domain(int i)
+{
+    const char *text = text_of(domains[i]);
+    const char *hosts[] = {"a.x.test", "b.x.test"};
+    bool enforced = truth[i].mode != NULL &&
+                    strcmp(truth[i].mode, "enforce") == 0 &&
+                    now_s < truth[i].end_s && now_s >= truth[i].from_s;
+    char want[128] = "";
+    size_t n = 0;
+
+    if (truth[i].mode == NULL && truth[i].txt) {
+        ck_assert_msg(*text == '\0', "listed before it is known: %s", text);
+        return;
+    }
+    for (int h = 0; h < 2; h++) {
+        if (enforced && !pattern_has(truth[i].pattern, hosts[h]))
+            continue;
+        n += (size_t)snprintf(want + n, sizeof(want) - n, "%s[%s]%s",
+                              n == 0 ? ":" : ", ", hosts[h],
+                              h == 1 && i % 2 == 1 ? ":0025"
+                              : enforced           ? ":025"
+                                                   : "");
+    }
+    if (n > 0)
+        ck_assert_str_eq(text, want);
+    else
+        ck_assert_msg(strstr(text, "retry:4.7.5") != NULL, "%s", text);
+}
+
+START_TEST(any_history)
+{
+    seed = 0x7e1e0000u + (unsigned)_i;
+    now_s = clock_wall_s();
+    for (int i = 0; i < DOMAINS; i++)
+        snprintf(domains[i], sizeof(domains[i]), "d%d.test", i);
+    invent_store();
+    open_with("enforce", STS | DANE);
+    know_host("a.x.test", false, TLSA_UNKNOWN);
+    know_host("b.x.test", true, TLSA_USABLE);
+    for (int i = 0; i < DOMAINS; i++) {
+        truth[i].txt = below(2) == 0;
+        know_domain(domains[i], "a.x.test b.x.test", i % 2 == 1,
+                    truth[i].txt ? STS_TXT_ID : STS_TXT_NONE, "1");
+    }
+    for (int step = 0; step < 300; step++) {
+        if (below(10) == 0)
+            invent_store();
+        if (below(10) == 0)
+            now_s += below(400);
+        check_domain((int)below(DOMAINS));
+        if (below(3) == 0)
+            ck_assert(cache_flush(mx->store.cache, 100));
+    }
+    mxhop_close(&mx);
+}
+END_TEST
+
+static void set_up(void)
+{
+    strcpy(dir, "/tmp/test_tls_lkXXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    snprintf(config, sizeof(config), "%s/mxhop.cf", dir);
+    snprintf(store, sizeof(store), "%s/tls", dir);
+    ck_assert_int_eq(mkdir(store, 0755), 0);
+}
+
+static void tear_down(void)
+{
+    char command[128];
+
+    snprintf(command, sizeof(command), "rm -r %s", dir);
+    ck_assert_int_eq(system(command), 0);
+    store_begin();
+}
+
+int main(void)
+{
+    Suite *s = suite_create("tls_lookup");
+    TCase *tc = tcase_create("tls_lookup");
+    SRunner *runner;
+    int failed, n = (int)(sizeof(states) / sizeof(states[0]));
+
+    tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_set_timeout(tc, 60);
+    tcase_add_loop_test(tc, state, 0, n);
+    tcase_add_loop_test(tc, watch_and_off, 0, 2 * n);
+    tcase_add_test(tc, exempt_domains_are_as_without);
+    tcase_add_test(tc, answers_are_kept_until_the_policy_is_another);
+    tcase_add_test(tc, what_is_not_known_yet_is_not_kept);
+    tcase_add_test(tc, a_clock_set_back_ends_a_policy);
+    tcase_add_test(tc, a_domain_to_be_seen_passes);
+    tcase_add_loop_test(tc, any_history, 0, 20);
+    suite_add_tcase(s, tc);
+    runner = srunner_create(s);
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
