@@ -90,7 +90,7 @@ START_TEST(tls_classes)
     struct buf out = {0};
 
     assert_render(render_postfix, &r,
-                  ":[a.test]:025, [b.test]:0025, [c.test]:25");
+                  ":[A.TesT]:025, [b.test]:0025, [c.test]:25");
     assert_render(render_exim, &r, "<;a.test;b.test;c.test:25");
     assert_render(render_text, &r,
                   "example.com: route: MX records\n"
