@@ -257,7 +257,8 @@ census:
 # ---- documents ------------------------------------------------------------
 
 MAN := docs/man/mxhop.1 $(B)/man/mxhop.cf.5 docs/man/mxhop_table.5 \
-	docs/man/mxhop_ldap.5 docs/man/mxhop_exim.7 docs/man/mxhop-tls.8
+	docs/man/mxhop_ldap.5 docs/man/mxhop_tls.5 docs/man/mxhop_exim.7 \
+	docs/man/mxhop-tls.8
 
 # The parameter section of mxhop.cf(5) comes from the table of parameters.
 $(B)/man/params-mdoc: docs/man/params_mdoc.c $(B)/lib/libmxhop.a
@@ -353,7 +354,8 @@ install: all man
 	@# Every program of Postfix reads this, ordinary users' too: whatever
 	@# the umask, and never half of it. All files of the directory count, so
 	@# the other name is outside.
-	printf 'mxhop\tpostfix-mxhop.so\tdict_mxhop_open\n' >$(B)/dynamicmaps
+	printf '%s\tpostfix-mxhop.so\tdict_%s_open\n' mxhop mxhop \
+	    mxhop_tls mxhop_tls >$(B)/dynamicmaps
 	install -m 0644 $(B)/dynamicmaps \
 	    $(DESTDIR)$(POSTFIX_META)/.dynamicmaps.mxhop.new
 	mv -f $(DESTDIR)$(POSTFIX_META)/.dynamicmaps.mxhop.new \
@@ -372,7 +374,8 @@ install: all man
 	install -m 0644 contrib/ldap/* $(DESTDIR)$(PREFIX)/share/mxhop/ldap/
 	install -m 0644 docs/man/mxhop.1 $(DESTDIR)$(mandir)/man1/
 	install -m 0644 $(B)/man/mxhop.cf.5 docs/man/mxhop_table.5 \
-	    docs/man/mxhop_ldap.5 $(DESTDIR)$(mandir)/man5/
+	    docs/man/mxhop_ldap.5 docs/man/mxhop_tls.5 \
+	    $(DESTDIR)$(mandir)/man5/
 	install -m 0644 docs/man/mxhop_exim.7 $(DESTDIR)$(mandir)/man7/
 	install -m 0644 docs/man/mxhop-tls.8 $(DESTDIR)$(mandir)/man8/
 	test -e $(DESTDIR)/etc/mxhop/mxhop.cf || \

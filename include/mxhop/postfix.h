@@ -12,7 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define TABLE_TYPE "mxhop"
+#define TABLE_TYPE     "mxhop"
+#define TLS_TABLE_TYPE "mxhop_tls" /* for smtp_tls_policy_maps */
 
 /* How a program finds out about a Postfix instance. Texts that a function
    returns are valid until its next call. */
@@ -34,6 +35,20 @@ struct postfix_config {
 /* Why Postfix must see the domains that the table is asked about (answer =
    auto). False if there is no reason; else it is in `text`, for people. */
 bool guard_reason(const struct postfix_config *pf, char *text, size_t size);
+
+/* ---- classes.c: policy classes of hosts in a list ---- */
+
+/* `[h]:025' is verified by the name of the host, `[h]:0025' is dane-only. */
+#define POSTFIX_CLASS_STS  1U
+#define POSTFIX_CLASS_DANE 2U
+
+/*
+ * Which classes every smtp(8) of this Postfix can honour, as a set in
+ * *classes_r; DANE only together with STS. True: both. Else `why` names the
+ * parameter (and the service) that rules out the first that is missing.
+ */
+bool postfix_tls_classes(const struct postfix_config *pf, unsigned *classes_r,
+                         char *why, size_t size);
 
 /* ---- lists.c: the domains that Postfix delivers itself ---- */
 

@@ -9,8 +9,6 @@
  * mxhop has no opinion. It never reports an error, as that would defer mail
  * that Postfix could have delivered without us.
  *
- * The table can only be read, by key. It cannot be listed, changed or created.
- *
  * A configuration that cannot be used ends commands. Daemons go on with a table
  * that defers mail to other systems (broken.c), or with an empty one if there
  * can be no overrides, and log why when they start. Either way Postfix is told
@@ -24,131 +22,17 @@
  * request, so each lookup is looked at. local(8) asks in that way too, and is
  * told apart by its name.
  *
- * Ownership: struct dict_mxhop owns the library's handle and the host context
- * that the handle calls back. The text of an answer belongs to the handle and
- * is valid until the next lookup, as Postfix expects.
+ * The text of an answer belongs to the library's handle and is valid until the
+ * next lookup, as Postfix expects.
  *
  * Diagnostics: through msg_info(), msg_warn() and msg_error(), prefixed
  * mxhop:FILE:.
  */
 
-#include "postfix/host.h"
-#include "postfix/postfix_abi.h"
+#include "postfix/table.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-struct dict_mxhop {
-    struct postfix_dict dict;
-    char spare[DICT_SPARE]; /* what newer releases append to their struct */
-    struct {
-        struct mxhop *mx; /* NULL: the configuration cannot be used */
-        struct postfix_host *host;
-        struct mxhop_host api; /* of host */
-        bool defers;           /* without mx: there may be overrides */
-        bool not_config;       /* without mx: for another reason */
-        bool daemon, in_local; /* who asks */
-        bool refused;          /* it asks for another parameter: logged */
-        bool failing;          /* the last lookup failed: logged */
-        bool looked;           /* dict_look_again() is done */
-        struct stat seen;      /* stat_fd, before the file was read */
-        int link_fd;           /* the name itself, which may be a link */
-        struct stat link_seen;
-        time_t asked; /* whether the file has changed */
-    } own;
-};
-
-#define ASK_INTERVAL_S 5
-
-/* ---- change detection ---- */
-
-/*
- * Postfix compares modification times in whole seconds: not enough for a file
- * that changes, is read and changes again. A time that can never match makes it
- * restart the daemon at its next look (trivial-rewrite: at start, then every
- * 10 s).
- */
-static void dict_force_restart(struct postfix_dict *dict)
-{
-    dict->mtime--;
-}
-
-static bool dict_same_change(const struct stat *a, const struct stat *b)
-{
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino &&
-           a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
-           a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
-}
-
-/* No change can hide any more. A time to come is no reason to wait for it. */
-static bool dict_at_rest(const struct postfix_dict *dict)
-{
-    time_t now = time(NULL);
-
-    return now > dict->mtime + 1 || now < dict->mtime;
-}
-
-/* Once, when a further change would show in the seconds: was there one that
-   did not? */
-static void dict_look_again(struct dict_mxhop *d)
-{
-    struct stat st;
-
-    if (d->own.looked || !dict_at_rest(&d->dict))
-        return;
-    d->own.looked = true;
-    if (fstat(d->dict.stat_fd, &st) == 0 &&
-        !dict_same_change(&st, &d->own.seen))
-        dict_force_restart(&d->dict);
-}
-
-/* Without the library: the name itself, where it is a link, and whether another
-   try may go better although nothing has changed. */
-static bool dict_without_outdated(const struct dict_mxhop *d)
-{
-    struct stat st;
-
-    return d->own.not_config ||
-           (d->own.link_fd >= 0 && fstat(d->own.link_fd, &st) == 0 &&
-            !dict_same_change(&st, &d->own.link_seen));
-}
-
-/* Postfix sees the time of one file, in seconds; there is more to see. */
-static void dict_look_further(struct dict_mxhop *d)
-{
-    time_t now = time(NULL);
-
-    if (now >= d->own.asked && now < d->own.asked + ASK_INTERVAL_S)
-        return;
-    d->own.asked = now;
-    if (d->own.mx != NULL ? mxhop_outdated(d->own.mx)
-                          : dict_without_outdated(d))
-        dict_force_restart(&d->dict);
-}
-
-/* The file, or the nearest directory in which it, or a part of its path, will
-   appear. To be looked at with fstat(2) only. */
-static int dict_open_to_watch(const char *path, struct stat *st_r)
-{
-    char *copy = strdup(path), *part = copy;
-    int fd = -1;
-
-    while (part != NULL && (fd = open(part, O_PATH | O_CLOEXEC)) < 0 &&
-           (errno == ENOENT || errno == ENOTDIR) && strcmp(part, "/") != 0 &&
-           strcmp(part, ".") != 0)
-        part = dirname(part);
-    free(copy);
-    if (fd >= 0 && fstat(fd, st_r) != 0) {
-        close(fd);
-        fd = -1;
-    }
-    return fd;
-}
 
 /* ---- methods ---- */
 
@@ -187,8 +71,7 @@ static const char *dict_mxhop_lookup(struct postfix_dict *dict, const char *key)
     const char *text;
 
     dict->error = DICT_ERR_NONE;
-    dict_look_again(d);
-    dict_look_further(d);
+    table_watch(d);
     if (!dict_is_asked_for_transport(d))
         return NULL;
     if (d->own.mx == NULL)
@@ -198,53 +81,7 @@ static const char *dict_mxhop_lookup(struct postfix_dict *dict, const char *key)
     return text;
 }
 
-static void dict_mxhop_close(struct postfix_dict *dict)
-{
-    struct dict_mxhop *d = (struct dict_mxhop *)dict;
-
-    mxhop_close(&d->own.mx);
-    host_free(d->own.host);
-    if (dict->stat_fd >= 0)
-        close(dict->stat_fd);
-    if (d->own.link_fd >= 0)
-        close(d->own.link_fd);
-    dict_free(dict);
-}
-
 /* ---- open ---- */
-
-/* Root's file is trusted; otherwise say whose it is. */
-static void dict_set_owner(struct postfix_dict *dict, const struct stat *config)
-{
-    dict->owner.uid = config->st_uid;
-    dict->owner.status =
-        config->st_uid == 0 ? DICT_OWNER_TRUSTED : DICT_OWNER_UNTRUSTED;
-}
-
-/* Watches the file from before it is read. */
-static struct dict_mxhop *dict_make_table(const char *name, int dict_flags)
-{
-    struct postfix_dict *dict =
-        dict_alloc(TABLE_TYPE, name, (ssize_t)sizeof(struct dict_mxhop));
-    struct dict_mxhop *d = (struct dict_mxhop *)dict;
-
-    memset(&d->own, 0, sizeof(d->own));
-    dict->flags = dict_flags | DICT_FLAG_FIXED;
-    dict->lookup = dict_mxhop_lookup;
-    dict->close = dict_mxhop_close;
-    d->own.daemon = host_is_daemon();
-    d->own.in_local = d->own.daemon && strcmp(host_program(), "local") == 0;
-    d->own.link_fd = open(name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    if (d->own.link_fd >= 0 && fstat(d->own.link_fd, &d->own.link_seen) != 0)
-        d->own.link_seen = (struct stat){0};
-    dict->stat_fd = dict_open_to_watch(name, &d->own.seen);
-    d->own.looked = dict->stat_fd < 0;
-    if (dict->stat_fd >= 0) {
-        dict->mtime = d->own.seen.st_mtime;
-        dict_set_owner(dict, &d->own.seen);
-    }
-    return d;
-}
 
 static void dict_begin_without(struct dict_mxhop *d, const char *reason)
 {
@@ -266,10 +103,10 @@ struct postfix_dict *dict_mxhop_open(const char *name, int open_flags,
     struct dict_mxhop *d;
 
     if (open_flags != O_RDONLY)
-        return dict_surrogate(TABLE_TYPE, name, open_flags, dict_flags,
-                              "%s:%s: this table can only be read", TABLE_TYPE,
-                              name);
-    d = dict_make_table(name, dict_flags);
+        return table_refuse_writer(TABLE_TYPE, name, open_flags, dict_flags);
+    d = table_make(TABLE_TYPE, name, dict_flags);
+    d->dict.lookup = dict_mxhop_lookup;
+    d->own.in_local = d->own.daemon && strcmp(host_program(), "local") == 0;
     if (d->own.daemon)
         host_warn_misplaced(name);
     d->own.host = host_create(name, &d->own.api);
@@ -282,7 +119,7 @@ struct postfix_dict *dict_mxhop_open(const char *name, int open_flags,
         dict_begin_without(d, err.text);
         return &d->dict;
     }
-    dict_mxhop_close(&d->dict);
+    table_close(&d->dict);
     return dict_surrogate(TABLE_TYPE, name, open_flags, dict_flags, "%s:%s: %s",
                           TABLE_TYPE, name, err.text);
 }

@@ -282,6 +282,19 @@ configure_postfix() {
 	newaliases
 }
 
+# From now on Postfix is that of SUITE (trixie, sid), until the end of the file.
+# The packages are copied over the memory of the ground. Programs that run keep
+# the C library that they have.
+use_release() { # SUITE
+	local tree=${MXHOP_MTA:-$ROOT/build/mta}/postfix-$1
+	[[ -e $tree/.complete ]] || fail "no $tree: run tests/support/deps.sh test"
+	stop_postfix
+	cp -a --remove-destination "$tree/usr/." /usr/
+	chgrp postdrop /usr/sbin/post{drop,queue}
+	chmod 2555 /usr/sbin/post{drop,queue}
+	rm -f /etc/postfix/main.cf
+}
+
 smtp_listening() { # ADDRESS [PORT]
 	ss -Hltn "src $1" "sport = ${2:-25}" | grep . >/dev/null
 }
@@ -455,7 +468,7 @@ use_mxhop_plugin() { # < MXHOP.CF
 	[[ -e /etc/postfix/main.cf ]] || configure_postfix
 	use_mxhop
 	cp "$plugin" /usr/lib/postfix/
-	printf 'mxhop\tpostfix-mxhop.so\tdict_mxhop_open\n' \
+	printf '%s\tpostfix-mxhop.so\tdict_%s_open\n' mxhop mxhop mxhop_tls mxhop_tls \
 		>/etc/postfix/dynamicmaps.cf.d/mxhop.cf
 	cat >/etc/mxhop/mxhop.cf
 }

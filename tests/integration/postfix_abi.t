@@ -66,15 +66,16 @@ assert_passed() { # DOMAIN...
 
 # --- the table type ---
 
-case_postconf_lists_the_type() {
+case_postconf_lists_the_types() {
 	assert_match "$(postconf -m)" $'(^|\n)mxhop(\n|$)'
+	assert_match "$(postconf -m)" $'(^|\n)mxhop_tls(\n|$)'
 }
 
-case_plugin_exports_one_symbol() {
+case_plugin_exports_two_symbols() {
 	local symbols
 	symbols=$(nm -D --defined-only "$MXHOP_BUILD/plugins/postfix-mxhop.so" |
 		awk '$2 ~ /^[TDBRVW]$/ { print $3 }')
-	assert_eq "$symbols" dict_mxhop_open
+	assert_eq "$symbols" $'dict_mxhop_open\ndict_mxhop_tls_open'
 }
 
 case_postmap_q() {

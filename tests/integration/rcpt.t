@@ -46,18 +46,6 @@ good_config() { # [LINE...]
 
 # --- releases ---
 
-# The packages are copied over the memory of the ground. Programs that run keep
-# the C library that they have.
-use_release() { # SUITE
-	local tree=${MXHOP_MTA:-$ROOT/build/mta}/postfix-$1
-	[[ -e $tree/.complete ]] || fail "no $tree: run tests/support/deps.sh test"
-	stop_postfix
-	cp -a --remove-destination "$tree/usr/." /usr/
-	chgrp postdrop /usr/sbin/post{drop,queue}
-	chmod 2555 /usr/sbin/post{drop,queue}
-	rm -f /etc/postfix/main.cf
-}
-
 start_release() { # VERSION
 	good_config
 	cp "$SCRATCH/table" /var/lib/mxhop/overrides

@@ -18,11 +18,11 @@ build_packages=(gcc make pkg-config libc6-dev libidn2-dev
 	libldap-dev libxxhash-dev libpsl-dev libjansson-dev
 	libcurl4-openssl-dev)
 test_packages=(check valgrind iproute2 util-linux procps strace openssl
-	python3-minimal faketime)
+	python3 faketime)
 lint_packages=(clang-format-14 cppcheck mandoc shellcheck clang-14 clang
 	libclang-rt-14-dev)
 daemons=(postfix postfix-lmdb postfix-cdb nsd unbound bind9-dnsutils dnsperf
-	slapd ldap-utils systemd)
+	ldnsutils slapd ldap-utils systemd)
 exim=(exim4-daemon-heavy)
 suites=(trixie sid) # whose Postfix is unpacked as postfix-SUITE
 

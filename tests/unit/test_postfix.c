@@ -59,6 +59,7 @@ START_TEST(test_our_table)
         {"unionmap:{hash:/x,mxhop:/a,hash:/y}", "/a"},
         {"hash:/etc/mxhop", NULL},
         {"notmxhop:/a", NULL},
+        {"mxhop_tls:/a", NULL},
         {"notmxhop:/a,mxhop:/b", "/b"},
         {"", NULL},
     };
@@ -127,26 +128,41 @@ START_TEST(test_parent_style)
 }
 END_TEST
 
-static const char *reason(const char *master)
+/* A directory with a master.cf in it. */
+static void make_master_cf(char dir[64], const char *text)
 {
-    static char text[200];
-    static const char *config[] = {"config_directory", NULL, "transport_maps",
-                                   "proxy:mxhop:/etc/mxhop/mxhop.cf", NULL};
-    char dir[] = "/tmp/mxhop-test-XXXXXX", path[64];
+    char path[80];
     FILE *f;
-    bool found;
 
+    strcpy(dir, "/tmp/mxhop-test-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(dir));
     snprintf(path, sizeof(path), "%s/master.cf", dir);
     f = fopen(path, "w");
     ck_assert_ptr_nonnull(f);
-    fputs(master, f);
+    fputs(text, f);
     fclose(f);
-    config[1] = dir;
-    params = config;
-    found = guard_reason(&pf, text, sizeof(text));
+}
+
+static void remove_master_cf(const char *dir)
+{
+    char path[80];
+
+    snprintf(path, sizeof(path), "%s/master.cf", dir);
     unlink(path);
     rmdir(dir);
+}
+
+static const char *reason(const char *master)
+{
+    static char text[200], dir[64];
+    static const char *config[] = {"config_directory", dir, "transport_maps",
+                                   "proxy:mxhop:/etc/mxhop/mxhop.cf", NULL};
+    bool found;
+
+    make_master_cf(dir, master);
+    params = config;
+    found = guard_reason(&pf, text, sizeof(text));
+    remove_master_cf(dir);
     return found ? text : "";
 }
 
@@ -181,6 +197,146 @@ START_TEST(test_guards_in_main_cf)
 }
 END_TEST
 
+/* ---- policy classes ---- */
+
+#define BOTH (POSTFIX_CLASS_STS | POSTFIX_CLASS_DANE)
+
+/* A system that can do both, but for the parameter that is given last; it
+   comes first here, for the first of a name counts. */
+static unsigned classes(const char *name, const char *value, const char *master,
+                        char why[200])
+{
+    static char dir[64];
+    const char *config[] = {name,
+                            value,
+                            "config_directory",
+                            dir,
+                            "smtp_tls_policy_maps",
+                            "hash:/x, proxy:mxhop_tls:/etc/mxhop/mxhop.cf",
+                            "smtp_tls_CAfile",
+                            "/etc/ca.pem",
+                            "smtp_dns_support_level",
+                            "dnssec",
+                            NULL};
+    unsigned found;
+    bool both;
+
+    make_master_cf(dir, master);
+    params = config;
+    both = postfix_tls_classes(&pf, &found, why, 200);
+    remove_master_cf(dir);
+    ck_assert_int_eq(both, found == BOTH);
+    ck_assert_int_eq(both, why[0] == '\0');
+    return found;
+}
+
+START_TEST(test_classes_of_main_cf)
+{
+    static const struct {
+        const char *name, *value;
+        unsigned classes;
+    } rows[] = {
+        {"smtp_tls_policy_maps", "mxhop_tls:/etc/mxhop/mxhop.cf", BOTH},
+        {"smtp_tls_policy_maps", "", 0},
+        {"smtp_tls_policy_maps", "mxhop_tls:/other", 0},
+        {"smtp_tls_policy_maps", "mxhop_tls:/etc/mxhop/MXHOP.cf", 0},
+        {"smtp_tls_policy_maps", "mxhop:/etc/mxhop/mxhop.cf", 0},
+        {"smtp_tls_policy_maps", "unionmap:{mxhop_tls:/etc/mxhop/mxhop.cf}", 0},
+        {"smtp_tcp_port", "25", BOTH},
+        {"smtp_tcp_port", "smtp", BOTH},
+        {"smtp_tcp_port", "2525", 0},
+        {"smtp_tls_CAfile", "", 0},
+        {"tls_append_default_CA", "no", BOTH},
+        {"smtp_cname_overrides_servername", "yes", 0},
+        {"smtp_dns_support_level", "", POSTFIX_CLASS_STS},
+        {"smtp_dns_support_level", "enabled", POSTFIX_CLASS_STS},
+        {"smtp_host_lookup", "native", POSTFIX_CLASS_STS},
+        {"smtp_host_lookup", "native, dns", BOTH},
+        {"ignore_mx_lookup_error", "yes", POSTFIX_CLASS_STS},
+        {"ignore_mx_lookup_error", "no", BOTH},
+        {"smtp_dns_resolver_options", "res_dnsrch", POSTFIX_CLASS_STS},
+        {"smtp_dns_resolver_options", "res_defnames", POSTFIX_CLASS_STS},
+    };
+    char why[200], expected[80];
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        unsigned found = classes(rows[i].name, rows[i].value, "", why);
+
+        ck_assert_msg(found == rows[i].classes, "%s = %s: %u: %s", rows[i].name,
+                      rows[i].value, found, why);
+        snprintf(expected, sizeof(expected), "%s = ", rows[i].name);
+        if (found != BOTH)
+            ck_assert_ptr_eq(strstr(why, expected), why);
+    }
+}
+END_TEST
+
+START_TEST(test_classes_without_ca_file)
+{
+    static const char *const others[] = {"smtp_tls_CApath", "/etc/ssl/certs",
+                                         "tls_append_default_CA", "yes"};
+    char why[200], master[200];
+
+    for (size_t i = 0; i < 4; i += 2) {
+        snprintf(master, sizeof(master),
+                 "x unix - - n - - smtp -o smtp_tls_CAfile= -o %s=%s\n",
+                 others[i], others[i + 1]);
+        ck_assert_uint_eq(classes("unset", "", master, why), BOTH);
+    }
+    ck_assert_uint_eq(classes("unset", "",
+                              "x unix - - n - - smtp -o smtp_tls_CAfile=\n",
+                              why),
+                      0);
+    ck_assert_str_eq(why, "master.cf: x: smtp_tls_CAfile = : set it, "
+                          "smtp_tls_CApath or tls_append_default_CA");
+}
+END_TEST
+
+START_TEST(test_classes_of_services)
+{
+    static const struct {
+        const char *master;
+        unsigned classes;
+        const char *why; /* begins with it */
+    } rows[] = {
+        {"smtp unix - - n - - smtp\nsmtp inet n - n - - smtpd\n"
+         "  -o smtp_tls_policy_maps=\n",
+         BOTH, ""},
+        {"smtp unix - - n - - smtp\nx unix - - n - - smtp -o "
+         "smtp_tls_policy_maps=hash:/x\n",
+         0, "master.cf: x: smtp_tls_policy_maps = hash:/x: "},
+        {"x unix - - n - - smtp -o { smtp_tcp_port = 26 }\n", 0,
+         "master.cf: x: smtp_tcp_port = 26: it must be 25"},
+        {"x unix - - n - - smtp -o smtp_tcp_port=26 -o smtp_tcp_port=25\n",
+         BOTH, ""},
+        {"x unix - - n - - smtp -o smtp_dns_support_level=$level\n",
+         POSTFIX_CLASS_STS,
+         "master.cf: x: smtp_dns_support_level = dane: it must be dnssec"},
+    };
+    char why[200];
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        ck_assert_uint_eq(classes("unset", "", rows[i].master, why),
+                          rows[i].classes);
+        ck_assert_ptr_eq(strstr(why, rows[i].why), why);
+    }
+}
+END_TEST
+
+START_TEST(test_classes_without_master_cf)
+{
+    char why[200];
+    unsigned found;
+
+    MAIN_CF("config_directory", "/nonexistent", "smtp_tls_policy_maps",
+            "mxhop_tls:/etc/mxhop/mxhop.cf", "smtp_tls_CApath", "/x");
+    ck_assert(!postfix_tls_classes(&pf, &found, why, sizeof(why)));
+    ck_assert_uint_eq(found, 0);
+    ck_assert_str_eq(why, "cannot read /nonexistent/master.cf: "
+                          "No such file or directory");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("postfix");
@@ -195,6 +351,10 @@ int main(void)
     tcase_add_test(tcase, test_parent_style);
     tcase_add_test(tcase, test_guards_in_master_cf);
     tcase_add_test(tcase, test_guards_in_main_cf);
+    tcase_add_test(tcase, test_classes_of_main_cf);
+    tcase_add_test(tcase, test_classes_without_ca_file);
+    tcase_add_test(tcase, test_classes_of_services);
+    tcase_add_test(tcase, test_classes_without_master_cf);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -1,0 +1,199 @@
+/*
+ * classes - whether the policy classes of a list mean anything to smtp(8)
+ *
+ * A host of a list can carry the class of its TLS policy in the form of its
+ * port, which the table mxhop_tls turns into a policy. A smtp(8) that does not
+ * ask that table delivers without the policy, and one that cannot verify
+ * certificates or ask DNSSEC defers everything. So classes are used only if
+ * every smtp(8) can honour them: the one of main.cf, and each in master.cf with
+ * its options.
+ *
+ * What a parameter is by default, Postfix's default is, from 3.4 to 3.12.
+ *
+ * When in doubt (master.cf cannot be read), there are no classes.
+ */
+
+#include <mxhop/postfix.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* One configuration of smtp(8), and what is found. */
+struct classes_side {
+    const struct postfix_config *pf;
+    const struct master_service *service; /* NULL: main.cf */
+    unsigned class;                       /* that is asked for */
+    char *why;
+    size_t size;
+    bool refused;
+};
+
+struct classes_rule {
+    const char *param, *by_default;
+    unsigned class;
+    bool (*holds)(const struct classes_side *s, const char *value);
+    const char *remedy;
+};
+
+/* Valid until the next call. */
+static const char *classes_value(const struct classes_side *s, const char *name,
+                                 const char *by_default)
+{
+    const struct postfix_config *pf = s->pf;
+    const char *value;
+
+    for (size_t i = s->service != NULL ? s->service->n_options : 0; i-- > 0;)
+        if (strcmp(s->service->options[i].name, name) == 0)
+            return pf->expand(pf->ctx, s->service->options[i].value);
+    value = pf->param(pf->ctx, name);
+    return value != NULL ? value : by_default;
+}
+
+static bool classes_has_word(const char *list, const char *wanted)
+{
+    char *copy = strdup(list), *cursor = copy, *word;
+    bool found = false;
+
+    while (!found && copy != NULL &&
+           (word = word_next(&cursor, WORDS_IN_LIST)) != NULL)
+        found = strcmp(word_unproxy(word), wanted) == 0;
+    free(copy);
+    return found;
+}
+
+static bool classes_is_asked(const struct classes_side *s, const char *value)
+{
+    char word[4096];
+
+    snprintf(word, sizeof(word), TLS_TABLE_TYPE ":%s", s->pf->table);
+    return classes_has_word(value, word);
+}
+
+static bool classes_is_port_25(const struct classes_side *s, const char *value)
+{
+    (void)s;
+    return strcmp(value, "smtp") == 0 || strcmp(value, "25") == 0;
+}
+
+static bool classes_is_no(const struct classes_side *s, const char *value)
+{
+    (void)s;
+    return strcasecmp(value, "no") == 0;
+}
+
+static bool classes_has_ca(const struct classes_side *s, const char *value)
+{
+    return *value != '\0' || *classes_value(s, "smtp_tls_CApath", "") != '\0' ||
+           strcasecmp(classes_value(s, "tls_append_default_CA", "no"), "yes") ==
+               0;
+}
+
+static bool classes_is_dnssec(const struct classes_side *s, const char *value)
+{
+    (void)s;
+    return strcasecmp(value, "dnssec") == 0;
+}
+
+static bool classes_asks_dns(const struct classes_side *s, const char *value)
+{
+    (void)s;
+    return classes_has_word(value, "dns");
+}
+
+static bool classes_asks_whole_names(const struct classes_side *s,
+                                     const char *value)
+{
+    (void)s;
+    return !classes_has_word(value, "res_defnames") &&
+           !classes_has_word(value, "res_dnsrch");
+}
+
+static const struct classes_rule rules[] = {
+    {"smtp_tls_policy_maps", "", POSTFIX_CLASS_STS, classes_is_asked,
+     "name " TLS_TABLE_TYPE ":FILE in it, with the FILE of transport_maps"},
+    {"smtp_tcp_port", "smtp", POSTFIX_CLASS_STS, classes_is_port_25,
+     "it must be 25"},
+    {"smtp_tls_CAfile", "", POSTFIX_CLASS_STS, classes_has_ca,
+     "set it, smtp_tls_CApath or tls_append_default_CA"},
+    {"smtp_cname_overrides_servername", "no", POSTFIX_CLASS_STS, classes_is_no,
+     "it must be no"},
+    {"smtp_dns_support_level", "", POSTFIX_CLASS_DANE, classes_is_dnssec,
+     "it must be dnssec"},
+    {"smtp_host_lookup", "dns", POSTFIX_CLASS_DANE, classes_asks_dns,
+     "dns must be in it"},
+    {"ignore_mx_lookup_error", "no", POSTFIX_CLASS_DANE, classes_is_no,
+     "it must be no"},
+    {"smtp_dns_resolver_options", "", POSTFIX_CLASS_DANE,
+     classes_asks_whole_names,
+     "neither res_defnames nor res_dnsrch may be in it"},
+};
+
+__attribute__((format(printf, 2, 3))) static bool
+classes_refused(struct classes_side *s, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(s->why, s->size, fmt, ap);
+    va_end(ap);
+    s->refused = true;
+    return false;
+}
+
+/* True to go on with the next service. */
+static bool classes_judge(void *ctx, const struct master_service *service)
+{
+    const struct classes_rule *r, *end = rules + sizeof(rules) / sizeof(*rules);
+    struct classes_side *s = ctx;
+
+    if (service != NULL && strcmp(service->command, "smtp") != 0)
+        return true;
+    s->service = service;
+    for (r = rules; r < end; r++) {
+        if (r->class != s->class ||
+            r->holds(s, classes_value(s, r->param, r->by_default)))
+            continue;
+        /* Whoever holds() asked has the text's place. */
+        return classes_refused(
+            s, "%s%s%s%s = %s: %s", service != NULL ? "master.cf: " : "",
+            service != NULL ? service->name : "", service != NULL ? ": " : "",
+            r->param, classes_value(s, r->param, r->by_default), r->remedy);
+    }
+    return true;
+}
+
+static bool classes_hold(struct classes_side *s, unsigned class)
+{
+    const struct postfix_config *pf = s->pf;
+    const char *dir;
+    char path[4096];
+    int error;
+
+    s->class = class;
+    if (!classes_judge(s, NULL))
+        return false;
+    dir = pf->param(pf->ctx, "config_directory");
+    snprintf(path, sizeof(path), "%s/master.cf", dir != NULL ? dir : "");
+    error = master_services(path, classes_judge, s);
+    if (error != 0)
+        return classes_refused(s, "cannot read %s: %s", path, strerror(error));
+    return !s->refused;
+}
+
+bool postfix_tls_classes(const struct postfix_config *pf, unsigned *classes_r,
+                         char *why, size_t size)
+{
+    struct classes_side s = {.pf = pf, .why = why, .size = size};
+
+    *classes_r = 0;
+    why[0] = '\0';
+    if (!classes_hold(&s, POSTFIX_CLASS_STS))
+        return false;
+    *classes_r = POSTFIX_CLASS_STS;
+    if (!classes_hold(&s, POSTFIX_CLASS_DANE))
+        return false;
+    *classes_r |= POSTFIX_CLASS_DANE;
+    return true;
+}
