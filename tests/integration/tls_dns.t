@@ -71,13 +71,22 @@ case_hosts_in_other_zones() {
 	assert_eq "$(dns_queries _25._tcp.mx.plain.test TLSA)" 0
 }
 
-# The end of the chain first, the host's own name if there are none certainly;
-# and nothing where the chain leaves what is signed.
+# The end of the chain first, the host's own name if there are none certainly; and
+# that alone where the chain leaves what is signed. posttls-finger says the same.
 case_hosts_that_are_aliases() {
+	local row
 	assert_learnt alias.signed.test 'true, c.signed.test usable'
 	assert_eq "$(dns_queries _25._tcp.c.signed.test TLSA)" 0
 	assert_learnt own.signed.test 'true, o.signed.test usable ta'
 	assert_eq "$(dns_queries _25._tcp.bare.signed.test TLSA)" 1
-	assert_learnt leaves.signed.test 'true, l.signed.test none'
-	assert_eq "$(dns_queries '_25._tcp.l.*' TLSA)" 0
+	assert_learnt leaves.signed.test 'true, l.signed.test usable'
+	assert_eq "$(dns_queries _25._tcp.mx.plain.test TLSA)" 0
+	configure_postfix
+	start_receiver 192.0.2.1 good
+	start_receiver 192.0.2.2 good
+	for row in c=mx o=o l=l; do
+		assert_match "$(posttls-finger -t 5 -L verbose -l dane -o smtp_dns_support_level=dnssec \
+			-o smtp_host_lookup=dns -c "[${row%=*}.signed.test]" 2>&1 || true)" \
+			"TLSA record: _25._tcp.${row#*=}.signed.test: "
+	done
 }
