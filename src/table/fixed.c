@@ -134,7 +134,7 @@ static const char *fixed_check_file(struct fixed *t, bool filtered)
     if (t->st.st_size == 0)
         return "is empty";
     if (t->st.st_size > FIXED_SIZE_MAX)
-        return "is too large for an override table";
+        return "is too large";
     why = fixed_check_header(t);
     if (why == NULL &&
         fixed_file_octets(t->pages, t->blocks) != (uint64_t)t->st.st_size)

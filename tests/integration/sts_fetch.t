@@ -3,12 +3,13 @@
 # it refuses, and what is in the store then.
 
 STORE=/var/lib/mxhop/tls
-WEB=192.0.2.80
+WEB=192.0.2.80 WEB6=2001:db8::80
 
 # Names of policy hosts, all in one certificate.
 DOMAINS=(good split cname longtxt redirect notfound type notype big exact drip
 	silent reset expired othername otherca private loopback mapped bogus refused
-	noaddr broken addresses testing none change gone ends quick second)
+	noaddr broken addresses testing none change gone ends quick second six both
+	mute)
 
 # --- ground ---
 
@@ -80,7 +81,7 @@ def serve(raw):
     except Exception as e:
         print("fault:", e, flush=True)
 
-l = socket.socket()
+l = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
 l.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 l.bind((address, 443))
 l.listen(512)
@@ -140,6 +141,10 @@ make_zone() { # [without TXT of DOMAIN]
 			mapped) echo "mta-sts.$d AAAA ::ffff:192.168.0.1" ;;
 			bogus) echo "mta-sts.$d A 203.0.113.7" ;;
 			refused) echo "mta-sts.$d A 192.0.2.99" ;;
+			six) echo "mta-sts.$d AAAA $WEB6" ;;
+			both) printf "mta-sts.$d %s\n" 'AAAA 2001:db8::99' 'A 192.0.2.99' \
+				"A $WEB" ;;
+			mute) printf '%s\n' "mta-sts.$d NS ns.$d" "ns.$d A 192.0.2.53" ;;
 			noaddr) echo "mta-sts.$d TXT none" ;;
 			cname) printf '%s\n' 'mta-sts.cname CNAME web.elsewhere' \
 				"web.elsewhere A $WEB" ;;
@@ -187,7 +192,9 @@ setup() {
 	make_zone
 	start_dns
 	spawn web python3 "$SCRATCH/web.py" "$SCRATCH" $WEB
+	spawn web6 python3 "$SCRATCH/web.py" "$SCRATCH" $WEB6
 	eventually 10 smtp_listening $WEB 443 || fail "no web server"
+	eventually 10 smtp_listening "[$WEB6]" 443 || fail "no web server"
 	configure
 	install -d -o mxhop-tls -g mxhop-tls -m 0755 $STORE
 }
@@ -331,6 +338,16 @@ case_https_faults() {
 	assert_eq "$(field addresses.test mx)" "['mx.addresses.test', '*.pool.test']"
 	assert_status 0 tls fetch testing.test none.test
 	assert_match "$OUTPUT" $'^testing.test testing, .*\nnone.test none,'
+}
+
+case_policy_hosts_of_both_families() {
+	start_tls
+	assert_status 0 tls fetch six.test both.test
+	assert_match "$(cat "$SCRATCH/web6.log")" '^mta-sts.six.test GET'
+	assert_eq "$(requests both.test)" 1
+	# A name server that says nothing: it ends.
+	assert_status 75 tls fetch mute.test
+	assert_match "$OUTPUT" 'the addresses of the policy host cannot be looked up'
 }
 
 case_slow_servers_end_after_ten_seconds() {

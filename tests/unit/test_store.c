@@ -14,7 +14,8 @@
 #include "support/failmalloc.h"
 #include "util/clock.h"
 
-#define NOW 1800000000
+#define NOW       1800000000
+#define NAME_ROOM 48
 
 static char dir[64], path[128];
 static int dir_fd;
@@ -62,7 +63,7 @@ static struct store_entry policy(uint32_t max_age_s)
 static int write_many(size_t n)
 {
     struct store_record *r = calloc(n + 1, sizeof(*r));
-    char *names = malloc(n * 24 + 1);
+    char *names = malloc(n * NAME_ROOM + 1);
     struct store_entry kinds[2] = {policy(86400), entry("no answer")};
     struct buf bytes[2] = {{0}, {0}};
     unsigned char id[FIXED_ID_LEN];
@@ -75,8 +76,8 @@ static int write_many(size_t n)
     for (size_t i = 0; i < n; i++) {
         const struct buf *b = &bytes[i % 3 == 2];
 
-        snprintf(names + i * 24, 24, "d%zu.test", i);
-        r[i] = (struct store_record){names + i * 24,
+        snprintf(names + i * NAME_ROOM, NAME_ROOM, "d%zu.test", i);
+        r[i] = (struct store_record){names + i * NAME_ROOM,
                                      {(unsigned char *)b->data, b->len}};
     }
     rc = store_write(dir_fd, r, n, NOW, id);
@@ -92,7 +93,7 @@ START_TEST(what_is_written_is_read)
     struct mxhop_error err;
     struct store_entry e;
     struct store *s;
-    char name[24];
+    char name[NAME_ROOM];
     bool filtered = _i == 1;
 
     ck_assert_int_eq(write_many(1000), 0);
@@ -167,7 +168,7 @@ START_TEST(missing_and_foreign)
     ck_assert_int_eq(store_open(&s, dir, true, &missing, &err),
                      MXHOP_ERR_TABLE);
     ck_assert(!missing);
-    ck_assert_ptr_nonnull(strstr(err.text, "remove it"));
+    ck_assert_ptr_nonnull(strstr(err.text, "is not a TLS store; remove it"));
 }
 END_TEST
 
@@ -272,7 +273,7 @@ START_TEST(damage)
             continue;
         for (int i = 0; i < 500; i += 7) {
             struct store_entry e;
-            char name[24];
+            char name[NAME_ROOM];
             enum fixed_found found;
 
             snprintf(name, sizeof(name), "d%d.test", i);
@@ -315,7 +316,7 @@ START_TEST(a_million)
     size_t n = getenv("MXHOP_LONG") != NULL ? 1000000 : 20000, asked = 100000;
     uint64_t at_ms = clock_boot_ms(), built_ms, opened_ms, absent_ms, found_ms;
     struct store *s;
-    char name[24];
+    char name[NAME_ROOM];
 
     ck_assert_int_eq(write_many(n), 0);
     built_ms = clock_boot_ms() - at_ms;
