@@ -223,6 +223,7 @@ static void judge_fill_family(const struct host_record *r, int f,
     a->state[f] = h->state;
     a->n[f] = h->n;
     a->secure = a->secure && h->secure != 0;
+    a->alias = a->alias || h->alias != 0;
     if (f == FAMILY_V4)
         memcpy(a->v4, r->v4, sizeof(a->v4));
     else
@@ -330,6 +331,7 @@ static void judge_update_family(const struct cache_policy *p,
     h->n = addrs->n[f] < ADDRS_MAX ? addrs->n[f] : ADDRS_MAX;
     h->state = state;
     h->secure = addrs->secure;
+    h->alias = addrs->alias;
     h->stored_ms = now_ms;
     h->ttl_s = judge_clamp_ttl_s(p, addrs->ttl_s[f], negative);
 }

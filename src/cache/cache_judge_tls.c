@@ -73,8 +73,8 @@ bool judge_update_sts(const struct cache_policy *p, struct domain_record *r,
 
 /* ---- TLSA ---- */
 
-/* Records are of use where an address is known and signed. What is not known of
-   the addresses is asked for first. */
+/* Records are of use where an address is known that is signed, or a CNAME's.
+   What is not known of the addresses is asked for first. */
 void judge_tlsa(const struct cache_policy *p, const struct host_record *r,
                 unsigned families, uint64_t now_ms, struct hostaddrs *a,
                 struct cache_entry_state *sum)

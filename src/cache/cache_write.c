@@ -189,9 +189,11 @@ static void write_answer(struct writer *w, const struct pending *p)
         r.f.flags |= DOMAIN_HOSTS;
     writer_domain(w, p->data, p->name_len, p->now_ms, &old, &before);
     had = writer_has_site(&old, &r.f.site);
-    r.f.flags |= old.f.flags & DOMAIN_STS;
-    r.sts = old.sts;
-    memcpy(r.sts_id, old.sts_id, sizeof(r.sts_id));
+    if ((old.f.flags & DOMAIN_STS) != 0) {
+        r.f.flags |= DOMAIN_STS;
+        r.sts = old.sts;
+        memcpy(r.sts_id, old.sts_id, r.sts.id_len);
+    }
     if (p->outcome == MX_NXDOMAIN || before == LIVE_USED)
         worth = p->outcome == MX_NXDOMAIN ? LIVE_NEGATIVE : LIVE_USED;
     /* The set is the same, so what was made of it holds as long as it did. */

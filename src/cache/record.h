@@ -96,8 +96,7 @@ struct host_family {
     uint32_t ttl_s;
     uint8_t state; /* ADDR_UNKNOWN: no answer; ADDR_SOME; ADDR_NONE */
     uint8_t n;
-    uint8_t secure; /* not 0: yes */
-    uint8_t unused;
+    uint8_t secure, alias; /* not 0: yes */
 };
 
 /* What is known of its TLSA records, with an end of its own. */

@@ -39,6 +39,7 @@ static void hosts_keep_family(struct hostaddrs *a, const struct hostaddrs *old,
     a->state[family] = ADDR_SOME;
     a->n[family] = old->n[family];
     a->secure = a->secure && old->secure;
+    a->alias = a->alias || old->alias;
     if (family == FAMILY_V4)
         memcpy(a->v4, old->v4, sizeof(a->v4));
     else

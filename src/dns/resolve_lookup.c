@@ -17,8 +17,8 @@
  * Where somebody wants TLSA records and the addresses are signed, the owner is
  * told the addresses, and the lookup goes on: a CNAME's end is asked about
  * first, the host's own name then, if there are none (RFC 7672 2.2.2), as
- * Postfix does. A CNAME that is signed and leads to a name that is not has none
- * here: that would take one more query for each unsigned host.
+ * Postfix does. Where a CNAME led to addresses that are not signed only the own
+ * name counts: signed records below it are of its zone, so the CNAME is signed.
  */
 
 #include "dns/resolve_int.h"
@@ -74,7 +74,7 @@ static bool lookup_ask(struct host_ask *ask, const char *name)
    same, as its reply says where a CNAME leads, and whether that is signed. */
 static void lookup_ask_again(struct host_lookup *l, const char *host)
 {
-    if (!l->tlsa_wanted || !l->known_secure || !l->addrs.secure)
+    if (!l->tlsa_wanted || (!l->known_secure && !l->addrs.alias))
         return;
     for (unsigned f = 0; f < FAMILIES && l->pending == 0; f++)
         if ((l->known & FAMILY_BIT(f)) != 0 && l->addrs.state[f] == ADDR_SOME)
@@ -236,10 +236,15 @@ static void lookup_take_answer(struct host_ask *ask, const struct question *q,
         lookup_failed(ask); /* a loop, or nearly one */
     } else if (status == RECORDS_PARTIAL) {
         (void)lookup_ask(ask, last);
-    } else if (!tlsa && !l->heard) {
+    } else if (!tlsa) {
         l->heard = true;
-        if (strcmp(last, l->host) != 0)
+        if (strcmp(last, l->host) == 0)
+            return;
+        l->addrs.alias = true;
+        if (l->alias == NULL)
             l->alias = strdup(last);
+        if (l->alias == NULL)
+            l->tlsa_wanted = false; /* no memory: not known */
     }
 }
 
@@ -257,15 +262,21 @@ static bool lookup_ask_tlsa(struct host_lookup *l)
         free(l->alias);
         l->alias = NULL;
     } else {
-        if (!l->heard || !l->addrs.secure || !l->known_secure ||
+        bool secure = l->addrs.secure && l->known_secure;
+
+        if (!l->heard || (!secure && !l->addrs.alias) ||
             hostaddrs_state(&l->addrs, l->resolver->families) != ADDR_SOME)
             return false;
         lookup_tell_owner(l);
         l->known = l->resolver->families;
+        if (!secure) {
+            free(l->alias);
+            l->alias = NULL;
+        }
     }
     l->tlsa_asked = true;
     l->found.state = TLSA_UNKNOWN;
-    l->found_secure = true;
+    l->found_secure = engine_trusts_ad(l->resolver->engine);
     l->start_ms = clock_boot_ms();
     snprintf(name, sizeof(name), TLSA_PREFIX "%s",
              l->alias != NULL ? l->alias : l->host);

@@ -42,7 +42,7 @@ void hostaddrs_settle_tlsa(struct hostaddrs *a, unsigned families)
 {
     enum addr_state state = hostaddrs_state(a, families);
 
-    if (state == ADDR_NONE || (state == ADDR_SOME && !a->secure))
+    if (state == ADDR_NONE || (state == ADDR_SOME && !a->secure && !a->alias))
         a->tlsa = (struct tlsa){.state = TLSA_NONE,
                                 .ttl_s = hostaddrs_ttl_s(a, families)};
 }

@@ -28,6 +28,7 @@ struct hostaddrs {
     uint8_t state[FAMILIES]; /* enum addr_state */
     uint8_t n[FAMILIES];
     bool secure; /* AD on every answer */
+    bool alias;  /* a CNAME led to them */
     bool stale;  /* some, but past their time in every family: there may be none
                     by now */
     uint32_t ttl_s[FAMILIES]; /* smallest of the answers' for the family */
@@ -42,8 +43,8 @@ enum addr_state hostaddrs_state(const struct hostaddrs *a, unsigned families);
 /* How long it is so, at least: of SOME, those families that have addresses and
    time left; else all of them. */
 uint32_t hostaddrs_ttl_s(const struct hostaddrs *a, unsigned families);
-/* Behind addresses that are not signed TLSA records do not count, and without
-   address nobody needs them: there are none then. */
+/* Without address nobody needs TLSA records, and where addresses are not signed
+   they count for a CNAME only, which may be signed: there are none else. */
 void hostaddrs_settle_tlsa(struct hostaddrs *a, unsigned families);
 
 enum mx_outcome {

@@ -343,6 +343,26 @@ START_TEST(tlsa_of_others)
 }
 END_TEST
 
+/* A CNAME may be signed where what it leads to is not. */
+START_TEST(tlsa_of_aliases)
+{
+    struct hostaddrs a = addrs(ADDR_SOME, ADDR_NONE);
+    struct cache_entry_state st;
+
+    a.secure = false;
+    a.alias = true;
+    cache_put_host(cache, "mx", T0, &a);
+    flush();
+    st = host_at(T0, ALL, &a);
+    ck_assert(a.alias && !a.secure);
+    ck_assert_uint_eq(st.known, BOTH);
+    put_tlsa(TLSA_USABLE, false, 60, T0);
+    st = host_at(T0, ALL, &a);
+    ck_assert_uint_eq(st.known, ALL);
+    ck_assert_int_eq(a.tlsa.state, TLSA_USABLE);
+}
+END_TEST
+
 START_TEST(tlsa_room)
 {
     struct live_value v;
@@ -456,6 +476,7 @@ int main(void)
     tcase_add_test(t, tlsa_has_an_end);
     tcase_add_test(t, tlsa_failed);
     tcase_add_test(t, tlsa_of_others);
+    tcase_add_test(t, tlsa_of_aliases);
     tcase_add_test(t, tlsa_room);
     tcase_add_test(t, damaged);
     tcase_add_test(t, from_the_future);

@@ -39,19 +39,21 @@ START_TEST(test_tlsa_of_signed_addresses)
 {
     static const struct {
         enum addr_state v4, v6;
-        bool secure, settled;
+        bool secure, alias, settled;
     } rows[] = {
-        {ADDR_SOME, ADDR_SOME, true, false},
-        {ADDR_SOME, ADDR_NONE, false, true},
-        {ADDR_NONE, ADDR_NONE, true, true},
-        {ADDR_SOME, ADDR_FAILED, true, false},
-        {ADDR_NONE, ADDR_FAILED, true, false},
-        {ADDR_UNKNOWN, ADDR_UNKNOWN, false, false},
+        {ADDR_SOME, ADDR_SOME, true, false, false},
+        {ADDR_SOME, ADDR_NONE, false, false, true},
+        {ADDR_SOME, ADDR_NONE, false, true, false},
+        {ADDR_NONE, ADDR_NONE, true, true, true},
+        {ADDR_SOME, ADDR_FAILED, true, false, false},
+        {ADDR_NONE, ADDR_FAILED, true, false, false},
+        {ADDR_UNKNOWN, ADDR_UNKNOWN, false, false, false},
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct hostaddrs a = {.state = {rows[i].v4, rows[i].v6},
                               .secure = rows[i].secure,
+                              .alias = rows[i].alias,
                               .ttl_s = {70, 60},
                               .tlsa = {TLSA_USABLE, true, 5}};
 

@@ -84,7 +84,8 @@ static const struct minidns_row rows[] = {
 
     /* Hosts that are CNAMEs */
     {"alias.example", MX,
-     "mx 1 c1.example mx 2 c2.example mx 3 c3.example mx 4 c4.example",
+     "mx 1 c1.example mx 2 c2.example mx 3 c3.example mx 4 c4.example "
+     "mx 5 c5.example",
      .ad = true},
     {"c1.example", A, "cname ee.example ttl 80 a 192.0.2.2", .ad = true},
     {"c1.example", AAAA, "cname ee.example", .ad = true},
@@ -97,6 +98,9 @@ static const struct minidns_row rows[] = {
     {"c4.example", A, "cname plain.example a 192.0.2.1"},
     {"c4.example", AAAA, "cname plain.example soa 60"},
     {"_25._tcp.c4.example", TLSA, EE, .ad = true},
+    {"_25._tcp.c5.example", TLSA, EE},
+    {"c5.example", A, "cname plain.example a 192.0.2.1"},
+    {"c5.example", AAAA, "cname plain.example soa 60"},
     {"chain.example", MX, "mx 1 d.example", .ad = true},
     {"d.example", A, "a 192.0.2.4", .ad = true},
     {"d.example", AAAA, "soa 60", .ad = true},
@@ -423,7 +427,8 @@ static const struct {
     {"alias.example",
      "0 none ttl=60, c1.example 11 usable ttl=70, c2.example 12 usable+ta "
      "ttl=50, "
-     "c3.example 12 failed ttl=0, c4.example 12 none ttl=300\n",
+     "c3.example 12 failed ttl=0, c4.example 12 usable ttl=70, "
+     "c5.example 12 none ttl=70\n",
      {NULL}},
     {"chain.example", "0 none ttl=60, d.example 12 usable ttl=33\n", {NULL}},
     {"chain2.example", "0 none ttl=60, e.example 12 none ttl=70\n", {NULL}},
@@ -443,11 +448,11 @@ END_TEST
 /* Hosts without signature cost no query more, nor does an unsigned MX. */
 START_TEST(tlsa_of_signed_hosts_only)
 {
-    static const char *const never[] = {
-        "_25._tcp.plain.example 52", "_25._tcp.half.example 52",
-        "_25._tcp.gone.example 52",  "_25._tcp.c4.example 52",
-        "_25._tcp.plain.example 52", "_25._tcp.c1.example 52",
-        "_25._tcp.c3.example 52"};
+    static const char *const never[] = {"_25._tcp.plain.example 52",
+                                        "_25._tcp.half.example 52",
+                                        "_25._tcp.gone.example 52",
+                                        "_25._tcp.c1.example 52",
+                                        "_25._tcp.c3.example 52"};
 
     start("states.example", NULL, DEADLINE_MS);
     start("alias.example", NULL, DEADLINE_MS);
@@ -456,6 +461,7 @@ START_TEST(tlsa_of_signed_hosts_only)
         ck_assert_uint_eq(minidns_count(&fx.dns, never[i]), 0);
     ck_assert_uint_eq(minidns_count(&fx.dns, "_25._tcp.ee.example 52"), 1);
     ck_assert_uint_eq(minidns_count(&fx.dns, "_25._tcp.c2.example 52"), 1);
+    ck_assert_uint_eq(minidns_count(&fx.dns, "_25._tcp.c4.example 52"), 1);
     forget();
     start("mxplain.example", NULL, DEADLINE_MS);
     run_tasks();
@@ -617,8 +623,11 @@ START_TEST(out_of_memory)
             run_tasks();
         hit = failmalloc_hit();
         failmalloc_at(0);
-        if (fx.n_results == 1 && fx.result.data != NULL && !fx.result.failed)
-            ck_assert_ptr_null(strstr(fx.result.data, "c4.example 12 usable"));
+        if (fx.n_results == 1 && fx.result.data != NULL && !fx.result.failed) {
+            ck_assert_ptr_null(strstr(fx.result.data, "c5.example 12 usable"));
+            ck_assert_ptr_null(strstr(fx.result.data, "c1.example 11 none"));
+            ck_assert_ptr_null(strstr(fx.result.data, "c1.example 12 none"));
+        }
         if (!hit)
             break;
         buf_free(&fx.told);

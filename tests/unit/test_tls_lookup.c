@@ -13,6 +13,7 @@
 
 #include "handle/handle.h"
 #include "policy/want.h"
+#include "support/failmalloc.h"
 #include "util/clock.h"
 
 #define STS  CLASS_BIT(MXHOP_TLS_STS)
@@ -439,6 +440,36 @@ START_TEST(a_domain_to_be_seen_passes)
 }
 END_TEST
 
+/* Without memory a domain may pass, and is never listed without its class. */
+START_TEST(allocations_fail)
+{
+    struct mxhop_error err;
+    const char *text = NULL;
+    enum mxhop_status status;
+    bool hit = true;
+
+    now_s = clock_wall_s();
+    store_begin();
+    store_add("d.test", "enforce", "1", "*.x.test", 500);
+    store_end();
+    open_with("enforce", STS);
+    know_host("a.x.test", false, TLSA_UNKNOWN);
+    know_domain("d.test", "a.x.test", false, STS_TXT_ID, "1");
+    for (unsigned n = 1; hit; n++) {
+        store_close(&mx->tls.store); /* it is opened anew, and read */
+        mx->tls.placed.looked_ms = mx->tls.placed.tried_ms = 0;
+        failmalloc_at(n);
+        status = mxhop_text(mx, "d.test", MXHOP_FORMAT_POSTFIX, &text, &err);
+        hit = failmalloc_hit();
+        failmalloc_at(0);
+        if (status == MXHOP_OK && text != NULL)
+            ck_assert_str_eq(text, ":[a.x.test]:025");
+        ck_assert(hit || (status == MXHOP_OK && text != NULL));
+    }
+    mxhop_close(&mx);
+}
+END_TEST
+
 /* ---- any history ---- */
 
 static uint64_t seed;
@@ -583,6 +614,7 @@ int main(void)
     tcase_add_test(tc, what_is_not_known_yet_is_not_kept);
     tcase_add_test(tc, a_clock_set_back_ends_a_policy);
     tcase_add_test(tc, a_domain_to_be_seen_passes);
+    tcase_add_test(tc, allocations_fail);
     tcase_add_loop_test(tc, any_history, 0, 20);
     suite_add_tcase(s, tc);
     runner = srunner_create(s);
