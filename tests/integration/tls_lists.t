@@ -103,7 +103,7 @@ standard_policies() {
 
 # As trivial-rewrite(8) answers, with the cache warm.
 answer() { # DOMAIN
-	mxhop lookup --format postfix "$1" || true
+	{ mxhop lookup --format postfix "$1" || true; } | folded
 }
 assert_answer() { # DOMAIN ANSWER
 	assert_eq "$(answer "$1")" "$2" "$1"
