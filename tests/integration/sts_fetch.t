@@ -291,7 +291,7 @@ case_txt_records() {
 		several:there is not exactly one TXT record with a valid id
 		mixed:there is not exactly one TXT record with a valid id
 		wrongver:there is not exactly one TXT record with a valid id
-		plain:there is not exactly one TXT record with a valid id
+		plain:there is no TXT record
 		nothing:there is no TXT record
 		badid:there is not exactly one TXT record with a valid id
 	END
