@@ -14,7 +14,7 @@ same_ids() {
 typed_as() { printf '%s\n' "$1"; } # COMMAND
 
 # What happens elsewhere when the guide has come to a paragraph.
-meanwhile() { :; } # LAST-LINE-OF-IT
+meanwhile() { :; } # TEXT
 
 # Runs COMMAND in this shell, so that `cd` lasts, and compares what it prints.
 type_in() { # COMMAND EXPECTED
@@ -54,7 +54,7 @@ block() { # TEXT-BEFORE LINE...
 }
 
 guide_works() { # FILE
-	local line text='' lines=() blocks=0 guide
+	local line text='' last='' lines=() blocks=0 guide
 	mapfile -t guide < <(cat "$ROOT/$1" && echo end)
 	cd "$SCRATCH" || exit
 	for line in "${guide[@]}"; do
@@ -67,7 +67,8 @@ guide_works() { # FILE
 			block "$text" "${lines[@]}"
 			lines=() text='' blocks=$((blocks + 1))
 		fi
-		[[ ! $line ]] || text=$line
+		[[ ! $line ]] || text=${last:+$text }$line
+		last=$line
 	done
 	assert_eq "$blocks" "$(grep -c '^$' <(sed -n '/^    /,/^$/p' "$ROOT/$1"))" blocks
 }

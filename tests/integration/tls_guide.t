@@ -82,10 +82,10 @@ postfix() { # VERB
 	[[ $1 != reload ]] || eventually 10 reloaded "$before"
 }
 
-meanwhile() { # LAST-LINE-OF-PARAGRAPH
+meanwhile() { # TEXT
 	case $1 in
-	'the queue:') policy_with '*.mail.example.net' ;;
-	'The domain has mended it:') policy_with mx1.example.org mx2.example.org ;;
+	*'the reason is in the queue:') policy_with '*.mail.example.net' ;;
+	*'The domain has mended it:') policy_with mx1.example.org mx2.example.org ;;
 	esac
 }
 
