@@ -37,11 +37,16 @@ setup() {
 	start_sts_web
 	cat "$CA" >>/etc/ssl/certs/ca-certificates.crt
 	configure_postfix
+	machine_with 3.7
+}
+
+# As README.md and Debian's postinst leave it.
+machine_with() { # VERSION
 	make -s -C "$ROOT" install >&2
 	sed -i -E '/^mxhop(-tls)?:/d' /etc/passwd /etc/group
-	# As Debian's postinst has it.
 	start_postfix 'transport_maps = mxhop:/etc/mxhop/mxhop.cf' \
 		'smtp_tls_CApath = /etc/ssl/certs' 'smtp_tls_security_level = may'
+	assert_match "$(postconf -h mail_version)" "^$1\\." release
 }
 
 policy_with() { # HOST...
@@ -90,3 +95,10 @@ meanwhile() { # TEXT
 }
 
 case_the_guide_works_as_written() { guide_works docs/tls.md; }
+
+case_and_on_debian_13() {
+	use_release trixie
+	configure_postfix
+	machine_with 3.10
+	guide_works docs/tls.md
+}
