@@ -61,12 +61,12 @@ service_listens() { grep -q '@mxhop-tls:' /proc/net/unix; }
 systemctl() { # VERB UNIT
 	case $* in
 	daemon-reload) ;;
-	'enable --now mxhop-tls')
+	'enable --now mxhop-tls' | 'start mxhop-tls')
 		start_unit mxhop-tls.service
 		eventually 10 service_listens ||
 			fail "mxhop-tls: $(<"$SCRATCH/mxhop-tls.service.log")"
 		;;
-	'disable --now mxhop-tls') stop mxhop-tls.service ;;
+	'disable --now mxhop-tls' | 'stop mxhop-tls') stop mxhop-tls.service ;;
 	*) fail "systemctl $*" ;;
 	esac
 }
