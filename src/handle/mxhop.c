@@ -227,12 +227,10 @@ static enum mxhop_status open_parts(struct mxhop *mx, struct conf *conf,
             conf_load(&mx->conf, config, &mx->config.fd, &mx->config.seen, err);
     if (status == MXHOP_OK)
         status = make_rules(mx, host, err);
-    if (mx->conf.mta_sts != MTA_STS_OFF)
-        mx->tls_wanted = TLS_WANT_STS | TLS_WANT_DANE;
     if (status == MXHOP_OK && mx->conf.overrides[0] != '\0')
         status = table_place(mx, err);
     if (status == MXHOP_OK && mx->conf.mta_sts != MTA_STS_OFF) {
-        mx->tls_wanted |= TLS_WANT_STS;
+        mx->tls_wanted = TLS_WANT_STS | TLS_WANT_DANE;
         status = tls_place(mx, err);
     }
     if ((host->tls_classes & CLASS_BIT(MXHOP_TLS_DANE)) != 0)
