@@ -6,6 +6,8 @@
 
 # shellcheck source=tests/integration/ldap.sh
 . "$ROOT/tests/integration/ldap.sh"
+# shellcheck source=tests/integration/guide.sh
+. "$ROOT/tests/integration/guide.sh"
 
 PASSWORD='guide-secret'
 
@@ -62,62 +64,6 @@ systemctl() { # VERB UNIT
 	esac
 }
 
-# --- the guide ---
+typed_as() { printf '%s\n' "${1/ -W / -w $PASSWORD }"; } # COMMAND
 
-# Without empty lines, numbers of users that are another machine's, and ids.
-same_ids() { sed -E '/^$/d; s/\b([GU]ID) [0-9]+/\1 N/g; s/\(id [0-9a-f]{8}\)/(id N)/'; }
-
-# Runs COMMAND in this shell, so that `cd` lasts, and compares what it prints.
-type_in() { # COMMAND EXPECTED
-	local output status=0
-	set +o pipefail # as in a shell that somebody types at
-	eval "${1/ -W / -w $PASSWORD }" >"$SCRATCH/typed" 2>&1 || status=$?
-	set -o pipefail
-	output=$(same_ids <"$SCRATCH/typed")
-	[[ $output == "$(same_ids <<<"$2")" ]] ||
-		fail "# $1"$'\n'"printed:"$'\n'"$output"$'\n'"expected:"$'\n'"$2"
-	[[ $status -eq 0 ]] || fail "# $1: status $status"
-}
-
-session() { # LINE...
-	local command='' expected='' line
-	for line; do
-		if [[ $line == '# '* ]]; then
-			[[ ! $command ]] || type_in "$command" "$expected"
-			command=${line#'# '} expected=''
-		else
-			expected+=${expected:+$'\n'}$line
-		fi
-	done
-	type_in "$command" "$expected"
-}
-
-# A block is a session, or what to write into the file named just before.
-block() { # TEXT-BEFORE LINE...
-	local before=$1
-	shift
-	if [[ $1 == '# '* ]]; then
-		session "$@"
-	else
-		assert_match "$before" '`([^`]+)`:$' "text before $1"
-		printf '%s\n' "$@" >"${BASH_REMATCH[1]}"
-	fi
-}
-
-case_the_guide_works_as_written() {
-	local line text='' lines=() sessions=0
-	mapfile -t guide < <(cat "$ROOT/docs/ldap-guide.md" && echo end)
-	cd "$SCRATCH" || exit
-	for line in "${guide[@]}"; do
-		if [[ $line == '    '* ]]; then
-			lines+=("${line#    }")
-			continue
-		fi
-		if [[ ${#lines[@]} -gt 0 && $line ]]; then
-			block "$text" "${lines[@]}"
-			lines=() text='' sessions=$((sessions + 1))
-		fi
-		[[ ! $line ]] || text=$line
-	done
-	assert_eq "$sessions" "$(grep -c '^$' <(sed -n '/^    /,/^$/p' "$ROOT/docs/ldap-guide.md"))" blocks
-}
+case_the_guide_works_as_written() { guide_works docs/ldap-guide.md; }
