@@ -281,8 +281,6 @@ void view_host(struct view *v, struct mxhop_host *host)
 {
     const struct guard_by_domain *d = &v->by_domain;
 
-    if (!v->taken)
-        return;
     if ((d->classes & POSTFIX_CLASS_STS) != 0)
         host->tls_classes |= 1u << MXHOP_TLS_STS;
     if ((d->classes & POSTFIX_CLASS_DANE) != 0)

@@ -72,7 +72,7 @@ struct mxhop *cli_open_in_view(const char *config, struct view *v, int64_t at_s,
 struct mxhop *cli_open_to_check(const char *config, struct view *v,
                                 int *status_r);
 
-/* What the library gets from it. Points into *v. */
+/* What the library gets from it, where it is taken. Points into *v. */
 void view_host(struct view *v, struct mxhop_host *host);
 
 /* ---- view_local.c ---- */
