@@ -60,9 +60,9 @@ void check_file_mode(struct check *c, const char *file);
 /* ---- check_tls.c ---- */
 
 /* Whether MTA-STS policies are known, to `user` (NULL: not known) too, and kept
-   to. */
+   to. config: the file that was read. */
 void check_tls(struct check *c, struct mxhop *mx, struct view *v,
-               const char *user);
+               const char *config, const char *user);
 
 /* ---- check_postfix.c ---- */
 

@@ -3,8 +3,9 @@
  *
  * With mta_sts = watch, the way from the name servers to the TLS store:
  * mxhop-tls, the file that it writes, who can read that. With enforce, what
- * Postfix needs to keep to a policy as well: the table mxhop_tls, certificates
- * of authorities, and for DANE a resolver whose signatures count.
+ * the MTA needs to keep to a policy as well: Postfix the table mxhop_tls,
+ * certificates of authorities, and for DANE a resolver whose signatures count;
+ * Exim a transport, which is Exim's to look at.
  *
  * What is wrong with the store is an error with enforce only: then no policy is
  * known, and mail for domains that have one is not as it should be.
@@ -147,7 +148,7 @@ static void tls_postfix(struct check *c, struct mxhop *mx, struct view *v)
 }
 
 void check_tls(struct check *c, struct mxhop *mx, struct view *v,
-               const char *user)
+               const char *config, const char *user)
 {
     const struct conf *conf = probe_conf(mx);
 
@@ -155,6 +156,13 @@ void check_tls(struct check *c, struct mxhop *mx, struct view *v,
         return;
     tls_service(c, conf);
     tls_store(c, conf, user);
-    if (conf->mta_sts == MTA_STS_ENFORCE && v->taken)
+    if (conf->mta_sts != MTA_STS_ENFORCE)
+        return;
+    if (v->taken)
         tls_postfix(c, mx, v);
+    else if (!v->plain && conf->exim_sts_transport[0] == '\0')
+        check_say(c, CHECK_ERROR, config, 0,
+                  "mta_sts = enforce, but nobody keeps to policies: %s, and "
+                  "for Exim exim_sts_transport is not set",
+                  v->skipped);
 }

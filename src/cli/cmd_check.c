@@ -114,7 +114,7 @@ static int check_source(struct check *c, struct mxhop *mx, struct view *v,
     if (conf->cache_owner[0] != '\0')
         user = conf->cache_owner;
     check_main_cf(c, v);
-    check_tls(c, mx, v, user);
+    check_tls(c, mx, v, config, user);
     if (conf->overrides[0] == '\0')
         return 0;
     usable = check_table(c, conf, user);

@@ -198,6 +198,7 @@ int view_take(struct view *v, const char *config,
 
     *v = (struct view){.postfix.helper = -1};
     if (options->plain) {
+        v->plain = true;
         snprintf(v->skipped, sizeof(v->skipped), "--no-main-cf was given");
         return 0;
     }

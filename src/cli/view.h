@@ -29,6 +29,7 @@ struct view_pattern; /* of a list of domains */
 
 struct view {
     bool taken; /* main.cf asks the table: all below is filled in */
+    bool plain; /* nobody wants to know about main.cf */
     struct postconf postfix;
     struct postfix_config config;
     char *table, *ours; /* the file as main.cf names it; the whole word */

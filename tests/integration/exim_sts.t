@@ -11,13 +11,16 @@
 STORE=/var/lib/mxhop/tls
 
 setup() {
-	tls_certificate good good.hosts.test
+	tls_certificate good {good,two,six}.hosts.test
 	tls_certificate badca '*.hosts.test' '*.signed.test' by=foreign
 	zone hosts.test <<-'END'
 		good   A 192.0.2.1
 		other  A 192.0.2.1
 		ca     A 192.0.2.2
 		bare   A 192.0.2.4
+		two    A 192.0.2.1
+		two    A 192.0.2.2
+		six    AAAA 2001:db8::1
 	END
 	zone signed.test <<-END
 		self   A 192.0.2.2
@@ -25,12 +28,14 @@ setup() {
 		@      MX 10 self
 	END
 	{
-		for domain in sts onlyca name bare half impossible early silent mute; do
+		for domain in sts two six onlyca name bare half impossible early silent mute ended failed; do
 			echo "_mta-sts.$domain TXT \"v=STSv1; id=1;\""
 		done
 		printf "mta-sts.%s A $STS_ADDRESS\n" early silent mute
 		cat <<-'END'
 			sts         MX 10 good.hosts.test.
+			two         MX 10 two.hosts.test.
+			six         MX 10 six.hosts.test.
 			onlyca      MX 10 ca.hosts.test.
 			name        MX 10 other.hosts.test.
 			bare        MX 10 bare.hosts.test.
@@ -42,6 +47,8 @@ setup() {
 			early       MX 10 good.hosts.test.
 			silent      MX 10 ca.hosts.test.
 			mute        MX 10 ca.hosts.test.
+			ended       MX 10 ca.hosts.test.
+			failed      MX 10 ca.hosts.test.
 			own         MX 10 good.hosts.test.
 		END
 	} | zone dom.test
@@ -49,6 +56,7 @@ setup() {
 	start_signed_dns
 	start_receiver 192.0.2.1 good
 	start_receiver 192.0.2.2 badca
+	start_receiver 2001:db8::1 good
 	start_receiver 192.0.2.4 -
 	cc -std=c11 -D_GNU_SOURCE -I"$ROOT/include" -I"$ROOT/src" \
 		-o "$SCRATCH/policies" "$ROOT/tests/support/policies.c" \
@@ -71,11 +79,15 @@ setup() {
 standard_policies() {
 	"$SCRATCH/policies" "$STORE" <<-'END'
 		sts.dom.test        enforce 1 10 3600 good.hosts.test
+		two.dom.test        enforce 1 10 3600 two.hosts.test
+		six.dom.test        enforce 1 10 3600 six.hosts.test
 		onlyca.dom.test     enforce 1 10 3600 *.hosts.test
 		name.dom.test       enforce 1 10 3600 other.hosts.test
 		bare.dom.test       enforce 1 10 3600 bare.hosts.test
 		half.dom.test       enforce 1 10 3600 good.hosts.test
 		impossible.dom.test enforce 1 10 3600 mx.other.test
+		ended.dom.test      enforce 1 3600 -10 good.hosts.test
+		failed.dom.test     failed the web server is silent
 		own.dom.test        enforce 1 10 3600 good.hosts.test
 		signed.test         enforce 1 10 3600 self.signed.test
 	END
@@ -99,6 +111,7 @@ case_a_policy_is_kept_to() {
 		sts.dom.test         =>   T=mxhop_sts .*CV=yes
 		half.dom.test        =>   T=mxhop_sts .*H=good.hosts.test .*CV=yes
 		signed.test          =>   T=mxhop_sts .*CV=dane
+		six.dom.test         =>   T=mxhop_sts .*2001:db8::1.*CV=yes
 		plain.dom.test       =>   T=remote_smtp .*CV=no
 		impossible.dom.test  ==   4.7.5 No MX host of domain impossible.dom.test is in its MTA-STS policy
 	END
@@ -139,4 +152,116 @@ case_one_message_to_both() {
 	assert_exim_log ' == any@onlyca.dom.test .*T=mxhop_sts'
 	assert_exim_log '[=-]> any@plain.dom.test .*T=remote_smtp'
 	assert_exim_log '[=-]> any@sts.dom.test .*T=mxhop_sts'
+}
+
+# Of two addresses one cannot be verified: mail gets to the other, each time.
+case_half_of_the_addresses_are_bad() {
+	local i
+	for i in 1 2 3 4 5 6; do
+		exim_send alice@mta.mxhop.test "any$i@two.dom.test"
+		assert_exim_log " => any$i@two.dom.test .*T=mxhop_sts .*\\[192.0.2.1\\].*CV=yes"
+	done
+}
+
+# --- which transport ---
+
+transport_of() { dlfunc mxhop_transport "$1" "${2:-}"; } # DOMAIN [CONFIG]
+
+with() { # LINE... (a configuration that has these lines, too)
+	{
+		cat /etc/mxhop/mxhop.cf
+		printf '%s\n' "$@"
+	} | tac | awk '{ name = $1 } !seen[name]++' >"$SCRATCH/with.cf"
+	chmod 644 "$SCRATCH/with.cf"
+	echo "$SCRATCH/with.cf"
+}
+
+case_transport_by_domain() {
+	assert_eq "$(transport_of sts.dom.test)" mxhop_sts
+	assert_eq "$(transport_of plain.dom.test)" ''
+	assert_eq "$(transport_of impossible.dom.test)" ''
+	assert_eq "$(mxhop lookup --format json sts.dom.test | jq -r .transport)" mxhop_sts
+	# Another one for all domains does not verify.
+	assert_eq "$(transport_of sts.dom.test "$(with 'transport = bulk')")" mxhop_sts
+	assert_eq "$(transport_of plain.dom.test "$SCRATCH/with.cf")" bulk
+	assert_eq "$(transport_of sts.dom.test "$(with 'mta_sts_exempt = sts.dom.test')")" ''
+	assert_eq "$(transport_of sts.dom.test "$(with 'mta_sts = watch')")" ''
+	assert_eq "$(transport_of impossible.dom.test "$(with 'on_sts_mismatch = pass')")" ''
+	# What dnslookup finds is verified, too.
+	assert_eq "$(transport_of sts.dom.test "$(with 'answer = override')")" mxhop_sts
+	with 'dns_servers = 192.0.2.99' 'lookup_budget = 100ms' 'cache = none' >/dev/null
+	assert_eq "$(transport_of sts.dom.test "$SCRATCH/with.cf")" mxhop_sts
+	assert_eq "$(transport_of plain.dom.test "$SCRATCH/with.cf")" ''
+	# Without the transport such domains are Exim's own matter.
+	assert_match "$(dlfunc mxhop_route sts.dom.test "$(with 'exim_sts_transport =')")" '^Failed: '
+	assert_eq "$(transport_of sts.dom.test "$SCRATCH/with.cf")" ''
+}
+
+case_policies_that_are_not_in_force() {
+	local domain
+	for domain in ended failed; do
+		assert_eq "$(transport_of $domain.dom.test)" ''
+		assert_eq "$(list_of $domain.dom.test)" '<;ca.hosts.test'
+	done
+	with "tls_store = $SCRATCH/none" >/dev/null
+	for domain in sts ended failed; do
+		assert_eq "$(transport_of $domain.dom.test "$SCRATCH/with.cf")" ''
+		assert_match "$(dlfunc mxhop_route $domain.dom.test "$SCRATCH/with.cf")" '^Failed: '
+	done
+	assert_eq "$(dlfunc mxhop_route plain.dom.test "$SCRATCH/with.cf")" '<;ca.hosts.test'
+}
+
+# Hops of overrides are the administrator's, but a list with a host of the policy
+# is verified as a whole.
+case_overrides() {
+	ldif_table >/etc/mxhop/overrides.ldif <<-'END'
+		add  Key own.dom.test; Mode append; Hop [two.hosts.test]; Transport bulk
+		new  Key sts.dom.test; Hop [ca.hosts.test]
+		way  Key name.dom.test; Mode pass; Transport bulk
+		pass Key half.dom.test; Mode pass
+	END
+	with 'overrides = ldif:/etc/mxhop/overrides.ldif' >/dev/null
+	mxhop -c "$SCRATCH/with.cf" refresh
+	assert_eq "$(transport_of own.dom.test "$SCRATCH/with.cf")" mxhop_sts
+	assert_eq "$(dlfunc mxhop_route own.dom.test "$SCRATCH/with.cf")" '<;good.hosts.test;+;two.hosts.test'
+	assert_eq "$(transport_of sts.dom.test "$SCRATCH/with.cf")" ''
+	assert_eq "$(transport_of name.dom.test "$SCRATCH/with.cf")" bulk
+	assert_eq "$(transport_of half.dom.test "$SCRATCH/with.cf")" mxhop_sts
+}
+
+# --- a policy that is not known yet ---
+
+# The first message waits for it; where no answer comes in time it goes as usual.
+case_first_message() {
+	local start_ms
+	printf '%s\n' 'version: STSv1' 'mode: enforce' 'mx: good.hosts.test' \
+		'max_age: 86400' | tee >(sts_policy silent.dom.test) | sts_policy early.dom.test
+	eventually 5 test -e "$STS_ROOT/silent.dom.test/policy" || fail "no policy"
+	sts_fault silent.dom.test silent
+	start_sts_web
+	cp "$MXHOP_BUILD/bin/mxhop-tls" /usr/sbin/
+	chown -R mxhop-tls:mxhop-tls "$STORE"
+	spawn mxhop-tls mxhop-tls
+	eventually 10 grep -q '@mxhop-tls:' /proc/net/unix || fail "$(tail "$SCRATCH/mxhop-tls.log")"
+	exim_send alice@mta.mxhop.test any@early.dom.test
+	assert_exim_log ' => any@early.dom.test .*R=mxhop_route T=mxhop_sts .*CV=yes'
+	start_ms=$(now_ms)
+	exim_send alice@mta.mxhop.test any@silent.dom.test
+	assert_exim_log ' => any@silent.dom.test .*R=dnslookup T=remote_smtp'
+	assert_eq "$(($(now_ms) - start_ms >= 1000))" 1 "waited"
+	assert_eq "$(($(now_ms) - start_ms < 8000))" 1 "waited for less than the fetch"
+	assert_no_panic
+}
+
+case_without_the_service_nobody_waits() {
+	exim_send alice@mta.mxhop.test any@mute.dom.test
+	assert_exim_log ' => any@mute.dom.test .*R=dnslookup T=remote_smtp'
+	assert_eq "$(mxhop lookup --format exim mute.dom.test)" ''
+}
+
+case_check_knows_the_transport() {
+	assert_status 1 mxhop check
+	refute_match "$OUTPUT" exim_sts_transport
+	assert_status 2 mxhop -c "$(with 'exim_sts_transport =')" check
+	assert_match "$OUTPUT" "error: $SCRATCH/with.cf: mta_sts = enforce, but .*exim_sts_transport"
 }
