@@ -8,7 +8,7 @@
  */
 
 #include "fetch/job.h"
-#include "dns/answer.h"
+#include "dns/reply.h"
 #include "util/clock.h"
 #include "util/err.h"
 
@@ -123,21 +123,13 @@ static void job_ask_addrs(struct job *j)
         job_end(j, JOB_FAILED, "the policy host cannot be asked for", NULL);
 }
 
-static bool job_add_txt(void *ctx, const struct record *r)
-{
-    sts_txts_add(ctx, r->rdata.msg + r->rdata.pos, r->rdata.len - r->rdata.pos);
-    return true;
-}
-
 static void job_take_txt(void *ctx, enum exchange_outcome outcome,
                          const struct question *q, const uint8_t *msg,
                          size_t len, const char *why)
 {
     struct job *j = ctx;
     enum records_status status = RECORDS_BAD;
-    struct sts_txts txts = {0};
     char text[200], last[WIRE_NAME_TEXT];
-    struct answer a;
 
     if (outcome != EXCHANGE_ANSWER) {
         bool unasked = outcome == EXCHANGE_DOWN || outcome == EXCHANGE_UNASKED;
@@ -149,25 +141,22 @@ static void job_take_txt(void *ctx, enum exchange_outcome outcome,
         job_end(j, unasked ? JOB_UNASKED : JOB_FAILED, text, NULL);
         return;
     }
-    status = answer_read(msg, len, q, &a, job_add_txt, &txts);
+    j->txt = (struct sts_record){.ttl_s = UINT32_MAX};
+    status = reply_sts(msg, len, q, &j->txt, last);
     if (status == RECORDS_PARTIAL && j->links++ < LINKS_MAX) {
-        wire_name_print(&a.last, last);
         if (engine_ask(j->tools.engine, last, TYPE_TXT,
                        clock_boot_ms() + j->tools.dns_timeout_ms, job_take_txt,
                        j) == MXHOP_OK)
             return;
     }
-    j->txt = sts_txts_judge(&txts);
     if (status == RECORDS_BAD || status == RECORDS_PARTIAL)
         job_end(j, JOB_FAILED,
                 "the TXT record cannot be looked up: unusable "
                 "answer",
                 NULL);
-    else if (txts.counted > 1)
-        job_end(j, JOB_NONE, "there are several TXT records", NULL);
-    else if (status == RECORDS_SOME && txts.counted == 1 &&
-             j->txt.state != STS_TXT_ID)
-        job_end(j, JOB_NONE, "the TXT record is not valid", NULL);
+    else if (j->txt.state != STS_TXT_ID && status == RECORDS_SOME)
+        job_end(j, JOB_NONE,
+                "there is not exactly one TXT record with a valid id", NULL);
     else if (j->txt.state != STS_TXT_ID)
         job_end(j, JOB_NONE, "there is no TXT record", NULL);
     else

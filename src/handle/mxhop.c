@@ -229,12 +229,10 @@ static enum mxhop_status open_parts(struct mxhop *mx, struct conf *conf,
         status = make_rules(mx, host, err);
     if (status == MXHOP_OK)
         ststransport_begin(mx);
-    if (mx->conf.mta_sts != MTA_STS_OFF)
-        mx->tls_wanted = TLS_WANT_STS | TLS_WANT_DANE;
     if (status == MXHOP_OK && mx->conf.overrides[0] != '\0')
         status = table_place(mx, err);
     if (status == MXHOP_OK && mx->conf.mta_sts != MTA_STS_OFF) {
-        mx->tls_wanted |= TLS_WANT_STS;
+        mx->tls_wanted = TLS_WANT_STS | TLS_WANT_DANE;
         status = tls_place(mx, err);
     }
     if ((host->tls_classes & CLASS_BIT(MXHOP_TLS_DANE)) != 0)

@@ -1,20 +1,9 @@
-/* MTA-STS, RFC 8461: which TXT record counts, which hosts a policy allows. */
+/* MTA-STS policies (RFC 8461): which hosts they allow, and for how long. */
 
 #ifndef MODEL_STS_H
 #define MODEL_STS_H
 
 #include "model/tls.h"
-
-/* TXT records at _mta-sts.DOMAIN, one after another. Start with zeros. */
-struct sts_txts {
-    unsigned counted;     /* those that say v=STSv1 */
-    struct sts_record it; /* the first one that counts */
-};
-
-/* rdata: of one TXT record, strings of an octet of length each. */
-void sts_txts_add(struct sts_txts *t, const uint8_t *rdata, size_t len);
-/* STS_TXT_ID or STS_TXT_NONE; ttl_s is 0. */
-struct sts_record sts_txts_judge(const struct sts_txts *t);
 
 #define STS_MAX_AGE_S 31557600u /* as RFC 8461 section 3.2 has it */
 /* By so much the clock may be behind the one that a policy was fetched by. */
@@ -24,7 +13,6 @@ struct sts_record sts_txts_judge(const struct sts_txts *t);
 bool sts_matches(const struct sts_policy *p, const char *host);
 /* In lower case, A-labels, not an address; `*.' may stand before it. */
 bool sts_is_pattern(const char *text);
-bool sts_is_id(const char *text);
 /* Whether it has not ended. A clock that stands before the time at which the
    policy was fetched tells nothing about its age: then it has. */
 bool sts_in_force(const struct sts_policy *p, int64_t now_s);

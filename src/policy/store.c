@@ -61,7 +61,8 @@ static bool store_is_policy(const struct sts_policy *p)
     for (size_t i = 0; i < p->n_mx; i++)
         if (!sts_is_pattern(p->mx[i]))
             return false;
-    return p->mode <= STS_MODE_ENFORCE && sts_is_id(p->id) &&
+    return p->mode <= STS_MODE_ENFORCE &&
+           sts_id_is_valid(p->id, strlen(p->id)) &&
            (p->mode == STS_MODE_NONE || p->n_mx > 0) && p->fetched_s >= 0 &&
            p->fetched_s <= INT64_MAX - STS_MAX_AGE_S &&
            p->max_age_s <= STS_MAX_AGE_S &&

@@ -811,7 +811,7 @@ as_tmpfiles_says() { # FILE
 	local type path mode user group
 	while read -r type path mode user group _; do
 		[[ $type == d ]] || continue
-		install -d -m "$mode" -o "$user" -g "$group" "$path"
+		install -d -m "${mode#:}" -o "${user#:}" -g "${group#:}" "$path"
 	done <"$1"
 }
 

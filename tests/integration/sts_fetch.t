@@ -288,12 +288,12 @@ case_txt_records() {
 		assert_status 75 tls fetch "$domain.test"
 		assert_match "$OUTPUT" "^$domain.test without a policy: $why"
 	done <<-'END'
-		several:there are several TXT records
-		mixed:there is no TXT record
-		wrongver:there is no TXT record
+		several:there is not exactly one TXT record with a valid id
+		mixed:there is not exactly one TXT record with a valid id
+		wrongver:there is not exactly one TXT record with a valid id
 		plain:there is no TXT record
 		nothing:there is no TXT record
-		badid:the TXT record is not valid
+		badid:there is not exactly one TXT record with a valid id
 	END
 	assert_eq "$(requests 'several\|mixed\|wrongver\|plain\|badid')" 0
 }

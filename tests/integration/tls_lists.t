@@ -28,6 +28,8 @@ setup() {
 		ta      A 192.0.2.3
 		$(tlsa ta domain 2)
 		none    A 192.0.2.1
+		bogus   A 192.0.2.1
+		$(tlsa bogus good)
 	END
 	{
 		# An id for each of these says that there is a policy.
@@ -57,6 +59,7 @@ setup() {
 			good     MX 10 good.signed.test.
 			bad      MX 10 bad.signed.test.
 			ta       MX 10 ta.signed.test.
+			bogus    MX 10 bogus.signed.test.
 			none     MX 10 none.signed.test.
 			unsigned MX 10 good.hosts.test.
 		END
@@ -64,6 +67,7 @@ setup() {
 	printf '%s\n' 'good MX 10 good.signed.test.' | zone loose.test
 	sign_zone signed.test
 	sign_zone dane.test
+	forge_zone signed.test 's/^(_25._tcp.bogus.*TLSA.*3 1 1 )..../\1abcd/'
 	start_signed_dns
 	start_receiver 192.0.2.1 good
 	start_receiver 192.0.2.2 badca
@@ -232,6 +236,7 @@ case_dane_is_a_class() {
 	assert_answer unsigned.dane.test ':[good.hosts.test]'
 	assert_answer good.loose.test ':[good.signed.test]' # MX not signed
 	assert_answer ta.dane.test ''
+	assert_answer bogus.dane.test '' # what its TLSA records say is not known
 	assert_outcomes <<-'END'
 		good.dane.test     192.0.2.1 tls=TLS
 		bad.dane.test      Server certificate not verified
@@ -273,6 +278,7 @@ case_level_dane_is_no_reason_any_more() {
 	assert_outcomes <<-'END'
 		good.dane.test     192.0.2.1 tls=TLS
 		bad.dane.test      Server certificate not verified
+		bogus.dane.test    TLSA lookup error
 		unsigned.dane.test 192.0.2.1 tls=TLS
 		bare.dom.test      192.0.2.4 tls=-
 		sts.dom.test       192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test
@@ -360,6 +366,7 @@ case_the_service_is_told() {
 	assert_outcomes <<<'early.dom.test 192.0.2.2 tls=TLS'
 	eventually 10 answers_with early.dom.test ':[ca.hosts.test]:025' ||
 		fail "$(mxhop trace early.dom.test; tail "$SCRATCH/mxhop-tls.log")"
+	sleep 1 # each process looks when its time comes
 	mark
 	assert_outcomes <<-'END'
 		sts.dom.test   192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test

@@ -141,98 +141,6 @@ START_TEST(policy_without_memory)
 }
 END_TEST
 
-/* ---- TXT ---- */
-
-#define LONG_A                                               \
-    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" \
-    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" \
-    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" \
-    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-
-/* Records are separated by `&', strings of a record by `|'. */
-static const struct {
-    const char *records, *id; /* "": there is none */
-} txts[] = {
-    {"v=STSv1; id=20260101", "20260101"},
-    {"v=STSv1; id=20260101;", "20260101"},
-    {"v=STSv1;id=a", "a"},
-    {"v=STSv1 ; id=a ;", "a"},
-    {"v=STSv1; more=1; id=a", "a"},
-    {"v=STSv1; id=a; id=b", "a"},
-    {"v=ST|Sv1; i|d=ab|c;", "abc"},
-    {"v=STSv1; id=a; x=" LONG_A "|" LONG_A "|;y=1", "a"},
-    {"v=STSv1; id="
-     "12345678901234567890123456789012",
-     "12345678901234567890123456789012"},
-    {"v=STSv1; id=123456789012345678901234567890123", ""},
-    {"v=STSv1; id=a&v=spf1 -all", "a"},
-    {"google-site&v=STSv1; id=a", "a"},
-    {"v=STSv2; id=b&v=STSv1; id=a", "a"},
-    {"v=STSv1; id=a&v=STSv1; id=a", ""},
-    {"v=STSv1; id=a&v=STSv1; id=b", ""},
-    {"v=STSv1; id=a&v=STSv1;", ""},
-    {"v=STSv1; id=a&v=STSv1; \x01", ""},
-    {"v=STSv1; id=a&v=STSv1; id=b" LONG_A "|" LONG_A "|" LONG_A "|" LONG_A
-     "|" LONG_A "|" LONG_A "|" LONG_A "|" LONG_A "|" LONG_A "|" LONG_A,
-     ""},
-    {"v=STSv2; id=a", ""},
-    {"v=STSv10; id=a", ""},
-    {"v=stsv1; id=a", ""},
-    {"v=STSv1", ""},
-    {"v=STSv1;", ""},
-    {"v=STSv1; id=", ""},
-    {"v=STSv1; id=a-b", ""},
-    {"v=STSv1; id=a b", ""},
-    {"v=STSv1; ID=a", ""},
-    {"v=STSv1; junk; id=a", ""},
-    {" v=STSv1; id=a", ""},
-    {"id=a; v=STSv1", ""},
-    {"", ""},
-};
-
-static void add_record(struct sts_txts *t, const char *record, size_t len)
-{
-    uint8_t rdata[4096];
-    size_t n = 0, at = 0;
-
-    while (at <= len) {
-        const char *end = memchr(record + at, '|', len - at);
-        size_t part = end != NULL ? (size_t)(end - record) - at : len - at;
-
-        rdata[n++] = (uint8_t)part;
-        memcpy(rdata + n, record + at, part);
-        n += part;
-        at += part + 1;
-    }
-    sts_txts_add(t, rdata, n);
-}
-
-START_TEST(txt)
-{
-    const char *at = txts[_i].records;
-    struct sts_txts t = {0};
-    struct sts_record r;
-
-    for (const char *end; *at != '\0'; at = *end != '\0' ? end + 1 : end) {
-        end = strchrnul(at, '&');
-        add_record(&t, at, (size_t)(end - at));
-    }
-    r = sts_txts_judge(&t);
-    ck_assert_str_eq(r.id, txts[_i].id);
-    ck_assert_int_eq(r.state, *r.id != '\0' ? STS_TXT_ID : STS_TXT_NONE);
-}
-END_TEST
-
-START_TEST(txt_that_is_cut)
-{
-    static const uint8_t cut[] = "\x20v=STSv1; id=a";
-    struct sts_txts t = {0};
-
-    sts_txts_add(&t, cut, sizeof(cut) - 1);
-    ck_assert_int_eq(sts_txts_judge(&t).state, STS_TXT_NONE);
-}
-END_TEST
-
 /* ---- matching, time ---- */
 
 static const struct {
@@ -282,8 +190,6 @@ int main(void)
     tcase_add_test(t, policy_with_nul);
     tcase_add_test(t, policy_is_bounded);
     tcase_add_test(t, policy_without_memory);
-    tcase_add_loop_test(t, txt, 0, N(txts));
-    tcase_add_test(t, txt_that_is_cut);
     tcase_add_loop_test(t, match, 0, N(matches));
     tcase_add_test(t, time_of_a_policy);
     suite_add_tcase(s, t);
