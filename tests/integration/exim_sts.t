@@ -243,13 +243,15 @@ case_first_message() {
 	chown -R mxhop-tls:mxhop-tls "$STORE"
 	spawn mxhop-tls mxhop-tls
 	eventually 10 grep -q '@mxhop-tls:' /proc/net/unix || fail "$(tail "$SCRATCH/mxhop-tls.log")"
+	echo 'lookup_budget = 30s' >>/etc/mxhop/mxhop.cf # a slow machine
 	exim_send alice@mta.mxhop.test any@early.dom.test
+	sed -i '$d' /etc/mxhop/mxhop.cf
 	assert_exim_log ' => any@early.dom.test .*R=mxhop_route T=mxhop_sts .*CV=yes'
 	start_ms=$(now_ms)
 	exim_send alice@mta.mxhop.test any@silent.dom.test
 	assert_exim_log ' => any@silent.dom.test .*R=dnslookup T=remote_smtp'
 	assert_eq "$(($(now_ms) - start_ms >= 1000))" 1 "waited"
-	assert_eq "$(($(now_ms) - start_ms < 8000))" 1 "waited for less than the fetch"
+	assert_status 1 mxhop tls get silent.dom.test # it is still being fetched
 	assert_no_panic
 }
 
