@@ -74,6 +74,10 @@ enum mxhop_local {
     0x4u /* the MTA ends a list at a host that is this machine: of \
             own_addresses only those are needed that overrides may \
             name */
+#define MXHOP_STS_TRANSPORT                                         \
+    0x10u /* a transport holds hosts to class STS: the one that     \
+             exim_sts_transport names, if any. Lookups may wait for \
+             a policy */
 
 /* visible_if of struct mxhop_host. */
 #define MXHOP_VISIBLE_UNSIGNED 0x1u /* its MX records are not signed */

@@ -16,8 +16,9 @@
  * mxhop_rest       for a redirect router behind it: `:fail: ...' for reject,
  *                  `:defer: ...' for defer, and for a list of an override
  *                  that Exim has passed on; else empty
- * mxhop_transport  the transport that an override or the configuration names;
- *                  else empty
+ * mxhop_transport  the transport that an override or the configuration names,
+ *                  or that verifies, of a domain with an MTA-STS policy; else
+ *                  empty
  * mxhop_fate       `:fail: ...' or `:defer: ...'; else empty, also where there
  *                  is a list. For ACLs
  * mxhop_trace      every step of the decision, for `exim -be'
@@ -35,7 +36,7 @@
  * closed: the cache was chosen for the user it was opened as. A configuration
  * that is broken is read again at every call, one that has changed at the next
  * question. No thread is started: the caller runs the DNS itself, for
- * lookup_budget.
+ * lookup_budget, and within that waits for a policy that is being fetched.
  *
  * Failures: what is wrong with the configuration, a lack of memory, a call with
  * the wrong number of arguments. The expansion then fails with a text, and Exim
@@ -140,7 +141,7 @@ static struct exim_handle *exim_open(const char *config,
                                      struct mxhop_error *err)
 {
     static const struct mxhop_host host = {
-        .flags = MXHOP_THIS_MACHINE | MXHOP_FINDS_ITSELF,
+        .flags = MXHOP_THIS_MACHINE | MXHOP_FINDS_ITSELF | MXHOP_STS_TRANSPORT,
         .log = exim_log,
         .is_local = exim_is_local,
         .cache_owner = "root",

@@ -51,8 +51,18 @@ void check_table_is_new(struct check *c, const struct conf *conf,
 void check_hear(void *ctx, const struct finding *f);
 /* Entries that are kept, and that the source did not tell of. */
 void check_kept(struct check *c);
+/* Whether that user could open the file, as a lookup does: 0, or an errno. Only
+   root can tell; everybody else, and for a user that is not known, gets 0. */
+int check_open_as(const char *path, const char *user);
 /* A file that others may write, or put another in its place. */
 void check_file_mode(struct check *c, const char *file);
+
+/* ---- check_tls.c ---- */
+
+/* Whether MTA-STS policies are known, to `user` (NULL: not known) too, and kept
+   to. config: the file that was read. */
+void check_tls(struct check *c, struct mxhop *mx, struct view *v,
+               const char *config, const char *user);
 
 /* ---- check_postfix.c ---- */
 

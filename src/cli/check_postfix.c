@@ -16,6 +16,7 @@
 #include "util/clock.h"
 #include "util/str.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,63 +25,112 @@
 
 /* ---- parameters that name the table ---- */
 
-static bool postfix_names_us(const char *value)
-{
-    char **word = postconf_words(value);
-    bool found = false;
-    size_t len;
+/* Where a table may stand. proxymap(8) is told in its parameters which tables
+   it may open. */
+static const struct {
+    const char *prefix, *params, *advice;
+} tables[] = {
+    {TABLE_TYPE ":", "transport_maps proxy_read_maps proxy_write_maps",
+     "a table of type " TABLE_TYPE " belongs in transport_maps alone; take it "
+     "out, elsewhere it answers nothing or misroutes"},
+    {TLS_TABLE_TYPE ":",
+     "smtp_tls_policy_maps tlsproxy_client_policy_maps proxy_read_maps "
+     "proxy_write_maps",
+     "a table of type " TLS_TABLE_TYPE " belongs in smtp_tls_policy_maps "
+     "alone; take it out, elsewhere it answers nothing or misroutes"},
+};
+#define N_TABLES (sizeof(tables) / sizeof(tables[0]))
 
-    for (size_t i = 0; word != NULL && word[i] != NULL && !found; i++)
-        found = word_our_table(word[i], &len) != NULL;
-    free(word);
-    return found;
+/* Behind the next place where the value has the word, and no longer one. */
+static const char *postfix_find(const char *value, const char *word)
+{
+    const char *at = value;
+
+    for (; (at = strstr(at, word)) != NULL; at++)
+        if (at == value || !isalnum((unsigned char)at[-1]))
+            return at + strlen(word);
+    return NULL;
 }
 
-static void postfix_judge(struct check *c, const char *place, const char *name,
-                          const char *value)
+/* A port in one of the two forms that stand for a class. */
+static bool postfix_names_class(const char *value)
 {
-    /* proxymap(8) is told there which tables it may open. */
-    if (str_in_list("transport_maps proxy_read_maps proxy_write_maps", name) ||
-        !postfix_names_us(value))
-        return;
-    check_say(c, CHECK_ERROR, place, 0,
-              "%s = %.200s: a table of type mxhop belongs in transport_maps "
-              "alone; take it out, elsewhere it answers nothing or misroutes",
-              name, value);
+    static const char *const ports[] = {"]:025", "]:0025"};
+
+    for (int i = 0; i < 2; i++)
+        for (const char *at = value; (at = strstr(at, ports[i])) != NULL;) {
+            at += strlen(ports[i]);
+            if (!isalnum((unsigned char)*at))
+                return true;
+        }
+    return false;
 }
 
 struct services {
     struct check *c;
     const char *place;
+    bool classes; /* smtp(8) asks the table that knows classes */
 };
+
+/* shown: the parameter, and whose option it is. */
+static void postfix_judge(const struct services *m, const char *place,
+                          const char *shown, const char *name,
+                          const char *value)
+{
+    for (size_t i = 0; i < N_TABLES; i++)
+        if (!str_in_list(tables[i].params, name) &&
+            postfix_find(value, tables[i].prefix) != NULL)
+            check_say(m->c, CHECK_ERROR, place, 0, "%s = %.200s: %s", shown,
+                      value, tables[i].advice);
+    if (m->classes && strcmp(name, "smtp_tls_policy_maps") != 0 &&
+        postfix_names_class(value))
+        check_say(m->c, CHECK_WARNING, place, 0,
+                  "%s = %.200s: the table " TLS_TABLE_TYPE " takes the ports "
+                  ":025 and :0025 for TLS classes, and mail there waits unless "
+                  "the host can be verified; write :25",
+                  shown, value);
+}
 
 static bool postfix_judge_options(void *ctx, const struct master_service *s)
 {
-    struct services *m = ctx;
-    char name[200];
+    const struct services *m = ctx;
+    char shown[200];
 
     for (size_t i = 0; i < s->n_options; i++) {
-        snprintf(name, sizeof(name), "%s: -o %s", s->name, s->options[i].name);
-        if (strcmp(s->options[i].name, "transport_maps") != 0)
-            postfix_judge(m->c, m->place, name, s->options[i].value);
+        const struct master_option *o = &s->options[i];
+
+        snprintf(shown, sizeof(shown), "%s: -o %s", s->name, o->name);
+        postfix_judge(m, m->place, shown, o->name, o->value);
     }
     return true;
 }
 
+/* What is worth the question whether Postfix has the parameter. */
+static bool postfix_is_suspect(const struct services *m, const char *value)
+{
+    for (size_t i = 0; i < N_TABLES; i++)
+        if (postfix_find(value, tables[i].prefix) != NULL)
+            return true;
+    return m->classes && postfix_names_class(value);
+}
+
 void check_main_cf(struct check *c, struct view *v)
 {
-    struct services m = {c, v->postfix.master};
+    const char *policies = postconf_param(&v->postfix, "smtp_tls_policy_maps");
+    struct services m = {.c = c, .place = v->postfix.master};
     struct buf place = {0};
 
     if (v->postfix.n_params == 0)
         return;
+    m.classes =
+        policies != NULL && postfix_find(policies, TLS_TABLE_TYPE ":") != NULL;
     buf_printf(&place, "%s/main.cf", v->postfix.dir);
     for (size_t i = 0; i < v->postfix.n_params && !place.failed; i++) {
         const struct postconf_param *p = &v->postfix.params[i];
 
-        if (p->set && postfix_names_us(p->value) &&
+        if (p->set && postfix_is_suspect(&m, p->value) &&
             postconf_is_builtin(&v->postfix, p->name))
-            postfix_judge(c, place.data, p->name, p->value);
+            postfix_judge(&m, place.data, p->name, p->name, p->value);
     }
     buf_free(&place);
     (void)master_services(v->postfix.master, postfix_judge_options, &m);

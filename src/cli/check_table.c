@@ -57,25 +57,32 @@ static int table_try(const char *path, const struct passwd *pw)
     return fd < 0 ? errno : 0;
 }
 
-static void table_is_readable(struct check *c, const struct conf *conf,
-                              const char *user)
+int check_open_as(const char *path, const char *user)
 {
     const struct passwd *pw = user != NULL ? getpwnam(user) : NULL;
     int status = 0;
     pid_t pid;
 
     if (geteuid() != 0 || pw == NULL || pw->pw_uid == 0)
-        return;
+        return 0;
     pid = fork();
     if (pid == 0)
-        _exit(table_try(conf->override_table, pw));
+        _exit(table_try(path, pw));
     while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
-    if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) != 0)
+    return pid > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+}
+
+static void table_is_readable(struct check *c, const struct conf *conf,
+                              const char *user)
+{
+    int error = check_open_as(conf->override_table, user);
+
+    if (error != 0)
         check_say(c, CHECK_ERROR, conf->override_table, 0,
                   "user %s, who looks up for the mail system, cannot read it: "
                   "%s; %s; give the file mode 0644, its directory 0755",
-                  user, strerror(WEXITSTATUS(status)), table_then(conf));
+                  user, strerror(error), table_then(conf));
 }
 
 /* ---- the last refresh ---- */

@@ -111,11 +111,12 @@ static int check_source(struct check *c, struct mxhop *mx, struct view *v,
     int status;
 
     check_file_mode(c, config);
-    check_main_cf(c, v);
-    if (conf->overrides[0] == '\0')
-        return 0;
     if (conf->cache_owner[0] != '\0')
         user = conf->cache_owner;
+    check_main_cf(c, v);
+    check_tls(c, mx, v, config, user);
+    if (conf->overrides[0] == '\0')
+        return 0;
     usable = check_table(c, conf, user);
     if (strncmp(conf->overrides, "ldif:", 5) == 0)
         check_file_mode(c, conf->overrides + 5);

@@ -2,12 +2,14 @@
  * survey - who receives the mail of a list of domains
  *
  * Counts domains by site (the whole MX set) and by provider: the registrable
- * domain of the best mail host, by the Public Suffix List. Overrides do not
- * count. Memory grows with the sites that there are, not with the domains.
+ * domain of the best mail host, by the Public Suffix List; and by what they ask
+ * of TLS (survey_tls.c). Overrides do not count. Memory grows with the sites
+ * that there are, not with the domains.
  */
 
 #include "cli/cli.h"
 #include "cli/many.h"
+#include "cli/survey_tls.h"
 #include "model/site.h"
 #include "util/json.h"
 #include "util/tally.h"
@@ -27,6 +29,7 @@ struct survey {
     unsigned limit; /* rows of a table; 0: all */
     struct tally sites, suffixes;
     uint64_t outcomes[OUTCOMES];
+    struct survey_tls tls;
     struct buf text; /* the site at hand, then a line of output */
     bool failed;     /* out of memory */
 };
@@ -61,6 +64,7 @@ static void survey_count(void *ctx, const struct bulk_answer *answer)
     s->outcomes[cli_outcome(answer->set)]++;
     if (answer->set->outcome != MX_HOSTS || answer->set->n_mx == 0)
         return;
+    survey_tls_count(&s->tls, answer);
     buf_reset(&s->text);
     site_text(answer->set, &s->text);
     if (s->text.failed || !tally_add(&s->sites, s->text.data) ||
@@ -93,10 +97,15 @@ static void survey_add_site(const char *site, bool json, struct buf *out)
     }
 }
 
+/* Of which the percentages are. */
+static uint64_t survey_hosted(const struct survey *s)
+{
+    return s->outcomes[OUTCOME_HOSTS] + s->outcomes[OUTCOME_IMPLICIT];
+}
+
 static bool survey_print_table(struct survey *s, struct tally *t, bool site)
 {
-    uint64_t hosted = /* of which the percentages are */
-        s->outcomes[OUTCOME_HOSTS] + s->outcomes[OUTCOME_IMPLICIT];
+    uint64_t hosted = survey_hosted(s);
     size_t n = s->limit == 0 || t->n < s->limit ? t->n : s->limit;
     struct buf *out = &s->text;
 
@@ -152,6 +161,7 @@ static int survey_print(struct survey *s, const struct many *m)
         survey_print_total(s, cli_outcomes[i].text, cli_outcomes[i].word,
                            s->outcomes[i]);
     survey_print_total(s, "not a domain", "not-a-domain", m->refused);
+    survey_tls_print(&s->tls, survey_hosted(s), s->json);
     return 0;
 }
 
@@ -172,11 +182,13 @@ static int survey_run(const char *config, const char *file, unsigned jobs,
     s->sites = s->suffixes = TALLY_INIT(seed);
     mx = cli_open_as_owner(config, &status);
     if (mx != NULL) {
+        survey_tls_open(&s->tls, probe_conf(mx));
         status = many_run(&m, mx);
         mxhop_close(&mx);
         printed = survey_print(s, &m);
         status = status != 0 ? status : printed;
     }
+    survey_tls_close(&s->tls);
     tally_free(&s->sites);
     tally_free(&s->suffixes);
     buf_free(&s->text);

@@ -103,14 +103,17 @@ static struct mxhop *cli_open_with(struct conf *conf, const char *config,
                                    struct view *view, int *status_r)
 {
     struct mxhop_host host = {.log = log, .flags = MXHOP_THIS_MACHINE};
+    bool postfix = view != NULL && view->taken;
     char owner[LOGIN_NAME_MAX + 1];
     struct mxhop_error err;
     struct mxhop *mx;
 
     if (cli_cache_owner(conf, config, owner))
         host.cache_owner = owner;
-    if (view != NULL)
+    if (postfix)
         view_host(view, &host);
+    else
+        host.flags |= MXHOP_STS_TRANSPORT;
     if (probe_open(&mx, conf, config, &host, &err) != MXHOP_OK)
         *status_r = cli_fail(&err); /* mx is NULL then */
     return mx;

@@ -198,6 +198,7 @@ int view_take(struct view *v, const char *config,
 
     *v = (struct view){.postfix.helper = -1};
     if (options->plain) {
+        v->plain = true;
         snprintf(v->skipped, sizeof(v->skipped), "--no-main-cf was given");
         return 0;
     }
@@ -281,8 +282,6 @@ void view_host(struct view *v, struct mxhop_host *host)
 {
     const struct guard_by_domain *d = &v->by_domain;
 
-    if (!v->taken)
-        return;
     if ((d->classes & POSTFIX_CLASS_STS) != 0)
         host->tls_classes |= 1u << MXHOP_TLS_STS;
     if ((d->classes & POSTFIX_CLASS_DANE) != 0)

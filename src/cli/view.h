@@ -29,6 +29,7 @@ struct view_pattern; /* of a list of domains */
 
 struct view {
     bool taken; /* main.cf asks the table: all below is filled in */
+    bool plain; /* nobody wants to know about main.cf */
     struct postconf postfix;
     struct postfix_config config;
     char *table, *ours; /* the file as main.cf names it; the whole word */
@@ -72,7 +73,7 @@ struct mxhop *cli_open_in_view(const char *config, struct view *v, int64_t at_s,
 struct mxhop *cli_open_to_check(const char *config, struct view *v,
                                 int *status_r);
 
-/* What the library gets from it. Points into *v. */
+/* What the library gets from it, where it is taken. Points into *v. */
 void view_host(struct view *v, struct mxhop_host *host);
 
 /* ---- view_local.c ---- */

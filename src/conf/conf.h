@@ -76,6 +76,7 @@ struct conf {
     int group;  /* enum group_mode */
     char *single_domain_sites;
     char *transport;
+    char *exim_sts_transport;
     char *defer_service;
     uint32_t max_hops;
     uint32_t rotate_interval_s;

@@ -547,6 +547,14 @@ const struct param params[] = {
             "for Postfix.\n"
             "An override can say otherwise.\n"
             "If empty, the transport that the mail system would use anyway."},
+    {AT(exim_sts_transport), TEXT(text_read_label, ""),
+     .doc = "The transport of Exim that verifies hosts by their names, for\n"
+            "domains with an MTA-STS policy, see\n"
+            ".Va mta_sts\n"
+            "and\n"
+            ".Xr mxhop_exim 7 .\n"
+            "If empty, Exim does not keep to policies, and mail for these\n"
+            "domains goes as it would without mxhop."},
     {AT(defer_service), TEXT(text_read_service, "./retry"),
      .doc = "The service of Postfix that mail is given to where the answer is\n"
             "to defer it, by its name in\n"

@@ -61,7 +61,10 @@ static void fill_hop(const struct lookup *l, size_t i, struct mxhop_hop *hop,
 static const char *fill_transport(const struct lookup *l)
 {
     const char *transport = l->decision.transport;
+    const char *verifies = ststransport_name(l);
 
+    if (verifies != NULL)
+        return verifies;
     if (l->local != MXHOP_LOCAL_NO)
         transport = l->override.transport;
     if (transport == NULL ||

@@ -298,6 +298,15 @@ uint32_t tls_ttl_s(const struct lookup *l);
 /* Nothing that may be known any moment made the decision. */
 bool tls_is_settled(const struct lookup *l);
 
+/* ---- ststransport.c: Exim, where a transport verifies ---- */
+
+/* Once the configuration is read: which classes there are. */
+void ststransport_begin(struct mxhop *mx);
+/* After tls_judge(): for a policy, if there may be one. */
+void ststransport_wait(struct lookup *l);
+/* The transport of a domain with a policy; NULL: any. */
+const char *ststransport_name(const struct lookup *l);
+
 /* ---- find.c: which overrides apply ---- */
 
 enum mxhop_status find_by_key(struct lookup *l, struct ovtable *table);

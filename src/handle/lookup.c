@@ -112,8 +112,10 @@ static bool conclude(struct lookup *l)
     };
     bool again = true;
 
-    if (l->asked_dns)
+    if (l->asked_dns) {
         tls_judge(l);
+        ststransport_wait(l);
+    }
     if (l->override.n_hops > 0 ||
         (l->set.n_mx > 0 && (l->mx->host.flags & MXHOP_FINDS_ITSELF) == 0))
         machine_addresses(l->mx);

@@ -169,6 +169,15 @@ const struct conf *probe_conf(const struct mxhop *mx)
     return &mx->conf;
 }
 
+bool probe_believes_signatures(const struct mxhop *mx)
+{
+    struct dns_servers servers;
+    struct mxhop_error err;
+
+    return dns_servers_load(&servers, mx->conf.dns_servers, &err) == MXHOP_OK &&
+           servers.trust_ad;
+}
+
 bool probe_shared_cache(struct mxhop *mx, struct probe_cache *c_r)
 {
     handle_open_cache(mx);

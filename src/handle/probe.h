@@ -54,6 +54,9 @@ void probe_as(struct mxhop *mx, struct probe_as as);
 /* The configuration of the handle; belongs to it. */
 const struct conf *probe_conf(const struct mxhop *mx);
 
+/* Whether the AD bit of its name servers counts, so that there is DANE. */
+bool probe_believes_signatures(const struct mxhop *mx);
+
 /* The cache that is shared with other processes, all of it the handle's.
    false: there is none (cache = memory or none, or the log says why not). */
 struct probe_cache {

@@ -50,6 +50,18 @@ bool want_send(int fd, const char *dir, const char *domain, enum want_kind kind)
                   (struct sockaddr *)&to, len) == (ssize_t)(1 + n);
 }
 
+bool want_is_heard(const char *dir)
+{
+    struct sockaddr_un to;
+    socklen_t len = want_address(dir, &to);
+    int fd = want_open();
+    bool heard = fd >= 0 && connect(fd, (struct sockaddr *)&to, len) == 0;
+
+    if (fd >= 0)
+        close(fd);
+    return heard;
+}
+
 int want_bind(const char *dir)
 {
     struct sockaddr_un at;

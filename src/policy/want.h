@@ -25,6 +25,9 @@ int want_open(void);
 bool want_send(int fd, const char *dir, const char *domain,
                enum want_kind kind);
 
+/* Whether anybody has the service's name for this store. */
+bool want_is_heard(const char *dir);
+
 /* The service's end; -1 and errno, EADDRINUSE: another one has it. */
 int want_bind(const char *dir);
 

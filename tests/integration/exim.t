@@ -530,6 +530,7 @@ case_debian_split_configuration() {
 	assert_match "$(exim -C /run/debian.conf -bt u@c10.test)" 'router = mxhop_route, transport = remote_smtp'
 	assert_match "$(exim -C /run/debian.conf -bt u@pass.test)" 'router = mxhop_dnslookup, transport = remote_smtp'
 	assert_match "$(exim -C /run/debian.conf -bt u@null.test || true)" '550 5.1.10'
+	assert_match "$(exim -C /run/debian.conf -bP transport mxhop_sts)" 'hosts_require_tls = \*'
 	assert_no_panic
 }
 

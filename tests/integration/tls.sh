@@ -59,7 +59,8 @@ tls_certificate() { # NAME HOST|OPTION...
 # An SMTP server on ADDRESS, port 25, with the certificate NAME, or - for one
 # without STARTTLS; others for the hosts that are asked for by SNI.
 start_receiver() { # ADDRESS NAME|- [HOST=NAME...]
-	local address=$1 certificate=$2 word words=()
+	local address=$1 certificate=$2 at=$1 word words=()
+	[[ $at != *:* ]] || at="[$at]"
 	[[ $2 == - ]] || certificate=$SCRATCH/$2.pem
 	shift 2
 	for word; do
@@ -67,7 +68,7 @@ start_receiver() { # ADDRESS NAME|- [HOST=NAME...]
 	done
 	spawn "receiver-$address" python3 "$ROOT/tests/support/tlssmtp.py" \
 		"$address" 25 "$certificate" ${words[@]+"${words[@]}"}
-	eventually 10 smtp_listening "$address" ||
+	eventually 10 smtp_listening "$at" ||
 		fail "receiver-$address: $(tail -n 3 "$SCRATCH/receiver-$address.log")"
 }
 

@@ -14,6 +14,7 @@ CERTIFICATE there is no STARTTLS. On stdout, a line each:
 where N counts the connections, from 1. It ends with its parent's signal.
 """
 
+import socket
 import socketserver
 import ssl
 import sys
@@ -105,6 +106,7 @@ class Session(socketserver.StreamRequestHandler):
 class Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = daemon_threads = True
     request_queue_size = 200
+    address_family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
 
     def handle_error(self, request, client_address):
         say("broken", sys.exc_info()[1])

@@ -1,0 +1,168 @@
+/*
+ * check_tls - what keeps MTA-STS policies from being known, or kept to
+ *
+ * With mta_sts = watch, the way from the name servers to the TLS store:
+ * mxhop-tls, the file that it writes, who can read that. With enforce, what
+ * the MTA needs to keep to a policy as well: Postfix the table mxhop_tls,
+ * certificates of authorities, and for DANE a resolver whose signatures count;
+ * Exim a transport, which is Exim's to look at.
+ *
+ * What is wrong with the store is an error with enforce only: then no policy is
+ * known, and mail for domains that have one is not as it should be.
+ */
+
+#include "cli/check.h"
+#include "policy/store.h"
+#include "policy/want.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+/* ---- the service, and its store ---- */
+
+static void tls_service(struct check *c, const struct conf *conf)
+{
+    if (!want_is_heard(conf->tls_store))
+        check_say(c, CHECK_WARNING, conf->tls_store, 0,
+                  "mxhop-tls is not running for this tls_store: policies are "
+                  "neither fetched nor renewed, and end one by one; start it");
+    if (conf->tls_ca_file[0] != '\0' && access(conf->tls_ca_file, R_OK) != 0)
+        check_say(c, CHECK_WARNING, conf->tls_ca_file, 0,
+                  "cannot be read (tls_ca_file): %s; mxhop-tls does not start "
+                  "without it",
+                  strerror(errno));
+}
+
+static const char *tls_then(const struct conf *conf)
+{
+    return conf->mta_sts == MTA_STS_ENFORCE
+               ? "no MTA-STS policy is kept to, and domains that may have one "
+                 "get no list"
+               : "no MTA-STS policy is known";
+}
+
+static void tls_store(struct check *c, const struct conf *conf,
+                      const char *user)
+{
+    bool enforce = conf->mta_sts == MTA_STS_ENFORCE, missing;
+    enum check_level level = enforce ? CHECK_ERROR : CHECK_WARNING;
+    struct store *s = NULL;
+    struct mxhop_error err;
+    char path[PATH_MAX];
+    int error;
+
+    if (store_open(&s, conf->tls_store, false, &missing, &err) != MXHOP_OK) {
+        check_say(c, level, err.text, 0, "%s%s", tls_then(conf),
+                  missing ? "; mxhop-tls makes the file when it starts" : "");
+        return;
+    }
+    snprintf(path, sizeof(path), "%s/" STORE_FILE, conf->tls_store);
+    error = check_open_as(path, user);
+    if (error != 0)
+        check_say(c, level, path, 0,
+                  "user %s, who looks up for the mail system, cannot read it: "
+                  "%s; %s; give the file mode 0644, its directory 0755",
+                  user, strerror(error), tls_then(conf));
+    else if (enforce && store_count(s) == 0)
+        check_say(c, CHECK_WARNING, path, 0,
+                  "is empty: nothing is known of the domains that you send to, "
+                  "and each first message waits for a policy or goes without; "
+                  "run for some days with mta_sts = watch first");
+    store_close(&s);
+}
+
+/* ---- Postfix ---- */
+
+/* `why` begins with the service, if it is of master.cf. */
+static void tls_say_why(struct check *c, struct view *v, enum check_level level,
+                        const char *why, const char *then)
+{
+    static const char master[] = "master.cf: ";
+    struct buf place = {0};
+
+    if (strncmp(why, master, strlen(master)) == 0) {
+        check_say(c, level, v->postfix.master, 0, "%s; %s",
+                  why + strlen(master), then);
+        return;
+    }
+    buf_printf(&place, "%s/main.cf", v->postfix.dir);
+    if (!place.failed)
+        check_say(c, level, place.data, 0, "%s; %s", why, then);
+    buf_free(&place);
+}
+
+static bool tls_wants_dane(struct view *v)
+{
+    const char *level = postconf_param(&v->postfix, "smtp_dns_support_level");
+
+    return level != NULL && strcasecmp(level, "dnssec") == 0;
+}
+
+/* smtp(8) reads the file before it enters a jail, and the directory later. */
+static void tls_authorities(struct check *c, struct view *v)
+{
+    const char *file = postconf_param(&v->postfix, "smtp_tls_CAfile");
+    char why[512];
+
+    if (file == NULL || *file == '\0' || access(file, R_OK) == 0)
+        return;
+    snprintf(why, sizeof(why), "smtp_tls_CAfile = %.300s: %s", file,
+             strerror(errno));
+    tls_say_why(c, v, CHECK_ERROR, why,
+                "no certificate can be verified, and mail for domains with an "
+                "MTA-STS policy waits");
+}
+
+static void tls_postfix(struct check *c, struct mxhop *mx, struct view *v)
+{
+    unsigned classes;
+    char why[512];
+    bool all = postfix_tls_classes(&v->config, &classes, why, sizeof(why));
+
+    if ((classes & POSTFIX_CLASS_STS) == 0)
+        tls_say_why(c, v, CHECK_ERROR, why,
+                    "mta_sts = enforce, but until then no list is held to an "
+                    "MTA-STS policy, and Postfix routes domains that have one "
+                    "by itself");
+    else
+        tls_authorities(c, v);
+    if ((classes & POSTFIX_CLASS_STS) == 0 || !tls_wants_dane(v))
+        return;
+    if (!all)
+        tls_say_why(c, v, CHECK_WARNING, why,
+                    "until then no list is held to DANE");
+    else if (!probe_believes_signatures(mx))
+        check_say(c, CHECK_WARNING,
+                  probe_conf(mx)->dns_servers[0] != '\0' ? "dns_servers"
+                                                         : "/etc/resolv.conf",
+                  0,
+                  "signatures do not count, and no list is held to DANE: the "
+                  "name servers are not all on this machine, and resolv.conf "
+                  "has no `options trust-ad'; use a resolver that validates, "
+                  "on this machine or behind a link that you trust, with that "
+                  "option");
+}
+
+void check_tls(struct check *c, struct mxhop *mx, struct view *v,
+               const char *config, const char *user)
+{
+    const struct conf *conf = probe_conf(mx);
+
+    if (conf->mta_sts == MTA_STS_OFF)
+        return;
+    tls_service(c, conf);
+    tls_store(c, conf, user);
+    if (conf->mta_sts != MTA_STS_ENFORCE)
+        return;
+    if (v->taken)
+        tls_postfix(c, mx, v);
+    else if (!v->plain && conf->exim_sts_transport[0] == '\0')
+        check_say(c, CHECK_ERROR, config, 0,
+                  "mta_sts = enforce, but nobody keeps to policies: %s, and "
+                  "for Exim exim_sts_transport is not set",
+                  v->skipped);
+}
