@@ -42,6 +42,7 @@ struct conf {
     int mta_sts; /* enum mta_sts */
     char *tls_store;
     char *mta_sts_exempt;
+    uint32_t mta_sts_wait_ms;
     char *tls_ca_file;
     /* the directory; ldap/ldap_settings.h tells what they mean together */
     char *ldap_server_host;
@@ -64,7 +65,8 @@ struct conf {
     char *ldap_config;
     /* what DNS outcomes mean (enum choice) */
     int on_null_mx, on_nxdomain, on_dns_failure, on_cold, on_no_host, on_bogus,
-        on_override_failure, on_override_unusable, on_sts_mismatch;
+        on_override_failure, on_override_unusable, on_sts_mismatch,
+        on_sts_unknown;
     int dane_ta; /* enum dane_ta */
     char *bogus_networks;
     /* who we are */
