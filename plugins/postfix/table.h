@@ -20,6 +20,8 @@ struct dict_mxhop {
         bool daemon, in_local; /* who asks */
         bool refused;          /* it asks for another parameter: logged */
         bool failing;          /* the last lookup failed: logged */
+        unsigned words;        /* flags of mxhop_tls_text() */
+        bool strict;           /* level `dane' would be a weaker one */
         bool looked;           /* once more, after the seconds have changed */
         struct stat seen;      /* stat_fd, before the file was read */
         int link_fd;           /* the name itself, which may be a link */
