@@ -326,6 +326,13 @@ MXHOP_API int mxhop_outdated(const struct mxhop *mx);
  */
 MXHOP_API int mxhop_may_override(const char *config);
 
+/*
+ * Whether a configuration file that mxhop_open() refused may ask for MTA-STS
+ * policies to be kept to. If so, a host that goes on without mxhop delivers
+ * without the policy. 0 only if the file can be read and plainly does not.
+ */
+MXHOP_API int mxhop_may_keep_policies(const char *config);
+
 #ifdef __cplusplus
 }
 #endif

@@ -29,8 +29,9 @@
  * decides. Level dane delivers in the clear where TLSA records have just gone,
  * so it is no answer where the level of main.cf would not.
  *
- * The table fails, which defers mail, only as on_sts_unknown says, and without
- * memory.
+ * The table fails, which defers mail, as on_sts_unknown says, without memory,
+ * and for domains while the configuration cannot be used, unless it plainly
+ * does not ask for policies to be kept to.
  */
 
 #include "postfix/table.h"
@@ -106,27 +107,38 @@ static const char *dict_mxhop_tls_lookup(struct postfix_dict *dict,
     dict->error = DICT_ERR_NONE;
     table_watch(d);
     text = tls_class(key);
-    if (text == NULL && d->own.mx != NULL)
-        text = tls_domain(d, key);
-    return text;
+    if (text != NULL)
+        return text;
+    if (d->own.mx != NULL)
+        return tls_domain(d, key);
+    if (d->own.defers && tls_is_host(key, strlen(key)))
+        dict->error = DICT_ERR_RETRY;
+    return NULL;
 }
 
-/* Without a configuration that can be used there are classes only. */
+/* Without a configuration that can be used the policy of a domain is not known.
+ */
 static void tls_open_domains(struct dict_mxhop *d)
 {
     struct mxhop_error err = {.text = "out of memory"};
     enum mxhop_status status = MXHOP_ERR_MEMORY;
 
+    d->own.words = host_policy_words();
+    d->own.strict = host_level_is_strict();
     d->own.host = host_create_for_policies(d->dict.name, &d->own.api);
     if (d->own.host != NULL)
         status = mxhop_open(&d->own.mx, d->dict.name, &d->own.api, &err);
-    if (status != MXHOP_OK)
-        msg_warn("%s:%s: %s; no domain has a policy until this is mended",
+    if (status == MXHOP_OK) {
+        if (!mxhop_keeps_policies(d->own.mx))
+            mxhop_close(&d->own.mx);
+        return;
+    }
+    d->own.not_config = status != MXHOP_ERR_CONFIG;
+    d->own.defers = mxhop_may_keep_policies(d->dict.name) != 0;
+    if (d->own.defers)
+        msg_warn("%s:%s: %s. Until this is mended, mail to domains without a "
+                 "list waits in the queue",
                  d->dict.type, d->dict.name, err.text);
-    else if (!mxhop_keeps_policies(d->own.mx))
-        mxhop_close(&d->own.mx);
-    d->own.words = host_policy_words();
-    d->own.strict = host_level_is_strict();
 }
 
 MXHOP_API struct postfix_dict *

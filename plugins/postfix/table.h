@@ -15,8 +15,8 @@ struct dict_mxhop {
         struct mxhop *mx; /* NULL: the configuration cannot be used */
         struct postfix_host *host;
         struct mxhop_host api; /* of host */
-        bool defers;           /* without mx: there may be overrides */
-        bool not_config;       /* without mx: for another reason */
+        bool defers;     /* without mx: there may be overrides, or policies */
+        bool not_config; /* without mx: for another reason */
         bool daemon, in_local; /* who asks */
         bool refused;          /* it asks for another parameter: logged */
         bool failing;          /* the last lookup failed: logged */

@@ -99,6 +99,8 @@ enum mxhop_status conf_parse(struct conf *c_r, const char *name,
 /* Of a file that conf_load() refuses: could it ask for overrides? False only if
    it can be read, and `overrides` is plainly unset or empty. */
 bool conf_may_override(const char *path);
+/* The same of `mta_sts = enforce'. */
+bool conf_may_keep_policies(const char *path);
 void conf_free(struct conf *c);
 
 /* The directory of the shared cache, for a configuration that was read from

@@ -341,6 +341,11 @@ int mxhop_may_override(const char *config)
     return conf_may_override(config);
 }
 
+int mxhop_may_keep_policies(const char *config)
+{
+    return conf_may_keep_policies(config);
+}
+
 static bool is_as_seen(int fd, const struct stat *seen)
 {
     struct stat st;

@@ -393,6 +393,27 @@ case_without_a_store() {
 	standard_policies
 }
 
+# Mail that may have a policy waits, that of lists and of others goes on.
+case_a_configuration_that_cannot_be_used() {
+	mark
+	echo 'broken_parameter = 1' >>/etc/mxhop/mxhop.cf
+	assert_policy '[good.hosts.test]:025' 'secure match=hostname servername=hostname'
+	assert_policy '[good.hosts.test]' ''
+	assert_status 1 postmap -q sts.dom.test "$T"
+	reload_postfix
+	send_mail alice@mta.mxhop.test any@sts.dom.test
+	wait_for_log 'to=<any@sts.dom.test>, .*status=deferred \(.*TLS' 20
+	assert_match "$(maillog)" "$T: /etc/mxhop/mxhop.cf:[0-9]+: .*broken_parameter"
+	purge
+	configure mta_sts watch
+	assert_policy sts.dom.test ''
+	configure broken_parameter
+	configure mta_sts enforce
+	reload_postfix
+	mark
+	assert_outcomes <<<'sts.dom.test 192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test'
+}
+
 # --- newer releases ---
 
 assert_release() { # VERSION
