@@ -8,7 +8,7 @@
 M=mxhop:/etc/mxhop/mxhop.cf
 T=mxhop_tls:/etc/mxhop/mxhop.cf
 STORE=/var/lib/mxhop/tls
-NEW=(new silent slow1 slow2 slow3 many other) # with a web server, never seen
+NEW=(new listed silent slow1 slow2 slow3 many other) # with a web server, never seen
 
 setup() {
 	local domain
@@ -27,7 +27,7 @@ setup() {
 		none    A 192.0.2.1
 	END
 	{
-		for domain in sts wild onlyca swapped outside testing nothing expired exempt \
+		for domain in sts wild onlyca swapped outside foreign testing nothing expired exempt \
 			unknown "${NEW[@]}"; do
 			echo "_mta-sts.$domain TXT \"v=STSv1; id=1;\""
 		done
@@ -42,6 +42,7 @@ setup() {
 			swapped  MX 10 swapped.hosts.test.
 			outside  MX 10 ca.hosts.test.
 			outside  MX 20 good.hosts.test.
+			foreign  MX 10 good.signed.test.
 			plain    MX 10 ca.hosts.test.
 			testing  MX 10 ca.hosts.test.
 			nothing  MX 10 ca.hosts.test.
@@ -105,6 +106,7 @@ standard_policies() {
 		onlyca.dom.test   enforce 1 10 3600 *.hosts.test
 		swapped.dom.test  enforce 1 10 3600 *.hosts.test
 		outside.dom.test  enforce 1 10 3600 good.hosts.test
+		foreign.dom.test  enforce 1 10 3600 good.hosts.test
 		testing.dom.test  testing 1 10 3600 mx.other.test
 		nothing.dom.test  none 1 10 3600 mx.other.test
 		expired.dom.test  enforce 1 3600 -10 mx.other.test
@@ -244,6 +246,7 @@ case_mail_goes_by_the_policy() {
 		onlyca.dom.test    Server certificate not verified
 		outside.dom.test   192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test
 		swapped.dom.test   192.0.2.1 tls=TLS[^ ]* sni=swapped.hosts.test
+		foreign.dom.test   192.0.2.1 tls=TLS[^ ]* sni=good.signed.test
 		plain.dom.test     192.0.2.2 tls=TLS
 		testing.dom.test   192.0.2.2 tls=TLS
 		exempt.dom.test    192.0.2.2 tls=TLS
@@ -285,6 +288,24 @@ case_the_first_message_is_verified() {
 	[[ $from -lt 2000 ]] || fail "delivered $from ms after the web server's answer"
 	standard_policies
 }
+
+# With lists: what is not known yet passes, and has its class from then on.
+case_the_first_message_to_a_domain_with_a_list() {
+	configure answer auto
+	reload_postfix
+	start_service
+	mark
+	send_mail alice@mta.mxhop.test any@listed.dom.test
+	wait_for_log 'to=<any@listed.dom.test>, .*status=sent' 20
+	assert_eq "$(received any@listed.dom.test | sed 's/tls=[^ ]*//')" '192.0.2.1  sni=good.hosts.test'
+	assert_match "$(maillog)" 'Verified TLS connection established to good.hosts.test'
+	eventually 5 is_listed || fail "$(mxhop trace listed.dom.test)"
+	configure answer override
+	reload_postfix
+	standard_policies
+}
+
+is_listed() { [[ $(mxhop lookup --format postfix listed.dom.test) == *'[good.hosts.test]:025' ]]; }
 
 web_was_asked() { [[ $(sts_requests "$1") -gt 0 ]]; } # DOMAIN
 
@@ -423,11 +444,12 @@ assert_release() { # VERSION
 	assert_policy both.dane.test dane-only
 	assert_policy good.dane.test dane
 	assert_policy plain.dom.test ''
-	# The certificate is for another host of the policy.
+	# The certificate is for another host of the policy; the host is not in it.
 	assert_outcomes <<-'END'
 		sts.dom.test       192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test
 		wild.dom.test      192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test
 		swapped.dom.test   Server certificate not verified
+		foreign.dom.test   server unavailable
 		onlyca.dom.test    Server certificate not verified
 		outside.dom.test   192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test
 		plain.dom.test     192.0.2.2 tls=TLS

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -897,6 +898,97 @@ START_TEST(places_of_waiters)
 }
 END_TEST
 
+static void open_waiting(void)
+{
+    open_as("enforce", STS, MXHOP_POLICIES);
+    know_hosts();
+    know_domain("d.test", "n.x.test", false, STS_TXT_ID, "1");
+    mx->store.dir = dir; /* as if the cache were there */
+    mx->store.place.dir_fd = open(dir, O_PATH | O_DIRECTORY);
+}
+
+static void close_waiting(void)
+{
+    mx->store.dir = NULL;
+    mxhop_close(&mx);
+}
+
+/* In the place of mxhop-tls: told that somebody waits, it writes a policy. */
+static int serve_one(int fd)
+{
+    struct want w;
+
+    for (int i = 0; i < 1000; i++) {
+        usleep(10000);
+        if (!want_receive(fd, &w) || w.kind != WANT_URGENT)
+            continue;
+        if (strcmp(w.domain, "d.test") != 0)
+            return 1;
+        store_begin();
+        store_add("d.test", "enforce", "1", "*.x.test", 500);
+        store_end();
+        return 0;
+    }
+    return 2;
+}
+
+START_TEST(a_policy_is_waited_for)
+{
+    int fd, status;
+    pid_t pid;
+
+    now_s = clock_wall_s();
+    store_begin();
+    store_end();
+    more = "mta_sts_wait = 1m\non_sts_unknown = defer\n";
+    fd = want_bind(store);
+    ck_assert_int_ge(fd, 0);
+    open_waiting();
+    pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        mx = NULL;
+        _exit(serve_one(fd));
+    }
+    ck_policy(policy_of("d.test", 0), SECURE ".x.test" BY_NAME);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
+    close_waiting();
+    close(fd);
+    more = "";
+}
+END_TEST
+
+/* Where nobody listens, where all places are taken, and where it is not
+   wished. */
+START_TEST(a_policy_is_not_waited_for)
+{
+    uint64_t start_ms = clock_boot_ms();
+    int fd = -1, place = -1;
+
+    now_s = clock_wall_s();
+    store_begin();
+    store_end();
+    more = _i == 2 ? "mta_sts_wait = 0\n" : "mta_sts_wait = 1m\n";
+    if (_i != 0)
+        fd = want_bind(store);
+    open_waiting();
+    if (_i == 1) {
+        mx->host.waiters_max = 1;
+        place = waiters_enter(mx, "other.test");
+        ck_assert_int_ge(place, 0);
+    }
+    ck_policy(policy_of("d.test", 0), NULL);
+    ck_assert_uint_lt(clock_boot_ms(), start_ms + 30000);
+    if (place >= 0)
+        close(place);
+    close_waiting();
+    if (fd >= 0)
+        close(fd);
+    more = "";
+}
+END_TEST
+
 static void set_up(void)
 {
     strcpy(dir, "/tmp/test_tls_lkXXXXXX");
@@ -940,6 +1032,8 @@ int main(void)
     tcase_add_test(tc, no_domain_without_enforce);
     tcase_add_test(tc, allocations_of_domains_fail);
     tcase_add_test(tc, places_of_waiters);
+    tcase_add_test(tc, a_policy_is_waited_for);
+    tcase_add_loop_test(tc, a_policy_is_not_waited_for, 0, 3);
     suite_add_tcase(s, tc);
     runner = srunner_create(s);
     srunner_run_all(runner, CK_ENV);
