@@ -6,9 +6,10 @@
 # (a newcomer's own mail server is sacred, and Debian's Postfix and Exim exclude
 # each other): they are downloaded, with whatever they need that the machine
 # lacks, and unpacked below build/mta: into root, which tests/support/ground lays
-# over the system, and exim, which tests that want Exim lay over that. Newer
-# releases of Postfix come with their own C library, from other suites of Debian
-# that the machine's apt knows nothing of, before or after.
+# over the system, and exim, which tests that want Exim lay over that, as a bench
+# does with sts-resolver. Newer releases of Postfix come with their own C library,
+# from other suites of Debian that the machine's apt knows nothing of, before or
+# after.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -24,6 +25,7 @@ lint_packages=(clang-format-14 cppcheck mandoc shellcheck clang-14 clang
 daemons=(postfix postfix-lmdb postfix-cdb nsd unbound bind9-dnsutils dnsperf
 	ldnsutils slapd ldap-utils systemd)
 exim=(exim4-daemon-heavy)
+resolver=(postfix-mta-sts-resolver)
 suites=(trixie sid) # whose Postfix is unpacked as postfix-SUITE
 
 installed() { # PACKAGE
@@ -160,17 +162,18 @@ cleanup() {
 
 what=${1:-all}
 packages=("${build_packages[@]}")
-need_daemons=
+need_daemons='' need_resolver=''
 case $what in
 build) ;;
 test | bench)
 	packages+=("${test_packages[@]}")
 	need_daemons=yes
+	[[ $what == test ]] || need_resolver=yes
 	;;
 lint) packages+=("${lint_packages[@]}") ;;
 all)
 	packages+=("${test_packages[@]}" "${lint_packages[@]}")
-	need_daemons=yes
+	need_daemons=yes need_resolver=yes
 	;;
 *)
 	echo "usage: deps.sh [build|test|lint|bench|all]" >&2
@@ -192,3 +195,4 @@ if [[ $need_daemons ]]; then
 		unpack "postfix-$suite" download_of_suite "$suite"
 	done
 fi
+[[ ! $need_resolver ]] || unpack sts-resolver download_closure "${resolver[@]}"
