@@ -38,16 +38,10 @@
 
 #include <ctype.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #define NAME_MAX_LEN 253 /* of a host name */
-
-static const struct {
-    const char *port, *policy;
-} classes[] = {
-    {"025", "secure match=hostname servername=hostname"},
-    {"0025", "dane-only"},
-};
 
 /* What mxhop writes between brackets: labels of letters, digits, `-' and `_'.
    The last one of an address is a number. */
@@ -69,18 +63,29 @@ static bool tls_is_host(const char *name, size_t len)
     return label > 0 && !number;
 }
 
-/* The policy of a class, or NULL. */
+/* The policy of a class, or NULL. The text holds until the next one. The server
+   is told its name in lower case: that of the first of several hosts is not,
+   and not every server finds the certificate for such a name. */
 static const char *tls_class(const char *key)
 {
+    static char
+        policy[sizeof("secure match=hostname servername=") + NAME_MAX_LEN];
     const char *end = strchr(key, ']');
+    int n;
 
-    if (key[0] != '[' || end == NULL || end[1] != ':' ||
+    if (key[0] != '[' || end == NULL ||
         !tls_is_host(key + 1, (size_t)(end - key - 1)))
         return NULL;
-    for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++)
-        if (strcmp(end + 2, classes[i].port) == 0)
-            return classes[i].policy;
-    return NULL;
+    if (strcmp(end + 1, ":0025") == 0)
+        return "dane-only";
+    if (strcmp(end + 1, ":025") != 0)
+        return NULL;
+    n = snprintf(policy, sizeof(policy),
+                 "secure match=hostname servername=%.*s", (int)(end - key - 1),
+                 key + 1);
+    for (char *c = policy + n - (end - key - 1); *c != '\0'; c++)
+        *c = (char)tolower((unsigned char)*c);
+    return policy;
 }
 
 static const char *tls_domain(struct dict_mxhop *d, const char *key)

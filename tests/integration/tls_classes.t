@@ -7,7 +7,7 @@
 . "$ROOT/tests/integration/tls.sh"
 
 T=mxhop_tls:/etc/mxhop/mxhop.cf
-STS='secure match=hostname servername=hostname'
+STS='secure match=hostname servername='
 
 setup() {
 	tls_certificate good good.hosts.test good.signed.test
@@ -167,11 +167,11 @@ case_keys() {
 		assert_eq "$(postmap -q "$key" "$T" || true)" "$expected" "$key"
 		assert_eq "$(postmap -q "$key" "$T" 2>&1 || true)" "$expected" "$key"
 	done <<-END
-		[mx.example.com]:025=$STS
-		[MX.Example.com]:025=$STS
-		[a-b_c.x1]:025=$STS
-		[3com.1st]:025=$STS
-		[localhost]:025=$STS
+		[mx.example.com]:025=${STS}mx.example.com
+		[MX.Example.com]:025=${STS}mx.example.com
+		[a-b_c.x1]:025=${STS}a-b_c.x1
+		[3com.1st]:025=${STS}3com.1st
+		[localhost]:025=${STS}localhost
 		[mx.example.com]:0025=dane-only
 		[mx.example.com]=
 		[mx.example.com]:25=
@@ -208,9 +208,9 @@ case_keys() {
 case_broken_configuration() {
 	local file=/etc/mxhop/mxhop.cf
 	echo 'broken_parameter = 1' >$file
-	assert_eq "$(postmap -q '[a.test]:025' "$T")" "$STS" broken
+	assert_eq "$(postmap -q '[a.test]:025' "$T")" "${STS}a.test" broken
 	rm $file
-	assert_eq "$(postmap -q '[a.test]:025' "$T")" "$STS" absent
+	assert_eq "$(postmap -q '[a.test]:025' "$T")" "${STS}a.test" absent
 	assert_eq "$(postmap -q '[a.test]:0025' mxhop_tls:/no/where/at/all)" dane-only
 	echo 'cache = none' >$file
 }
@@ -248,7 +248,7 @@ case_through_proxymap() {
 	start_release 3.7 "smtp_tls_policy_maps = proxy:$T" \
 		'smtp_connection_cache_destinations ='
 	assert_deliveries three
-	assert_eq "$(postmap -q '[a.test]:025' "proxy:$T")" "$STS"
+	assert_eq "$(postmap -q '[a.test]:025' "proxy:$T")" "${STS}a.test"
 }
 
 # Elsewhere the table has nothing to say: in particular it makes no domain ours.

@@ -407,7 +407,7 @@ case_without_the_service() {
 case_without_a_store() {
 	mark
 	printf 'x%.0s' {1..4000} | dd of="$STORE/policies" bs=1 conv=notrunc status=none
-	assert_policy '[good.hosts.test]:025' 'secure match=hostname servername=hostname'
+	assert_policy '[good.hosts.test]:025' 'secure match=hostname servername=good.hosts.test'
 	assert_policy plain.dom.test ''
 	assert_outcomes <<<'plain.dom.test 192.0.2.2 tls=TLS'
 	rm "$STORE/policies"
@@ -418,7 +418,7 @@ case_without_a_store() {
 case_a_configuration_that_cannot_be_used() {
 	mark
 	echo 'broken_parameter = 1' >>/etc/mxhop/mxhop.cf
-	assert_policy '[good.hosts.test]:025' 'secure match=hostname servername=hostname'
+	assert_policy '[good.hosts.test]:025' 'secure match=hostname servername=good.hosts.test'
 	assert_policy '[good.hosts.test]' ''
 	assert_status 1 postmap -q sts.dom.test "$T"
 	reload_postfix
