@@ -75,6 +75,10 @@ enum mxhop_local {
             own_addresses only those are needed that overrides may \
             name */
 
+#define MXHOP_POLICIES                                        \
+    0x8u /* only mxhop_tls_text() will be asked, perhaps in a \
+            jail that is entered after mxhop_open() */
+
 /* visible_if of struct mxhop_host. */
 #define MXHOP_VISIBLE_UNSIGNED 0x1u /* its MX records are not signed */
 
@@ -115,6 +119,10 @@ struct mxhop_host {
        why. Its text is valid until the next call; NULL: it need not. */
     unsigned visible_if;
     const char *(*visible_domain)(void *ctx, const char *domain);
+
+    /* For mxhop_tls_text(): how many processes with this configuration may wait
+       for policies at a time. */
+    unsigned waiters_max;
 
     /* Comma or space separated; used where the parameter is empty. */
     const char *own_names;        /* host names of this MTA */
@@ -268,6 +276,30 @@ MXHOP_API MXHOP_CHECK enum mxhop_status
 mxhop_text(struct mxhop *mx, const char *key, enum mxhop_format format,
            const char **text_r, struct mxhop_error *err);
 
+/* Flags of mxhop_tls_text(). */
+#define MXHOP_TLS_STS_WORDS                                    \
+    0x1u /* Postfix 3.10.5 and later: it is told that a policy \
+            is one of MTA-STS, and matches the hosts itself */
+
+/*
+ * What holds for a domain that the MTA routes by itself, for a handle with
+ * MXHOP_POLICIES: its MTA-STS policy, or DANE, in the words of Postfix's
+ * smtp_tls_policy_maps, as far as tls_classes has what they need. *text_r
+ * belongs to the handle and is valid until its next use; NULL: nothing holds,
+ * which is so for everything that is not a domain, too.
+ *
+ * Blocking: lookup_budget for DNS, and mta_sts_wait where the domain may have a
+ * policy that was not fetched yet. MXHOP_ERR_TIMEOUT: that is so after that
+ * time, and mail has to wait (on_sts_unknown = defer).
+ */
+MXHOP_API MXHOP_CHECK enum mxhop_status
+mxhop_tls_text(struct mxhop *mx, const char *domain, unsigned flags,
+               const char **text_r, struct mxhop_error *err);
+
+/* Whether MTA-STS policies are kept to; if not, mxhop_tls_text() finds nothing
+   for any domain. */
+MXHOP_API int mxhop_keeps_policies(const struct mxhop *mx);
+
 /*
  * mxhop_lookup() that also explains every step, in text of at most 80 columns
  * (single words that are longer excepted). *text_r is the caller's to free(3),
@@ -293,6 +325,13 @@ MXHOP_API int mxhop_outdated(const struct mxhop *mx);
  * it. 0 only if the file can be read and says plainly that there are none.
  */
 MXHOP_API int mxhop_may_override(const char *config);
+
+/*
+ * Whether a configuration file that mxhop_open() refused may ask for MTA-STS
+ * policies to be kept to. If so, a host that goes on without mxhop delivers
+ * without the policy. 0 only if the file can be read and plainly does not.
+ */
+MXHOP_API int mxhop_may_keep_policies(const char *config);
 
 #ifdef __cplusplus
 }

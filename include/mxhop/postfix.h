@@ -92,6 +92,7 @@ struct master_option {
 
 struct master_service {
     const char *name, *type; /* such as "smtp", "unix" */
+    const char *limit;       /* of processes: a number, or `-' */
     const char *command;     /* the program */
     const struct master_option *options;
     size_t n_options;
@@ -103,6 +104,16 @@ typedef bool master_service_fn(void *ctx, const struct master_service *s);
 /* Calls fn for every service of a master.cf. 0, or the errno of what went
    wrong. */
 int master_services(const char *path, master_service_fn *fn, void *ctx);
+
+/* ---- limit.c ---- */
+
+/* How many processes of smtp(8) there may be: the least of its services in
+   master.cf. 0: not known. */
+unsigned postfix_smtp_limit(const struct postfix_config *pf);
+
+/* Whether a release of Postfix, such as "3.10.5" or "3.11-20250101", takes what
+   is told of an MTA-STS policy beside the hosts. */
+bool postfix_knows_sts(const char *mail_version);
 
 /* ---- words.c ---- */
 

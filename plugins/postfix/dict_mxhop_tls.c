@@ -15,10 +15,23 @@
  *
  * The answer comes from the key alone. So nothing can take a policy away from
  * mail that was routed with it: not a configuration that cannot be used, nor a
- * store that is gone. Everything else is not found, and the next table, or the
- * level of main.cf, decides.
+ * store that is gone.
  *
- * The table never fails, for that would defer mail.
+ * A domain that has no list is asked for by its name. With `mta_sts = enforce'
+ * the library says what holds for it, from store and cache, which it opens
+ * before the jail. Each smtp(8) delivers one message at a time, so it may wait
+ * for DNS and for a policy. Only smtp(8) gets such an answer, and commands:
+ * other daemons would take it for something else (relay_domains =
+ * mxhop_tls:... would make an open relay), proxymap(8) does not know who asks,
+ * and must not wait.
+ *
+ * Everything else is not found, and the next table, or the level of main.cf,
+ * decides. Level dane delivers in the clear where TLSA records have just gone,
+ * so it is no answer where the level of main.cf would not.
+ *
+ * The table fails, which defers mail, as on_sts_unknown says, without memory,
+ * and for domains while the configuration cannot be used, unless it plainly
+ * does not ask for policies to be kept to.
  */
 
 #include "postfix/table.h"
@@ -70,12 +83,62 @@ static const char *tls_class(const char *key)
     return NULL;
 }
 
+static const char *tls_domain(struct dict_mxhop *d, const char *key)
+{
+    struct mxhop_error err;
+    const char *text;
+
+    if (mxhop_tls_text(d->own.mx, key, d->own.words, &text, &err) != MXHOP_OK) {
+        msg_info("%s:%s: %s", d->dict.type, d->dict.name, err.text);
+        d->dict.error = DICT_ERR_RETRY;
+        return NULL;
+    }
+    if (text != NULL && d->own.strict && strcmp(text, "dane") == 0)
+        return NULL;
+    return text;
+}
+
 static const char *dict_mxhop_tls_lookup(struct postfix_dict *dict,
                                          const char *key)
 {
+    struct dict_mxhop *d = (struct dict_mxhop *)dict;
+    const char *text;
+
     dict->error = DICT_ERR_NONE;
-    table_watch((struct dict_mxhop *)dict);
-    return tls_class(key);
+    table_watch(d);
+    text = tls_class(key);
+    if (text != NULL)
+        return text;
+    if (d->own.mx != NULL)
+        return tls_domain(d, key);
+    if (d->own.defers && tls_is_host(key, strlen(key)))
+        dict->error = DICT_ERR_RETRY;
+    return NULL;
+}
+
+/* Without a configuration that can be used the policy of a domain is not known.
+ */
+static void tls_open_domains(struct dict_mxhop *d)
+{
+    struct mxhop_error err = {.text = "out of memory"};
+    enum mxhop_status status = MXHOP_ERR_MEMORY;
+
+    d->own.words = host_policy_words();
+    d->own.strict = host_level_is_strict();
+    d->own.host = host_create_for_policies(d->dict.name, &d->own.api);
+    if (d->own.host != NULL)
+        status = mxhop_open(&d->own.mx, d->dict.name, &d->own.api, &err);
+    if (status == MXHOP_OK) {
+        if (!mxhop_keeps_policies(d->own.mx))
+            mxhop_close(&d->own.mx);
+        return;
+    }
+    d->own.not_config = status != MXHOP_ERR_CONFIG;
+    d->own.defers = mxhop_may_keep_policies(d->dict.name) != 0;
+    if (d->own.defers)
+        msg_warn("%s:%s: %s. Until this is mended, mail to domains without a "
+                 "list waits in the queue",
+                 d->dict.type, d->dict.name, err.text);
 }
 
 MXHOP_API struct postfix_dict *
@@ -91,5 +154,7 @@ struct postfix_dict *dict_mxhop_tls_open(const char *name, int open_flags,
                                    dict_flags);
     d = table_make(TLS_TABLE_TYPE, name, dict_flags);
     d->dict.lookup = dict_mxhop_tls_lookup;
+    if (!d->own.daemon || strcmp(host_program(), "smtp") == 0)
+        tls_open_domains(d);
     return &d->dict;
 }

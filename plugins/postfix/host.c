@@ -29,7 +29,8 @@ struct local_list {
 };
 
 struct postfix_host {
-    char *name; /* of the table */
+    const char *type; /* of the table */
+    char *name;
     struct local_list lists[N_LISTS];
     char *own_name, *mail_owner;
     char *own_addresses;
@@ -354,9 +355,9 @@ static void host_log_line(void *ctx, enum mxhop_log_level level,
     const struct postfix_host *host = ctx;
 
     if (level == MXHOP_LOG_WARN)
-        msg_warn("%s:%s: %s", TABLE_TYPE, host->name, line);
+        msg_warn("%s:%s: %s", host->type, host->name, line);
     else
-        msg_info("%s:%s: %s", TABLE_TYPE, host->name, line);
+        msg_info("%s:%s: %s", host->type, host->name, line);
 }
 
 struct postfix_host *host_create(const char *name, struct mxhop_host *api_r)
@@ -368,6 +369,7 @@ struct postfix_host *host_create(const char *name, struct mxhop_host *api_r)
 
     if (host == NULL)
         return NULL;
+    host->type = TABLE_TYPE;
     host->name = strdup(name);
     host->own_name = strdup(host_value("myhostname"));
     host->mail_owner = strdup(host_value("mail_owner"));
@@ -397,6 +399,63 @@ struct postfix_host *host_create(const char *name, struct mxhop_host *api_r)
         .cache_owner = host->mail_owner,
     };
     return host;
+}
+
+/* Of processes that wait at a time; one at least, or no mail would wait. */
+static unsigned host_waiters(const struct postfix_config *pf)
+{
+    unsigned fifth = postfix_smtp_limit(pf) / 5;
+
+    return fifth > 0 ? fifth : 1;
+}
+
+struct postfix_host *host_create_for_policies(const char *name,
+                                              struct mxhop_host *api_r)
+{
+    const struct postfix_config pf = {
+        .table = name, .param = host_param, .expand = host_expand};
+    struct postfix_host *host = calloc(1, sizeof(*host));
+    char why[512];
+
+    if (host == NULL)
+        return NULL;
+    host->type = TLS_TABLE_TYPE;
+    host->name = strdup(name);
+    host->own_name = strdup(host_value("myhostname"));
+    host->mail_owner = strdup(host_value("mail_owner"));
+    if (host->name == NULL || host->own_name == NULL ||
+        host->mail_owner == NULL) {
+        host_free(host);
+        return NULL;
+    }
+    (void)postfix_tls_classes(&pf, &host->by_domain.classes, why, sizeof(why));
+    *api_r = (struct mxhop_host){
+        .flags = MXHOP_POLICIES,
+        .ctx = host,
+        .log = host_log_line,
+        .tls_classes = host_classes(host),
+        .waiters_max = host_waiters(&pf),
+        .own_names = host->own_name,
+        .address_families = host_address_families(),
+        .cache_owner = host->mail_owner,
+    };
+    return host;
+}
+
+unsigned host_policy_words(void)
+{
+    return postfix_knows_sts(host_value("mail_version")) ? MXHOP_TLS_STS_WORDS
+                                                         : 0;
+}
+
+bool host_level_is_strict(void)
+{
+    const char *level = host_value("smtp_tls_security_level");
+
+    if (*level == '\0')
+        return strcasecmp(host_value("smtp_enforce_tls"), "yes") == 0;
+    return strcasecmp(level, "none") != 0 && strcasecmp(level, "may") != 0 &&
+           strcasecmp(level, "dane") != 0;
 }
 
 void host_free(struct postfix_host *host)

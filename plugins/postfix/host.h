@@ -14,7 +14,15 @@ struct postfix_host; /* opaque */
  * jail. NULL: out of memory. Free after mxhop_close().
  */
 struct postfix_host *host_create(const char *name, struct mxhop_host *api_r);
+/* The same for a table that is asked for TLS policies, and for nothing else. */
+struct postfix_host *host_create_for_policies(const char *name,
+                                              struct mxhop_host *api_r);
 void host_free(struct postfix_host *host);
+
+/* Flags of mxhop_tls_text() for this release. */
+unsigned host_policy_words(void);
+/* The level of smtp(8) asks for encryption in any case. */
+bool host_level_is_strict(void);
 
 /* Whether this process is one of Postfix's daemons, and which program it is
    (valid until Postfix expands another parameter). */

@@ -33,6 +33,7 @@ struct vstring; /* never looked into */
 #define DICT_FLAG_FOLD_FIX  (1 << 14) /* keys in lower case */
 #define DICT_FLAG_UTF8      (1 << 19) /* if smtputf8_enable */
 #define DICT_ERR_NONE       0         /* of the last operation */
+#define DICT_ERR_RETRY      (-1)
 #define DICT_SPARE          512
 
 /* owner.status: whom the table's content is to be blamed on. */

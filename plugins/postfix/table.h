@@ -15,11 +15,13 @@ struct dict_mxhop {
         struct mxhop *mx; /* NULL: the configuration cannot be used */
         struct postfix_host *host;
         struct mxhop_host api; /* of host */
-        bool defers;           /* without mx: there may be overrides */
-        bool not_config;       /* without mx: for another reason */
+        bool defers;     /* without mx: there may be overrides, or policies */
+        bool not_config; /* without mx: for another reason */
         bool daemon, in_local; /* who asks */
         bool refused;          /* it asks for another parameter: logged */
         bool failing;          /* the last lookup failed: logged */
+        unsigned words;        /* flags of mxhop_tls_text() */
+        bool strict;           /* level `dane' would be a weaker one */
         bool looked;           /* once more, after the seconds have changed */
         struct stat seen;      /* stat_fd, before the file was read */
         int link_fd;           /* the name itself, which may be a link */

@@ -80,7 +80,35 @@ static bool conf_text_overrides(char *text)
     return false;
 }
 
-bool conf_may_override(const char *path)
+static bool conf_text_policies(char *text)
+{
+    static const char name[] = "mta_sts";
+    static const char blanks[] = " \t\r\v\f=";
+    char *line, *rest = text;
+
+    while ((line = strsep(&rest, "\n")) != NULL) {
+        const char *at = line + strspn(line, " \t\r\v\f");
+        size_t len;
+
+        if (*at == '#')
+            continue;
+        if (strcasestr(at, "enforce") != NULL)
+            return true;
+        if (strncasecmp(line, name, strlen(name)) != 0 ||
+            strchr(blanks, line[strlen(name)]) == NULL)
+            continue;
+        at = line + strlen(name);
+        at += strspn(at, blanks);
+        len = strcspn(at, blanks);
+        if (len > 0 && !(len == 3 && strncasecmp(at, "off", len) == 0) &&
+            !(len == 5 && strncasecmp(at, "watch", len) == 0))
+            return true;
+    }
+    return false;
+}
+
+/* What `judge` says of the text of a file; true if it cannot be read. */
+static bool conf_may(const char *path, bool (*judge)(char *text))
 {
     char *text = malloc(READ_MAX + 1);
     struct stat about;
@@ -92,12 +120,22 @@ bool conf_may_override(const char *path)
         for (ssize_t i = 0; i < n; i++)
             text[i] = text[i] != '\0' ? text[i] : ' ';
         text[n] = '\0';
-        may = conf_text_overrides(text);
+        may = judge(text);
     }
     if (fd >= 0)
         close(fd);
     free(text);
     return may;
+}
+
+bool conf_may_override(const char *path)
+{
+    return conf_may(path, conf_text_overrides);
+}
+
+bool conf_may_keep_policies(const char *path)
+{
+    return conf_may(path, conf_text_policies);
 }
 
 enum mxhop_status conf_load(struct conf *c_r, const char *path, int *fd_r,

@@ -42,6 +42,7 @@ struct conf {
     int mta_sts; /* enum mta_sts */
     char *tls_store;
     char *mta_sts_exempt;
+    uint32_t mta_sts_wait_ms;
     char *tls_ca_file;
     /* the directory; ldap/ldap_settings.h tells what they mean together */
     char *ldap_server_host;
@@ -64,7 +65,8 @@ struct conf {
     char *ldap_config;
     /* what DNS outcomes mean (enum choice) */
     int on_null_mx, on_nxdomain, on_dns_failure, on_cold, on_no_host, on_bogus,
-        on_override_failure, on_override_unusable, on_sts_mismatch;
+        on_override_failure, on_override_unusable, on_sts_mismatch,
+        on_sts_unknown;
     int dane_ta; /* enum dane_ta */
     char *bogus_networks;
     /* who we are */
@@ -97,6 +99,8 @@ enum mxhop_status conf_parse(struct conf *c_r, const char *name,
 /* Of a file that conf_load() refuses: could it ask for overrides? False only if
    it can be read, and `overrides` is plainly unset or empty. */
 bool conf_may_override(const char *path);
+/* The same of `mta_sts = enforce'. */
+bool conf_may_keep_policies(const char *path);
 void conf_free(struct conf *c);
 
 /* The directory of the shared cache, for a configuration that was read from

@@ -37,6 +37,8 @@ static const struct param_word pass_defer_reject[] = {{"pass", CHOICE_PASS},
                                                       {"defer", CHOICE_DEFER},
                                                       {"reject", CHOICE_REJECT},
                                                       {NULL, 0}};
+static const struct param_word default_defer[] = {
+    {"default", CHOICE_PASS}, {"defer", CHOICE_DEFER}, {NULL, 0}};
 static const struct param_word answers[] = {{"auto", ANSWER_AUTO},
                                             {"list", ANSWER_LIST},
                                             {"override", ANSWER_OVERRIDE},
@@ -242,6 +244,20 @@ const struct param params[] = {
             "a name, or\n"
             ".Ql .domain\n"
             "for everything below it."},
+    {AS("mta_sts_wait", mta_sts_wait_ms),
+     NUMBER(PARAM_TIME_MS, "5s", 0, MINUTES), .unit = "s",
+     .doc =
+         "How long a delivery of Postfix to a domain that has a policy waits\n"
+         "for it to be fetched, where the domain has no list.\n"
+         "At most four processes a domain wait, and a fifth of the process\n"
+         "limit in all; without a shared\n"
+         ".Va cache\n"
+         "none does.\n"
+         "Then\n"
+         ".Va on_sts_unknown\n"
+         "decides.\n"
+         "See\n"
+         ".Xr mxhop_tls 5 ."},
     {AT(tls_ca_file), TEXT(text_read_file, ""),
      .doc = "The certificates, in PEM, of the authorities that may vouch for\n"
             "the web servers from which policies are fetched.\n"
@@ -456,6 +472,16 @@ const struct param params[] = {
          "mended the one or the other;\n"
          ".Cm pass :\n"
          "the mail system routes it by itself."},
+    {AT(on_sts_unknown), CHOICE(default_defer, "default"),
+     .doc =
+         "A domain may have an MTA-STS policy, and it was not fetched within\n"
+         ".Va mta_sts_wait .\n"
+         ".Cm default\n"
+         "delivers the mail as if there were none;\n"
+         ".Cm defer\n"
+         "keeps it in the queue.\n"
+         "That a policy cannot be fetched is known after ten seconds: such a\n"
+         "domain has none until the next try."},
     {AT(dane_ta), CHOICE(dane_tas, "pass"),
      .doc = "A domain whose hosts are held to DANE has a TLSA record of the\n"
             "kind that names a CA (DANE-TA).\n"

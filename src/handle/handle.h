@@ -291,12 +291,22 @@ void tls_look(struct mxhop *mx, const char *domain, bool local, uint64_t now_ms,
 void tls_forget(struct tls_facts *t);
 /* Once the MX set is known: policy, open; asks for a policy to be fetched. */
 void tls_judge(struct lookup *l);
+/* The same, also while it is not. */
+void tls_weigh(struct lookup *l);
+/* Tell the service, but not of one domain all the time. */
+void tls_want(struct mxhop *mx, const char *domain);
 /* After the decision: no host is in the policy, so perhaps it has changed. */
 void tls_mismatch(struct lookup *l);
 /* How long what it was decided from holds, of the rest nothing. */
 uint32_t tls_ttl_s(const struct lookup *l);
 /* Nothing that may be known any moment made the decision. */
 bool tls_is_settled(const struct lookup *l);
+
+/* ---- waiters.c: how many processes wait for policies ---- */
+
+/* A place among those that wait for the domain, and among all, until it is
+   closed; -1: there is none. Not before handle_open_cache(). */
+int waiters_enter(const struct mxhop *mx, const char *domain);
 
 /* ---- find.c: which overrides apply ---- */
 

@@ -95,7 +95,8 @@ static enum mxhop_status make_rules(struct mxhop *mx,
         .dane_ta = (enum dane_ta)c->dane_ta,
         .families =
             families_of(either(c->address_families, host->address_families)),
-        .max_hops = c->max_hops,
+        .max_hops =
+            (mx->host.flags & MXHOP_POLICIES) != 0 ? EXAMINE_MAX : c->max_hops,
         .rotate_interval_s = c->rotate_interval_s,
         .seed = seed_of(c->seed),
         .transport = c->transport,
@@ -227,7 +228,8 @@ static enum mxhop_status open_parts(struct mxhop *mx, struct conf *conf,
             conf_load(&mx->conf, config, &mx->config.fd, &mx->config.seen, err);
     if (status == MXHOP_OK)
         status = make_rules(mx, host, err);
-    if (status == MXHOP_OK && mx->conf.overrides[0] != '\0')
+    if (status == MXHOP_OK && mx->conf.overrides[0] != '\0' &&
+        (host->flags & MXHOP_POLICIES) == 0)
         status = table_place(mx, err);
     if (status == MXHOP_OK && mx->conf.mta_sts != MTA_STS_OFF) {
         mx->tls_wanted = TLS_WANT_STS | TLS_WANT_DANE;
@@ -237,7 +239,8 @@ static enum mxhop_status open_parts(struct mxhop *mx, struct conf *conf,
         mx->tls_wanted |= TLS_WANT_DANE;
     if (status == MXHOP_OK)
         handle_find_cache(mx, config);
-    if (status == MXHOP_OK && (host->flags & MXHOP_WORKER) != 0)
+    if (status == MXHOP_OK &&
+        (host->flags & (MXHOP_WORKER | MXHOP_POLICIES)) != 0)
         status = open_dns(mx, err);
     return status;
 }
@@ -247,7 +250,7 @@ static void settle(struct mxhop *mx)
 {
     const char *no_idn = NULL;
 
-    if ((mx->host.flags & MXHOP_WORKER) != 0)
+    if ((mx->host.flags & (MXHOP_WORKER | MXHOP_POLICIES)) != 0)
         no_idn = name_load_idn(); /* a jail has no libraries */
     if (no_idn != NULL)
         log_warn(&mx->log, "%s: keys that are not ASCII pass", no_idn);
@@ -326,9 +329,19 @@ void mxhop_close(struct mxhop **mx)
     free(m);
 }
 
+int mxhop_keeps_policies(const struct mxhop *mx)
+{
+    return mx->conf.mta_sts == MTA_STS_ENFORCE;
+}
+
 int mxhop_may_override(const char *config)
 {
     return conf_may_override(config);
+}
+
+int mxhop_may_keep_policies(const char *config)
+{
+    return conf_may_keep_policies(config);
 }
 
 static bool is_as_seen(int fd, const struct stat *seen)

@@ -159,7 +159,7 @@ void tls_forget(struct tls_facts *t)
 /* ---- with what DNS says ---- */
 
 /* One line a domain and ten seconds, about: names that fall together go on. */
-static void tls_want(struct mxhop *mx, const char *domain)
+void tls_want(struct mxhop *mx, const char *domain)
 {
     uint64_t hash = hash_bytes(0, domain, strlen(domain));
     uint64_t now_ms = clock_boot_ms();
@@ -190,13 +190,19 @@ static bool tls_is_open(const struct tls_facts *t, const struct sts_record *txt)
 
 void tls_judge(struct lookup *l)
 {
+    if (!l->cold)
+        tls_weigh(l);
+}
+
+void tls_weigh(struct lookup *l)
+{
     struct mxhop *mx = l->mx;
     struct tls_facts *t = &l->tls;
     const struct sts_record *txt = &l->set.sts;
     bool in_force = t->stored == STS_STORED && t->entry.has_policy &&
                     sts_in_force(&t->entry.policy, l->now_s);
 
-    if (t->stored == STS_OFF || l->cold)
+    if (t->stored == STS_OFF)
         return;
     if (txt->state == STS_TXT_ID &&
         !(in_force && strcmp(txt->id, t->entry.policy.id) == 0))

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LIMIT_FIELD   6
 #define COMMAND_FIELD 7 /* service type private unpriv chroot wakeup max */
 
 struct reader {
@@ -130,6 +131,7 @@ static bool master_line(char *line, master_service_fn *fn, void *ctx,
     }
     s.name = field[0];
     s.type = field[1];
+    s.limit = field[LIMIT_FIELD];
     s.command = field[COMMAND_FIELD];
     s.options = options;
     more = fn(ctx, &s);

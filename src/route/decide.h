@@ -142,6 +142,15 @@ bool merge_candidates(const struct decide_input *in, struct candidates *list);
 void clean_candidates(const struct decide_input *in, struct candidates *list);
 void order_candidates(const struct decide_input *in, struct candidates *list);
 
+/* What TLSA records say about a host of an MX set that is signed. */
+enum host_dane {
+    HOST_DANE_NO,     /* nothing that binds it */
+    HOST_DANE_USABLE, /* its certificate must match */
+    HOST_DANE_OPEN    /* not known */
+};
+enum host_dane tlsclass_dane(const struct rules *rules,
+                             const struct hostaddrs *a);
+
 /* Whether text may reach a rendered list as a host name: labels of letters,
    digits, `-` and `_`, of 1 to 63 octets, none with `-` at an end, 253 octets
    at most. */

@@ -26,44 +26,45 @@ bool tlsclass_outside(const struct decide_input *in, const struct candidate *c)
 }
 
 /* Some answer about its addresses is missing: it may be signed or not. */
-static bool tlsclass_addresses_open(const struct decide_input *in,
+static bool tlsclass_addresses_open(const struct rules *rules,
                                     const struct hostaddrs *a)
 {
     for (int f = 0; f < FAMILIES; f++)
-        if ((in->rules->families & FAMILY_BIT(f)) != 0 &&
+        if ((rules->families & FAMILY_BIT(f)) != 0 &&
             (a->state[f] == ADDR_UNKNOWN || a->state[f] == ADDR_FAILED))
             return true;
     return false;
 }
 
-/* What a host is by DNS alone: DROP_CLASS_UNKNOWN is not known. */
-static enum drop tlsclass_by_dns(const struct decide_input *in,
-                                 const struct candidate *c, bool *dane_r)
+enum host_dane tlsclass_dane(const struct rules *rules,
+                             const struct hostaddrs *a)
 {
-    *dane_r = false;
+    if (!a->secure)
+        return tlsclass_addresses_open(rules, a) ? HOST_DANE_OPEN
+                                                 : HOST_DANE_NO;
+    if (a->tlsa.state == TLSA_UNKNOWN || a->tlsa.state == TLSA_FAILED)
+        return HOST_DANE_OPEN;
+    return a->tlsa.state == TLSA_USABLE ? HOST_DANE_USABLE : HOST_DANE_NO;
+}
+
+static enum host_dane tlsclass_by_dns(const struct decide_input *in,
+                                      const struct candidate *c)
+{
     if ((in->classes & CLASS_BIT(MXHOP_TLS_DANE)) == 0 || !in->set->secure)
-        return DROP_NO;
-    if (c->addrs == NULL)
-        return DROP_CLASS_UNKNOWN;
-    if (!c->addrs->secure)
-        return tlsclass_addresses_open(in, c->addrs) ? DROP_CLASS_UNKNOWN
-                                                     : DROP_NO;
-    *dane_r = c->addrs->tlsa.state == TLSA_USABLE;
-    return c->addrs->tlsa.state == TLSA_UNKNOWN ||
-                   c->addrs->tlsa.state == TLSA_FAILED
-               ? DROP_CLASS_UNKNOWN
-               : DROP_NO;
+        return HOST_DANE_NO;
+    return c->addrs != NULL ? tlsclass_dane(in->rules, c->addrs)
+                            : HOST_DANE_OPEN;
 }
 
 static void tlsclass_judge(const struct decide_input *in, struct candidate *c)
 {
-    bool dane;
+    enum host_dane dane = tlsclass_by_dns(in, c);
 
-    c->drop =
-        in->policy_open ? DROP_POLICY_UNKNOWN : tlsclass_by_dns(in, c, &dane);
-    if (c->drop != DROP_NO)
-        return;
-    if (dane)
+    if (in->policy_open)
+        c->drop = DROP_POLICY_UNKNOWN;
+    else if (dane == HOST_DANE_OPEN)
+        c->drop = DROP_CLASS_UNKNOWN;
+    else if (dane == HOST_DANE_USABLE)
         c->tls_class = MXHOP_TLS_DANE;
     else if (in->policy != NULL &&
              (in->classes & CLASS_BIT(MXHOP_TLS_STS)) == 0)

@@ -391,6 +391,38 @@ START_TEST(test_may_override)
 }
 END_TEST
 
+static const struct {
+    const char *text;
+    bool may;
+} keeping[] = {
+    {"", false},
+    {"nonsense\n", false},
+    {"mta_sts = off\nnonsense\n", false},
+    {"nonsense\nmta_sts=watch", false},
+    {"mta_sts =\n", false},
+    {"mta_sts", false},
+    {"mta_sts_wait = nonsense\nmta_stsx = 1\n", false},
+    {"# mta_sts = enforce\n  # enforce\n", false},
+    {"mta_sts = enforce\nnonsense\n", true},
+    {"nonsense\nMTA_STS=Enforce", true},
+    {"mta_sts = enforcing\n", true},
+    {"mta_sts = yes\n", true},
+    {"mta_sts = offf\n", true},
+    {"mta_sts =\n  enforce\n", true},
+};
+
+START_TEST(test_may_keep_policies)
+{
+    char path[] = "/tmp/test_conf.XXXXXX";
+
+    close(mkstemp(path));
+    write_file(path, keeping[_i].text, strlen(keeping[_i].text));
+    ck_assert_int_eq(conf_may_keep_policies(path), keeping[_i].may);
+    unlink(path);
+    ck_assert(conf_may_keep_policies(path));
+}
+END_TEST
+
 START_TEST(test_may_override_unread)
 {
     char path[] = "/tmp/test_conf.XXXXXX";
@@ -596,6 +628,8 @@ int main(void)
     tcase_add_loop_test(t, test_may_override, 0,
                         sizeof(overriding) / sizeof(overriding[0]));
     tcase_add_test(t, test_may_override_unread);
+    tcase_add_loop_test(t, test_may_keep_policies, 0,
+                        sizeof(keeping) / sizeof(keeping[0]));
     tcase_add_test(t, test_size_limit);
     tcase_add_test(t, test_print_round_trip);
     tcase_add_test(t, test_mdoc);

@@ -425,6 +425,55 @@ START_TEST(test_classes_without_master_cf)
 }
 END_TEST
 
+/* ---- how many, and which words ---- */
+
+START_TEST(test_limit)
+{
+    static const struct {
+        const char *master, *by_default;
+        unsigned limit;
+    } rows[] = {
+        {"a unix - - n - - smtp\n", NULL, 100},
+        {"a unix - - n - - smtp\n", "30", 30},
+        {"a unix - - n - - smtp\n", "many", 100},
+        {"a unix - - n - 20 smtp\nb unix - - n - 7 smtp -o x=y\n", "30", 7},
+        {"a unix - - n - 20 smtp\nb unix - - n - 7 pipe\n", "30", 20},
+        {"a unix - - n - 200 smtp\n", "30", 200},
+        {"a unix - - n - 0 smtp\nb unix - - n - - smtp\n", "30", 30},
+    };
+    char dir[64];
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const char *const config[] = {
+            "config_directory", dir,
+            rows[i].by_default != NULL ? "default_process_limit" : NULL,
+            rows[i].by_default, NULL};
+
+        make_master_cf(dir, rows[i].master);
+        params = config;
+        ck_assert_msg(postfix_smtp_limit(&pf) == rows[i].limit, "row %zu", i);
+        remove_master_cf(dir);
+    }
+    MAIN_CF("config_directory", "/nonexistent");
+    ck_assert_uint_eq(postfix_smtp_limit(&pf), 0);
+}
+END_TEST
+
+START_TEST(test_knows_sts)
+{
+    static const char *const no[] = {"3.4.0",  "3.7.11",        "3.10.0",
+                                     "3.10.4", "3.10-20241231", "2.11.5",
+                                     "",       "mine"};
+    static const char *const yes[] = {"3.10.5",        "3.10.13", "3.11.0",
+                                      "3.11-20250801", "3.12.1",  "4.0.0"};
+
+    for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++)
+        ck_assert_msg(!postfix_knows_sts(no[i]), "%s", no[i]);
+    for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++)
+        ck_assert_msg(postfix_knows_sts(yes[i]), "%s", yes[i]);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("postfix");
@@ -444,6 +493,8 @@ int main(void)
     tcase_add_test(tcase, test_classes_without_ca_file);
     tcase_add_test(tcase, test_classes_of_services);
     tcase_add_test(tcase, test_classes_without_master_cf);
+    tcase_add_test(tcase, test_limit);
+    tcase_add_test(tcase, test_knows_sts);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -114,9 +115,14 @@ static void take_log(void *ctx, enum mxhop_log_level level, const char *line)
     snprintf(last_log, sizeof(last_log), "%s", line);
 }
 
-static void open_with(const char *mode, unsigned classes)
+static const char *more = ""; /* lines of the configuration */
+
+static void open_as(const char *mode, unsigned classes, unsigned flags)
 {
-    const struct mxhop_host host = {.tls_classes = classes,
+    const struct mxhop_host host = {.flags = flags,
+                                    .own_names = "self.x.test",
+                                    .waiters_max = 2,
+                                    .tls_classes = classes,
                                     .visible_domain = visible_domain,
                                     .log = take_log};
     struct mxhop_error err;
@@ -126,8 +132,8 @@ static void open_with(const char *mode, unsigned classes)
     fprintf(f,
             "cache = memory\nmta_sts = %s\ntls_store = %s\n"
             "mta_sts_exempt = exempt.test\n"
-            "ttl_min = 0\ndns_servers = 127.0.0.1:1\nseed = tests\n",
-            mode, store);
+            "ttl_min = 0\ndns_servers = 127.0.0.1:1\nseed = tests\n%s",
+            mode, store, more);
     fclose(f);
     last_log[0] = '\0';
     ck_assert_msg(mxhop_open(&mx, config, &host, &err) == MXHOP_OK, "%s",
@@ -135,6 +141,11 @@ static void open_with(const char *mode, unsigned classes)
     mx->budget_ms = 0; /* nobody is asked */
     mx->rules.rotate_interval_s = 0;
     handle_open_cache(mx);
+}
+
+static void open_with(const char *mode, unsigned classes)
+{
+    open_as(mode, classes, 0);
 }
 
 static void know_host(const char *host, bool secure, enum tlsa_state tlsa)
@@ -171,6 +182,17 @@ static void know_domain(const char *domain, const char *hosts, bool secure,
         cache_put_sts(mx->store.cache, domain, clock_boot_ms(), &sts);
     ck_assert(cache_flush(mx->store.cache, 100));
     mxset_free(&set);
+}
+
+static void know_nothing(const char *domain)
+{
+    struct mxset set = {.outcome = MX_NULL, .secure = true, .ttl_s = 3600};
+    struct sts_record sts = {.state = STS_TXT_NONE, .ttl_s = 3600};
+
+    set.sts = sts;
+    cache_put_domain(mx->store.cache, domain, clock_boot_ms(), &set);
+    cache_put_sts(mx->store.cache, domain, clock_boot_ms(), &sts);
+    ck_assert(cache_flush(mx->store.cache, 100));
 }
 
 /* The text, as it is made and as it is kept after that. */
@@ -580,6 +602,393 @@ START_TEST(any_history)
 }
 END_TEST
 
+/* ---- domains that the MTA routes itself ---- */
+
+#define SECURE   "secure match="
+#define BY_NAME  " servername=hostname"
+#define UNKNOWN  "unknown"
+#define NO_HOSTS ""
+
+/* Hosts: t.x.test has TLSA records of use, n.x.test none, f.x.test's cannot be
+   had, u.x.test has unsigned addresses, q.x.test has not been asked for,
+   v.x.test has no address, self.x.test is this machine. */
+static const struct {
+    const char *stored, *pattern; /* as in states */
+    enum sts_txt txt;
+    const char *hosts;
+    bool secure;
+    const char *want; /* NULL: not found */
+} domains_as[] = {
+    {NULL, "", STS_TXT_NONE, "t.x.test", true, "dane"},
+    {NULL, "", STS_TXT_FAILED, "t.x.test", true, "dane"},
+    {NULL, "", STS_TXT_NONE, "t.x.test v.x.test", true, "dane"},
+    {NULL, "", STS_TXT_NONE, "t.x.test self.x.test n.x.test", true, "dane"},
+    {NULL, "", STS_TXT_NONE, "self.x.test t.x.test", true, NULL},
+    {NULL, "", STS_TXT_NONE, "t.x.test", false, NULL},
+    {NULL, "", STS_TXT_NONE, "t.x.test n.x.test", true, NULL},
+    {NULL, "", STS_TXT_NONE, "t.x.test u.x.test", true, NULL},
+    {NULL, "", STS_TXT_NONE, "t.x.test f.x.test", true, NULL},
+    {NULL, "", STS_TXT_NONE, "f.x.test t.x.test", true, NULL},
+    {NULL, "", STS_TXT_NONE, "t.x.test q.x.test", true, NULL},
+    {NULL, "", STS_TXT_NONE, NO_HOSTS, true, NULL},
+    {"enforce", "*.x.test", STS_TXT_ID, "t.x.test", true, "dane-only"},
+    {"enforce", "*.x.test", STS_TXT_NONE, "t.x.test", true, "dane-only"},
+    {"enforce", "y.test", STS_TXT_ID, "t.x.test", true, "dane-only"},
+    {"enforce", "*.x.test", STS_TXT_ID, "t.x.test f.x.test", true, "dane-only"},
+    {"enforce", "*.x.test", STS_TXT_ID, "f.x.test", true, "dane-only"},
+    {"enforce", "*.x.test", STS_TXT_ID, "f.x.test n.x.test", true,
+     SECURE ".x.test" BY_NAME},
+    {"enforce", "*.x.test", STS_TXT_ID, "t.x.test n.x.test", true,
+     SECURE ".x.test" BY_NAME},
+    {"enforce", "*.x.test", STS_TXT_ID, "t.x.test u.x.test", true,
+     SECURE ".x.test" BY_NAME},
+    {"enforce", "t.x.test", STS_TXT_ID, "t.x.test", false,
+     SECURE "t.x.test" BY_NAME},
+    {"enforce", "y.test", STS_TXT_ID, "n.x.test", true,
+     SECURE "y.test" BY_NAME},
+    {"enforce", "y.test", STS_TXT_FAILED, NO_HOSTS, false,
+     SECURE "y.test" BY_NAME},
+    {"testing", "y.test", STS_TXT_ID, "n.x.test", true, NULL},
+    {"testing", "y.test", STS_TXT_ID, "t.x.test", true, "dane"},
+    {"none", "y.test", STS_TXT_ID, "n.x.test", true, NULL},
+    {"over", "y.test", STS_TXT_ID, "n.x.test", true, NULL},
+    {"failed", "", STS_TXT_ID, "n.x.test", true, NULL},
+    {NULL, "", STS_TXT_ID, "n.x.test", true, UNKNOWN},
+    {NULL, "", STS_TXT_UNKNOWN, "n.x.test", true, UNKNOWN},
+    {"no store", "", STS_TXT_ID, "n.x.test", true, UNKNOWN},
+    {"no store", "", STS_TXT_FAILED, "n.x.test", true, UNKNOWN},
+    {"no store", "", STS_TXT_NONE, "n.x.test", true, NULL},
+};
+
+static void know_hosts(void)
+{
+    struct hostaddrs none = {.state = {ADDR_NONE, ADDR_NONE},
+                             .ttl_s = {3600, 3600}};
+
+    know_host("t.x.test", true, TLSA_USABLE);
+    know_host("n.x.test", true, TLSA_NONE);
+    know_host("f.x.test", true, TLSA_FAILED);
+    know_host("u.x.test", false, TLSA_UNKNOWN);
+    know_host("self.x.test", true, TLSA_NONE);
+    cache_put_host(mx->store.cache, "v.x.test", clock_boot_ms(), &none);
+}
+
+static void domain_as(int i)
+{
+    const char *stored = domains_as[i].stored;
+    bool over = stored != NULL && strcmp(stored, "over") == 0;
+
+    now_s = clock_wall_s();
+    store_begin();
+    if (stored != NULL && strcmp(stored, "failed") == 0)
+        store_add("d.test", NULL, NULL, NULL, 0);
+    else if (stored != NULL && strcmp(stored, "no store") != 0)
+        store_add("d.test", over ? "enforce" : stored, "1",
+                  domains_as[i].pattern, over ? -1 : 500);
+    store_end();
+    if (stored != NULL && strcmp(stored, "no store") == 0)
+        store_remove();
+}
+
+static const char *policy_of(const char *key, unsigned flags)
+{
+    struct mxhop_error err;
+    const char *text;
+    enum mxhop_status status = mxhop_tls_text(mx, key, flags, &text, &err);
+
+    if (status == MXHOP_ERR_TIMEOUT) {
+        ck_assert_ptr_null(text);
+        ck_assert_ptr_nonnull(strstr(err.text, key));
+        return UNKNOWN;
+    }
+    ck_assert_int_eq(status, MXHOP_OK);
+    return text;
+}
+
+static void ck_policy(const char *text, const char *want)
+{
+    ck_assert_msg((text == NULL) == (want == NULL) &&
+                      (text == NULL || strcmp(text, want) == 0),
+                  "%s, not %s", text, want);
+}
+
+START_TEST(domain)
+{
+    const char *want = domains_as[_i].want;
+    bool unknown = want != NULL && strcmp(want, UNKNOWN) == 0;
+
+    domain_as(_i);
+    for (int defer = 0; defer < 2; defer++) {
+        more = defer ? "on_sts_unknown = defer\n" : "";
+        open_as("enforce", STS | DANE, MXHOP_POLICIES);
+        know_hosts();
+        if (domains_as[_i].hosts[0] != '\0')
+            know_domain("d.test", domains_as[_i].hosts, domains_as[_i].secure,
+                        domains_as[_i].txt, "1");
+        else if (domains_as[_i].txt == STS_TXT_NONE)
+            know_nothing("d.test");
+        for (int again = 0; again < 2; again++)
+            ck_policy(policy_of("D.test.", 0), unknown && !defer ? NULL : want);
+        mxhop_close(&mx);
+    }
+    more = "";
+}
+END_TEST
+
+/* What smtp(8) cannot honour is never said. */
+START_TEST(classes_of_domains)
+{
+    now_s = clock_wall_s();
+    store_begin();
+    store_add("d.test", "enforce", "1", "*.x.test", 500);
+    store_end();
+    for (unsigned classes = 0; classes < 4; classes++) {
+        bool sts = (classes & 1) != 0, dane = (classes & 2) != 0;
+
+        open_as("enforce", (sts ? STS : 0) | (dane ? DANE : 0), MXHOP_POLICIES);
+        know_hosts();
+        know_domain("d.test", "t.x.test", true, STS_TXT_ID, "1");
+        know_domain("plain.test", "t.x.test", true, STS_TXT_NONE, "");
+        ck_policy(policy_of("d.test", 0), dane  ? "dane-only"
+                                          : sts ? SECURE ".x.test" BY_NAME
+                                                : NULL);
+        ck_policy(policy_of("plain.test", 0), dane ? "dane" : NULL);
+        mxhop_close(&mx);
+    }
+}
+END_TEST
+
+START_TEST(words_of_domains)
+{
+    static const char *const none[] = {"",          "[t.x.test]",
+                                       ".d.test",   "a@d.test",
+                                       "d.test:25", "[t.x.test]:0025",
+                                       "*",         "192.0.2.1"};
+    struct store_entry e = {.has_policy = true};
+    unsigned char id[FIXED_ID_LEN];
+    struct buf entry = {0};
+    int fd = open(store, O_RDONLY | O_DIRECTORY);
+
+    now_s = clock_wall_s();
+    e.policy = (struct sts_policy){.mode = STS_MODE_ENFORCE,
+                                   .id = "1",
+                                   .max_age_s = 600,
+                                   .fetched_s = now_s - 100,
+                                   .expires_s = now_s + 500};
+    ck_assert(sts_policy_add(&e.policy, "mx.y.test"));
+    ck_assert(sts_policy_add(&e.policy, "*.x.test"));
+    store_encode(&entry, &e);
+    store_entry_free(&e);
+    ck_assert_int_eq(
+        store_write(fd,
+                    &(struct store_record){
+                        "d.test", {(unsigned char *)entry.data, entry.len}},
+                    1, now_s, id),
+        0);
+    close(fd);
+    buf_free(&entry);
+    open_as("enforce", STS, MXHOP_POLICIES);
+    know_hosts();
+    know_domain("d.test", "n.x.test", false, STS_TXT_ID, "1");
+    ck_policy(policy_of("d.test", 0), SECURE "mx.y.test:.x.test" BY_NAME);
+    ck_policy(policy_of("d.test", MXHOP_TLS_STS_WORDS),
+              SECURE "mx.y.test:.x.test" BY_NAME
+                     " policy_type=sts policy_domain=d.test"
+                     " { mx_host_pattern=mx.y.test }"
+                     " { mx_host_pattern=*.x.test }");
+    for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+        ck_policy(policy_of(none[i], 0), NULL);
+    mxhop_close(&mx);
+    more = "on_sts_mismatch = pass\n";
+    open_as("enforce", STS, MXHOP_POLICIES);
+    know_hosts();
+    know_domain("d.test", "n.x.test", false, STS_TXT_ID, "1");
+    ck_policy(policy_of("d.test", 0), SECURE "mx.y.test:.x.test" BY_NAME);
+    know_host("n.z.test", false, TLSA_UNKNOWN);
+    know_domain("d.test", "n.z.test", false, STS_TXT_ID, "1");
+    ck_policy(policy_of("d.test", 0), NULL);
+    mxhop_close(&mx);
+    more = "";
+}
+END_TEST
+
+START_TEST(no_domain_without_enforce)
+{
+    now_s = clock_wall_s();
+    store_begin();
+    store_add("exempt.test", "enforce", "1", "*.x.test", 500);
+    store_end();
+    for (int i = 0; i < 3; i++) {
+        open_as(i == 0   ? "off"
+                : i == 1 ? "watch"
+                         : "enforce",
+                STS | DANE, MXHOP_POLICIES);
+        know_hosts();
+        know_domain("exempt.test", "n.x.test", true, STS_TXT_ID, "1");
+        know_domain("plain.test", "t.x.test", true, STS_TXT_NONE, "");
+        ck_policy(policy_of("exempt.test", 0), NULL);
+        ck_policy(policy_of("plain.test", 0), i == 2 ? "dane" : NULL);
+        ck_assert_int_eq(mxhop_keeps_policies(mx), i == 2);
+        mxhop_close(&mx);
+    }
+}
+END_TEST
+
+/* Without memory a domain that has a policy is never without one. */
+START_TEST(allocations_of_domains_fail)
+{
+    struct mxhop_error err;
+    const char *text;
+    bool whole = false;
+
+    now_s = clock_wall_s();
+    store_begin();
+    store_add("d.test", "enforce", "1", "*.x.test", 500);
+    store_end();
+    more = "on_sts_unknown = defer\n";
+    open_as("enforce", STS, MXHOP_POLICIES);
+    know_hosts();
+    know_domain("d.test", "n.x.test", false, STS_TXT_ID, "1");
+    for (unsigned n = 1; !whole; n++) {
+        enum mxhop_status status;
+
+        mx->tls.placed.looked_ms = 0;
+        store_close(&mx->tls.store);
+        mx->tls.placed.tried_ms = 0;
+        failmalloc_at(n);
+        status = mxhop_tls_text(mx, "d.test", 0, &text, &err);
+        whole = !failmalloc_hit();
+        failmalloc_at(0);
+        if (status == MXHOP_OK)
+            ck_policy(text, SECURE ".x.test" BY_NAME);
+        ck_assert(!whole || status == MXHOP_OK);
+    }
+    mxhop_close(&mx);
+    more = "";
+}
+END_TEST
+
+/* ---- how many wait ---- */
+
+START_TEST(places_of_waiters)
+{
+    int fd[8];
+
+    open_as("enforce", STS, MXHOP_POLICIES);
+    ck_assert_int_eq(waiters_enter(mx, "d.test"), -1); /* cache = memory */
+    mx->store.dir = dir;
+    mx->store.place.dir_fd = open(dir, O_PATH | O_DIRECTORY);
+    mx->host.waiters_max = 7;
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_ge(fd[i] = waiters_enter(mx, "d.test"), 0);
+    ck_assert_int_eq(waiters_enter(mx, "d.test"), -1);
+    for (int i = 4; i < 7; i++)
+        ck_assert_int_ge(fd[i] = waiters_enter(mx, "e.test"), 0);
+    ck_assert_int_eq(waiters_enter(mx, "e.test"), -1);
+    ck_assert_int_eq(waiters_enter(mx, "f.test"), -1);
+    close(fd[0]);
+    ck_assert_int_ge(fd[0] = waiters_enter(mx, "f.test"), 0);
+    ck_assert_int_eq(waiters_enter(mx, "d.test"), -1);
+    for (int i = 0; i < 7; i++)
+        close(fd[i]);
+    mx->host.waiters_max = 0;
+    ck_assert_int_eq(waiters_enter(mx, "d.test"), -1);
+    mx->store.dir = NULL;
+    mxhop_close(&mx);
+}
+END_TEST
+
+static void open_waiting(void)
+{
+    open_as("enforce", STS, MXHOP_POLICIES);
+    know_hosts();
+    know_domain("d.test", "n.x.test", false, STS_TXT_ID, "1");
+    mx->store.dir = dir; /* as if the cache were there */
+    mx->store.place.dir_fd = open(dir, O_PATH | O_DIRECTORY);
+}
+
+static void close_waiting(void)
+{
+    mx->store.dir = NULL;
+    mxhop_close(&mx);
+}
+
+/* In the place of mxhop-tls: told that somebody waits, it writes a policy. */
+static int serve_one(int fd)
+{
+    struct want w;
+
+    for (int i = 0; i < 1000; i++) {
+        usleep(10000);
+        if (!want_receive(fd, &w) || w.kind != WANT_URGENT)
+            continue;
+        if (strcmp(w.domain, "d.test") != 0)
+            return 1;
+        store_begin();
+        store_add("d.test", "enforce", "1", "*.x.test", 500);
+        store_end();
+        return 0;
+    }
+    return 2;
+}
+
+START_TEST(a_policy_is_waited_for)
+{
+    int fd, status;
+    pid_t pid;
+
+    now_s = clock_wall_s();
+    store_begin();
+    store_end();
+    more = "mta_sts_wait = 1m\non_sts_unknown = defer\n";
+    fd = want_bind(store);
+    ck_assert_int_ge(fd, 0);
+    open_waiting();
+    pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        mx = NULL;
+        _exit(serve_one(fd));
+    }
+    ck_policy(policy_of("d.test", 0), SECURE ".x.test" BY_NAME);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
+    close_waiting();
+    close(fd);
+    more = "";
+}
+END_TEST
+
+/* Where nobody listens, where all places are taken, and where it is not
+   wished. */
+START_TEST(a_policy_is_not_waited_for)
+{
+    uint64_t start_ms = clock_boot_ms();
+    int fd = -1, place = -1;
+
+    now_s = clock_wall_s();
+    store_begin();
+    store_end();
+    more = _i == 2 ? "mta_sts_wait = 0\n" : "mta_sts_wait = 1m\n";
+    if (_i != 0)
+        fd = want_bind(store);
+    open_waiting();
+    if (_i == 1) {
+        mx->host.waiters_max = 1;
+        place = waiters_enter(mx, "other.test");
+        ck_assert_int_ge(place, 0);
+    }
+    ck_policy(policy_of("d.test", 0), NULL);
+    ck_assert_uint_lt(clock_boot_ms(), start_ms + 30000);
+    if (place >= 0)
+        close(place);
+    close_waiting();
+    if (fd >= 0)
+        close(fd);
+    more = "";
+}
+END_TEST
+
 static void set_up(void)
 {
     strcpy(dir, "/tmp/test_tls_lkXXXXXX");
@@ -616,6 +1025,15 @@ int main(void)
     tcase_add_test(tc, a_domain_to_be_seen_passes);
     tcase_add_test(tc, allocations_fail);
     tcase_add_loop_test(tc, any_history, 0, 20);
+    tcase_add_loop_test(tc, domain, 0,
+                        (int)(sizeof(domains_as) / sizeof(domains_as[0])));
+    tcase_add_test(tc, classes_of_domains);
+    tcase_add_test(tc, words_of_domains);
+    tcase_add_test(tc, no_domain_without_enforce);
+    tcase_add_test(tc, allocations_of_domains_fail);
+    tcase_add_test(tc, places_of_waiters);
+    tcase_add_test(tc, a_policy_is_waited_for);
+    tcase_add_loop_test(tc, a_policy_is_not_waited_for, 0, 3);
     suite_add_tcase(s, tc);
     runner = srunner_create(s);
     srunner_run_all(runner, CK_ENV);
