@@ -179,7 +179,8 @@ case_policies_of_domains() {
 		'[good.hosts.test]' '[sts.dom.test]' '*' test; do
 		assert_policy "$domain" ''
 	done
-	assert_policy '[good.hosts.test]:025' "secure match=hostname $sts"
+	assert_policy '[good.hosts.test]:025' \
+		'secure match=hostname servername=good.hosts.test'
 }
 
 # Without a certificate for any policy, and without DNSSEC.
