@@ -228,6 +228,8 @@ static enum mxhop_status open_parts(struct mxhop *mx, struct conf *conf,
             conf_load(&mx->conf, config, &mx->config.fd, &mx->config.seen, err);
     if (status == MXHOP_OK)
         status = make_rules(mx, host, err);
+    if (status == MXHOP_OK)
+        ststransport_begin(mx);
     if (status == MXHOP_OK && mx->conf.overrides[0] != '\0' &&
         (host->flags & MXHOP_POLICIES) == 0)
         status = table_place(mx, err);
