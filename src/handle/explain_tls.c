@@ -112,6 +112,8 @@ static void explain_tls_store(const struct lookup *l, struct buf *out)
 
 void explain_tls(const struct lookup *l, struct buf *out)
 {
+    const char *transport = ststransport_name(l);
+
     if (!explain_has_tls(l))
         return;
     buf_puts(out, "   tls        ");
@@ -126,6 +128,11 @@ void explain_tls(const struct lookup *l, struct buf *out)
     }
     buf_puts(out, EXPLAIN_INDENT);
     explain_tls_store(l, out);
+    if (transport != NULL) {
+        buf_puts(out, EXPLAIN_INDENT);
+        explain_sentence(out, "Exim: transport %s, which verifies every host",
+                         transport);
+    }
     if (l->mx->conf.mta_sts == MTA_STS_WATCH) {
         buf_puts(out, EXPLAIN_INDENT);
         explain_sentence(out, "mta_sts = watch: no answer depends on it");

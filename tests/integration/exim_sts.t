@@ -181,6 +181,8 @@ case_transport_by_domain() {
 	assert_eq "$(transport_of plain.dom.test)" ''
 	assert_eq "$(transport_of impossible.dom.test)" ''
 	assert_eq "$(mxhop lookup --format json sts.dom.test | jq -r .transport)" mxhop_sts
+	assert_match "$(mxhop trace sts.dom.test)" 'Exim: transport mxhop_sts, which verifies'
+	refute_match "$(mxhop trace plain.dom.test)" 'mxhop_sts'
 	# Another one for all domains does not verify.
 	assert_eq "$(transport_of sts.dom.test "$(with 'transport = bulk')")" mxhop_sts
 	assert_eq "$(transport_of plain.dom.test "$SCRATCH/with.cf")" bulk
