@@ -79,8 +79,11 @@ void service_take_wants(struct service *s)
     struct want w;
 
     for (int n = 0; n < WANTS_AT_ONCE && want_receive(s->want_fd, &w); n++) {
-        bool admin = w.uid == 0 || w.uid == geteuid();
+        bool admin;
 
+        if (w.domain[0] == '\0')
+            continue;
+        admin = w.uid == 0 || w.uid == geteuid();
         if (!admin && (w.uid != s->owner || w.kind == WANT_FETCH ||
                        w.kind == WANT_FORGET))
             continue;
