@@ -107,6 +107,34 @@ static void service_check_store(struct service *s)
     s->save_ms = clock_boot_ms();
 }
 
+/*
+ * Any user of the machine can take the socket's name while we are not there.
+ * Policies that are known must be fetched again even so. The name is asked for
+ * until it is free.
+ */
+static void service_listen(struct service *s)
+{
+    struct epoll_event e = {.events = EPOLLIN};
+
+    if (s->want_fd >= 0)
+        return;
+    s->want_fd = e.data.fd = want_bind(s->conf.tls_store);
+    if (s->want_fd >= 0 &&
+        epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, s->want_fd, &e) != 0) {
+        close(s->want_fd);
+        s->want_fd = -1;
+    }
+    if (s->want_fd < 0 && !s->deaf)
+        service_say(s,
+                    "the socket @mxhop-tls:%s: %s; what lookups ask for is not "
+                    "heard. `ss -xlp` tells who has it",
+                    s->conf.tls_store, strerror(errno));
+    if (s->want_fd >= 0 && s->deaf)
+        service_say(s, "the socket @mxhop-tls:%s is ours now",
+                    s->conf.tls_store);
+    s->deaf = s->want_fd < 0;
+}
+
 /* ---- the loop ---- */
 
 static void service_wait(struct service *s, int wake_fd)
@@ -147,6 +175,7 @@ void service_run(struct service *s, int wake_fd, bool once)
     do {
         service_move_times(s);
         if (clock_boot_ms() >= s->scan_ms) {
+            service_listen(s);
             service_scan(s);
             service_check_store(s);
         }
@@ -233,22 +262,6 @@ static enum mxhop_status service_enter(struct service *s,
     return MXHOP_OK;
 }
 
-static enum mxhop_status service_listen(struct service *s,
-                                        struct mxhop_error *err)
-{
-    struct epoll_event e = {.events = EPOLLIN};
-
-    s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    s->want_fd = want_bind(s->conf.tls_store);
-    if (s->epoll_fd < 0 || s->want_fd < 0)
-        return err_set(err, MXHOP_ERR_IO, "the socket mxhop-tls:%s: %s",
-                       s->conf.tls_store, strerror(errno));
-    e.data.fd = s->want_fd;
-    if (epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, s->want_fd, &e) != 0)
-        return err_set(err, MXHOP_ERR_IO, "epoll: %s", strerror(errno));
-    return MXHOP_OK;
-}
-
 /* A damaged store is begun anew: policies are fetched when they are wanted. */
 static enum mxhop_status service_load(struct service *s,
                                       struct mxhop_error *err)
@@ -272,10 +285,13 @@ static enum mxhop_status service_begin(struct service *s,
     struct dns_servers servers;
     enum mxhop_status status = service_enter(s, err);
 
-    if (status == MXHOP_OK)
-        status = service_listen(s, err);
-    if (status == MXHOP_OK)
-        status = dns_servers_load(&servers, s->conf.dns_servers, err);
+    if (status != MXHOP_OK)
+        return status;
+    s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (s->epoll_fd < 0)
+        return err_set(err, MXHOP_ERR_IO, "epoll: %s", strerror(errno));
+    service_listen(s);
+    status = dns_servers_load(&servers, s->conf.dns_servers, err);
     if (status == MXHOP_OK)
         status = engine_open(&s->tools.engine, &servers, err);
     if (status == MXHOP_OK)
