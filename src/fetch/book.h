@@ -9,6 +9,7 @@
 
 #define BOOK_DOMAINS_MAX 2000000u
 #define BOOK_NEW_MAX     10000u /* of them, domains that were never tried */
+#define BOOK_SOON_MAX    8000u  /* of these, while nobody waits for them */
 
 enum item_queue { ITEM_IDLE, ITEM_SOON, ITEM_URGENT, ITEM_RUNNING };
 

@@ -45,7 +45,9 @@ static bool service_fetch(struct service *s, const char *domain,
     int64_t now_s = clock_wall_s();
     struct store_entry e;
 
-    if (i == NULL && (i = book_add(&s->book, domain)) == NULL) {
+    if (i == NULL && (kind != WANT_SOON || s->book.untried < BOOK_SOON_MAX))
+        i = book_add(&s->book, domain);
+    if (i == NULL) {
         if (!s->full_told)
             service_say(s, "too many domains: %s and others are left out",
                         domain);
