@@ -410,6 +410,29 @@ case_crowds_of_domains_are_in_nobodys_way() {
 	eventually 9 has quick.test 'in force' || fail "$(tls get quick.test 2>&1)"
 }
 
+# The store does not grow with what strangers make up.
+case_domains_without_a_policy_give_way() {
+	local n
+	stop_tls
+	cc -std=c11 -D_GNU_SOURCE -I"$ROOT/include" -I"$ROOT/src" \
+		-o "$SCRATCH/policies" "$ROOT/tests/support/policies.c" \
+		"$MXHOP_BUILD/lib/libmxhop.a" -lresolv
+	{
+		seq -f 'd%g.test failed the web server is silent' 100000
+		echo 'kept.test enforce 1 10 604800 mx.kept.test'
+	} | "$SCRATCH/policies" $STORE
+	start_tls
+	# shellcheck disable=SC2046
+	want postfix s $(seq -f 'n%g.test' 500)
+	want postfix u quick.test
+	eventually 20 has quick.test 'in force' || fail "$(tls get quick.test 2>&1)"
+	eventually 20 has n500.test 'no TXT record'
+	assert_status 0 tls get kept.test
+	n=$(tls list | wc -l)
+	[[ $n -gt 99000 && $n -le 100002 ]] || fail "$n domains"
+	fresh_store
+}
+
 # With ten thousand domains in the store a new policy is in force within 2 s; a
 # million is for `make bench-programs', if there are any, and may take a minute.
 case_a_large_store_is_written_soon() {
