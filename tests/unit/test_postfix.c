@@ -315,6 +315,10 @@ START_TEST(test_classes_of_services)
         {"smtp unix - - n - - smtp\nx unix - - n - - smtp -o "
          "smtp_tls_policy_maps=hash:/x\n",
          0, "master.cf: x: smtp_tls_policy_maps = hash:/x: "},
+        {"x unix - - n - - smtp -vo smtp_tls_policy_maps=\n", 0,
+         "master.cf: x: smtp_tls_policy_maps = : "},
+        {"x unix - - n - - smtp -vosmtp_tcp_port=26 -v\n", 0,
+         "master.cf: x: smtp_tcp_port = 26: "},
         {"x unix - - n - - smtp -o { smtp_tcp_port = 26 }\n", 0,
          "master.cf: x: smtp_tcp_port = 26: it must be 25"},
         {"x unix - - n - - smtp -o smtp_tcp_port=26 -o smtp_tcp_port=25\n",
