@@ -251,6 +251,11 @@ static enum mxhop_status service_enter(struct service *s,
         return err_set(err, MXHOP_ERR_IO,
                        "%s: %s; `install -d -m 0755 -o mxhop-tls %s`", dir,
                        strerror(errno), dir);
+    if (geteuid() == 0) /* towards the web servers of strangers */
+        return err_set(err, MXHOP_ERR_CONFIG,
+                       "%s: belongs to root, and so would mxhop-tls; `chown "
+                       "mxhop-tls %s`",
+                       dir, dir);
     s->lock_fd = openat(s->dir_fd, STORE_FILE ".lock",
                         O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (s->lock_fd < 0)

@@ -501,6 +501,16 @@ case_a_second_service_does_not_start() {
 	assert_match "$OUTPUT" 'another mxhop-tls is at work'
 }
 
+# Whoever is root talks to no stranger.
+case_a_directory_of_root() {
+	fresh_store
+	chown root $STORE
+	assert_status 78 mxhop-tls --once good.test
+	assert_match "$OUTPUT" "$STORE: belongs to root.*.chown mxhop-tls $STORE"
+	chown mxhop-tls $STORE
+	assert_eq "$(requests good.test)" 0
+}
+
 # The name of the socket is anybody's.
 case_the_name_of_the_socket_is_taken() {
 	fresh_store
