@@ -25,6 +25,7 @@
 #include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define REST_FACTOR   9u /* of the time that writing took */
@@ -84,6 +85,63 @@ static void service_save(struct service *s)
         s->save_ms = now_ms + (took_ms < REST_MAX_MS ? took_ms : REST_MAX_MS);
 }
 
+/* The lock is the process's: the store has one writer. */
+static enum mxhop_status service_enter(struct service *s,
+                                       struct mxhop_error *err)
+{
+    const char *dir = s->conf.tls_store;
+
+    s->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (s->dir_fd < 0)
+        return err_set(err, MXHOP_ERR_IO,
+                       "%s: %s; `install -d -m 0755 -o mxhop-tls %s`", dir,
+                       strerror(errno), dir);
+    if (geteuid() == 0) /* towards the web servers of strangers */
+        return err_set(err, MXHOP_ERR_CONFIG,
+                       "%s: belongs to root, and so would mxhop-tls; `chown "
+                       "mxhop-tls %s`",
+                       dir, dir);
+    s->lock_fd = openat(s->dir_fd, STORE_FILE ".lock",
+                        O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (s->lock_fd < 0)
+        return err_set(err, MXHOP_ERR_IO, "%s/" STORE_FILE ".lock: %s", dir,
+                       strerror(errno));
+    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0)
+        return err_set(err, MXHOP_ERR_IO, "%s: another mxhop-tls is at work",
+                       dir);
+    return MXHOP_OK;
+}
+
+/* The directory was moved aside, or removed, and perhaps made anew: lookups go
+   by its name. */
+static bool service_follow_directory(struct service *s)
+{
+    const int dir_fd = s->dir_fd, lock_fd = s->lock_fd;
+    struct mxhop_error err;
+    struct stat ours, there;
+
+    if (fstat(dir_fd, &ours) == 0 && stat(s->conf.tls_store, &there) == 0 &&
+        ours.st_dev == there.st_dev && ours.st_ino == there.st_ino)
+        return true;
+    s->dir_fd = s->lock_fd = -1;
+    if (service_enter(s, &err) != MXHOP_OK) {
+        if (!s->astray)
+            service_say(s, "%s", err.text);
+        s->astray = true;
+        if (s->dir_fd >= 0)
+            close(s->dir_fd);
+        if (s->lock_fd >= 0)
+            close(s->lock_fd);
+        s->dir_fd = dir_fd;
+        s->lock_fd = lock_fd;
+        return false;
+    }
+    close(dir_fd);
+    close(lock_fd);
+    s->astray = false;
+    return true;
+}
+
 /* Somebody removed the store, or put another one in its place: what this
    process knows is what counts. */
 static void service_check_store(struct service *s)
@@ -91,7 +149,7 @@ static void service_check_store(struct service *s)
     struct mxhop_error err;
     struct store *there;
 
-    if (s->book.dirty || s->save_failed)
+    if (!service_follow_directory(s) || s->book.dirty || s->save_failed)
         return;
     if (store_open(&there, s->conf.tls_store, false, NULL, &err) == MXHOP_OK &&
         memcmp(store_id(there), s->book.id, sizeof(s->book.id)) != 0)
@@ -238,33 +296,6 @@ enum mxhop_status service_set(struct service *s, struct conf *conf,
     *conf = (struct conf){0};
     engine_set_servers(s->tools.engine, &servers);
     return service_apply(s, err);
-}
-
-/* The lock is the process's: the store has one writer. */
-static enum mxhop_status service_enter(struct service *s,
-                                       struct mxhop_error *err)
-{
-    const char *dir = s->conf.tls_store;
-
-    s->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (s->dir_fd < 0)
-        return err_set(err, MXHOP_ERR_IO,
-                       "%s: %s; `install -d -m 0755 -o mxhop-tls %s`", dir,
-                       strerror(errno), dir);
-    if (geteuid() == 0) /* towards the web servers of strangers */
-        return err_set(err, MXHOP_ERR_CONFIG,
-                       "%s: belongs to root, and so would mxhop-tls; `chown "
-                       "mxhop-tls %s`",
-                       dir, dir);
-    s->lock_fd = openat(s->dir_fd, STORE_FILE ".lock",
-                        O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (s->lock_fd < 0)
-        return err_set(err, MXHOP_ERR_IO, "%s/" STORE_FILE ".lock: %s", dir,
-                       strerror(errno));
-    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0)
-        return err_set(err, MXHOP_ERR_IO, "%s: another mxhop-tls is at work",
-                       dir);
-    return MXHOP_OK;
 }
 
 /* A damaged store is begun anew: policies are fetched when they are wanted. */

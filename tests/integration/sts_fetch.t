@@ -501,6 +501,23 @@ case_a_second_service_does_not_start() {
 	assert_match "$OUTPUT" 'another mxhop-tls is at work'
 }
 
+case_a_directory_that_is_moved_aside() {
+	fresh_store
+	start_tls
+	assert_status 0 tls fetch good.test
+	mark
+	mv $STORE $STORE.old
+	eventually 5 log_has "$SCRATCH/tls.log" "$STORE: No such file"
+	sleep 2.5
+	assert_eq "$(since_mark "$SCRATCH/tls.log" | wc -l)" 1
+	install -d -o mxhop-tls -g mxhop-tls $STORE
+	eventually 5 has good.test 'in force'
+	assert_status 0 tls fetch second.test
+	sleep 2.5
+	assert_eq "$(since_mark "$SCRATCH/tls.log" | grep -c 'written anew')" 1
+	rm -r $STORE.old
+}
+
 # Whoever is root talks to no stranger.
 case_a_directory_of_root() {
 	fresh_store
