@@ -90,6 +90,7 @@ void book_remove(struct book *b, struct item *i)
         b->untried--;
     else
         b->dirty = true;
+    b->policies -= i->has_policy;
     free(i->entry);
     free(i);
 }
@@ -120,6 +121,8 @@ bool book_put(struct book *b, struct item *i, const struct store_entry *e)
     i->entry = entry;
     i->len = len;
     i->next_s = e->next_s;
+    b->policies += e->has_policy;
+    b->policies -= i->has_policy;
     i->has_policy = e->has_policy;
     b->dirty = true;
     return true;

@@ -8,7 +8,9 @@
 #include "policy/store.h"
 
 #define BOOK_DOMAINS_MAX 2000000u
-#define BOOK_NEW_MAX     10000u /* of them, domains that were never tried */
+#define BOOK_NEW_MAX     10000u  /* of them, domains that were never tried */
+#define BOOK_SOON_MAX    8000u   /* of these, while nobody waits for them */
+#define BOOK_NONE_MAX    100000u /* that have no policy: others give way */
 
 enum item_queue { ITEM_IDLE, ITEM_SOON, ITEM_URGENT, ITEM_RUNNING };
 
@@ -33,7 +35,7 @@ TAILQ_HEAD(item_list, item);
 struct book {
     struct item **v; /* all, in no order */
     size_t n, cap;
-    size_t untried;
+    size_t untried, policies;
     struct item **buckets;
     size_t n_buckets;
     uint64_t seed;                  /* strangers choose the domains */

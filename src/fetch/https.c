@@ -102,11 +102,25 @@ static int https_set_timer(CURLM *multi, long ms, void *ctx)
     return 0;
 }
 
+/* A gateway may lead from an IPv6 address to the IPv4 address that is in it:
+   64:ff9b::/96 (NAT64), 2002::/16 (6to4). */
 static bool https_in(const struct networks *n, const struct sockaddr *a)
 {
+    static const unsigned char nat64[12] = {0x00, 0x64, 0xff, 0x9b},
+                               to4[2] = {0x20, 0x02};
+    struct in6_addr v6;
+    struct in_addr v4;
+    size_t at = 0;
+
     if (a->sa_family == AF_INET)
         return networks_has_v4(n, ((const struct sockaddr_in *)a)->sin_addr);
-    return networks_has_v6(n, ((const struct sockaddr_in6 *)a)->sin6_addr);
+    v6 = ((const struct sockaddr_in6 *)a)->sin6_addr;
+    if (memcmp(&v6, nat64, sizeof(nat64)) == 0)
+        at = sizeof(nat64);
+    else if (memcmp(&v6, to4, sizeof(to4)) == 0)
+        at = sizeof(to4);
+    memcpy(&v4, v6.s6_addr + at, sizeof(v4));
+    return networks_has_v6(n, v6) || (at > 0 && networks_has_v4(n, v4));
 }
 
 static curl_socket_t https_socket(void *ctx, curlsocktype purpose,

@@ -25,6 +25,7 @@
 #include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define REST_FACTOR   9u /* of the time that writing took */
@@ -84,6 +85,63 @@ static void service_save(struct service *s)
         s->save_ms = now_ms + (took_ms < REST_MAX_MS ? took_ms : REST_MAX_MS);
 }
 
+/* The lock is the process's: the store has one writer. */
+static enum mxhop_status service_enter(struct service *s,
+                                       struct mxhop_error *err)
+{
+    const char *dir = s->conf.tls_store;
+
+    s->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (s->dir_fd < 0)
+        return err_set(err, MXHOP_ERR_IO,
+                       "%s: %s; `install -d -m 0755 -o mxhop-tls %s`", dir,
+                       strerror(errno), dir);
+    if (geteuid() == 0) /* towards the web servers of strangers */
+        return err_set(err, MXHOP_ERR_CONFIG,
+                       "%s: belongs to root, and so would mxhop-tls; `chown "
+                       "mxhop-tls %s`",
+                       dir, dir);
+    s->lock_fd = openat(s->dir_fd, STORE_FILE ".lock",
+                        O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (s->lock_fd < 0)
+        return err_set(err, MXHOP_ERR_IO, "%s/" STORE_FILE ".lock: %s", dir,
+                       strerror(errno));
+    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0)
+        return err_set(err, MXHOP_ERR_IO, "%s: another mxhop-tls is at work",
+                       dir);
+    return MXHOP_OK;
+}
+
+/* The directory was moved aside, or removed, and perhaps made anew: lookups go
+   by its name. */
+static bool service_follow_directory(struct service *s)
+{
+    const int dir_fd = s->dir_fd, lock_fd = s->lock_fd;
+    struct mxhop_error err;
+    struct stat ours, there;
+
+    if (fstat(dir_fd, &ours) == 0 && stat(s->conf.tls_store, &there) == 0 &&
+        ours.st_dev == there.st_dev && ours.st_ino == there.st_ino)
+        return true;
+    s->dir_fd = s->lock_fd = -1;
+    if (service_enter(s, &err) != MXHOP_OK) {
+        if (!s->astray)
+            service_say(s, "%s", err.text);
+        s->astray = true;
+        if (s->dir_fd >= 0)
+            close(s->dir_fd);
+        if (s->lock_fd >= 0)
+            close(s->lock_fd);
+        s->dir_fd = dir_fd;
+        s->lock_fd = lock_fd;
+        return false;
+    }
+    close(dir_fd);
+    close(lock_fd);
+    s->astray = false;
+    return true;
+}
+
 /* Somebody removed the store, or put another one in its place: what this
    process knows is what counts. */
 static void service_check_store(struct service *s)
@@ -91,7 +149,7 @@ static void service_check_store(struct service *s)
     struct mxhop_error err;
     struct store *there;
 
-    if (s->book.dirty || s->save_failed)
+    if (!service_follow_directory(s) || s->book.dirty || s->save_failed)
         return;
     if (store_open(&there, s->conf.tls_store, false, NULL, &err) == MXHOP_OK &&
         memcmp(store_id(there), s->book.id, sizeof(s->book.id)) != 0)
@@ -105,6 +163,34 @@ static void service_check_store(struct service *s)
     service_say(s, "%s: it is written anew", err.text);
     s->book.dirty = true;
     s->save_ms = clock_boot_ms();
+}
+
+/*
+ * Any user of the machine can take the socket's name while we are not there.
+ * Policies that are known must be fetched again even so. The name is asked for
+ * until it is free.
+ */
+static void service_listen(struct service *s)
+{
+    struct epoll_event e = {.events = EPOLLIN};
+
+    if (s->want_fd >= 0)
+        return;
+    s->want_fd = e.data.fd = want_bind(s->conf.tls_store);
+    if (s->want_fd >= 0 &&
+        epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, s->want_fd, &e) != 0) {
+        close(s->want_fd);
+        s->want_fd = -1;
+    }
+    if (s->want_fd < 0 && !s->deaf)
+        service_say(s,
+                    "the socket @mxhop-tls:%s: %s; what lookups ask for is not "
+                    "heard. `ss -xlp` tells who has it",
+                    s->conf.tls_store, strerror(errno));
+    if (s->want_fd >= 0 && s->deaf)
+        service_say(s, "the socket @mxhop-tls:%s is ours now",
+                    s->conf.tls_store);
+    s->deaf = s->want_fd < 0;
 }
 
 /* ---- the loop ---- */
@@ -147,6 +233,7 @@ void service_run(struct service *s, int wake_fd, bool once)
     do {
         service_move_times(s);
         if (clock_boot_ms() >= s->scan_ms) {
+            service_listen(s);
             service_scan(s);
             service_check_store(s);
         }
@@ -211,44 +298,6 @@ enum mxhop_status service_set(struct service *s, struct conf *conf,
     return service_apply(s, err);
 }
 
-/* The lock is the process's: the store has one writer. */
-static enum mxhop_status service_enter(struct service *s,
-                                       struct mxhop_error *err)
-{
-    const char *dir = s->conf.tls_store;
-
-    s->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (s->dir_fd < 0)
-        return err_set(err, MXHOP_ERR_IO,
-                       "%s: %s; `install -d -m 0755 -o mxhop-tls %s`", dir,
-                       strerror(errno), dir);
-    s->lock_fd = openat(s->dir_fd, STORE_FILE ".lock",
-                        O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (s->lock_fd < 0)
-        return err_set(err, MXHOP_ERR_IO, "%s/" STORE_FILE ".lock: %s", dir,
-                       strerror(errno));
-    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0)
-        return err_set(err, MXHOP_ERR_IO, "%s: another mxhop-tls is at work",
-                       dir);
-    return MXHOP_OK;
-}
-
-static enum mxhop_status service_listen(struct service *s,
-                                        struct mxhop_error *err)
-{
-    struct epoll_event e = {.events = EPOLLIN};
-
-    s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    s->want_fd = want_bind(s->conf.tls_store);
-    if (s->epoll_fd < 0 || s->want_fd < 0)
-        return err_set(err, MXHOP_ERR_IO, "the socket mxhop-tls:%s: %s",
-                       s->conf.tls_store, strerror(errno));
-    e.data.fd = s->want_fd;
-    if (epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, s->want_fd, &e) != 0)
-        return err_set(err, MXHOP_ERR_IO, "epoll: %s", strerror(errno));
-    return MXHOP_OK;
-}
-
 /* A damaged store is begun anew: policies are fetched when they are wanted. */
 static enum mxhop_status service_load(struct service *s,
                                       struct mxhop_error *err)
@@ -272,10 +321,13 @@ static enum mxhop_status service_begin(struct service *s,
     struct dns_servers servers;
     enum mxhop_status status = service_enter(s, err);
 
-    if (status == MXHOP_OK)
-        status = service_listen(s, err);
-    if (status == MXHOP_OK)
-        status = dns_servers_load(&servers, s->conf.dns_servers, err);
+    if (status != MXHOP_OK)
+        return status;
+    s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (s->epoll_fd < 0)
+        return err_set(err, MXHOP_ERR_IO, "epoll: %s", strerror(errno));
+    service_listen(s);
+    status = dns_servers_load(&servers, s->conf.dns_servers, err);
     if (status == MXHOP_OK)
         status = engine_open(&s->tools.engine, &servers, err);
     if (status == MXHOP_OK)

@@ -25,6 +25,8 @@ struct service {
     int64_t clock_s; /* wall time when the other clock began */
     uint64_t scan_ms, save_ms;
     bool save_failed, full_told;
+    bool deaf;   /* the socket is somebody else's */
+    bool astray; /* the directory is not where it should be */
 };
 
 /* service.c */

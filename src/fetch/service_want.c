@@ -20,6 +20,7 @@
 #define AGAIN_S       60 /* between two fetches that lookups ask for */
 #define CLOCK_SET_S   60 /* a jump that is none of ntpd's */
 #define WANTS_AT_ONCE 256
+#define ROOM_TRIES    64
 #define SCAN_ITEMS    100000u /* for each second between two scans */
 
 /* ---- what is wanted ---- */
@@ -38,6 +39,25 @@ static void service_forget(struct service *s, const char *domain)
     service_save_soon(s);
 }
 
+/* Whoever makes up domains puts one more into the book with each. Those without
+   a policy give way to them, any of them: for one that is asked for again they
+   are tried again. */
+static void service_make_room(struct service *s)
+{
+    const struct book *b = &s->book;
+
+    if (b->n - b->policies < BOOK_NONE_MAX)
+        return;
+    for (int tries = 0; tries < ROOM_TRIES; tries++) {
+        struct item *i = b->v[service_random((uint32_t)b->n)];
+
+        if (i->queue == ITEM_IDLE && i->len > 0 && !i->has_policy) {
+            service_remove(s, i);
+            return;
+        }
+    }
+}
+
 static bool service_fetch(struct service *s, const char *domain,
                           enum want_kind kind)
 {
@@ -45,7 +65,11 @@ static bool service_fetch(struct service *s, const char *domain,
     int64_t now_s = clock_wall_s();
     struct store_entry e;
 
-    if (i == NULL && (i = book_add(&s->book, domain)) == NULL) {
+    if (i == NULL && (kind != WANT_SOON || s->book.untried < BOOK_SOON_MAX)) {
+        service_make_room(s);
+        i = book_add(&s->book, domain);
+    }
+    if (i == NULL) {
         if (!s->full_told)
             service_say(s, "too many domains: %s and others are left out",
                         domain);
@@ -79,8 +103,11 @@ void service_take_wants(struct service *s)
     struct want w;
 
     for (int n = 0; n < WANTS_AT_ONCE && want_receive(s->want_fd, &w); n++) {
-        bool admin = w.uid == 0 || w.uid == geteuid();
+        bool admin;
 
+        if (w.domain[0] == '\0')
+            continue;
+        admin = w.uid == 0 || w.uid == geteuid();
         if (!admin && (w.uid != s->owner || w.kind == WANT_FETCH ||
                        w.kind == WANT_FORGET))
             continue;

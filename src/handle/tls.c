@@ -168,9 +168,10 @@ void tls_want(struct mxhop *mx, const char *domain)
     if (mx->tls.wanted[i].hash == hash &&
         now_ms < mx->tls.wanted[i].at_ms + WANT_AGAIN_MS)
         return;
+    if (!want_send(mx->tls.want_fd, mx->conf.tls_store, domain, WANT_SOON))
+        return;
     mx->tls.wanted[i].hash = hash;
     mx->tls.wanted[i].at_ms = now_ms;
-    (void)want_send(mx->tls.want_fd, mx->conf.tls_store, domain, WANT_SOON);
 }
 
 /* Whether there may be a policy that is not known. */

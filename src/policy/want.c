@@ -114,20 +114,19 @@ bool want_receive(int fd, struct want *w_r)
         struct cmsghdr aligned;
         char room[CMSG_SPACE(sizeof(struct ucred))];
     } control;
+    struct iovec io = {text, sizeof(text)};
+    struct msghdr m = {.msg_iov = &io,
+                       .msg_iovlen = 1,
+                       .msg_control = &control,
+                       .msg_controllen = sizeof(control)};
+    ssize_t n;
 
-    for (;;) {
-        struct iovec io = {text, sizeof(text)};
-        struct msghdr m = {.msg_iov = &io,
-                           .msg_iovlen = 1,
-                           .msg_control = &control,
-                           .msg_controllen = sizeof(control)};
-        ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return false;
-        if (want_read(&m, text, (size_t)n, w_r))
-            return true;
-    }
+    do
+        n = recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return false;
+    if (!want_read(&m, text, (size_t)n, w_r))
+        w_r->domain[0] = '\0';
+    return true;
 }

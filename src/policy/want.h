@@ -36,7 +36,8 @@ struct want {
     uid_t uid;        /* the sender's, as the kernel says */
     char domain[254]; /* in normal form */
 };
-/* The next that is well formed. false: there is none now. */
+/* One datagram, so that nobody who sends many holds up the caller. false: there
+   is none now. Of one that is not well formed the domain is "". */
 bool want_receive(int fd, struct want *w_r);
 
 #endif

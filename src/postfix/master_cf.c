@@ -91,12 +91,17 @@ static char *master_unbrace(char *word)
     return master_trim(word + 1);
 }
 
-/* The option that begins at `word`, with the next word if it is apart. */
+/* The option that begins at `word`, with the next word if it is apart. Flags
+   may stand before it, as in `-vo name=value'. */
 static char *master_option_text(char *word, char **cursor)
 {
-    if (strncmp(word, "-o", 2) != 0)
+    if (word[0] != '-')
         return NULL;
-    word = word[2] != '\0' ? word + 2 : word_next(cursor, WORDS_IN_LINE);
+    word += 1 + strspn(word + 1, "cdDlSuvVz");
+    if (*word++ != 'o')
+        return NULL;
+    if (*word == '\0')
+        word = word_next(cursor, WORDS_IN_LINE);
     return word != NULL ? master_unbrace(word) : NULL;
 }
 

@@ -7,7 +7,8 @@ WEB=192.0.2.80 WEB6=2001:db8::80
 
 # Names of policy hosts, all in one certificate.
 DOMAINS=(good split cname longtxt redirect notfound type notype big exact drip
-	silent reset expired othername otherca private loopback mapped bogus refused
+	silent reset expired othername otherca private loopback mapped nat64 to4
+	bogus refused
 	noaddr broken addresses testing none change gone ends quick second six both
 	mute)
 
@@ -139,6 +140,8 @@ make_zone() { # [without TXT of DOMAIN]
 			private) echo "mta-sts.$d A 10.1.2.3" ;;
 			loopback) echo "mta-sts.$d A 127.0.0.1" ;;
 			mapped) echo "mta-sts.$d AAAA ::ffff:192.168.0.1" ;;
+			nat64) echo "mta-sts.$d AAAA 64:ff9b::10.1.2.3" ;;
+			to4) echo "mta-sts.$d AAAA 2002:7f00:1::1" ;;
 			bogus) echo "mta-sts.$d A 203.0.113.7" ;;
 			refused) echo "mta-sts.$d A 192.0.2.99" ;;
 			six) echo "mta-sts.$d AAAA $WEB6" ;;
@@ -321,6 +324,8 @@ case_https_faults() {
 		private:10.1.2.3 is not a public address
 		loopback:127.0.0.1 is not a public address
 		mapped:::ffff:192.168.0.1 is not a public address
+		nat64:64:ff9b::a01:203 is not a public address
+		to4:2002:7f00:1::1 is not a public address
 		bogus:203.0.113.7 is not a public address
 		refused:the web server cannot be reached: Connection refused
 		noaddr:the policy host has no address
@@ -393,6 +398,41 @@ case_silent_servers_are_in_nobodys_way() {
 	assert_eq "$(tls list | grep -c quiet || true)" 0 'they are still waited for'
 }
 
+# Strangers choose for which domains lookups are made; their name servers may be
+# silent, too. Who waits for mail of its own does not come behind them all.
+case_crowds_of_domains_are_in_nobodys_way() {
+	fresh_store
+	start_tls
+	# shellcheck disable=SC2046
+	want postfix s $(seq -f 'd%g.mta-sts.mute.test' 12000)
+	eventually 10 log_has "$SCRATCH/tls.log" 'too many domains'
+	want postfix u quick.test
+	eventually 9 has quick.test 'in force' || fail "$(tls get quick.test 2>&1)"
+}
+
+# The store does not grow with what strangers make up.
+case_domains_without_a_policy_give_way() {
+	local n
+	stop_tls
+	cc -std=c11 -D_GNU_SOURCE -I"$ROOT/include" -I"$ROOT/src" \
+		-o "$SCRATCH/policies" "$ROOT/tests/support/policies.c" \
+		"$MXHOP_BUILD/lib/libmxhop.a" -lresolv
+	{
+		seq -f 'd%g.test failed the web server is silent' 100000
+		echo 'kept.test enforce 1 10 604800 mx.kept.test'
+	} | "$SCRATCH/policies" $STORE
+	start_tls
+	# shellcheck disable=SC2046
+	want postfix s $(seq -f 'n%g.test' 500)
+	want postfix u quick.test
+	eventually 20 has quick.test 'in force' || fail "$(tls get quick.test 2>&1)"
+	eventually 20 has n500.test 'no TXT record'
+	assert_status 0 tls get kept.test
+	n=$(tls list | wc -l)
+	[[ $n -gt 99000 && $n -le 100002 ]] || fail "$n domains"
+	fresh_store
+}
+
 # With ten thousand domains in the store a new policy is in force within 2 s; a
 # million is for `make bench-programs', if there are any, and may take a minute.
 case_a_large_store_is_written_soon() {
@@ -459,6 +499,68 @@ case_a_second_service_does_not_start() {
 	start_tls
 	assert_status 74 mxhop-tls
 	assert_match "$OUTPUT" 'another mxhop-tls is at work'
+}
+
+case_a_directory_that_is_moved_aside() {
+	fresh_store
+	start_tls
+	assert_status 0 tls fetch good.test
+	mark
+	mv $STORE $STORE.old
+	eventually 5 log_has "$SCRATCH/tls.log" "$STORE: No such file"
+	sleep 2.5
+	assert_eq "$(since_mark "$SCRATCH/tls.log" | wc -l)" 1
+	install -d -o mxhop-tls -g mxhop-tls $STORE
+	eventually 5 has good.test 'in force'
+	assert_status 0 tls fetch second.test
+	sleep 2.5
+	assert_eq "$(since_mark "$SCRATCH/tls.log" | grep -c 'written anew')" 1
+	rm -r $STORE.old
+}
+
+# Whoever is root talks to no stranger.
+case_a_directory_of_root() {
+	fresh_store
+	chown root $STORE
+	assert_status 78 mxhop-tls --once good.test
+	assert_match "$OUTPUT" "$STORE: belongs to root.*.chown mxhop-tls $STORE"
+	chown mxhop-tls $STORE
+	assert_eq "$(requests good.test)" 0
+}
+
+# The name of the socket is anybody's.
+case_the_name_of_the_socket_is_taken() {
+	fresh_store
+	spawn thief setpriv --reuid alice --clear-groups python3 -c '
+import socket, time
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind("\0mxhop-tls:/var/lib/mxhop/tls")
+time.sleep(600)'
+	eventually 5 listens
+	spawn tls mxhop-tls
+	eventually 10 log_has "$SCRATCH/tls.log" 'what lookups ask for is not heard'
+	alive tls || fail 'it has ended'
+	stop thief
+	eventually 5 log_has "$SCRATCH/tls.log" 'is ours now'
+	assert_status 0 tls fetch quick.test
+}
+
+# Datagrams without sense, without end.
+case_nonsense_without_end() {
+	local i
+	fresh_store
+	start_tls
+	for i in 1 2 3; do
+		spawn "noise$i" setpriv --reuid alice --clear-groups python3 -c '
+import socket
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.connect("\0mxhop-tls:/var/lib/mxhop/tls")
+while True:
+    s.send(b"s/")'
+	done
+	sleep 1
+	assert_status 0 mxhop tls fetch quick.test
+	for i in 1 2 3; do stop "noise$i"; done
 }
 
 # RFC 8461 wants the id to change; some forget it.

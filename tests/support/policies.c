@@ -15,7 +15,7 @@
 #include "policy/store.h"
 #include "util/clock.h"
 
-#define DOMAINS 1000
+#define DOMAINS 110000
 #define BLANKS  " \n"
 
 static struct store_record records[DOMAINS];

@@ -391,6 +391,12 @@ START_TEST(strange_wants_are_passed_over)
         want_send(to, dir, strange[i], WANT_SOON);
     want_send(to, dir, "a.test", (enum want_kind)'q');
     want_send(to, dir, "b.test", WANT_SOON);
+    /* One by one: who sends them without end is not read without end. The
+       empty one is not sent. */
+    for (size_t i = 0; i < sizeof(strange) / sizeof(strange[0]); i++) {
+        ck_assert(want_receive(from, &w));
+        ck_assert_str_eq(w.domain, "");
+    }
     ck_assert(want_receive(from, &w));
     ck_assert_str_eq(w.domain, "b.test");
     ck_assert(!want_receive(from, &w));

@@ -332,6 +332,35 @@ START_TEST(state)
 }
 END_TEST
 
+/* While the service has no room, or is not there. */
+START_TEST(what_was_not_told_is_told_by_the_next_lookup)
+{
+    struct want w;
+    int fd, noise;
+
+    now_s = clock_wall_s();
+    store_of(0);
+    open_with("enforce", STS | DANE);
+    know_host("a.x.test", false, TLSA_UNKNOWN);
+    know_domain("d.test", "a.x.test", false, STS_TXT_ID, "1");
+    ck_assert_str_eq(text_of("d.test"), ""); /* nobody listens */
+    fd = want_bind(store);
+    ck_assert_int_ge(fd, 0);
+    noise = want_open();
+    while (want_send(noise, store, "noise.test", WANT_SOON))
+        ;
+    ck_assert_str_eq(text_of("d.test"), "");
+    while (want_receive(fd, &w))
+        ck_assert_str_eq(w.domain, "noise.test");
+    ck_assert_str_eq(text_of("d.test"), "");
+    ck_assert(want_receive(fd, &w));
+    ck_assert_str_eq(w.domain, "d.test");
+    close(noise);
+    close(fd);
+    mxhop_close(&mx);
+}
+END_TEST
+
 /* With mta_sts = watch the service is told the same, and with off nothing. */
 START_TEST(watch_and_off)
 {
@@ -1017,6 +1046,7 @@ int main(void)
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, state, 0, n);
+    tcase_add_test(tc, what_was_not_told_is_told_by_the_next_lookup);
     tcase_add_loop_test(tc, watch_and_off, 0, 2 * n);
     tcase_add_test(tc, exempt_domains_are_as_without);
     tcase_add_test(tc, answers_are_kept_until_the_policy_is_another);
