@@ -308,6 +308,8 @@ bool tls_is_settled(const struct lookup *l);
 void ststransport_begin(struct mxhop *mx);
 /* After tls_judge(): for a policy, if there may be one. */
 void ststransport_wait(struct lookup *l);
+/* After the decision: there may still be one, and mail is not to go without. */
+bool ststransport_defers(const struct lookup *l);
 /* The transport of a domain with a policy; NULL: any. */
 const char *ststransport_name(const struct lookup *l);
 /* ---- waiters.c: how many processes wait for policies ---- */

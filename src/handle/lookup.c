@@ -140,6 +140,10 @@ static bool conclude(struct lookup *l)
     }
     tls_mismatch(l);
     l->ttl_s = route_ttl_s(l);
+    if (ststransport_defers(l))
+        return settle(l, MXHOP_DEFER, "4.7.5",
+                      "The MTA-STS policy of domain %s is not known yet",
+                      l->key.domain);
     return settle(l, l->decision.disposition, l->decision.status, "%s",
                   l->decision.reason);
 }

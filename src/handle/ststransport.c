@@ -12,7 +12,7 @@
  *
  * Each process of Exim looks up for one message, so it may wait for a policy
  * that mxhop-tls has not fetched yet: until the time of the lookup is over, and
- * not where nobody listens.
+ * not where nobody listens. Then on_sts_unknown decides.
  */
 
 #include "handle/handle.h"
@@ -72,6 +72,14 @@ void ststransport_wait(struct lookup *l)
         tls_look(mx, l->key.domain, false, now_ms, &l->tls);
         tls_judge(l);
     }
+}
+
+bool ststransport_defers(const struct lookup *l)
+{
+    return ststransport_is_on(l) && l->tls.open &&
+           l->mx->conf.on_sts_unknown == CHOICE_DEFER &&
+           l->decision.disposition == MXHOP_PASS &&
+           l->override.transport == NULL;
 }
 
 /* ---- the transport ---- */

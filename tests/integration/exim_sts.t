@@ -261,6 +261,10 @@ case_without_the_service_nobody_waits() {
 	exim_send alice@mta.mxhop.test any@mute.dom.test
 	assert_exim_log ' => any@mute.dom.test .*R=dnslookup T=remote_smtp'
 	assert_eq "$(mxhop lookup --format exim mute.dom.test)" ''
+	with 'on_sts_unknown = defer' >/dev/null
+	assert_eq "$(dlfunc mxhop_rest mute.dom.test "$SCRATCH/with.cf")" \
+		':defer: 451 4.7.5 The MTA-STS policy of domain mute.dom.test is not known yet'
+	assert_eq "$(dlfunc mxhop_rest plain.dom.test "$SCRATCH/with.cf")" ''
 }
 
 case_check_knows_the_transport() {
