@@ -475,7 +475,9 @@ const struct param params[] = {
     {AT(on_sts_unknown), CHOICE(default_defer, "default"),
      .doc =
          "A domain may have an MTA-STS policy, and it was not fetched within\n"
-         ".Va mta_sts_wait .\n"
+         ".Va mta_sts_wait ,\n"
+         "in Exim within\n"
+         ".Va lookup_budget .\n"
          ".Cm default\n"
          "delivers the mail as if there were none;\n"
          ".Cm defer\n"
