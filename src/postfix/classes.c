@@ -71,6 +71,29 @@ static bool classes_is_asked(const struct classes_side *s, const char *value)
     return classes_has_word(value, word);
 }
 
+/* A pattern may fit a host, whose class it then takes away. What does not find
+   the host itself leaves it to the next table. */
+static bool classes_is_before_patterns(const struct classes_side *s,
+                                       const char *value)
+{
+    static const char *const patterns[] = {"pcre:", "regexp:", "static:"};
+    char word[4096], *copy = strdup(value), *cursor = copy, *w;
+    bool before = copy != NULL;
+
+    snprintf(word, sizeof(word), TLS_TABLE_TYPE ":%s", s->pf->table);
+    while (before && (w = word_next(&cursor, WORDS_IN_LIST)) != NULL) {
+        const char *table = word_unproxy(w);
+
+        if (strcmp(table, word) == 0)
+            break;
+        for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++)
+            before =
+                before && strncmp(table, patterns[i], strlen(patterns[i])) != 0;
+    }
+    free(copy);
+    return before;
+}
+
 static bool classes_is_port_25(const struct classes_side *s, const char *value)
 {
     (void)s;
@@ -110,9 +133,21 @@ static bool classes_asks_whole_names(const struct classes_side *s,
            !classes_has_word(value, "res_dnsrch");
 }
 
+/* Of which TLSA records have some. Where smtp(8) knows a digest less, hosts are
+   of a class that it cannot verify. */
+static bool classes_has_digests(const struct classes_side *s, const char *value)
+{
+    (void)s;
+    return classes_has_word(value, "sha256") &&
+           classes_has_word(value, "sha512");
+}
+
 static const struct classes_rule rules[] = {
     {"smtp_tls_policy_maps", "", POSTFIX_CLASS_STS, classes_is_asked,
      "name " TLS_TABLE_TYPE ":FILE in it, with the FILE of transport_maps"},
+    {"smtp_tls_policy_maps", "", POSTFIX_CLASS_STS, classes_is_before_patterns,
+     "name " TLS_TABLE_TYPE ":FILE before tables of type pcre, regexp and "
+     "static, which may answer for its hosts"},
     {"smtp_tcp_port", "smtp", POSTFIX_CLASS_STS, classes_is_port_25,
      "it must be 25"},
     {"smtp_tls_CAfile", "", POSTFIX_CLASS_STS, classes_has_ca,
@@ -128,6 +163,8 @@ static const struct classes_rule rules[] = {
     {"smtp_dns_resolver_options", "", POSTFIX_CLASS_DANE,
      classes_asks_whole_names,
      "neither res_defnames nor res_dnsrch may be in it"},
+    {"tls_dane_digests", "sha512 sha256", POSTFIX_CLASS_DANE,
+     classes_has_digests, "sha256 and sha512 must be in it"},
 };
 
 __attribute__((format(printf, 2, 3))) static bool

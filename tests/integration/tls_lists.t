@@ -300,6 +300,28 @@ case_other_reasons_remain() {
 	assert_answer plain.dom.test ':[ca.hosts.test]'
 }
 
+# A pattern of the administrator's that fits a host of the list, and not the
+# domain, would take the class's place.
+case_patterns_do_not_answer_for_classes() {
+	standard_policies
+	printf '/hosts\\.test/ may\n' >/etc/postfix/patterns
+	postfix_set "smtp_tls_policy_maps = regexp:/etc/postfix/patterns $T"
+	assert_answer onlyca.dom.test ''
+	postfix_set "smtp_tls_policy_maps = $T regexp:/etc/postfix/patterns"
+	assert_answer onlyca.dom.test ':[ca.hosts.test]:025'
+	assert_outcomes <<<'onlyca.dom.test Server certificate not verified'
+	postfix_set "smtp_tls_policy_maps = $T"
+}
+
+# A digest that smtp(8) does not use is none that mail can depend on.
+case_digests_of_tlsa_records() {
+	postfix_set 'tls_dane_digests = sha512'
+	assert_answer good.dane.test ':[good.signed.test]'
+	assert_outcomes <<<'good.dane.test 192.0.2.1 tls=TLS'
+	postfix_unset tls_dane_digests
+	assert_answer good.dane.test ':[good.signed.test]:0025'
+}
+
 case_without_the_table_there_are_no_classes() {
 	postfix_set 'smtp_tls_policy_maps ='
 	assert_answer sts.dom.test ''

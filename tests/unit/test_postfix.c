@@ -240,6 +240,12 @@ START_TEST(test_classes_of_main_cf)
     } rows[] = {
         {"smtp_tls_policy_maps", "mxhop_tls:/etc/mxhop/mxhop.cf", BOTH},
         {"smtp_tls_policy_maps", "", 0},
+        {"smtp_tls_policy_maps", "pcre:/x mxhop_tls:/etc/mxhop/mxhop.cf", 0},
+        {"smtp_tls_policy_maps",
+         "hash:/x proxy:regexp:/x mxhop_tls:/etc/mxhop/mxhop.cf", 0},
+        {"smtp_tls_policy_maps", "static:may mxhop_tls:/etc/mxhop/mxhop.cf", 0},
+        {"smtp_tls_policy_maps",
+         "cidr:/x mxhop_tls:/etc/mxhop/mxhop.cf pcre:/x", BOTH},
         {"smtp_tls_policy_maps", "mxhop_tls:/other", 0},
         {"smtp_tls_policy_maps", "mxhop_tls:/etc/mxhop/MXHOP.cf", 0},
         {"smtp_tls_policy_maps", "mxhop:/etc/mxhop/mxhop.cf", 0},
@@ -258,6 +264,8 @@ START_TEST(test_classes_of_main_cf)
         {"ignore_mx_lookup_error", "no", BOTH},
         {"smtp_dns_resolver_options", "res_dnsrch", POSTFIX_CLASS_STS},
         {"smtp_dns_resolver_options", "res_defnames", POSTFIX_CLASS_STS},
+        {"tls_dane_digests", "sha512, sha256", BOTH},
+        {"tls_dane_digests", "sha512", POSTFIX_CLASS_STS},
     };
     char why[200], expected[80];
 
