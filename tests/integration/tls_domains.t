@@ -470,3 +470,21 @@ case_debian_sid() {
 	use_release sid
 	assert_release 3.11
 }
+
+# A service that is for other mail cannot verify anything, so there are no lists
+# with classes. smtp(8) itself can, and does.
+case_another_service_takes_no_policy_away() {
+	standard_policies
+	postconf -M 'inside/unix=inside unix - - n - - smtp -o smtp_tls_policy_maps= -o smtp_tls_CAfile='
+	printf '/hosts\\.test/ may\n' >/etc/postfix/patterns
+	postfix_set "smtp_tls_policy_maps = regexp:/etc/postfix/patterns $T"
+	assert_policy onlyca.dom.test 'secure match=.hosts.test servername=hostname'
+	assert_policy good.dane.test dane
+	assert_outcomes <<-'END'
+		onlyca.dom.test Server certificate not verified
+		sts.dom.test    192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test
+		plain.dom.test  192.0.2.2 tls=TLS
+	END
+	postconf -MX inside/unix
+	postfix_set "smtp_tls_policy_maps = $T"
+}
