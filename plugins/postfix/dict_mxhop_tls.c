@@ -39,6 +39,7 @@
 #include <ctype.h>
 #include <fcntl.h>
 #include <string.h>
+#include <strings.h>
 
 #define NAME_MAX_LEN 253 /* of a host name */
 
@@ -69,11 +70,25 @@ static bool tls_is_host(const char *name, size_t len)
     return label > 0 && !number;
 }
 
+/* Elements of a list where a connection is to be refused. Where port 1 is
+   anybody's (net.ipv4.ip_unprivileged_port_start, as in most containers), a
+   user of the machine could take the mail there. */
+static bool tls_is_nowhere(const char *key)
+{
+    const char *end = strchr(key, ']');
+
+    return end != NULL && strcmp(end, "]:1") == 0 &&
+           (strncmp(key, "[127.", 5) == 0 ||
+            strncasecmp(key, "[ipv6:::1]", 10) == 0);
+}
+
 /* The policy of a class, or NULL. */
 static const char *tls_class(const char *key)
 {
     const char *end = strchr(key, ']');
 
+    if (tls_is_nowhere(key))
+        return "secure match=nowhere.invalid";
     if (key[0] != '[' || end == NULL || end[1] != ':' ||
         !tls_is_host(key + 1, (size_t)(end - key - 1)))
         return NULL;
