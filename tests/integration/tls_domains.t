@@ -435,41 +435,7 @@ case_a_configuration_that_cannot_be_used() {
 	assert_outcomes <<<'sts.dom.test 192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test'
 }
 
-# --- newer releases ---
-
-assert_release() { # VERSION
-	start_tls_postfix "$1" "transport_maps = $M" "smtp_tls_policy_maps = $T" \
-		'smtp_dns_support_level = dnssec'
-	assert_policy sts.dom.test 'secure match=good.hosts.test:mx.other.test servername=hostname policy_type=sts policy_domain=sts.dom.test { mx_host_pattern=good.hosts.test } { mx_host_pattern=mx.other.test }'
-	assert_policy both.dane.test dane-only
-	assert_policy good.dane.test dane
-	assert_policy plain.dom.test ''
-	# The certificate is for another host of the policy; the host is not in it.
-	assert_outcomes <<-'END'
-		sts.dom.test       192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test
-		wild.dom.test      192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test
-		swapped.dom.test   Server certificate not verified
-		foreign.dom.test   server unavailable
-		onlyca.dom.test    Server certificate not verified
-		outside.dom.test   192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test
-		plain.dom.test     192.0.2.2 tls=TLS
-		both.dane.test     192.0.2.1 tls=TLS
-		good.dane.test     192.0.2.1 tls=TLS
-		mixed.dane.test    192.0.2.1 tls=TLS[^ ]* sni=good.signed.test
-		bad.dane.test      Server certificate not verified
-		half.dane.test     192.0.2.1 tls=TLS
-	END
-}
-
-case_debian_13() {
-	use_release trixie
-	assert_release 3.10
-}
-
-case_debian_sid() {
-	use_release sid
-	assert_release 3.11
-}
+# --- other services, other users ---
 
 # A service that is for other mail cannot verify anything, so there are no lists
 # with classes. smtp(8) itself can, and does.
@@ -518,4 +484,40 @@ while True:
 }
 lists_begin_with() { # DOMAIN TEXT
 	[[ $(mxhop lookup --format postfix "$1") == ":$2"* ]]
+}
+
+# --- newer releases ---
+
+assert_release() { # VERSION
+	start_tls_postfix "$1" "transport_maps = $M" "smtp_tls_policy_maps = $T" \
+		'smtp_dns_support_level = dnssec'
+	assert_policy sts.dom.test 'secure match=good.hosts.test:mx.other.test servername=hostname policy_type=sts policy_domain=sts.dom.test { mx_host_pattern=good.hosts.test } { mx_host_pattern=mx.other.test }'
+	assert_policy both.dane.test dane-only
+	assert_policy good.dane.test dane
+	assert_policy plain.dom.test ''
+	# The certificate is for another host of the policy; the host is not in it.
+	assert_outcomes <<-'END'
+		sts.dom.test       192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test
+		wild.dom.test      192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test
+		swapped.dom.test   Server certificate not verified
+		foreign.dom.test   server unavailable
+		onlyca.dom.test    Server certificate not verified
+		outside.dom.test   192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test
+		plain.dom.test     192.0.2.2 tls=TLS
+		both.dane.test     192.0.2.1 tls=TLS
+		good.dane.test     192.0.2.1 tls=TLS
+		mixed.dane.test    192.0.2.1 tls=TLS[^ ]* sni=good.signed.test
+		bad.dane.test      Server certificate not verified
+		half.dane.test     192.0.2.1 tls=TLS
+	END
+}
+
+case_debian_13() {
+	use_release trixie
+	assert_release 3.10
+}
+
+case_debian_sid() {
+	use_release sid
+	assert_release 3.11
 }
