@@ -58,6 +58,9 @@ bool guard_reason(const struct postfix_config *pf, struct guard_by_domain *d_r,
  */
 bool postfix_tls_classes(const struct postfix_config *pf, unsigned *classes_r,
                          char *why, size_t size);
+/* Which of them this process can honour, where Postfix finds the hosts itself:
+   what other services are like does not matter then. */
+unsigned postfix_own_tls_classes(const struct postfix_config *pf);
 
 /* ---- lists.c: the domains that Postfix delivers itself ---- */
 

@@ -415,7 +415,6 @@ struct postfix_host *host_create_for_policies(const char *name,
     const struct postfix_config pf = {
         .table = name, .param = host_param, .expand = host_expand};
     struct postfix_host *host = calloc(1, sizeof(*host));
-    char why[512];
 
     if (host == NULL)
         return NULL;
@@ -428,7 +427,7 @@ struct postfix_host *host_create_for_policies(const char *name,
         host_free(host);
         return NULL;
     }
-    (void)postfix_tls_classes(&pf, &host->by_domain.classes, why, sizeof(why));
+    host->by_domain.classes = postfix_own_tls_classes(&pf);
     *api_r = (struct mxhop_host){
         .flags = MXHOP_POLICIES,
         .ctx = host,

@@ -25,6 +25,7 @@ struct classes_side {
     const struct postfix_config *pf;
     const struct master_service *service; /* NULL: main.cf */
     unsigned class;                       /* that is asked for */
+    bool own; /* for what this process delivers to, without lists */
     char *why;
     size_t size;
     bool refused;
@@ -35,6 +36,7 @@ struct classes_rule {
     unsigned class;
     bool (*holds)(const struct classes_side *s, const char *value);
     const char *remedy;
+    bool lists; /* it matters to hosts of lists only */
 };
 
 /* Valid until the next call. */
@@ -144,27 +146,29 @@ static bool classes_has_digests(const struct classes_side *s, const char *value)
 
 static const struct classes_rule rules[] = {
     {"smtp_tls_policy_maps", "", POSTFIX_CLASS_STS, classes_is_asked,
-     "name " TLS_TABLE_TYPE ":FILE in it, with the FILE of transport_maps"},
+     "name " TLS_TABLE_TYPE ":FILE in it, with the FILE of transport_maps",
+     true},
     {"smtp_tls_policy_maps", "", POSTFIX_CLASS_STS, classes_is_before_patterns,
      "name " TLS_TABLE_TYPE ":FILE before tables of type pcre, regexp and "
-     "static, which may answer for its hosts"},
+     "static, which may answer for its hosts",
+     true},
     {"smtp_tcp_port", "smtp", POSTFIX_CLASS_STS, classes_is_port_25,
-     "it must be 25"},
+     "it must be 25", true},
     {"smtp_tls_CAfile", "", POSTFIX_CLASS_STS, classes_has_ca,
-     "set it, smtp_tls_CApath or tls_append_default_CA"},
+     "set it, smtp_tls_CApath or tls_append_default_CA", false},
     {"smtp_cname_overrides_servername", "no", POSTFIX_CLASS_STS, classes_is_no,
-     "it must be no"},
+     "it must be no", false},
     {"smtp_dns_support_level", "", POSTFIX_CLASS_DANE, classes_is_dnssec,
-     "it must be dnssec"},
+     "it must be dnssec", false},
     {"smtp_host_lookup", "dns", POSTFIX_CLASS_DANE, classes_asks_dns,
-     "dns must be in it"},
+     "dns must be in it", false},
     {"ignore_mx_lookup_error", "no", POSTFIX_CLASS_DANE, classes_is_no,
-     "it must be no"},
+     "it must be no", false},
     {"smtp_dns_resolver_options", "", POSTFIX_CLASS_DANE,
      classes_asks_whole_names,
-     "neither res_defnames nor res_dnsrch may be in it"},
+     "neither res_defnames nor res_dnsrch may be in it", false},
     {"tls_dane_digests", "sha512 sha256", POSTFIX_CLASS_DANE,
-     classes_has_digests, "sha256 and sha512 must be in it"},
+     classes_has_digests, "sha256 and sha512 must be in it", false},
 };
 
 __attribute__((format(printf, 2, 3))) static bool
@@ -189,7 +193,7 @@ static bool classes_judge(void *ctx, const struct master_service *service)
         return true;
     s->service = service;
     for (r = rules; r < end; r++) {
-        if (r->class != s->class ||
+        if (r->class != s->class || (s->own && r->lists) ||
             r->holds(s, classes_value(s, r->param, r->by_default)))
             continue;
         /* Whoever holds() asked has the text's place. */
@@ -233,4 +237,18 @@ bool postfix_tls_classes(const struct postfix_config *pf, unsigned *classes_r,
         return false;
     *classes_r |= POSTFIX_CLASS_DANE;
     return true;
+}
+
+unsigned postfix_own_tls_classes(const struct postfix_config *pf)
+{
+    char why[512];
+    struct classes_side s = {
+        .pf = pf, .why = why, .size = sizeof(why), .own = true};
+
+    s.class = POSTFIX_CLASS_STS;
+    if (!classes_judge(&s, NULL))
+        return 0;
+    s.class = POSTFIX_CLASS_DANE;
+    return classes_judge(&s, NULL) ? POSTFIX_CLASS_STS | POSTFIX_CLASS_DANE
+                                   : POSTFIX_CLASS_STS;
 }

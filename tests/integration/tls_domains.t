@@ -436,6 +436,57 @@ case_a_configuration_that_cannot_be_used() {
 	assert_outcomes <<<'sts.dom.test 192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test'
 }
 
+# --- other services, other users ---
+
+# A service that is for other mail cannot verify anything, so there are no lists
+# with classes. smtp(8) itself can, and does.
+case_another_service_takes_no_policy_away() {
+	standard_policies
+	postconf -M 'inside/unix=inside unix - - n - - smtp -o smtp_tls_policy_maps= -o smtp_tls_CAfile='
+	printf '/hosts\\.test/ may\n' >/etc/postfix/patterns
+	postfix_set "smtp_tls_policy_maps = regexp:/etc/postfix/patterns $T"
+	assert_policy onlyca.dom.test 'secure match=.hosts.test servername=hostname'
+	assert_policy good.dane.test dane
+	assert_outcomes <<-'END'
+		onlyca.dom.test Server certificate not verified
+		sts.dom.test    192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test
+		plain.dom.test  192.0.2.2 tls=TLS
+	END
+	postconf -MX inside/unix
+	postfix_set "smtp_tls_policy_maps = $T"
+}
+
+# Where every user may listen on port 1, which lists name to be refused there.
+case_nobody_takes_mail_on_port_1() {
+	local address
+	for address in 127.0.0.1 127.88.106.125 ipv6:::1; do
+		assert_policy "[$address]:1" 'secure match=nowhere.invalid'
+	done
+	assert_policy '[127.0.0.1]:11' ''
+	assert_policy '[192.0.2.1]:1' ''
+	spawn thief python3 -c '
+import socket
+l = socket.create_server(("0.0.0.0", 1))
+while True:
+    f = l.accept()[0].makefile("rw", newline="\r\n")
+    f.write("220 thief ESMTP\n")
+    f.flush()
+    for line in f:
+        f.write("354 go\n" if line.startswith("DATA") else "250 stolen\n")
+        f.flush()'
+	printf '%s\n' '1 A 192.0.2.1' '2 A 192.0.2.1' 'd MX 10 1' 'd MX 20 2' | zone te
+	start_signed_dns
+	configure answer
+	eventually 5 lists_begin_with d.te '[127.'
+	mark
+	assert_outcomes <<<'d.te 192.0.2.1 tls=TLS'
+	stop thief
+	configure answer override
+}
+lists_begin_with() { # DOMAIN TEXT
+	[[ $(mxhop lookup --format postfix "$1") == ":$2"* ]]
+}
+
 # --- newer releases ---
 
 assert_release() { # VERSION
