@@ -28,8 +28,8 @@
  * begins so, which may not name that host at all. So the first host of several
  * is written in an unusual mixture of upper and lower case: a hash of the list.
  * Tables of policies and passwords fold the case. Where there are too few
- * letters, as in an IPv4 address, an element comes first that refuses at once,
- * with the hash in its address.
+ * letters, as in an IPv4 address, a multicast address with the hash in it comes
+ * first: nobody can take a TCP connection there, and the attempt fails at once.
  *
  * A domain that is to have a queue of its own (by_domain) gets a hash of its
  * name behind the list, written in separators: smtp(8) splits the list on
@@ -95,7 +95,7 @@ static void render_postfix_mark_list(struct buf *out, size_t at, bool only_ipv6)
                 *c = (char)toupper((unsigned char)*c);
         return;
     }
-    snprintf(first, sizeof(first), "[127.%u.%u.%u]:1, ",
+    snprintf(first, sizeof(first), "[239.%u.%u.%u]:1, ",
              (unsigned)(hash >> 16 & 0xff), (unsigned)(hash >> 8 & 0xff),
              (unsigned)(hash & 0xff));
     n = (unsigned)strlen(first);

@@ -477,7 +477,7 @@ while True:
 	printf '%s\n' '1 A 192.0.2.1' '2 A 192.0.2.1' 'd MX 10 1' 'd MX 20 2' | zone te
 	start_signed_dns
 	configure answer
-	eventually 5 lists_begin_with d.te '[127.'
+	eventually 5 lists_begin_with d.te '[239.'
 	mark
 	assert_outcomes <<<'d.te 192.0.2.1 tls=TLS'
 	stop thief

@@ -621,7 +621,7 @@ START_TEST(this_machine_is_left_out)
     refresh();
     mx = open_handle();
     check_answer(mx, "self.example", 0, MXHOP_FORMAT_POSTFIX,
-                 ":[127.149.17.76]:1, [127.0.0.1], [192.0.2.1]");
+                 ":[239.149.17.76]:1, [127.0.0.1], [192.0.2.1]");
     mxhop_close(&mx);
     self.flags = MXHOP_THIS_MACHINE;
     ck_assert_int_eq(mxhop_open(&mx, config, &self, &err), MXHOP_OK);

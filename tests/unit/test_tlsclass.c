@@ -347,7 +347,7 @@ static void check_text(const struct decision *d, const char *text)
     const char *word = text + 1;
     size_t i = 0;
 
-    if (strncmp(word, "[127.", 5) == 0) /* it tells lists apart */
+    if (strncmp(word, "[239.", 5) == 0) /* it tells lists apart */
         word = strstr(word, ", ") + 2;
     for (; *word != '\0'; i++) {
         size_t n = strcspn(word, ",");
