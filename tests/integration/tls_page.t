@@ -138,7 +138,8 @@ case_parameters_for_the_rest() {
 
 case_tables_of_patterns() {
 	local table
-	for table in 'static:may' 'regexp:{{/./ may}}'; do
+	# Before the table, they may answer for the hosts of its lists.
+	for table in 'static:may' 'regexp:{{/./ may}}' 'regexp:{{/^\.?plain/ may}}'; do
 		configured "smtp_tls_policy_maps = $table $T"
 		assert_answers <<-'END'
 			plain
@@ -146,7 +147,7 @@ case_tables_of_patterns() {
 			dane
 		END
 	done
-	configured 'smtp_tls_policy_maps = regexp:{{/^\.?plain/ may}} '"$T"
+	configured "smtp_tls_policy_maps = $T "'regexp:{{/^\.?plain/ may}}'
 	assert_answers <<-'END'
 		plain
 		sts   :[good.hosts.test]:025
