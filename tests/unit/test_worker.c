@@ -565,14 +565,14 @@ static const char *join_asker(struct asker *a)
     return host;
 }
 
-static bool has_waiter(const char *name)
+static bool has_waiters(const char *name, unsigned n)
 {
     const struct task *t;
     bool yes;
 
     pthread_mutex_lock(&worker->lock);
     t = tasks_find(worker, name, false);
-    yes = t != NULL && t->callers > 0;
+    yes = t != NULL && t->callers >= n;
     pthread_mutex_unlock(&worker->lock);
     return yes;
 }
@@ -686,7 +686,7 @@ START_TEST(test_another_process_asks)
     while (store.peeks < 3)
         usleep(500);
     start_asker(&asker[1], "theirs.example"); /* joins */
-    while (!has_waiter("theirs.example"))
+    while (!has_waiters("theirs.example", 2))
         usleep(500);
     store.known = true;
     ck_assert_str_eq(join_asker(&asker[0]), "peeked.example");
@@ -776,10 +776,10 @@ START_TEST(test_order)
     ck_assert_int_eq(ask("null.example", 0, 0), WORKER_LATE);
     queue_silent(3, 1, WORKER_FAILED_BEFORE);
     start_asker(&asker[0], "null.example"); /* joins */
-    while (!has_waiter("null.example"))
+    while (!has_waiters("null.example", 1))
         usleep(500);
     start_asker(&asker[1], "quick.example");
-    while (!has_waiter("quick.example"))
+    while (!has_waiters("quick.example", 1))
         usleep(500);
     release_thread();
     ck_assert_str_eq(join_asker(&asker[0]), "");
