@@ -975,10 +975,8 @@ START_TEST(a_policy_is_waited_for)
     open_waiting();
     pid = fork();
     ck_assert_int_ge(pid, 0);
-    if (pid == 0) {
-        mx = NULL;
+    if (pid == 0)
         _exit(serve_one(fd));
-    }
     ck_policy(policy_of("d.test", 0), SECURE ".x.test" BY_NAME);
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
     ck_assert_int_eq(status, 0);
