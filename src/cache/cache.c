@@ -30,8 +30,9 @@
  *     cache_queue.c    what is to be written, until somebody may wait
  *     cache_write.c    the writing of it; claims
  *     cache_list.c     walks over everything, and forgetting
- *     cache_judge.c    the arithmetic, and cache_judge_tls.c; record.c the
- * bytes cache_file.c     whose the file is, and where
+ *     cache_judge.c    the arithmetic, and cache_judge_tls.c
+ *     record.c         the bytes
+ *     cache_file.c     whose the file is, and where
  *
  * Owns the table. Threads: a view is one thread's, all else is anybody's; the
  * one mutex is held only for a few instructions.

@@ -272,10 +272,6 @@ bool facts_kept(struct lookup *l, bool *again_r)
     char name[NAME_MAX_TEXT + 16];
     unsigned missing;
 
-    /* No domain's name: those are asked for whole. */
-    snprintf(name, sizeof(name), "hosts of %s", l->key.domain);
-    q.name = l->override.dn != NULL ? l->override.dn : name;
-
     for (size_t i = 0; i < l->decision.n && ok; i++) {
         const struct candidate *c = &l->decision.c[i];
         bool wanted = i < l->decision.n_kept || c->drop == DROP_NOT_KNOWN ||
@@ -292,6 +288,9 @@ bool facts_kept(struct lookup *l, bool *again_r)
         mxset_free(&kept);
         return ok;
     }
+    /* No domain's name: those are asked for whole. */
+    snprintf(name, sizeof(name), "hosts of %s", l->key.domain);
+    q.name = l->override.dn != NULL ? l->override.dn : name;
     missing = facts_missing(l->mx, l->mx->store.view, &kept) & ~FACTS_DUE;
     if (missing != 0 && ask_dns(l, &q, &better)) {
         mxset_free(&kept);

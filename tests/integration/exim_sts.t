@@ -58,9 +58,7 @@ setup() {
 	start_receiver 192.0.2.2 badca
 	start_receiver 2001:db8::1 good
 	start_receiver 192.0.2.4 -
-	cc -std=c11 -D_GNU_SOURCE -I"$ROOT/include" -I"$ROOT/src" \
-		-o "$SCRATCH/policies" "$ROOT/tests/support/policies.c" \
-		"$MXHOP_BUILD/lib/libmxhop.a" -lresolv
+	compile_policies
 	install -d "$STORE"
 	standard_policies
 	use_exim

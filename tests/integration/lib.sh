@@ -127,6 +127,13 @@ log_has() { # LOG-FILE REGEX
 	since_mark "$1" | grep -iE -- "$2" >/dev/null
 }
 
+# $SCRATCH/policies, which writes a TLS store in the place of mxhop-tls.
+compile_policies() {
+	cc -std=c11 -D_GNU_SOURCE -I"$ROOT/include" -I"$ROOT/src" \
+		-o "$SCRATCH/policies" "$ROOT/tests/support/policies.c" \
+		"$MXHOP_BUILD/lib/libmxhop.a" -lresolv
+}
+
 # --- DNS: NSD as authority, Unbound as resolver ---
 
 # Writes a zone; start_dns (or start_nsd and start_unbound) loads it. SOA, NS

@@ -414,9 +414,7 @@ case_crowds_of_domains_are_in_nobodys_way() {
 case_domains_without_a_policy_give_way() {
 	local n
 	stop_tls
-	cc -std=c11 -D_GNU_SOURCE -I"$ROOT/include" -I"$ROOT/src" \
-		-o "$SCRATCH/policies" "$ROOT/tests/support/policies.c" \
-		"$MXHOP_BUILD/lib/libmxhop.a" -lresolv
+	compile_policies
 	{
 		seq -f 'd%g.test failed the web server is silent' 100000
 		echo 'kept.test enforce 1 10 604800 mx.kept.test'

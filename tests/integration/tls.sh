@@ -85,6 +85,27 @@ received() { # RECIPIENT
 	done
 }
 
+# A message to any@DOMAIN for each line of `DOMAIN EXPECTED'; EXPECTED is what
+# received() prints, or the beginning of the reason for which it waits.
+assert_outcomes() { # < LINES
+	local domain expected lines
+	lines=$(grep -v '^$')
+	while read -r domain _; do
+		send_mail alice@mta.mxhop.test "any@$domain"
+	done <<<"$lines"
+	while read -r domain expected; do
+		case $expected in
+		192.*)
+			wait_for_log "to=<any@$domain>, .*status=sent" 30
+			assert_match "$(received "any@$domain")" "$expected" "$domain"
+			;;
+		*) wait_for_log "to=<any@$domain>, .*status=deferred \\(.*$expected" 30 ;;
+		esac
+	done <<<"$lines"
+	refute_log 'panic|fatal|status=bounced'
+	purge
+}
+
 # In how many connections messages have come since the mark.
 receiver_sessions() { # ADDRESS
 	since_mark "$SCRATCH/receiver-$1.log" |

@@ -18,9 +18,7 @@ setup() {
 		'smtp_tls_CAfile = /etc/mxhop/ca.pem' 'smtp_tls_CApath =' \
 		'smtp_tls_security_level = may' 'smtp_dns_support_level = dnssec'
 	cp -a /etc/postfix "$SCRATCH/postfix"
-	cc -std=c11 -D_GNU_SOURCE -I"$ROOT/include" -I"$ROOT/src" \
-		-o "$SCRATCH/policies" "$ROOT/tests/support/policies.c" \
-		"$MXHOP_BUILD/lib/libmxhop.a" -lresolv
+	compile_policies
 	install -d -o mxhop-tls -g mxhop-tls "$STORE"
 }
 

@@ -74,9 +74,7 @@ setup() {
 	start_signed_dns
 	start_receiver 192.0.2.1 good
 	start_receiver 192.0.2.2 badca
-	cc -std=c11 -D_GNU_SOURCE -I"$ROOT/include" -I"$ROOT/src" \
-		-o "$SCRATCH/policies" "$ROOT/tests/support/policies.c" \
-		"$MXHOP_BUILD/lib/libmxhop.a" -lresolv
+	compile_policies
 	install -d "$STORE"
 	use_mxhop_plugin <<-END
 		mta_sts = enforce
@@ -134,27 +132,6 @@ configure() {
 
 assert_policy() { # KEY POLICY
 	assert_eq "$(postmap -q "$1" "$T" || true)" "$2" "$1"
-}
-
-# A message to any@DOMAIN for each line of `DOMAIN EXPECTED'; EXPECTED is what
-# received() prints, or the beginning of the reason for which it waits.
-assert_outcomes() { # < LINES
-	local domain expected lines
-	lines=$(grep -v '^$')
-	while read -r domain _; do
-		send_mail alice@mta.mxhop.test "any@$domain"
-	done <<<"$lines"
-	while read -r domain expected; do
-		case $expected in
-		192.*)
-			wait_for_log "to=<any@$domain>, .*status=sent" 30
-			assert_match "$(received "any@$domain")" "$expected" "$domain"
-			;;
-		*) wait_for_log "to=<any@$domain>, .*status=deferred \\(.*$expected" 30 ;;
-		esac
-	done <<<"$lines"
-	refute_log 'panic|fatal|status=bounced'
-	purge
 }
 
 # How long the message to any@... took, in whole seconds.

@@ -39,9 +39,7 @@ setup() {
 	sign_zone dom.test
 	forge_zone signed.test 's/^(_25._tcp.forged.*TLSA.*3 1 1 )..../\1abcd/'
 	start_signed_dns
-	cc -std=c11 -D_GNU_SOURCE -I"$ROOT/include" -I"$ROOT/src" \
-		-o "$SCRATCH/policies" "$ROOT/tests/support/policies.c" \
-		"$MXHOP_BUILD/lib/libmxhop.a" -lresolv
+	compile_policies
 	install -d "$STORE"
 	"$SCRATCH/policies" "$STORE" <<-'END'
 		sts.dom.test        enforce 1 10 3600 good.hosts.test

@@ -46,9 +46,7 @@ setup() {
 	forge_zone signed.test '/^_mta-sts\.fails.*TXT/s/id=1/id=2/'
 	start_signed_dns
 	use_mxhop
-	cc -std=c11 -D_GNU_SOURCE -I"$ROOT/include" -I"$ROOT/src" \
-		-o "$SCRATCH/policies" "$ROOT/tests/support/policies.c" \
-		"$MXHOP_BUILD/lib/libmxhop.a" -lresolv
+	compile_policies
 	install -d "$STORE"
 	"$SCRATCH/policies" "$STORE" <<-'END'
 		enforce.plain.test enforce 1 10 3600 mx.plain.test
