@@ -24,11 +24,17 @@
 #define SITE_SLACK_S 3600
 #define TOUCH_HOSTS  64 /* of one set: a stranger's has a hundred */
 
+/* The last record that was put waits for the next one: an answer, and the text
+   that was made of it, are written at once. */
 struct writer {
     struct cache *cache;
     uint64_t seed;
-    struct buf record; /* being encoded */
-    struct buf kept;   /* out of the table's memory */
+    struct buf record;    /* being encoded */
+    struct buf kept;      /* out of the table's memory */
+    struct cache_key key; /* of the one that waits; len 0: none does */
+    struct buf value;
+    enum live_worth worth;
+    uint32_t dead_s;
 };
 
 static struct buf *writer_empty(struct buf *b)
@@ -39,26 +45,58 @@ static struct buf *writer_empty(struct buf *b)
     return b;
 }
 
+static bool writer_holds(const struct writer *w, const struct cache_key *k)
+{
+    return w->key.len == k->len && memcmp(w->key.text, k->text, k->len) == 0;
+}
+
 static bool writer_find(struct writer *w, enum cache_kind kind,
                         const void *name, size_t len,
                         struct live_value *value_r)
 {
     struct cache_key k;
 
-    return cache_key_make(&k, kind, name, len) &&
-           live_find(w->cache->live, k.text, k.len, value_r);
+    if (!cache_key_make(&k, kind, name, len))
+        return false;
+    if (!writer_holds(w, &k))
+        return live_find(w->cache->live, k.text, k.len, value_r);
+    *value_r = (struct live_value){(const unsigned char *)w->value.data,
+                                   w->value.len, w->worth, w->dead_s};
+    return true;
+}
+
+static void writer_write(struct writer *w)
+{
+    if (w->key.len > 0)
+        live_put(w->cache->live, w->key.text, w->key.len, w->value.data,
+                 w->value.len, w->worth, w->dead_s);
+    w->key.len = 0;
 }
 
 /* What is in w->record. */
 static void writer_put(struct writer *w, enum cache_kind kind, const void *name,
                        size_t len, enum live_worth worth, uint32_t dead_s)
 {
+    struct buf encoded = w->record;
     struct cache_key k;
 
-    if (!w->record.failed && w->record.len <= LIVE_VALUE_MAX &&
-        cache_key_make(&k, kind, name, len))
-        live_put(w->cache->live, k.text, k.len, w->record.data, w->record.len,
-                 worth, dead_s);
+    if (encoded.failed || encoded.len > LIVE_VALUE_MAX ||
+        !cache_key_make(&k, kind, name, len))
+        return;
+    if (!writer_holds(w, &k))
+        writer_write(w);
+    w->key = k;
+    w->record = w->value;
+    w->value = encoded;
+    w->worth = worth;
+    w->dead_s = dead_s;
+}
+
+static void writer_free(struct writer *w)
+{
+    buf_free(&w->record);
+    buf_free(&w->kept);
+    buf_free(&w->value);
 }
 
 /* ---- domains ---- */
@@ -381,11 +419,11 @@ bool cache_flush(struct cache *c, uint32_t wait_ms)
             write_touch(&w, c->touching.names + at);
             at += strlen(c->touching.names + at) + 1;
         }
+        writer_write(&w);
         kept = live_end(c->live);
         queue_free(&list);
     }
-    buf_free(&w.record);
-    buf_free(&w.kept);
+    writer_free(&w);
     return kept;
 }
 
@@ -440,7 +478,7 @@ void cache_claim(struct cache *c, const char *const *domains, size_t n,
         return;
     for (size_t i = 0; i < n; i++)
         granted[i] = writer_claim(&w, domains[i], now_ms);
+    writer_write(&w);
     live_end(c->live);
-    buf_free(&w.record);
-    buf_free(&w.kept);
+    writer_free(&w);
 }
