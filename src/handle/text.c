@@ -124,12 +124,12 @@ static bool short_way(struct mxhop *mx, const struct key *key,
                       enum mxhop_format format, const char **text_r,
                       enum keep *keep_r)
 {
-    uint64_t made_of,
-        now_ms = clock_boot_ms(); /* once: it is a twentieth of the way */
+    uint64_t now_ms = clock_boot_ms(); /* once: it is a twentieth of the way */
     struct ovtable_info info;
     struct tls_facts tls;
+    uint64_t by_tls = 0;
+    bool local, only = mx->answer == ANSWER_OVERRIDE;
     enum keep by;
-    bool local, only;
 
     *text_r = NULL;
     *keep_r = KEEP_NOT;
@@ -143,16 +143,19 @@ static bool short_way(struct mxhop *mx, const struct key *key,
         return local;
     if (by == KEEP_BY_DOMAIN && (local || key->kind == KEY_RECIPIENT))
         return true;
-    tls_look(mx, key->domain, local, now_ms, &tls);
-    made_of = text_made_of(mx, &info, format, by, tls.made_of);
-    only = lookup_only_overrides(mx, &tls);
-    tls_forget(&tls);
+    if (mx->conf.mta_sts != MTA_STS_OFF || mx->host.visible_domain != NULL) {
+        tls_look(mx, key->domain, local, now_ms, &tls);
+        by_tls = tls.made_of;
+        only = lookup_only_overrides(mx, &tls);
+        tls_forget(&tls);
+    }
     if (by == KEEP_BY_DOMAIN && only && !info.has_exchanges)
         return true;
     if (mx->store.view == NULL || mx->text.rules_hash == 0)
         return false;
     *keep_r = by;
-    return kept_answer(mx, key, made_of, by, now_ms, text_r);
+    return kept_answer(mx, key, text_made_of(mx, &info, format, by, by_tls), by,
+                       now_ms, text_r);
 }
 
 /* ---- the long way ---- */
