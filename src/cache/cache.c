@@ -237,6 +237,14 @@ bool cache_get_route(struct cache_view *v, const char *domain, uint64_t made_of,
     return !text->failed;
 }
 
+void cache_ahead(struct cache_view *v, const char *domain)
+{
+    struct cache_key k;
+
+    if (cache_key_make(&k, CACHE_DOMAIN, domain, strlen(domain)))
+        live_ahead(v->live, k.text, k.len);
+}
+
 bool cache_get_overridden(struct cache_view *v, const char *key,
                           uint64_t made_of, uint64_t now_ms, int64_t now_s,
                           struct cached_route *route_r, struct buf *text)

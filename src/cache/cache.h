@@ -110,6 +110,9 @@ struct cached_route {
 bool cache_get_route(struct cache_view *v, const char *domain, uint64_t made_of,
                      uint64_t now_ms, int64_t now_s,
                      struct cached_route *route_r, struct buf *text);
+/* A finished answer for the domain is about to be asked for: its memory is
+   fetched while the caller does something else. */
+void cache_ahead(struct cache_view *v, const char *domain);
 /* The same for a key that overrides have a say about, whatever is known of its
    domain: neither refresh_due nor once. */
 bool cache_get_overridden(struct cache_view *v, const char *key,

@@ -330,6 +330,20 @@ static bool live_lookup(struct live_view *v, const void *key, size_t key_len,
     return false;
 }
 
+void live_ahead(struct live_view *v, const void *key, size_t key_len)
+{
+    const unsigned char *page;
+    uint64_t seed;
+    uint32_t n;
+
+    if (!live_read_head(v, &n, &seed))
+        return;
+    page = v->map + ((size_t)live_home(hash_bytes(seed, key, key_len), n) + 1) *
+                        LIVE_PAGE;
+    __builtin_prefetch(page);
+    __builtin_prefetch(page + 64);
+}
+
 size_t live_piece_key(unsigned char key_r[LIVE_KEY_MAX + 1], const void *key,
                       size_t key_len, size_t number)
 {

@@ -70,6 +70,9 @@ uint64_t live_seed(const struct live *t);
 struct live_view *live_view_open(struct live *t); /* NULL: out of memory */
 void live_view_close(struct live_view **v);       /* NULL is allowed */
 
+/* The key will be asked for: the memory that this needs is fetched meanwhile.
+ */
+void live_ahead(struct live_view *v, const void *key, size_t key_len);
 /* The value is a copy in the view, until its next call. */
 bool live_get(struct live_view *v, const void *key, size_t key_len,
               struct live_value *value_r);
