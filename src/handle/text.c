@@ -138,8 +138,8 @@ static bool short_way(struct mxhop *mx, const struct key *key,
     if (key->kind == KEY_NONE)
         return true;
     now_ms = clock_boot_ms();   /* once: it is a twentieth of the way */
-    if (mx->store.view != NULL) /* with overrides it saves a tenth */
-        cache_ahead(mx->store.view, key->domain);
+    if (mx->store.view != NULL && mx->conf.overrides[0] != '\0')
+        cache_ahead(mx->store.view, key->domain); /* saves a tenth */
     local = lookup_is_local(mx, key->domain) != MXHOP_LOCAL_NO;
     by = keep_where(mx, key, local, now_ms, &info);
     if (by == KEEP_NOT)
