@@ -11,8 +11,8 @@
  * NXDOMAIN that brings the very records, a referral from a server that does
  * not recurse (it said nothing about the name).
  *
- * Nothing is allocated. The message is judged first, so that every walk here
- * is over a message known to be whole.
+ * Nothing is allocated. The message has been judged: every walk here is over
+ * one that is known to be whole.
  */
 
 #include "dns/answer.h"
@@ -36,15 +36,6 @@ struct hints {
     bool soa, ns;
     uint32_t negative_ttl_s;
 };
-
-void answer_print_question(const struct question *q, char *last)
-{
-    struct wire_name name;
-
-    *last = '\0';
-    if (wire_name_parse(q->name, &name))
-        wire_name_print(&name, last);
-}
 
 static void answer_lower_ttl(uint32_t *ttl_s, uint32_t to)
 {
@@ -171,24 +162,38 @@ static enum records_status answer_sum_up(const struct walk *w,
     return nxdomain ? RECORDS_NXDOMAIN : RECORDS_NODATA;
 }
 
-enum records_status answer_read(const uint8_t *msg, size_t len,
-                                const struct question *q, struct answer *a_r,
-                                answer_fn *fn, void *ctx)
+static void answer_print_question(const struct question *q, char *last)
 {
+    struct wire_name name;
+
+    *last = '\0';
+    if (wire_name_parse(q->name, &name))
+        wire_name_print(&name, last);
+}
+
+enum records_status answer_read(const uint8_t *msg, size_t len,
+                                const struct question *q, uint16_t type,
+                                struct answer *a_r, char *last, answer_fn *fn,
+                                void *ctx)
+{
+    enum records_status status = RECORDS_BAD;
     struct hints hints = {0};
     struct chain chain;
     struct walk w;
     unsigned links;
 
-    if (reply_judge(msg, len, q, NULL) != REPLY_ANSWER ||
-        !walk_open(&w, msg, len))
-        return RECORDS_BAD;
-    a_r->last = w.qname;
-    a_r->ttl_s = UINT32_MAX;
-    a_r->secure = (w.flags & WIRE_AD) != 0;
-    if (!answer_chain_collect(&chain, w) ||
-        !answer_chain_follow(&chain, a_r, &links) ||
-        !answer_collect(w, a_r, &hints, fn, ctx))
-        return RECORDS_BAD;
-    return answer_sum_up(&w, &hints, links, a_r);
+    if (q->type == type && walk_open(&w, msg, len)) {
+        a_r->last = w.qname;
+        a_r->ttl_s = UINT32_MAX;
+        a_r->secure = (w.flags & WIRE_AD) != 0;
+        if (answer_chain_collect(&chain, w) &&
+            answer_chain_follow(&chain, a_r, &links) &&
+            answer_collect(w, a_r, &hints, fn, ctx))
+            status = answer_sum_up(&w, &hints, links, a_r);
+    }
+    if (status == RECORDS_BAD)
+        answer_print_question(q, last);
+    else
+        wire_name_print(&a_r->last, last);
+    return status;
 }

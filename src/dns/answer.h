@@ -6,9 +6,6 @@
 #include "dns/record.h"
 #include "dns/reply.h"
 
-/* The question's name as `last' shows it; "" if it is none. */
-void answer_print_question(const struct question *q, char *last);
-
 struct answer {
     struct wire_name last; /* end of the CNAME chain */
     uint32_t ttl_s;        /* smallest along chain and records, or negative */
@@ -19,10 +16,14 @@ struct answer {
    checked; false ends the reading: the answer is RECORDS_BAD. */
 typedef bool answer_fn(void *ctx, const struct record *r);
 
-/* Judge, walk and sum up. *a_r is meaningful unless RECORDS_BAD; fn may have
-   been called before an answer proves bad: the caller takes that back. */
+/* Walk a judged message and sum up; a question of another type is RECORDS_BAD.
+   *last: the end of the CNAME chain; with RECORDS_BAD the question's name (""
+   if it is none). *a_r is meaningful unless RECORDS_BAD; fn may have been
+   called before an answer proves bad: the caller takes that back.
+ */
 enum records_status answer_read(const uint8_t *msg, size_t len,
-                                const struct question *q, struct answer *a_r,
-                                answer_fn *fn, void *ctx);
+                                const struct question *q, uint16_t type,
+                                struct answer *a_r, char *last, answer_fn *fn,
+                                void *ctx);
 
 #endif

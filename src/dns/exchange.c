@@ -171,7 +171,6 @@ void engine_hurry(struct engine *e, const void *ctx, uint64_t deadline_ms)
 enum mxhop_status engine_ask(struct engine *e, const char *name, uint16_t type,
                              uint64_t deadline_ms, exchange_fn *fn, void *ctx)
 {
-    uint8_t wire[DNS_QUERY_MAX];
     struct query *q;
 
     if (strlen(name) >= WIRE_NAME_TEXT)
@@ -181,7 +180,9 @@ enum mxhop_status engine_ask(struct engine *e, const char *name, uint16_t type,
     q = query_new(e, name, type);
     if (q == NULL)
         return MXHOP_ERR_MEMORY;
-    if (dns_query_build(&q->q, true, q->ad, wire) == 0) {
+    q->edns = true;
+    q->wire_len = dns_query_build(&q->q, true, q->ad, q->wire);
+    if (q->wire_len == 0) {
         query_free(q);
         return MXHOP_ERR_SYNTAX;
     }

@@ -84,6 +84,9 @@ struct query {
     uint8_t first;  /* the server whose turn was the first */
     int shortage;   /* errno of the last local failure, 0: none */
     bool ad;
+    bool edns;       /* of what is in `wire` */
+    size_t wire_len; /* 0: nothing is */
+    uint8_t wire[DNS_QUERY_MAX];
     uint8_t n_servers;
     struct server server[DNS_SERVERS_MAX];
     struct attempt attempt[ATTEMPTS_OPEN];

@@ -161,11 +161,12 @@ static int attempt_connect(const struct attempt *a, const union address *addr)
 }
 
 /* A full queue loses the datagram as any router may: it is sent again. */
-static int attempt_send(const struct attempt *a, const uint8_t *wire,
-                        size_t len)
+static int attempt_send(const struct attempt *a)
 {
-    if (send(a->sock->fd, wire, len, MSG_NOSIGNAL) < 0 && errno != EAGAIN &&
-        errno != ENOBUFS && errno != EINTR)
+    const struct query *q = a->query;
+
+    if (send(a->sock->fd, q->wire, q->wire_len, MSG_NOSIGNAL) < 0 &&
+        errno != EAGAIN && errno != ENOBUFS && errno != EINTR)
         return errno;
     return 0;
 }
@@ -183,24 +184,33 @@ static bool attempt_draw_id(struct engine *e, uint16_t *id_r)
     return true;
 }
 
+/* From one attempt to the next only the id changes, mostly. */
+static void attempt_build(const struct attempt *a)
+{
+    struct query *q = a->query;
+
+    if (q->wire_len == 0 || q->edns != a->edns)
+        q->wire_len = dns_query_build(&q->q, a->edns, q->ad, q->wire);
+    q->edns = a->edns;
+    q->wire[0] = (uint8_t)(a->id >> 8);
+    q->wire[1] = (uint8_t)a->id;
+}
+
 int attempt_open(struct attempt *a, bool tcp)
 {
     struct query *q = a->query;
     const union address *addr = &q->server[a->server].addr;
-    uint8_t wire[DNS_QUERY_MAX];
-    size_t len;
     int error;
 
     a->edns = !q->server[a->server].plain;
     if (!attempt_draw_id(q->engine, &a->id))
         return EAGAIN;
-    q->q.id = a->id;
-    len = dns_query_build(&q->q, a->edns, q->ad, wire);
+    attempt_build(a);
     error = sock_take(a, addr->any.sa_family, tcp);
     if (error == 0)
         error = attempt_connect(a, addr);
     if (error == 0)
-        error = tcp ? tcp_start(a, wire, len) : attempt_send(a, wire, len);
+        error = tcp ? tcp_start(a, q->wire, q->wire_len) : attempt_send(a);
     if (error != 0)
         attempt_close(a);
     return error;

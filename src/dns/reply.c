@@ -139,12 +139,11 @@ enum records_status reply_mx(const uint8_t *msg, size_t len,
                              char *last)
 {
     struct mx_sink sink = {.set = set, .first = set->n_mx};
-    enum records_status status = RECORDS_BAD;
+    enum records_status status;
     struct answer a;
 
-    answer_print_question(q, last);
-    if (q->type == WIRE_TYPE_MX)
-        status = answer_read(msg, len, q, &a, reply_take_mx, &sink);
+    status =
+        answer_read(msg, len, q, WIRE_TYPE_MX, &a, last, reply_take_mx, &sink);
     if (status != RECORDS_SOME)
         reply_give_back(&sink);
     if (status == RECORDS_BAD)
@@ -152,7 +151,6 @@ enum records_status reply_mx(const uint8_t *msg, size_t len,
     mxset_sort(set);
     set->ttl_s = a.ttl_s;
     set->secure = a.secure;
-    wire_name_print(&a.last, last);
     return status;
 }
 
@@ -185,13 +183,13 @@ enum records_status reply_addrs(const uint8_t *msg, size_t len,
     unsigned family = q->type == WIRE_TYPE_A ? FAMILY_V4 : FAMILY_V6;
     struct hostaddrs got = *addrs; /* an answer may prove bad halfway */
     struct addr_sink sink = {.addrs = &got, .family = family};
-    enum records_status status = RECORDS_BAD;
+    enum records_status status;
     struct answer a;
 
     got.n[family] = 0;
-    answer_print_question(q, last);
-    if (q->type == WIRE_TYPE_A || q->type == WIRE_TYPE_AAAA)
-        status = answer_read(msg, len, q, &a, reply_take_addr, &sink);
+    status = answer_read(msg, len, q,
+                         family == FAMILY_V4 ? WIRE_TYPE_A : WIRE_TYPE_AAAA, &a,
+                         last, reply_take_addr, &sink);
     if (status == RECORDS_BAD)
         return status;
     if (status != RECORDS_PARTIAL) {
@@ -201,6 +199,5 @@ enum records_status reply_addrs(const uint8_t *msg, size_t len,
     if (a.ttl_s < addrs->ttl_s[family])
         addrs->ttl_s[family] = a.ttl_s;
     addrs->secure = addrs->secure && a.secure;
-    wire_name_print(&a.last, last);
     return status;
 }

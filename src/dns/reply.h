@@ -51,6 +51,9 @@ enum records_status {
     RECORDS_BAD      /* malformed, CNAME loop, chain too long */
 };
 
+/* From here on, msg is what reply_judge() calls REPLY_ANSWER to the question.
+ */
+
 /* The answer to an MX question. Hosts are appended to *set in order of
    preference; a `.` exchange (RFC 7505) is appended as ".". secure (AD bit),
    ttl_s (smallest along the chain; for negatives by RFC 2308 from the SOA:

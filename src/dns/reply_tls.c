@@ -54,12 +54,11 @@ enum records_status reply_sts(const uint8_t *msg, size_t len,
                               char *last)
 {
     struct txt_sink sink = {.sts = {.state = STS_TXT_NONE}};
-    enum records_status status = RECORDS_BAD;
+    enum records_status status;
     struct answer a;
 
-    answer_print_question(q, last);
-    if (q->type == WIRE_TYPE_TXT)
-        status = answer_read(msg, len, q, &a, reply_take_txt, &sink);
+    status = answer_read(msg, len, q, WIRE_TYPE_TXT, &a, last, reply_take_txt,
+                         &sink);
     if (status == RECORDS_BAD)
         return status;
     if (status != RECORDS_PARTIAL) {
@@ -68,7 +67,6 @@ enum records_status reply_sts(const uint8_t *msg, size_t len,
     }
     if (a.ttl_s < sts->ttl_s)
         sts->ttl_s = a.ttl_s;
-    wire_name_print(&a.last, last);
     return status;
 }
 
@@ -100,12 +98,11 @@ enum records_status reply_tlsa(const uint8_t *msg, size_t len,
                                bool *secure, char *last)
 {
     struct tlsa got = {.state = TLSA_NONE};
-    enum records_status status = RECORDS_BAD;
+    enum records_status status;
     struct answer a;
 
-    answer_print_question(q, last);
-    if (q->type == WIRE_TYPE_TLSA)
-        status = answer_read(msg, len, q, &a, reply_take_tlsa, &got);
+    status = answer_read(msg, len, q, WIRE_TYPE_TLSA, &a, last, reply_take_tlsa,
+                         &got);
     if (status == RECORDS_BAD)
         return status;
     *secure = *secure && a.secure;
@@ -115,6 +112,5 @@ enum records_status reply_tlsa(const uint8_t *msg, size_t len,
         tlsa->state = *secure ? got.state : TLSA_NONE;
         tlsa->trust_anchor = *secure && got.trust_anchor;
     }
-    wire_name_print(&a.last, last);
     return status;
 }

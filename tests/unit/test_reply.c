@@ -54,7 +54,9 @@ static enum records_status read_mx(size_t len)
     enum records_status status;
 
     mxset_free(&set);
-    status = reply_mx(copy, len, &q, &set, last);
+    status = RECORDS_BAD;
+    if (reply_judge(copy, len, &q, NULL) == REPLY_ANSWER)
+        status = reply_mx(copy, len, &q, &set, last);
     free(copy);
     return status;
 }
@@ -62,8 +64,10 @@ static enum records_status read_mx(size_t len)
 static enum records_status read_addrs(size_t len, struct hostaddrs *addrs)
 {
     uint8_t *copy = exact(len);
-    enum records_status status = reply_addrs(copy, len, &q, addrs, last);
+    enum records_status status = RECORDS_BAD;
 
+    if (reply_judge(copy, len, &q, NULL) == REPLY_ANSWER)
+        status = reply_addrs(copy, len, &q, addrs, last);
     free(copy);
     return status;
 }
@@ -108,7 +112,6 @@ START_TEST(test_cut_everywhere)
                          len < question_end ? REPLY_ALIEN : REPLY_MALFORMED);
         ck_assert_int_eq(read_mx(len), RECORDS_BAD);
         ck_assert_uint_eq(set.n_mx, 0);
-        ck_assert_str_eq(last, "example.com");
     }
     ck_assert_int_eq(judge(m.len, NULL), REPLY_ANSWER);
 }

@@ -36,8 +36,10 @@ static uint8_t *exact(size_t len)
 static enum records_status read_sts(size_t len, struct sts_record *sts)
 {
     uint8_t *copy = exact(len);
-    enum records_status status = reply_sts(copy, len, &q, sts, last);
+    enum records_status status = RECORDS_BAD;
 
+    if (reply_judge(copy, len, &q, NULL) == REPLY_ANSWER)
+        status = reply_sts(copy, len, &q, sts, last);
     free(copy);
     return status;
 }
@@ -46,8 +48,10 @@ static enum records_status read_tlsa(size_t len, struct tlsa *tlsa,
                                      bool *secure)
 {
     uint8_t *copy = exact(len);
-    enum records_status status = reply_tlsa(copy, len, &q, tlsa, secure, last);
+    enum records_status status = RECORDS_BAD;
 
+    if (reply_judge(copy, len, &q, NULL) == REPLY_ANSWER)
+        status = reply_tlsa(copy, len, &q, tlsa, secure, last);
     free(copy);
     return status;
 }
