@@ -73,8 +73,8 @@ static void writer_write(struct writer *w)
     w->key.len = 0;
 }
 
-/* What is in w->record. */
-static void writer_put(struct writer *w, enum cache_kind kind, const void *name,
+/* What is in w->record; false: it cannot be kept. */
+static bool writer_put(struct writer *w, enum cache_kind kind, const void *name,
                        size_t len, enum live_worth worth, uint32_t dead_s)
 {
     struct buf encoded = w->record;
@@ -82,7 +82,7 @@ static void writer_put(struct writer *w, enum cache_kind kind, const void *name,
 
     if (encoded.failed || encoded.len > LIVE_VALUE_MAX ||
         !cache_key_make(&k, kind, name, len))
-        return;
+        return false;
     if (!writer_holds(w, &k))
         writer_write(w);
     w->key = k;
@@ -90,6 +90,7 @@ static void writer_put(struct writer *w, enum cache_kind kind, const void *name,
     w->value = encoded;
     w->worth = worth;
     w->dead_s = dead_s;
+    return true;
 }
 
 static void writer_free(struct writer *w)
@@ -147,7 +148,8 @@ static bool writer_has_site(const struct domain_record *r,
            memcmp(&r->f.site, id, sizeof(*id)) == 0;
 }
 
-/* What was seen once is used from now on; false: it was not. */
+/* What was seen once is used from now on, and is in w->value. false: it was not
+   seen once, or is not there. */
 static bool writer_raise(struct writer *w, enum cache_kind kind,
                          const void *name, size_t len)
 {
@@ -156,8 +158,7 @@ static bool writer_raise(struct writer *w, enum cache_kind kind,
     if (!writer_find(w, kind, name, len, &value) || value.worth != LIVE_ONCE)
         return false;
     buf_add(writer_empty(&w->record), value.data, value.len);
-    writer_put(w, kind, name, len, LIVE_USED, value.dead_s);
-    return true;
+    return writer_put(w, kind, name, len, LIVE_USED, value.dead_s);
 }
 
 static void writer_raise_hosts(struct writer *w, const void *set, size_t len)
@@ -170,20 +171,16 @@ static void writer_raise_hosts(struct writer *w, const void *set, size_t len)
         writer_raise(w, CACHE_HOST, host.at, host.len);
 }
 
+/* The hosts of a set that was used before were, too. */
 static void write_touch(struct writer *w, const char *name)
 {
-    size_t len = strlen(name);
-    struct live_value value;
     struct domain_record d;
 
-    if (!writer_find(w, CACHE_DOMAIN, name, len, &value) ||
-        !domain_record_decode(value.data, value.len, &d) ||
-        (d.f.flags & DOMAIN_ANSWER) == 0 ||
-        !writer_raise(w, CACHE_DOMAIN, name, len) ||
-        !writer_find(w, CACHE_SITE, &d.f.site, sizeof(d.f.site), &value))
+    if (!writer_raise(w, CACHE_DOMAIN, name, strlen(name)) ||
+        !domain_record_decode(w->value.data, w->value.len, &d) ||
+        !writer_raise(w, CACHE_SITE, &d.f.site, sizeof(d.f.site)))
         return;
-    buf_add(writer_empty(&w->kept), value.data, value.len);
-    writer_raise(w, CACHE_SITE, &d.f.site, sizeof(d.f.site));
+    buf_add(writer_empty(&w->kept), w->value.data, w->value.len);
     if (!w->kept.failed)
         writer_raise_hosts(w, w->kept.data, w->kept.len);
 }
