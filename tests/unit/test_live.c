@@ -360,7 +360,7 @@ END_TEST
 
 START_TEST(a_full_table_of_used_entries_still_takes_new_ones)
 {
-    const unsigned used = 30000;
+    const unsigned used = pace_is_slow() ? 12000 : 30000;
 
     live_view_close(&v);
     live_close(&t);
@@ -416,6 +416,7 @@ END_TEST
 
 START_TEST(it_stays_within_its_size)
 {
+    const unsigned n = pace_is_slow() ? 8000 : 50000;
     struct live_stats stats;
     struct stat st;
 
@@ -423,7 +424,7 @@ START_TEST(it_stays_within_its_size)
     live_close(&t);
     open_file(MIB);
     ck_assert(live_begin(t, 100));
-    for (unsigned i = 0; i < 50000; i++)
+    for (unsigned i = 0; i < n; i++)
         put_number(i, LIVE_ONCE, 200);
     ck_assert(live_end(t));
     live_stats(t, &stats);
@@ -446,19 +447,20 @@ END_TEST
 
 START_TEST(sizes_of_processes_may_differ)
 {
+    const unsigned n = pace_is_slow() ? 12000 : 30000;
     struct live *small;
     struct live_view *view;
     struct live_value found;
     struct mxhop_error err;
 
     ck_assert(live_begin(t, 100));
-    for (unsigned i = 0; i < 30000; i++)
+    for (unsigned i = 0; i < n; i++)
         put_number(i, LIVE_ONCE, 100);
     ck_assert(live_end(t));
     ck_assert_int_eq(live_open_file(&small, dir_fd, "cache", MIB, 7, &err),
                      MXHOP_OK);
     view = live_view_open(small);
-    for (unsigned i = 0; i < 30000; i++) {
+    for (unsigned i = 0; i < n; i++) {
         char key[32];
 
         snprintf(key, sizeof(key), "key%u.example", i);

@@ -997,7 +997,7 @@ START_TEST(too_much_under_a_key)
             .dn = strdup(dn), .enabled = true, .reason = strdup(reason)};
         strlist_add(&o[i].keys, "same.example");
     }
-    for (unsigned n = 1;; n++) {
+    for (unsigned n = 1;; n += pace_is_slow() ? 10 : 1) {
         enum mxhop_status s;
         bool hit;
 
@@ -1127,9 +1127,9 @@ START_TEST(bad_arguments)
     key[512] = '\0';
     strlist_add(&o[0].keys, key);
     ck_assert_int_eq(replace_set(o, 1, true, &c, &err), MXHOP_ERR_ARGUMENT);
-    key[0] = '\0';
-    for (int i = 0; i <= OVTABLE_VALUES_MAX; i++)
-        strlist_add(&o[0].excludes, key);
+    o[0].excludes.v = calloc(OVTABLE_VALUES_MAX + 1, sizeof(char *));
+    while (o[0].excludes.n <= OVTABLE_VALUES_MAX)
+        o[0].excludes.v[o[0].excludes.n++] = strdup("");
     strlist_free(&o[0].keys);
     ck_assert_int_eq(replace_set(o, 1, true, &c, &err), MXHOP_ERR_ARGUMENT);
     ck_assert_ptr_nonnull(strstr(err.text, "65537 values"));
