@@ -8,11 +8,9 @@
 #include <stdint.h>
 #include <sys/stat.h>
 #include <mxhop/error.h>
+#include "model/directory.h"
 #include "model/rules.h"
 #include "util/buf.h"
-
-enum ldap_scope { LDAP_SCOPE_IS_SUB, LDAP_SCOPE_IS_ONE, LDAP_SCOPE_IS_BASE };
-enum ldap_bind { LDAP_BIND_NONE, LDAP_BIND_SIMPLE, LDAP_BIND_SASL };
 
 /*
  * One member a parameter; conf/params.c has one row a member: name, type,
@@ -45,23 +43,8 @@ struct conf {
     uint32_t mta_sts_wait_ms;
     char *tls_ca_file;
     /* the directory; ldap/ldap_settings.h tells what they mean together */
-    char *ldap_server_host;
-    char *ldap_search_base;
-    int ldap_scope; /* enum ldap_scope */
-    char *ldap_filter;
-    char *ldap_key_attribute, *ldap_result_attribute;
-    int ldap_bind; /* enum ldap_bind */
-    char *ldap_bind_dn;
-    char *ldap_bind_pw_file;
-    int ldap_bind_plaintext; /* 0 or 1, as the other yes and no */
-    char *ldap_sasl_mechs;
-    int ldap_start_tls;
+    struct ldap_settings ldap;
     int ldap_version; /* always 3 */
-    char *ldap_tls_ca_cert_file, *ldap_tls_ca_cert_dir;
-    char *ldap_tls_cert, *ldap_tls_key;
-    int ldap_tls_require_cert;
-    char *ldap_tls_cipher_suite;
-    uint32_t ldap_timeout_s, ldap_network_timeout_s;
     char *ldap_config;
     /* what DNS outcomes mean (enum choice) */
     int on_null_mx, on_nxdomain, on_dns_failure, on_cold, on_no_host, on_bogus,

@@ -56,14 +56,12 @@ static const struct param_word groups[] = {
  */
 static const struct param_word no_yes[] = {
     {"no", 0}, {"yes", 1}, {"false", 0}, {"true", 1}, {NULL, 0}};
-static const struct param_word scopes[] = {{"sub", LDAP_SCOPE_IS_SUB},
-                                           {"one", LDAP_SCOPE_IS_ONE},
-                                           {"base", LDAP_SCOPE_IS_BASE},
-                                           {NULL, 0}};
+static const struct param_word scopes[] = {
+    {"sub", DIR_SUB}, {"one", DIR_ONE}, {"base", DIR_BASE}, {NULL, 0}};
 static const struct param_word binds[] = {
-    {"none", LDAP_BIND_NONE},  {"simple", LDAP_BIND_SIMPLE},
-    {"sasl", LDAP_BIND_SASL},  {"no", LDAP_BIND_NONE},
-    {"yes", LDAP_BIND_SIMPLE}, {NULL, 0}};
+    {"none", DIR_BIND_NONE},     {"simple", DIR_BIND_SIMPLE},
+    {"sasl", DIR_BIND_EXTERNAL}, {"no", DIR_BIND_NONE},
+    {"yes", DIR_BIND_SIMPLE},    {NULL, 0}};
 /* ldap_table(5) has 2 for its default, and servers have long ceased to. */
 static const struct param_word versions[] = {{"3", 3}, {"2", 3}, {NULL, 0}};
 
@@ -262,7 +260,7 @@ const struct param params[] = {
      .doc = "The certificates, in PEM, of the authorities that may vouch for\n"
             "the web servers from which policies are fetched.\n"
             "If empty, those of the system."},
-    {AT(ldap_server_host), TEXT(text_read_line, ""),
+    {AS("ldap_server_host", ldap.servers), TEXT(text_read_line, ""),
      .doc =
          "The servers of the directory, separated by spaces or commas, tried\n"
          "in this order:\n"
@@ -273,9 +271,9 @@ const struct param params[] = {
          "with each / in the path written %2F.\n"
          "A host name alone means\n"
          ".Ql ldap:// ."},
-    {AT(ldap_search_base), TEXT(text_read_line, ""),
+    {AS("ldap_search_base", ldap.base), TEXT(text_read_line, ""),
      .doc = "The entry below which the overrides are."},
-    {AT(ldap_scope), CHOICE(scopes, "sub"),
+    {AS("ldap_scope", ldap.scope), CHOICE(scopes, "sub"),
      .doc = "How deep to search:\n"
             ".Cm sub\n"
             "all entries below\n"
@@ -284,7 +282,7 @@ const struct param params[] = {
             "those right below it,\n"
             ".Cm base\n"
             "the entry itself only."},
-    {AT(ldap_filter), TEXT(text_read_line, ""),
+    {AS("ldap_filter", ldap.filter), TEXT(text_read_line, ""),
      .doc =
          "Selects the entries to read, all of them at once, so there is no %s\n"
          "in it.\n"
@@ -294,20 +292,22 @@ const struct param params[] = {
          ".Va ldap_key_attribute\n"
          "and\n"
          ".Va ldap_result_attribute ."},
-    {AT(ldap_key_attribute), TEXT(text_read_attribute, ""),
+    {AS("ldap_key_attribute", ldap.key_attribute),
+     TEXT(text_read_attribute, ""),
      .doc = "For a directory with a schema of its own:\n"
             "the attribute with the recipient or domain of an entry,\n"
             ".Ql user@example.com , example.com , .example.com .\n"
             "If empty, the schema is that of\n"
             ".Xr mxhop_table 5 ."},
-    {AT(ldap_result_attribute), TEXT(text_read_attribute, ""),
+    {AS("ldap_result_attribute", ldap.result_attribute),
+     TEXT(text_read_attribute, ""),
      .doc = "For a directory with a schema of its own:\n"
             "the attribute with the next hop, in the syntax of\n"
             ".Xr transport 5 ,\n"
             "or a host name.\n"
             "See\n"
             ".Xr mxhop_ldap 5 ."},
-    {AT(ldap_bind), CHOICE(binds, "none"),
+    {AS("ldap_bind", ldap.bind), CHOICE(binds, "none"),
      .doc = "How to authenticate to the server:\n"
             ".Cm none ,\n"
             ".Cm simple\n"
@@ -326,17 +326,18 @@ const struct param params[] = {
             ".Cm simple ,\n"
             "as in\n"
             ".Xr ldap_table 5 ."},
-    {AT(ldap_bind_dn), TEXT(text_read_line, ""),
+    {AS("ldap_bind_dn", ldap.bind_dn), TEXT(text_read_line, ""),
      .doc = "The name to bind as, for\n"
             ".Cm simple ."},
-    {AT(ldap_bind_pw_file), TEXT(text_read_secret_file, ""),
+    {AS("ldap_bind_pw_file", ldap.bind_pw_file),
+     TEXT(text_read_secret_file, ""),
      .doc = "A file with the password on its first line.\n"
             "The user that runs\n"
             ".Ql mxhop refresh\n"
             "must be able to read it, and others must not.\n"
             "With the shipped services this is the user\n"
             ".Ql mxhop ."},
-    {AT(ldap_bind_plaintext), CHOICE(no_yes, "no"),
+    {AS("ldap_bind_plaintext", ldap.bind_plaintext), CHOICE(no_yes, "no"),
      .doc = "Send the password of\n"
             ".Cm simple\n"
             "without encryption to an\n"
@@ -349,7 +350,7 @@ const struct param params[] = {
             "Servers at\n"
             ".Ql ldaps: , ldapi:\n"
             "and loopback addresses need neither."},
-    {AT(ldap_sasl_mechs), TEXT(text_read_label, "EXTERNAL"),
+    {AS("ldap_sasl_mechs", ldap.sasl_mechs), TEXT(text_read_label, "EXTERNAL"),
      .doc = "The SASL mechanism.\n"
             "The only one is\n"
             ".Cm EXTERNAL :\n"
@@ -357,7 +358,7 @@ const struct param params[] = {
             ".Ql ldapi:\n"
             "socket, or\n"
             ".Va ldap_tls_cert ."},
-    {AT(ldap_start_tls), CHOICE(no_yes, "no"),
+    {AS("ldap_start_tls", ldap.start_tls), CHOICE(no_yes, "no"),
      .doc = "Begin TLS on connections to\n"
             ".Ql ldap:\n"
             "servers before anything else is sent."},
@@ -368,32 +369,34 @@ const struct param params[] = {
             "the default of\n"
             ".Xr ldap_table 5 ,\n"
             "means the same."},
-    {AT(ldap_tls_ca_cert_file), TEXT(text_read_file, ""),
+    {AS("ldap_tls_ca_cert_file", ldap.tls_ca_file), TEXT(text_read_file, ""),
      .doc = "The certificates of the trusted authorities, in PEM.\n"
             "If this and\n"
             ".Va ldap_tls_ca_cert_dir\n"
             "are empty,\n"
             ".Pa /etc/ssl/certs/ca-certificates.crt ."},
-    {AT(ldap_tls_ca_cert_dir), TEXT(text_read_file, ""),
+    {AS("ldap_tls_ca_cert_dir", ldap.tls_ca_dir), TEXT(text_read_file, ""),
      .doc = "A directory of such certificates."},
-    {AT(ldap_tls_cert), TEXT(text_read_file, ""),
+    {AS("ldap_tls_cert", ldap.tls_cert), TEXT(text_read_file, ""),
      .doc = "The client certificate, for\n"
             ".Cm EXTERNAL ."},
-    {AT(ldap_tls_key), TEXT(text_read_file, ""), .doc = "Its private key."},
-    {AT(ldap_tls_require_cert), CHOICE(no_yes, "yes"),
+    {AS("ldap_tls_key", ldap.tls_key), TEXT(text_read_file, ""),
+     .doc = "Its private key."},
+    {AS("ldap_tls_require_cert", ldap.tls_require_cert), CHOICE(no_yes, "yes"),
      .doc = "Refuse a server whose certificate is not valid or is for another\n"
             "name.\n"
             ".Cm no :\n"
             "anyone between here and the server can reroute the mail."},
-    {AT(ldap_tls_cipher_suite), TEXT(text_read_printable, ""),
+    {AS("ldap_tls_cipher_suite", ldap.tls_ciphers),
+     TEXT(text_read_printable, ""),
      .doc = "The ciphers that may be used, in the syntax of libldap's TLS "
             "library.\n"
             "On Debian these are priority strings of GnuTLS."},
-    {AS("ldap_timeout", ldap_timeout_s),
+    {AS("ldap_timeout", ldap.timeout_s),
      NUMBER(PARAM_TIME_S, "1m", SECONDS, DAYS), .unit = "s",
      .doc = "How long reading the directory at one server may take, from the\n"
             "connection to the last entry."},
-    {AS("ldap_network_timeout", ldap_network_timeout_s),
+    {AS("ldap_network_timeout", ldap.network_timeout_s),
      NUMBER(PARAM_TIME_S, "5s", SECONDS, HOURS), .unit = "s",
      .doc = "How long a server may take to accept a connection, begin TLS or\n"
             "authenticate, or stay silent."},

@@ -30,8 +30,7 @@
 static int open_set_options(struct ldap_conn *c)
 {
     const struct ldap_settings *s = c->settings;
-    const struct timeval net = {s->network_timeout_ms / 1000,
-                                s->network_timeout_ms % 1000 * 1000};
+    const struct timeval net = {s->network_timeout_s, 0};
     const int three = LDAP_VERSION3, never = LDAP_DEREF_NEVER;
     const struct {
         int option;
@@ -110,7 +109,8 @@ static enum mxhop_status open_finish(struct ldap_conn *c, int msgid,
                                      LDAPMessage **entry_r,
                                      struct mxhop_error *err)
 {
-    uint64_t deadline_ms = clock_boot_ms() + c->settings->network_timeout_ms;
+    uint64_t deadline_ms =
+        clock_boot_ms() + c->settings->network_timeout_s * 1000ull;
     enum mxhop_status status;
     LDAPMessage *m;
     int type, code;
@@ -172,7 +172,8 @@ static enum mxhop_status open_start_tls(struct ldap_conn *c,
     code = ldap_bound_install(c->ld, &c->bound);
     if (code != LDAP_SUCCESS)
         return ldap_conn_fail(c, code, err);
-    c->bound.deadline_ms = clock_boot_ms() + c->settings->network_timeout_ms;
+    c->bound.deadline_ms =
+        clock_boot_ms() + c->settings->network_timeout_s * 1000ull;
     code = ldap_install_tls(c->ld);
     if (code != LDAP_SUCCESS && clock_boot_ms() >= c->bound.deadline_ms)
         code = LDAP_TIMEOUT;

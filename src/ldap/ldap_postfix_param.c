@@ -155,7 +155,7 @@ static bool postfix_timeout(struct ldap_settings *s, const char *value)
     if (*value < '0' || *value > '9' || *end != '\0' || n == 0 ||
         n > TIMEOUT_MAX)
         return false;
-    s->network_timeout_ms = (uint32_t)n * 1000;
+    s->network_timeout_s = (uint32_t)n;
     return true;
 }
 
@@ -193,7 +193,7 @@ static enum mxhop_status postfix_take(struct postfix_reading *r, size_t line,
     case KIND_LATER:
         return ldap_postfix_put(r, text, value);
     case KIND_BOOL:
-        *(bool *)member = str_in_list("yes true", value);
+        *(int *)member = str_in_list("yes true", value);
         good = str_in_list("yes true no false", value);
         break;
     case KIND_SCOPE:

@@ -95,7 +95,7 @@ static enum mxhop_status ldap_read_server(void *ctx, const char *uri,
                                           struct mxhop_error *err)
 {
     struct reader *d = ctx;
-    uint64_t deadline_ms = clock_boot_ms() + d->s->timeout_ms;
+    uint64_t deadline_ms = clock_boot_ms() + d->s->timeout_s * 1000ull;
     enum mxhop_status status;
     struct ldap_conn *c;
     bool paged;

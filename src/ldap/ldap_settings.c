@@ -254,6 +254,22 @@ static enum mxhop_status settings_filter(struct ldap_settings *s,
             &(s)->tls_cert, &(s)->tls_key, &(s)->tls_ciphers            \
     }
 
+bool ldap_settings_copy(struct ldap_settings *s_r,
+                        const struct ldap_settings *from)
+{
+    char **texts[] = TEXTS(s_r);
+    bool whole = true;
+
+    *s_r = *from;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        if (*texts[i] == NULL)
+            continue;
+        *texts[i] = strdup(*texts[i]);
+        whole = whole && *texts[i] != NULL;
+    }
+    return whole;
+}
+
 enum mxhop_status ldap_settings_complete(struct ldap_settings *s,
                                          struct mxhop_error *err)
 {
@@ -302,7 +318,7 @@ uint64_t ldap_settings_fingerprint(const struct ldap_settings *s)
                            s->result_attribute, s->result_format,
                            s->domains,          s->bind_dn,
                            s->tls_cert};
-    uint64_t numbers[] = {RULES_VERSION, s->scope, s->bind};
+    uint64_t numbers[] = {RULES_VERSION, (uint64_t)s->scope, (uint64_t)s->bind};
     uint64_t h = hash_bytes(0, numbers, sizeof(numbers));
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)

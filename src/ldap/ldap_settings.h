@@ -1,4 +1,4 @@
-/* How to reach a directory and what to read there, checked and complete. */
+/* The settings of a directory, checked and complete. */
 
 #ifndef LDAP_LDAP_SETTINGS_H
 #define LDAP_LDAP_SETTINGS_H
@@ -7,33 +7,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <mxhop/error.h>
+#include "model/directory.h"
 
-enum dir_scope { DIR_SUB, DIR_ONE, DIR_BASE };
-enum dir_bind { DIR_BIND_NONE, DIR_BIND_SIMPLE, DIR_BIND_EXTERNAL };
-
-/*
- * Texts are owned by the struct and may be NULL, which means the same as "",
- * before ldap_settings_complete(); afterwards none is. Names as in mxhop.cf(5).
- */
-struct ldap_settings {
-    char *servers; /* as written; afterwards URIs, one space between them */
-    char *base;
-    enum dir_scope scope;
-    char *filter;
-    char *key_attribute, *result_attribute; /* both or none */
-    char *result_format;                    /* %s is the value; "" means "%s" */
-    char *domains; /* "": any; else recipients in these count only */
-    enum dir_bind bind;
-    char *bind_dn;
-    char *bind_pw; /* never in a message */
-    char *bind_pw_file;
-    char *sasl_mechs;
-    bool bind_plaintext; /* a password may go to another machine in clear */
-    bool start_tls, tls_require_cert;
-    char *tls_ca_file, *tls_ca_dir, *tls_cert, *tls_key, *tls_ciphers;
-    uint32_t timeout_ms, network_timeout_ms;
-};
-
+/* Copies of all texts, to be freed. false: out of memory. */
+bool ldap_settings_copy(struct ldap_settings *s_r,
+                        const struct ldap_settings *from);
 /* Check what must hold together, put in what follows from something else, and
    see that the password can be read. Errors (MXHOP_ERR_CONFIG) name the
    parameter. */

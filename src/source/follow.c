@@ -196,12 +196,13 @@ static uint64_t follow_next_ms(const struct follower *f)
 {
     uint64_t quiet_ms =
         f->o->refresh_ms < PROBE_MS ? f->o->refresh_ms : PROBE_MS;
-    uint64_t at = f->probed_ms != 0 ? f->probed_ms + f->s->network_timeout_ms
-                                    : f->heard_ms + quiet_ms;
+    uint64_t at = f->probed_ms != 0
+                      ? f->probed_ms + f->s->network_timeout_s * 1000ull
+                      : f->heard_ms + quiet_ms;
     uint64_t settled;
 
     if (!f->first_done)
-        return f->started_ms + f->s->timeout_ms;
+        return f->started_ms + f->s->timeout_s * 1000ull;
     if (f->changed_ms == 0)
         return at;
     settled = f->heard_ms + SETTLE_MS;
@@ -251,8 +252,9 @@ static enum mxhop_status follow_be_due(struct follower *f,
     uint64_t now_ms = clock_boot_ms();
     bool remind;
 
-    if (!f->first_done || (f->probed_ms != 0 &&
-                           now_ms >= f->probed_ms + f->s->network_timeout_ms)) {
+    if (!f->first_done ||
+        (f->probed_ms != 0 &&
+         now_ms >= f->probed_ms + f->s->network_timeout_s * 1000ull)) {
         *err = *silent;
         return MXHOP_ERR_TIMEOUT;
     }
@@ -338,7 +340,7 @@ static enum mxhop_status follow_server(void *ctx, const char *uri,
         goto out;
     follow_forget(f);
     status = ldap_paged_read(f->conn, &f->stage,
-                             clock_boot_ms() + f->s->timeout_ms, err);
+                             clock_boot_ms() + f->s->timeout_s * 1000ull, err);
     if (status == MXHOP_OK)
         status = follow_apply(f, &whole, err);
     if (status == MXHOP_OK)

@@ -139,7 +139,7 @@ START_TEST(table_is_taken)
     ck_assert_str_eq(s.result_format, "smtp:[%s]");
     ck_assert_int_eq(s.scope, DIR_ONE);
     ck_assert_int_eq(s.bind, DIR_BIND_EXTERNAL);
-    ck_assert_uint_eq(s.network_timeout_ms, 7000);
+    ck_assert_uint_eq(s.network_timeout_s, 7);
     ck_assert(s.start_tls && !s.tls_require_cert);
     ldap_settings_free(&s);
 }

@@ -21,7 +21,7 @@ enum { PRESENT, ADD, MODIFY, DELETE };
 
 static struct ldap_settings settings;
 static const char *key_attribute, *result_attribute; /* NULL: our own schema */
-static uint32_t timeout_ms = 60000;
+static uint32_t timeout_s = 60;
 static unsigned fail_at; /* the nth allocation of the reading; 0: none */
 static bool ran_out;
 static struct stage stage;
@@ -55,8 +55,8 @@ static enum mxhop_status read_it(const char *const *supported,
     settings = (struct ldap_settings){.servers = strdup(fakeldap_uri()),
                                       .base = strdup("dc=test"),
                                       .filter = strdup("(x=y)"),
-                                      .timeout_ms = timeout_ms,
-                                      .network_timeout_ms = 20000};
+                                      .timeout_s = timeout_s,
+                                      .network_timeout_s = 20};
     if (key_attribute != NULL) {
         settings.key_attribute = strdup(key_attribute);
         settings.result_attribute = strdup(result_attribute);
@@ -359,10 +359,10 @@ static const struct {
 START_TEST(refused)
 {
     if (bad[_i].answer == endless)
-        timeout_ms = 1000;
+        timeout_s = 1;
     ck_assert_int_ne(read_it(bad[_i].supported, bad[_i].answer, true),
                      MXHOP_OK);
-    timeout_ms = 60000;
+    timeout_s = 60;
     ck_assert_msg(strstr(err.text, bad[_i].says) != NULL, "%s", err.text);
     tidy();
 }
