@@ -433,6 +433,7 @@ LOOPING=$SCRATCH/looping
 start_loops() { # FUNCTION...
 	local f i=0
 	LOOPS=()
+	mxhop cache stats >/dev/null # root makes the directory, and then the others come
 	: >"$LOOPING"
 	for f; do
 		i=$((i + 1))
