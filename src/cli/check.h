@@ -15,7 +15,8 @@ struct state;
 
 struct check {
     const struct source *source; /* where lines are of; NULL: nowhere */
-    bool plain; /* findings do not begin with "error: " or "warning: " */
+    bool plain;   /* findings do not begin with "error: " or "warning: " */
+    bool verbose; /* a configuration comes behind: the summary is a comment */
     struct state *state; /* what the last refresh left; NULL: not known */
     unsigned errors, warnings;
 };

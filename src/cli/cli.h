@@ -53,10 +53,9 @@ int cli_fail(const struct mxhop_error *err);
 int cli_status(enum mxhop_disposition disposition);
 
 /* Open a handle that logs to standard error; NULL after a complaint, with
- *status_r the exit status. The configuration is read here. */
-struct mxhop *cli_open(const char *config, int *status_r);
-/* The same as the user whose the shared cache is, where we are root and there
-   is one: the process is that user from then on. */
+ *status_r the exit status. The configuration is read here. Where we are root,
+   the process is the user whose the shared cache is, if there is one, from then
+   on. */
 struct mxhop *cli_open_as_owner(const char *config, int *status_r);
 /* The same with a configuration that was read from there, as whoever we are,
    logging warnings only. *conf is the handle's then. */
@@ -105,20 +104,18 @@ bool cli_put_line(struct buf *line);
 #define CLI_LDIF_MAX (PATH_MAX + 8)
 void cli_ldif(const char *file, char source_r[CLI_LDIF_MAX]);
 
-/* source.c: where the overrides come from, checked; false after a complaint.
-   Whatever it returned, cli_source_free(). */
-struct cli_source {
-    struct source source;
-    struct ldap_settings ldap;
-};
-bool cli_source(const struct conf *conf, struct cli_source *s_r);
-void cli_source_free(struct cli_source *s);
+/* Where the overrides come from, checked; false after a complaint. Whatever it
+   returned, ldap_settings_free(&s_r->ldap). */
+bool cli_source(const struct conf *conf, struct source *s_r);
 
 /* From the configuration: what compile_overrides() needs. */
 struct compile_options cli_compile_options(const struct conf *conf,
-                                           const struct cli_source *source);
-/* A finding as one line on standard error: file, line, DN, text. ctx: struct
-   source; NULL where the finding has no line. */
+                                           const struct source *source);
+/* One line on standard error: `before`, file and line unless that is 0, place,
+   text. */
+void cli_say_of(const struct source *source, const char *before, size_t line,
+                const char *place, const char *text);
+/* The same of a finding. ctx: struct source. */
 void cli_report(void *ctx, const struct finding *f);
 
 #endif

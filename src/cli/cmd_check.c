@@ -30,7 +30,7 @@ void check_say(struct check *c, enum check_level level, const char *place,
                size_t line, const char *fmt, ...)
 {
     static const char *const words[] = {"warning: ", "error: "};
-    struct buf text = {0}, out = {0};
+    struct buf text = {0};
     va_list ap;
 
     c->errors += level == CHECK_ERROR;
@@ -38,25 +38,20 @@ void check_say(struct check *c, enum check_level level, const char *place,
     va_start(ap, fmt);
     buf_vprintf(&text, fmt, ap);
     va_end(ap);
-    if (!c->plain)
-        buf_puts(&out, words[level]);
-    if (line > 0 && c->source != NULL)
-        buf_printf(&out, "%s:%zu: ", c->source->text + strlen("ldif:"), line);
-    buf_puts_printable(&out, place);
-    buf_puts(&out, ": ");
-    if (!text.failed)
-        buf_puts_printable(&out, text.data);
-    cli_complain("%s", out.failed || text.failed ? "out of memory" : out.data);
-    buf_free(&out);
+    if (text.failed)
+        cli_no_memory();
+    else
+        cli_say_of(c->source, c->plain ? "" : words[level], line, place,
+                   text.data);
     buf_free(&text);
 }
 
 /* A name that is misspelt matches nothing, and so does what may not be seen. */
-static void check_empty(struct check *c, const struct cli_source *source)
+static void check_empty(struct check *c, const struct source *source)
 {
     const struct ldap_settings *s = &source->ldap;
 
-    if (strcmp(source->source.text, "ldap") == 0)
+    if (strcmp(source->text, "ldap") == 0)
         check_say(c, CHECK_WARNING, s->base, 0,
                   "below it is no entry with a route: see ldap_search_base, "
                   "ldap_filter (%s is in force), ldap_key_attribute, "
@@ -66,17 +61,28 @@ static void check_empty(struct check *c, const struct cli_source *source)
 
 /* ---- what is checked ---- */
 
+/* overrides: NULL where there are none. */
+static void check_sum_up(const struct check *c, const char *place,
+                         const struct compile_result *overrides)
+{
+    printf("%s%s: ", c->verbose ? "# " : "", place);
+    if (overrides != NULL)
+        printf("%u valid entr%s, ", overrides->entries,
+               overrides->entries == 1 ? "y" : "ies");
+    printf("%u error%s, %u warning%s\n", c->errors, c->errors == 1 ? "" : "s",
+           c->warnings, c->warnings == 1 ? "" : "s");
+}
+
 /* in_force: it is the source of a table that can be used, and not a file. */
 static int check_overrides(struct check *c, struct mxhop *mx, struct view *v,
-                           const struct cli_source *source, bool in_force,
-                           uint32_t *entries_r)
+                           const struct source *source, bool in_force)
 {
     const struct conf *conf = probe_conf(mx);
     struct compile_options options = cli_compile_options(conf, source);
     struct compile_result result;
     int status;
 
-    c->source = &source->source;
+    c->source = source;
     options.dry_run = true;
     options.report = check_hear;
     options.ctx = c;
@@ -87,7 +93,6 @@ static int check_overrides(struct check *c, struct mxhop *mx, struct view *v,
             .v = result.read, .n = result.n_read, .lines = result.lines};
 
         status = 0;
-        *entries_r = result.entries;
         if (result.entries == 0 && result.findings == 0)
             check_empty(c, source);
         if (in_force)
@@ -95,18 +100,19 @@ static int check_overrides(struct check *c, struct mxhop *mx, struct view *v,
         check_services(c, v, conf, &set);
         check_entries(c, mx, &set);
         check_redundant(c, mx, &set);
+        check_sum_up(c, source->text, &result);
     }
     compile_free(&result);
     return status;
 }
 
 static int check_source(struct check *c, struct mxhop *mx, struct view *v,
-                        const char *config, uint32_t *entries_r)
+                        const char *config)
 {
     const struct conf *conf = probe_conf(mx);
     const char *user =
         v->taken ? postconf_param(&v->postfix, "mail_owner") : NULL;
-    struct cli_source source;
+    struct source source;
     bool usable;
     int status;
 
@@ -115,8 +121,10 @@ static int check_source(struct check *c, struct mxhop *mx, struct view *v,
         user = conf->cache_owner;
     check_main_cf(c, v);
     check_tls(c, mx, v, config, user);
-    if (conf->overrides[0] == '\0')
+    if (conf->overrides[0] == '\0') {
+        check_sum_up(c, config, NULL);
         return 0;
+    }
     usable = check_table(c, conf, user);
     if (strncmp(conf->overrides, "ldif:", 5) == 0)
         check_file_mode(c, conf->overrides + 5);
@@ -127,20 +135,20 @@ static int check_source(struct check *c, struct mxhop *mx, struct view *v,
         return status;
     status = EXIT_CONFIG;
     if (cli_source(conf, &source))
-        status = check_overrides(c, mx, v, &source, usable, entries_r);
-    cli_source_free(&source);
+        status = check_overrides(c, mx, v, &source, usable);
+    ldap_settings_free(&source.ldap);
     return status;
 }
 
 static int check_file(struct check *c, struct mxhop *mx, struct view *v,
-                      const char *file, uint32_t *entries_r)
+                      const char *file)
 {
-    struct cli_source source = {0};
+    struct source source = {0};
     char text[CLI_LDIF_MAX];
 
     cli_ldif(file, text);
-    source.source.text = text;
-    return check_overrides(c, mx, v, &source, false, entries_r);
+    source.text = text;
+    return check_overrides(c, mx, v, &source, false);
 }
 
 /* ---- the command ---- */
@@ -162,24 +170,12 @@ static int check_print_params(const struct conf *conf)
     return status;
 }
 
-static void check_sum_up(const struct check *c, const char *place,
-                         const char *before, uint32_t entries)
-{
-    printf("%s%s: ", before, place);
-    if (c->source != NULL)
-        printf("%u valid entr%s, ", entries, entries == 1 ? "y" : "ies");
-    printf("%u error%s, %u warning%s\n", c->errors, c->errors == 1 ? "" : "s",
-           c->warnings, c->warnings == 1 ? "" : "s");
-}
-
 /* file: NULL for what the configuration names. */
 static int check_run(const char *config, const char *file,
                      const struct view_options *options, bool verbose)
 {
-    const char *before = verbose ? "# " : ""; /* the rest is a configuration */
     struct mxhop *mx = NULL;
-    struct check c = {0};
-    uint32_t entries = 0;
+    struct check c = {.verbose = verbose};
     struct view v;
     int status = view_take(&v, config, options);
 
@@ -187,11 +183,8 @@ static int check_run(const char *config, const char *file,
         mx = cli_open_to_check(config, &v, &status);
     if (mx == NULL)
         goto out;
-    status = file != NULL ? check_file(&c, mx, &v, file, &entries)
-                          : check_source(&c, mx, &v, config, &entries);
-    if (status == 0)
-        check_sum_up(&c, c.source != NULL ? c.source->text : config, before,
-                     entries);
+    status = file != NULL ? check_file(&c, mx, &v, file)
+                          : check_source(&c, mx, &v, config);
     if (verbose)
         check_print_params(probe_conf(mx));
     if (status != EXIT_CONFIG && c.errors > 0)

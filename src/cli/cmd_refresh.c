@@ -23,7 +23,7 @@ struct refresh_how {
     bool force, strict, dry_run, follow;
 };
 
-static int refresh_once(struct conf *conf, const struct cli_source *source,
+static int refresh_once(struct conf *conf, const struct source *source,
                         const struct refresh_how *how, const char *config)
 {
     struct compile_options options = cli_compile_options(conf, source);
@@ -31,7 +31,7 @@ static int refresh_once(struct conf *conf, const struct cli_source *source,
     struct mxhop *mx = NULL;
     char id[OVTABLE_ID_TEXT];
     struct ovset set;
-    struct check found = {.source = &source->source, .plain = true};
+    struct check found = {.source = source, .plain = true};
     int status;
 
     options.force = how->force;
@@ -99,8 +99,8 @@ static void refresh_say_ready(void *ctx)
         cli_complain("the service manager cannot be told: %s", strerror(errno));
 }
 
-static int refresh_follow(const struct conf *conf,
-                          const struct cli_source *source, bool strict)
+static int refresh_follow(const struct conf *conf, const struct source *source,
+                          bool strict)
 {
     struct compile_options compile = cli_compile_options(conf, source);
     const struct follow_options options = {
@@ -128,7 +128,7 @@ static int refresh_follow(const struct conf *conf,
 static int refresh(struct conf *conf, const struct refresh_how *how,
                    const char *config)
 {
-    struct cli_source source;
+    struct source source;
     int status;
 
     if (conf->overrides[0] == '\0') {
@@ -145,7 +145,7 @@ static int refresh(struct conf *conf, const struct refresh_how *how,
     if (cli_source(conf, &source))
         status = how->follow ? refresh_follow(conf, &source, how->strict)
                              : refresh_once(conf, &source, how, config);
-    cli_source_free(&source);
+    ldap_settings_free(&source.ldap);
     return status;
 }
 

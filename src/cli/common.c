@@ -137,11 +137,6 @@ static struct mxhop *cli_load(const char *config, bool as_owner,
     return mx;
 }
 
-struct mxhop *cli_open(const char *config, int *status_r)
-{
-    return cli_load(config, false, NULL, status_r);
-}
-
 struct mxhop *cli_open_as_owner(const char *config, int *status_r)
 {
     return cli_load(config, true, NULL, status_r);
@@ -223,28 +218,34 @@ bool cli_read_number(const char *command, const char *option, const char *text,
 }
 
 struct compile_options cli_compile_options(const struct conf *conf,
-                                           const struct cli_source *source)
+                                           const struct source *source)
 {
     return (struct compile_options){
-        .source = &source->source,
+        .source = source,
         .table = conf->override_table,
         .shrink_percent = conf->override_shrink_limit_percent,
         .now_s = clock_wall_s(),
         .report = cli_report,
-        .ctx = (void *)&source->source,
+        .ctx = (void *)source,
     };
+}
+
+void cli_say_of(const struct source *source, const char *before, size_t line,
+                const char *place, const char *text)
+{
+    struct buf out = {0};
+
+    buf_puts(&out, before);
+    if (line > 0)
+        buf_printf(&out, "%s:%zu: ", source->text + strlen("ldif:"), line);
+    buf_puts_printable(&out, place);
+    buf_puts(&out, ": ");
+    buf_puts_printable(&out, text);
+    cli_complain("%s", out.failed ? "out of memory" : out.data);
+    buf_free(&out);
 }
 
 void cli_report(void *ctx, const struct finding *f)
 {
-    const struct source *source = ctx;
-    struct buf line = {0};
-
-    if (f->line > 0)
-        buf_printf(&line, "%s:%zu: ", source->text + strlen("ldif:"), f->line);
-    buf_puts_printable(&line, f->dn);
-    buf_puts(&line, ": ");
-    buf_puts_printable(&line, f->text);
-    cli_complain("%s", line.failed ? "out of memory" : line.data);
-    buf_free(&line);
+    cli_say_of(ctx, "", f->line, f->dn, f->text);
 }

@@ -7,6 +7,7 @@
 
 #include "cli/ovset.h"
 #include "util/clock.h"
+#include "util/vec.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,15 +16,8 @@ static bool ovset_take(void *ctx, struct override *o)
 {
     struct ovset *set = ctx;
 
-    if (set->n == set->cap) {
-        size_t cap = set->cap != 0 ? set->cap * 2 : 64;
-        struct override *v = realloc(set->v, cap * sizeof(*v));
-
-        if (v == NULL)
-            return false;
-        set->v = v;
-        set->cap = cap;
-    }
+    if (!vec_room(&set->v, set->n, &set->cap, sizeof(*set->v)))
+        return false;
     set->v[set->n++] = *o;
     *o = (struct override){0};
     return true;
@@ -42,13 +36,6 @@ static void ovset_sort(struct ovset *set)
         qsort(set->v, set->n, sizeof(*set->v), ovset_by_dn);
 }
 
-static int ovset_no_memory(struct ovset *set)
-{
-    ovset_free(set);
-    cli_complain("out of memory");
-    return 71;
-}
-
 int ovset_read_table(struct ovset *set_r, const struct conf *conf)
 {
     struct mxhop_error err;
@@ -62,14 +49,11 @@ int ovset_read_table(struct ovset *set_r, const struct conf *conf)
     ovtable_info(t, &info);
     status = ovtable_walk(t, ovset_take, set_r, &err);
     ovtable_close(&t);
-    if (status != MXHOP_OK) {
-        ovset_free(set_r);
-        return cli_fail(&err);
-    }
-    if (set_r->n != info.entries)
-        return ovset_no_memory(set_r);
     ovset_sort(set_r);
-    return 0;
+    if (status == MXHOP_OK && set_r->n == info.entries)
+        return 0;
+    ovset_free(set_r);
+    return status != MXHOP_OK ? cli_fail(&err) : cli_no_memory();
 }
 
 int ovset_read_file(struct ovset *set_r, const char *source)

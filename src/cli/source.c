@@ -26,19 +26,14 @@ void cli_ldif(const char *file, char source_r[CLI_LDIF_MAX])
     snprintf(source_r, CLI_LDIF_MAX, "ldif:%s", file);
 }
 
-bool cli_source(const struct conf *conf, struct cli_source *s_r)
+bool cli_source(const struct conf *conf, struct source *s_r)
 {
     struct mxhop_error err;
 
-    *s_r = (struct cli_source){.source = {conf->overrides, &s_r->ldap}};
+    *s_r = (struct source){.text = conf->overrides};
     if (strcmp(conf->overrides, "ldap") != 0 ||
         source_directory(conf, &s_r->ldap, &err) == MXHOP_OK)
         return true;
     cli_fail(&err);
     return false;
-}
-
-void cli_source_free(struct cli_source *s)
-{
-    ldap_settings_free(&s->ldap);
 }

@@ -264,7 +264,7 @@ enum mxhop_status compile_overrides(const struct compile_options *options,
 {
     const struct source *source = options->source;
     bool directory = strcmp(source->text, "ldap") == 0;
-    struct stage s = {.ldap = directory ? source->ldap : NULL,
+    struct stage s = {.ldap = directory ? &source->ldap : NULL,
                       .report = options->report,
                       .ctx = options->ctx};
     struct ldap_reading reading = {.complete = true};
@@ -277,7 +277,7 @@ enum mxhop_status compile_overrides(const struct compile_options *options,
         if (options->force || options->dry_run ||
             ovtable_where(options->table, &where, NULL) != MXHOP_OK)
             memset(&where, 0, sizeof(where));
-        status = ldap_read(source->ldap, &where, &s, &reading, err);
+        status = ldap_read(&source->ldap, &where, &s, &reading, err);
     } else if (strncmp(source->text, "ldif:", 5) == 0) {
         status = compile_read_file(&s, source->text + 5, err);
     } else {

@@ -4,15 +4,15 @@
 #define SOURCE_COMPILE_H
 
 #include "ldap/entry.h"
+#include "model/directory.h"
 #include "overrides/ovtable.h"
 
 struct ldap_reading;
-struct ldap_settings;
 struct stage;
 
 struct source {
     const char *text; /* the parameter overrides: "ldif:/path" or "ldap" */
-    const struct ldap_settings *ldap; /* needed for "ldap" */
+    struct ldap_settings ldap; /* complete, for "ldap" */
 };
 
 struct compile_options {

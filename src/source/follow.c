@@ -354,7 +354,7 @@ out:
 void follow_directory(const struct follow_options *options)
 {
     struct follower f = {.o = options,
-                         .s = options->compile->source->ldap,
+                         .s = &options->compile->source->ldap,
                          .wait_ms = PAUSE_MIN_MS};
 
     for (;;) {

@@ -76,7 +76,7 @@ static void configure(const char *more)
 static void refresh(void)
 {
     char source[128];
-    struct compile_options o = {.source = &(struct source){source, NULL},
+    struct compile_options o = {.source = &(struct source){.text = source},
                                 .table = table,
                                 .shrink_percent = 100,
                                 .now_s = 1};

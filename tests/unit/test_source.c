@@ -432,7 +432,7 @@ static enum mxhop_status compile(const char *text, bool dry_run,
                                  struct compile_result *result,
                                  struct mxhop_error *err)
 {
-    struct compile_options o = {.source = &(struct source){source, NULL},
+    struct compile_options o = {.source = &(struct source){.text = source},
                                 .table = table,
                                 .shrink_percent = 50,
                                 .dry_run = dry_run,

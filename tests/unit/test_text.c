@@ -378,7 +378,7 @@ static void refresh(const char *entry)
 {
     char source[128], text[1024], when[2][32];
     time_t now = time(NULL);
-    struct compile_options o = {.source = &(struct source){source, NULL},
+    struct compile_options o = {.source = &(struct source){.text = source},
                                 .table = table,
                                 .shrink_percent = 100,
                                 .now_s = now};
