@@ -8,7 +8,7 @@
  * read waits for data and fails when the deadline comes.
  */
 
-#include "ldap/ldap_bound.h"
+#include "ldap/ldap_conn.h"
 #include "util/clock.h"
 
 #include <errno.h>

@@ -5,8 +5,18 @@
 
 #include <stdint.h>
 #include <ldap.h>
-#include "ldap/ldap_bound.h"
 #include "ldap/ldap_settings.h"
+
+/* ldap_bound.c: bound what libldap's TLS library waits for. */
+struct ldap_bound {
+    int fd;
+    uint64_t deadline_ms; /* clock_boot_ms(); 0: none, reads are as before */
+};
+
+/* Below TLS, which comes later, reads pass through here: they wait for the
+   peer, and fail with ETIMEDOUT at the deadline. *b must not move while the
+   connection is open. An LDAP result code. */
+int ldap_bound_install(LDAP *ld, struct ldap_bound *b);
 
 struct ldap_conn {
     LDAP *ld;

@@ -24,11 +24,6 @@
 #define FILE_MAX     65536
 #define DEFAULT_PORT "389"
 
-static bool postfix_is_set(const char *text)
-{
-    return text != NULL && *text != '\0';
-}
-
 /* A host without a port of its own gets server_port. */
 static enum mxhop_status postfix_finish_hosts(struct postfix_reading *r)
 {
@@ -37,7 +32,7 @@ static enum mxhop_status postfix_finish_hosts(struct postfix_reading *r)
     struct buf out = {0};
     size_t len;
 
-    if (r->hosts == NULL || postfix_is_set(r->s->servers))
+    if (r->hosts == NULL || ldap_is_set(r->s->servers))
         return MXHOP_OK;
     if (strspn(port, "0123456789") != strlen(port))
         return ldap_postfix_fail(r, ldap_postfix_line(r, "server_host"),
@@ -64,7 +59,7 @@ static enum mxhop_status postfix_finish_filter(struct postfix_reading *r)
     status = ldap_filter_mirror(r->query_filter, &filter, &attribute, &why);
     if (status == MXHOP_ERR_SYNTAX) {
         /* Set already, in mxhop.cf: then this one is not needed. */
-        if (postfix_is_set(r->s->filter) && postfix_is_set(r->s->key_attribute))
+        if (ldap_is_set(r->s->filter) && ldap_is_set(r->s->key_attribute))
             return MXHOP_OK;
         snprintf(text, sizeof(text),
                  "cannot be turned into a filter for all entries: %s; set "
@@ -112,7 +107,7 @@ static enum mxhop_status postfix_parse(struct postfix_reading *r,
         status = postfix_finish_filter(r);
     /* A table binds unless it says no; with an empty name as nobody. */
     if (ldap_postfix_line(r, "bind") == 0 && r->s->bind == DIR_BIND_NONE &&
-        postfix_is_set(r->s->bind_dn))
+        ldap_is_set(r->s->bind_dn))
         r->s->bind = DIR_BIND_SIMPLE;
 out:
     maincf_free(&m);

@@ -112,7 +112,7 @@ enum mxhop_status ldap_postfix_fail(const struct postfix_reading *r,
 enum mxhop_status ldap_postfix_put(const struct postfix_reading *r, char **to,
                                    const char *value)
 {
-    if (*to != NULL && **to != '\0')
+    if (ldap_is_set(*to))
         return MXHOP_OK;
     free(*to);
     *to = strdup(value);
@@ -178,12 +178,12 @@ static enum mxhop_status postfix_take(struct postfix_reading *r, size_t line,
 
     switch (row->kind) {
     case KIND_PASSWORD:
-        if (r->s->bind_pw_file != NULL && *r->s->bind_pw_file != '\0')
+        if (ldap_is_set(r->s->bind_pw_file))
             return MXHOP_OK;
         return ldap_postfix_put(r, text, value);
     case KIND_TEXT:
     case KIND_FORMAT:
-        if (*text != NULL && **text != '\0')
+        if (ldap_is_set(*text))
             return MXHOP_OK; /* mxhop.cf comes first */
         good = row->kind == KIND_FORMAT ? postfix_format_is_known(value)
                                         : strpbrk(value, row->word) == NULL;

@@ -25,17 +25,6 @@
 
 #define DEFAULT_CA "/etc/ssl/certs/ca-certificates.crt"
 
-static bool settings_is_set(const char *text)
-{
-    return text != NULL && *text != '\0';
-}
-
-static enum mxhop_status settings_fail(struct mxhop_error *err,
-                                       const char *what)
-{
-    return err_set(err, MXHOP_ERR_CONFIG, "%s", what);
-}
-
 /* ---- servers ---- */
 
 static enum mxhop_status settings_add_server(struct buf *out, const char *word,
@@ -47,8 +36,8 @@ static enum mxhop_status settings_add_server(struct buf *out, const char *word,
     bool known;
 
     if (len > 500)
-        return settings_fail(
-            err, "ldap_server_host: a word of more than 500 octets");
+        return err_set(err, MXHOP_ERR_CONFIG,
+                       "ldap_server_host: a word of more than 500 octets");
     snprintf(uri, sizeof(uri), "%s%.*s",
              memmem(word, len, "://", 3) == NULL ? "ldap://" : "", (int)len,
              word);
@@ -62,7 +51,7 @@ static enum mxhop_status settings_add_server(struct buf *out, const char *word,
                        "ldap://host, ldaps://host or ldapi://%%2Fpath",
                        uri);
     known = str_in_list("ldap ldaps ldapi", url->lud_scheme) &&
-            !settings_is_set(url->lud_dn) && url->lud_filter == NULL &&
+            !ldap_is_set(url->lud_dn) && url->lud_filter == NULL &&
             url->lud_attrs == NULL && url->lud_exts == NULL;
     ldap_free_urldesc(url);
     if (!known)
@@ -85,9 +74,9 @@ static enum mxhop_status settings_servers(struct ldap_settings *s,
     while (status == MXHOP_OK && (word = str_next_word(&pos, &len)) != NULL)
         status = settings_add_server(&out, word, len, err);
     if (status == MXHOP_OK && out.len == 0 && !out.failed)
-        status =
-            settings_fail(err, "ldap_server_host: empty; expected the servers "
-                               "of the directory, as ldap://ldap.example.net");
+        status = err_set(err, MXHOP_ERR_CONFIG,
+                         "ldap_server_host: empty; expected the servers "
+                         "of the directory, as ldap://ldap.example.net");
     if (status != MXHOP_OK) {
         buf_free(&out);
         return status;
@@ -119,7 +108,7 @@ static enum mxhop_status settings_plaintext(const struct ldap_settings *s,
     LDAPURLDesc *url;
     size_t len;
 
-    if (s->start_tls || s->bind_plaintext || !settings_is_set(s->bind_dn))
+    if (s->start_tls || s->bind_plaintext || !ldap_is_set(s->bind_dn))
         return MXHOP_OK;
     while ((word = str_next_word(&pos, &len)) != NULL) {
         char uri[600];
@@ -146,12 +135,12 @@ static enum mxhop_status settings_plaintext(const struct ldap_settings *s,
 static enum mxhop_status settings_bind(const struct ldap_settings *s,
                                        struct mxhop_error *err)
 {
-    bool has_file = settings_is_set(s->bind_pw_file);
-    bool has_password = has_file || settings_is_set(s->bind_pw);
+    bool has_file = ldap_is_set(s->bind_pw_file);
+    bool has_password = has_file || ldap_is_set(s->bind_pw);
     char text[LDAP_PASSWORD_SIZE];
     enum mxhop_status status;
 
-    if (s->bind == DIR_BIND_EXTERNAL && settings_is_set(s->sasl_mechs) &&
+    if (s->bind == DIR_BIND_EXTERNAL && ldap_is_set(s->sasl_mechs) &&
         !str_ieq(s->sasl_mechs, "EXTERNAL"))
         return err_set(err, MXHOP_ERR_CONFIG,
                        "ldap_sasl_mechs: \"%.80s\"; expected EXTERNAL, the "
@@ -167,13 +156,13 @@ static enum mxhop_status settings_bind(const struct ldap_settings *s,
     }
     /* A name without a password would be taken for nobody (RFC 4513 5.1.2),
        and the set for what nobody may see. */
-    if (settings_is_set(s->bind_dn) && !has_password)
-        return settings_fail(err,
-                             "ldap_bind_pw_file: empty; ldap_bind_dn needs a "
-                             "password, or ldap_bind = none");
-    if (!settings_is_set(s->bind_dn) && has_password)
-        return settings_fail(
-            err, "ldap_bind_dn: empty; expected whose password it is");
+    if (ldap_is_set(s->bind_dn) && !has_password)
+        return err_set(err, MXHOP_ERR_CONFIG,
+                       "ldap_bind_pw_file: empty; ldap_bind_dn needs a "
+                       "password, or ldap_bind = none");
+    if (!ldap_is_set(s->bind_dn) && has_password)
+        return err_set(err, MXHOP_ERR_CONFIG,
+                       "ldap_bind_dn: empty; expected whose password it is");
     return settings_plaintext(s, err);
 }
 
@@ -181,14 +170,14 @@ static enum mxhop_status settings_tls(struct ldap_settings *s,
                                       struct mxhop_error *err)
 {
     if (s->start_tls && strstr(s->servers, "ldaps://") != NULL)
-        return settings_fail(err,
-                             "ldap_start_tls: yes with an ldaps: server, where "
-                             "TLS is on already; expected ldap: or no");
-    if (settings_is_set(s->tls_cert) != settings_is_set(s->tls_key))
-        return settings_fail(err,
-                             "ldap_tls_cert, ldap_tls_key: only one is given; "
-                             "expected both or none");
-    if (settings_is_set(s->tls_ca_file) || settings_is_set(s->tls_ca_dir))
+        return err_set(err, MXHOP_ERR_CONFIG,
+                       "ldap_start_tls: yes with an ldaps: server, where "
+                       "TLS is on already; expected ldap: or no");
+    if (ldap_is_set(s->tls_cert) != ldap_is_set(s->tls_key))
+        return err_set(err, MXHOP_ERR_CONFIG,
+                       "ldap_tls_cert, ldap_tls_key: only one is given; "
+                       "expected both or none");
+    if (ldap_is_set(s->tls_ca_file) || ldap_is_set(s->tls_ca_dir))
         return MXHOP_OK;
     free(s->tls_ca_file);
     s->tls_ca_file = strdup(DEFAULT_CA);
@@ -207,8 +196,8 @@ static enum mxhop_status settings_attribute(const char *parameter,
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
                                   "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
 
-    if (!settings_is_set(name) || (name[strspn(name, allowed)] == '\0' &&
-                                   strchr("0123456789-_", name[0]) == NULL))
+    if (!ldap_is_set(name) || (name[strspn(name, allowed)] == '\0' &&
+                               strchr("0123456789-_", name[0]) == NULL))
         return MXHOP_OK;
     return err_set(err, MXHOP_ERR_CONFIG,
                    "%s: \"%.80s\"; expected the name of one attribute, "
@@ -219,21 +208,22 @@ static enum mxhop_status settings_attribute(const char *parameter,
 static enum mxhop_status settings_filter(struct ldap_settings *s,
                                          struct mxhop_error *err)
 {
-    bool has_key = settings_is_set(s->key_attribute);
+    bool has_key = ldap_is_set(s->key_attribute);
     struct buf out = {0};
 
-    if (has_key != settings_is_set(s->result_attribute))
+    if (has_key != ldap_is_set(s->result_attribute))
         return err_set(err, MXHOP_ERR_CONFIG,
                        "%s: empty, but the other attribute is given; expected "
                        "both or none",
                        has_key ? "ldap_result_attribute"
                                : "ldap_key_attribute");
-    if (settings_is_set(s->filter))
+    if (ldap_is_set(s->filter))
         return strstr(s->filter, "%s") == NULL
                    ? MXHOP_OK
-                   : settings_fail(err, "ldap_filter: it has a %s; expected a "
-                                        "filter for all entries, as "
-                                        "(attribute=*)");
+                   : err_set(err, MXHOP_ERR_CONFIG,
+                             "ldap_filter: it has a %%s; expected a "
+                             "filter for all entries, as "
+                             "(attribute=*)");
     if (has_key)
         buf_printf(&out, "(&(%s=*)(%s=*))", s->key_attribute,
                    s->result_attribute);
@@ -282,10 +272,10 @@ enum mxhop_status ldap_settings_complete(struct ldap_settings *s,
     if ((status = settings_servers(s, err)) != MXHOP_OK)
         return status;
     if (*s->base == '\0')
-        return settings_fail(err,
-                             "ldap_search_base: empty; expected the DN that "
-                             "overrides are below, as "
-                             "ou=mxhop,dc=example,dc=net");
+        return err_set(err, MXHOP_ERR_CONFIG,
+                       "ldap_search_base: empty; expected the DN that "
+                       "overrides are below, as "
+                       "ou=mxhop,dc=example,dc=net");
     if ((status = settings_attribute("ldap_key_attribute", s->key_attribute,
                                      err)) != MXHOP_OK ||
         (status = settings_attribute("ldap_result_attribute",

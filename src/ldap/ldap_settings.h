@@ -9,6 +9,11 @@
 #include <mxhop/error.h>
 #include "model/directory.h"
 
+static inline bool ldap_is_set(const char *text)
+{
+    return text != NULL && *text != '\0';
+}
+
 /* Copies of all texts, to be freed. false: out of memory. */
 bool ldap_settings_copy(struct ldap_settings *s_r,
                         const struct ldap_settings *from);

@@ -27,27 +27,11 @@
 
 #define FOLLOWER_GONE_S 600 /* it says each minute that it is there */
 
-struct compile_file {
-    struct stage *stage;
-    struct mxhop_error *err;
-    enum mxhop_status status;
-};
-
-static bool compile_take_entry(void *ctx, const struct raw_entry *raw)
+static enum mxhop_status compile_take_entry(void *stage,
+                                            const struct raw_entry *raw,
+                                            struct mxhop_error *err)
 {
-    struct compile_file *f = ctx;
-
-    f->status = stage_entry(f->stage, NULL, raw, f->err);
-    return f->status == MXHOP_OK;
-}
-
-static enum mxhop_status compile_read_file(struct stage *s, const char *path,
-                                           struct mxhop_error *err)
-{
-    struct compile_file f = {.stage = s, .err = err, .status = MXHOP_OK};
-    enum mxhop_status status = ldif_read(path, compile_take_entry, &f, err);
-
-    return f.status != MXHOP_OK ? f.status : status;
+    return stage_entry(stage, NULL, raw, err);
 }
 
 /* ---- what is not in force as written ---- */
@@ -279,7 +263,7 @@ enum mxhop_status compile_overrides(const struct compile_options *options,
             memset(&where, 0, sizeof(where));
         status = ldap_read(&source->ldap, &where, &s, &reading, err);
     } else if (strncmp(source->text, "ldif:", 5) == 0) {
-        status = compile_read_file(&s, source->text + 5, err);
+        status = ldif_read(source->text + 5, compile_take_entry, &s, err);
     } else {
         status = err_set(err, MXHOP_ERR_CONFIG,
                          "overrides: \"%s\": expected ldif:/path/to/file or "

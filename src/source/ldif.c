@@ -37,7 +37,7 @@ struct ldif {
     char *next;
     const char *counted; /* line numbers are counted up to here, in text */
     size_t line;
-    bool (*fn)(void *ctx, const struct raw_entry *e);
+    ldif_fn *fn;
     void *ctx;
 
     /* The record that is being collected. */
@@ -63,12 +63,13 @@ ldif_refuse(struct mxhop_error *err, const char *name, size_t line,
 static enum mxhop_status ldif_deliver(struct ldif *r, struct mxhop_error *err)
 {
     struct raw_entry e = {r->dn, r->dn_line, r->values.v, r->values.n};
-    bool go_on = r->dn == NULL || r->fn(r->ctx, &e);
+    enum mxhop_status status =
+        r->dn == NULL ? MXHOP_OK : r->fn(r->ctx, &e, err);
 
     entry_values_reset(&r->values);
     free(r->dn);
     r->dn = NULL;
-    return go_on ? MXHOP_OK : err_nomem(err);
+    return status;
 }
 
 static enum mxhop_status ldif_take_dn(struct ldif *r,
@@ -256,10 +257,9 @@ static enum mxhop_status ldif_check_lines(const char *name, const char *text,
     return MXHOP_OK;
 }
 
-enum mxhop_status
-ldif_read_bytes(const char *name, const char *bytes, size_t len,
-                bool (*fn)(void *ctx, const struct raw_entry *e), void *ctx,
-                struct mxhop_error *err)
+enum mxhop_status ldif_read_bytes(const char *name, const char *bytes,
+                                  size_t len, ldif_fn *fn, void *ctx,
+                                  struct mxhop_error *err)
 {
     struct ldif r = {.name = name, .fn = fn, .ctx = ctx, .line = 1};
     size_t bad = ldif_find_control(bytes, len);
@@ -291,9 +291,8 @@ out:
 
 /* ---- the file ---- */
 
-enum mxhop_status ldif_read(const char *path,
-                            bool (*fn)(void *ctx, const struct raw_entry *e),
-                            void *ctx, struct mxhop_error *err)
+enum mxhop_status ldif_read(const char *path, ldif_fn *fn, void *ctx,
+                            struct mxhop_error *err)
 {
     enum mxhop_status status;
     char *bytes = NULL;

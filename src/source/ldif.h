@@ -7,21 +7,21 @@
 
 #define LDIF_BYTES_MAX (256u * 1024 * 1024)
 
+/* A record; what is not MXHOP_OK ends the reading. */
+typedef enum mxhop_status ldif_fn(void *ctx, const struct raw_entry *e,
+                                  struct mxhop_error *err);
+
 /*
- * Read a whole LDIF file (RFC 2849) and hand each record to fn, which returns
- * false to stop (then MXHOP_ERR_MEMORY is returned). The file must be regular
- * and at most 256 MiB; NUL bytes, `include:`, `attr:< URL` and change records
- * are refused with path and line, as is every syntax error: the file is then
- * no source at all.
+ * Read a whole LDIF file (RFC 2849). It must be regular and at most 256 MiB;
+ * NUL bytes, `include:`, `attr:< URL` and change records are refused with path
+ * and line, as is every syntax error: the file is then no source at all.
  */
-enum mxhop_status ldif_read(const char *path,
-                            bool (*fn)(void *ctx, const struct raw_entry *e),
-                            void *ctx, struct mxhop_error *err);
+enum mxhop_status ldif_read(const char *path, ldif_fn *fn, void *ctx,
+                            struct mxhop_error *err);
 
 /* The same over bytes in memory (not NUL-terminated); name is for errors. */
-enum mxhop_status
-ldif_read_bytes(const char *name, const char *bytes, size_t len,
-                bool (*fn)(void *ctx, const struct raw_entry *e), void *ctx,
-                struct mxhop_error *err);
+enum mxhop_status ldif_read_bytes(const char *name, const char *bytes,
+                                  size_t len, ldif_fn *fn, void *ctx,
+                                  struct mxhop_error *err);
 
 #endif

@@ -8,19 +8,19 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static bool parse(void *ctx, const struct raw_entry *raw)
+static enum mxhop_status parse(void *ctx, const struct raw_entry *raw,
+                               struct mxhop_error *err)
 {
-    struct mxhop_error err;
     struct override o;
 
     (void)ctx;
-    if (entry_parse(raw, &o, &(size_t){0}, &err) != ENTRY_OK)
-        return true;
+    if (entry_parse(raw, &o, &(size_t){0}, err) != ENTRY_OK)
+        return MXHOP_OK;
     assert(o.keys.n + o.exchanges.n > 0);
     assert(o.mode != OVERRIDE_REPLACE || o.n_hops > 0);
     assert(o.dn[0] != '\0');
     override_free(&o);
-    return true;
+    return MXHOP_OK;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

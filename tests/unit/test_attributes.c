@@ -15,20 +15,20 @@ struct reading {
     char cn[400];
 };
 
-static bool take(void *ctx, const struct raw_entry *raw)
+static enum mxhop_status take(void *ctx, const struct raw_entry *raw,
+                              struct mxhop_error *err)
 {
     struct reading *r = ctx;
-    struct mxhop_error err = {0};
     size_t line;
 
     for (size_t i = 0; i < raw->n_values; i++)
         if (strcmp(raw->values[i].attribute, "cn") == 0 &&
             raw->values[i].len < sizeof(r->cn))
             memcpy(r->cn, raw->values[i].bytes, raw->values[i].len);
-    ck_assert_msg(entry_parse(raw, &r->o, &line, &err) == ENTRY_OK, "%s",
-                  err.text);
+    ck_assert_msg(entry_parse(raw, &r->o, &line, err) == ENTRY_OK, "%s",
+                  err->text);
     r->n++;
-    return true;
+    return MXHOP_OK;
 }
 
 /* The cn that was written. */

@@ -14,6 +14,7 @@
 #include "source/ldif.h"
 #include "source/state.h"
 #include "support/failmalloc.h"
+#include "util/err.h"
 
 /* ---- entries ---- */
 
@@ -26,7 +27,8 @@ struct parsed {
     size_t line;            /* and where */
 };
 
-static bool parse(void *ctx, const struct raw_entry *raw)
+static enum mxhop_status parse(void *ctx, const struct raw_entry *raw,
+                               struct mxhop_error *err)
 {
     struct parsed *p = ctx;
     struct override o;
@@ -36,15 +38,15 @@ static bool parse(void *ctx, const struct raw_entry *raw)
         override_free(&p->o);
         p->o = o;
         p->valid++;
-        return true;
+        return MXHOP_OK;
     case ENTRY_INVALID:
         p->invalid++;
-        return true;
+        return MXHOP_OK;
     case ENTRY_OTHER:
         p->others++;
-        return true;
+        return MXHOP_OK;
     default:
-        return false;
+        return err_nomem(err);
     }
 }
 
