@@ -13,6 +13,7 @@
 #include "conf/params.h"
 #include "util/err.h"
 #include "util/file.h"
+#include "util/str.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -55,60 +56,46 @@ bool conf_cache_dir(const struct conf *c, const char *path, char *out,
     return n > 0 && (size_t)n < cap;
 }
 
+/* What a parameter may ask for in a text that cannot be parsed. */
+struct wish {
+    const char *name;
+    const char *harmless; /* values */
+    const char *words[2]; /* that stand in its other values; NULL: none */
+};
+
 /* Not the parser: it ends at the fault, and the fault may be in the very line.
    So lines count that begin with the parameter's name and go on, here or in a
-   continuation, and all with a word that belongs to its values. */
-static bool conf_text_overrides(char *text)
+   continuation, and all with a word that belongs to its values. Cuts text. */
+static bool conf_text_wishes(char *text, const struct wish *wish)
 {
-    static const char name[] = "overrides";
+    static const char blanks[] = " \t\r\v\f=";
+    const size_t len = strlen(wish->name);
     char *line, *rest = text;
     bool of_name = false;
 
     while ((line = strsep(&rest, "\n")) != NULL) {
-        const char *at = line + strspn(line, " \t\r\v\f");
+        char *at = line + strspn(line, " \t\r\v\f");
 
         if (*at == '\0' || *at == '#')
             continue;
-        if (at == line)
-            of_name = strncasecmp(at, name, strlen(name)) == 0;
-        if (of_name && at == line)
-            at += strlen(name) + strspn(at + strlen(name), " \t\r\v\f=");
-        if ((of_name && *at != '\0') || strcasestr(line, "ldif") != NULL ||
-            strcasestr(line, "ldap") != NULL)
-            return true;
-    }
-    return false;
-}
-
-static bool conf_text_policies(char *text)
-{
-    static const char name[] = "mta_sts";
-    static const char blanks[] = " \t\r\v\f=";
-    char *line, *rest = text;
-
-    while ((line = strsep(&rest, "\n")) != NULL) {
-        const char *at = line + strspn(line, " \t\r\v\f");
-        size_t len;
-
-        if (*at == '#')
-            continue;
-        if (strcasestr(at, "enforce") != NULL)
-            return true;
-        if (strncasecmp(line, name, strlen(name)) != 0 ||
-            strchr(blanks, line[strlen(name)]) == NULL)
-            continue;
-        at = line + strlen(name);
+        for (int i = 0; i < 2 && wish->words[i] != NULL; i++)
+            if (strcasestr(at, wish->words[i]) != NULL)
+                return true;
+        if (at == line) {
+            of_name = strncasecmp(at, wish->name, len) == 0 &&
+                      strchr(blanks, at[len]) != NULL;
+            at += of_name ? len : 0;
+        }
         at += strspn(at, blanks);
-        len = strcspn(at, blanks);
-        if (len > 0 && !(len == 3 && strncasecmp(at, "off", len) == 0) &&
-            !(len == 5 && strncasecmp(at, "watch", len) == 0))
+        at[strcspn(at, blanks)] = '\0';
+        if (of_name && *at != '\0' && !str_in_list(wish->harmless, at))
             return true;
     }
     return false;
 }
 
-/* What `judge` says of the text of a file; true if it cannot be read. */
-static bool conf_may(const char *path, bool (*judge)(char *text))
+/* Of the text of a file; true if it cannot be read. */
+static bool conf_wishes(const char *path, const struct wish *wish)
 {
     char *text = malloc(READ_MAX + 1);
     struct stat about;
@@ -120,7 +107,7 @@ static bool conf_may(const char *path, bool (*judge)(char *text))
         for (ssize_t i = 0; i < n; i++)
             text[i] = text[i] != '\0' ? text[i] : ' ';
         text[n] = '\0';
-        may = judge(text);
+        may = conf_text_wishes(text, wish);
     }
     if (fd >= 0)
         close(fd);
@@ -130,12 +117,13 @@ static bool conf_may(const char *path, bool (*judge)(char *text))
 
 bool conf_may_override(const char *path)
 {
-    return conf_may(path, conf_text_overrides);
+    return conf_wishes(path, &(struct wish){"overrides", "", {"ldif", "ldap"}});
 }
 
 bool conf_may_keep_policies(const char *path)
 {
-    return conf_may(path, conf_text_policies);
+    return conf_wishes(path,
+                       &(struct wish){"mta_sts", "off watch", {"enforce"}});
 }
 
 enum mxhop_status conf_load(struct conf *c_r, const char *path, int *fd_r,
