@@ -288,6 +288,10 @@ void tls_leave(struct mxhop *mx);
 /* All that does not depend on DNS. To be followed by tls_forget(). */
 void tls_look(struct mxhop *mx, const char *domain, bool local, uint64_t now_ms,
               struct tls_facts *t_r);
+/* The same for who wants to know made_of: without the policy's patterns, and
+   there is nothing to forget. */
+void tls_glance(struct mxhop *mx, const char *domain, bool local,
+                uint64_t now_ms, struct tls_facts *t_r);
 void tls_forget(struct tls_facts *t);
 /* Once the MX set is known: policy, open; asks for a policy to be fetched. */
 void tls_judge(struct lookup *l);

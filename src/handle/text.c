@@ -147,10 +147,9 @@ static bool short_way(struct mxhop *mx, const struct key *key,
     if (by == KEEP_BY_DOMAIN && (local || key->kind == KEY_RECIPIENT))
         return true;
     if (mx->conf.mta_sts != MTA_STS_OFF || mx->host.visible_domain != NULL) {
-        tls_look(mx, key->domain, local, now_ms, &tls);
+        tls_glance(mx, key->domain, local, now_ms, &tls);
         by_tls = tls.made_of;
         only = lookup_only_overrides(mx, &tls);
-        tls_forget(&tls);
     }
     if (by == KEEP_BY_DOMAIN && only && !info.has_exchanges)
         return true;

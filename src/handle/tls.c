@@ -90,13 +90,14 @@ static struct store *tls_store_now(struct mxhop *mx, uint64_t now_ms)
 }
 
 static enum sts_stored tls_read(struct mxhop *mx, const char *domain,
-                                uint64_t now_ms, struct store_entry *e_r)
+                                bool patterns, uint64_t now_ms,
+                                struct store_entry *e_r)
 {
     struct store *s = tls_store_now(mx, now_ms);
 
     if (s == NULL)
         return STS_NO_STORE;
-    switch (store_get(s, domain, e_r)) {
+    switch (patterns ? store_get(s, domain, e_r) : store_peek(s, domain, e_r)) {
     case FIXED_FOUND:
         return STS_STORED;
     case FIXED_ABSENT:
@@ -111,16 +112,6 @@ static enum sts_stored tls_read(struct mxhop *mx, const char *domain,
 
 /* ---- before DNS ---- */
 
-static uint64_t tls_policy_hash(const struct sts_policy *p)
-{
-    uint64_t hash = hash_bytes((uint64_t)p->mode + 1, p->id, strlen(p->id));
-
-    hash = hash_bytes(hash, &p->expires_s, sizeof(p->expires_s));
-    for (size_t i = 0; i < p->n_mx; i++)
-        hash = hash_bytes(hash, p->mx[i], strlen(p->mx[i]) + 1);
-    return hash;
-}
-
 static uint64_t tls_made_of(const struct mxhop *mx, const struct tls_facts *t,
                             int64_t now_s)
 {
@@ -132,12 +123,12 @@ static uint64_t tls_made_of(const struct mxhop *mx, const struct tls_facts *t,
         return seen;
     seen |= 4;
     if (t->entry.has_policy && sts_in_force(&t->entry.policy, now_s))
-        seen ^= tls_policy_hash(&t->entry.policy);
+        seen ^= t->entry.policy_hash;
     return seen;
 }
 
-void tls_look(struct mxhop *mx, const char *domain, bool local, uint64_t now_ms,
-              struct tls_facts *t_r)
+static void tls_look_for(struct mxhop *mx, const char *domain, bool local,
+                         bool patterns, uint64_t now_ms, struct tls_facts *t_r)
 {
     *t_r = (struct tls_facts){0};
     if (!local && mx->answer_auto && mx->answer == ANSWER_LIST &&
@@ -145,9 +136,21 @@ void tls_look(struct mxhop *mx, const char *domain, bool local, uint64_t now_ms,
         t_r->visible = mx->host.visible_domain(mx->host.ctx, domain);
     if (mx->conf.mta_sts != MTA_STS_OFF &&
         !match_host_list(mx->conf.mta_sts_exempt, domain))
-        t_r->stored = tls_read(mx, domain, now_ms, &t_r->entry);
+        t_r->stored = tls_read(mx, domain, patterns, now_ms, &t_r->entry);
     if (t_r->stored != STS_OFF || t_r->visible != NULL)
         t_r->made_of = tls_made_of(mx, t_r, clock_wall_s());
+}
+
+void tls_look(struct mxhop *mx, const char *domain, bool local, uint64_t now_ms,
+              struct tls_facts *t_r)
+{
+    tls_look_for(mx, domain, local, true, now_ms, t_r);
+}
+
+void tls_glance(struct mxhop *mx, const char *domain, bool local,
+                uint64_t now_ms, struct tls_facts *t_r)
+{
+    tls_look_for(mx, domain, local, false, now_ms, t_r);
 }
 
 void tls_forget(struct tls_facts *t)

@@ -10,6 +10,7 @@
 #include "policy/store.h"
 #include "util/codec.h"
 #include "util/err.h"
+#include "util/hash.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -56,42 +57,53 @@ void store_encode(struct buf *b, const struct store_entry *e)
         enc_str(b, p->mx[i]);
 }
 
+/* But for the patterns. */
 static bool store_is_policy(const struct sts_policy *p)
 {
-    for (size_t i = 0; i < p->n_mx; i++)
-        if (!sts_is_pattern(p->mx[i]))
-            return false;
     return p->mode <= STS_MODE_ENFORCE &&
-           sts_id_is_valid(p->id, strlen(p->id)) &&
-           (p->mode == STS_MODE_NONE || p->n_mx > 0) && p->fetched_s >= 0 &&
+           sts_id_is_valid(p->id, strlen(p->id)) && p->fetched_s >= 0 &&
            p->fetched_s <= INT64_MAX - STS_MAX_AGE_S &&
            p->max_age_s <= STS_MAX_AGE_S &&
            p->expires_s == p->fetched_s + p->max_age_s;
 }
 
-static void store_decode_policy(struct dec *d, struct sts_policy *p)
+static void store_decode_patterns(struct dec *d, struct sts_policy *p)
 {
     char mx[2 + STORE_DOMAIN_MAX + 1];
-    uint16_t n;
+    uint16_t n = dec_u16(d);
 
+    if (n > STS_MX_MAX || (n == 0 && p->mode != STS_MODE_NONE))
+        dec_bad(d);
+    for (uint16_t i = 0; i < n && d->status == CODEC_OK; i++) {
+        dec_str_into(d, mx, sizeof(mx));
+        if (d->status == CODEC_OK && !sts_is_pattern(mx))
+            dec_bad(d);
+        if (d->status == CODEC_OK && !sts_policy_add(p, mx))
+            d->status = CODEC_MEMORY;
+    }
+}
+
+static void store_decode_policy(struct dec *d, bool patterns,
+                                struct store_entry *e)
+{
+    struct sts_policy *p = &e->policy;
+
+    e->policy_hash = hash_bytes(0, d->at, dec_left(d));
     p->mode = (enum sts_mode)dec_u8(d);
     dec_str_into(d, p->id, sizeof(p->id));
     p->max_age_s = dec_u32(d);
     p->fetched_s = (int64_t)dec_u64(d);
     p->expires_s = (int64_t)dec_u64(d);
-    n = dec_u16(d);
-    if (n > STS_MX_MAX)
-        dec_bad(d);
-    for (uint16_t i = 0; i < n && d->status == CODEC_OK; i++) {
-        dec_str_into(d, mx, sizeof(mx));
-        if (d->status == CODEC_OK && !sts_policy_add(p, mx))
-            d->status = CODEC_MEMORY;
-    }
     if (d->status == CODEC_OK && !store_is_policy(p))
         dec_bad(d);
+    if (patterns)
+        store_decode_patterns(d, p);
+    else
+        d->at = d->end;
 }
 
 static enum codec_status store_decode_entry(const void *bytes, size_t len,
+                                            bool patterns,
                                             struct store_entry *e_r)
 {
     struct dec d;
@@ -104,7 +116,7 @@ static enum codec_status store_decode_entry(const void *bytes, size_t len,
     dec_str_into(&d, e_r->error, sizeof(e_r->error));
     e_r->has_policy = dec_bool(&d);
     if (e_r->has_policy)
-        store_decode_policy(&d, &e_r->policy);
+        store_decode_policy(&d, patterns, e_r);
     for (const char *c = e_r->error; *c != '\0'; c++)
         if (*c < ' ' || *c > '~')
             dec_bad(&d);
@@ -115,7 +127,7 @@ static enum codec_status store_decode_entry(const void *bytes, size_t len,
 
 bool store_decode(const void *bytes, size_t len, struct store_entry *e_r)
 {
-    return store_decode_entry(bytes, len, e_r) == CODEC_OK;
+    return store_decode_entry(bytes, len, true, e_r) == CODEC_OK;
 }
 
 /* ---- reading ---- */
@@ -222,8 +234,8 @@ bool store_may_have(const struct store *s, const char *domain)
            fixed_may_have(s->file, STORE_KIND_DOMAIN, domain, len);
 }
 
-enum fixed_found store_get(struct store *s, const char *domain,
-                           struct store_entry *e_r)
+static enum fixed_found store_read(struct store *s, const char *domain,
+                                   bool patterns, struct store_entry *e_r)
 {
     struct fixed_bytes v;
     enum fixed_found found = FIXED_ABSENT;
@@ -235,10 +247,22 @@ enum fixed_found store_get(struct store *s, const char *domain,
             fixed_get(s->file, STORE_KIND_DOMAIN, domain, strlen(domain), &v);
     if (found != FIXED_FOUND)
         return found;
-    status = store_decode_entry(v.at, v.len, e_r);
+    status = store_decode_entry(v.at, v.len, patterns, e_r);
     if (status == CODEC_OK)
         return FIXED_FOUND;
     return status == CODEC_MEMORY ? FIXED_MEMORY : FIXED_DAMAGED;
+}
+
+enum fixed_found store_get(struct store *s, const char *domain,
+                           struct store_entry *e_r)
+{
+    return store_read(s, domain, true, e_r);
+}
+
+enum fixed_found store_peek(struct store *s, const char *domain,
+                            struct store_entry *e_r)
+{
+    return store_read(s, domain, false, e_r);
 }
 
 struct store_walk {

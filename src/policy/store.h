@@ -20,6 +20,7 @@
 struct store_entry {
     bool has_policy; /* perhaps one that is over: sts_in_force() */
     struct sts_policy policy;
+    uint64_t policy_hash;            /* of all that is stored of it */
     int64_t tried_s, next_s;         /* wall time: of the last try, the next */
     uint32_t failures;               /* of the last tries, in a row */
     char error[STORE_ERROR_MAX + 1]; /* of the last try; "" where it was well */
@@ -56,6 +57,9 @@ bool store_may_have(const struct store *s, const char *domain);
    absence. */
 enum fixed_found store_get(struct store *s, const char *domain,
                            struct store_entry *e_r);
+/* The same but for the patterns, which nobody looks at: no memory is used. */
+enum fixed_found store_peek(struct store *s, const char *domain,
+                            struct store_entry *e_r);
 
 /* Call fn for every domain, in no particular order, until it returns false; it
    may take what is in *e and zero it. FIXED_ABSENT: all were seen. */

@@ -1,13 +1,14 @@
 /*
  * fill-bench - put many domains into a shared cache, without the DNS
  *
- *     fill-bench CACHE SIZE_MIB DOMAINS SETS
+ *     fill-bench CACHE SIZE_MIB DOMAINS SETS [sts]
  *
  * Fills the cache in the directory CACHE, as its owner, as if all had just been
  * asked for, and once more: domains d<n>.bench.test, each with its finished
  * answer, that share SETS MX sets of one to three hosts m<s>.bench.test, each
  * host with an IPv4 address and every other one with an IPv6 address too. All
- * is good for a day. Ends with an error if anything was dropped.
+ * is good for a day. With `sts' it is known, too, that they publish no MTA-STS
+ * policy. Ends with an error if anything was dropped.
  */
 
 #include "cache/cache.h"
@@ -112,8 +113,9 @@ static void put_text(struct cache *cache, unsigned long i,
 }
 
 static void put_domains(struct cache *cache, unsigned long n,
-                        unsigned long sets)
+                        unsigned long sets, bool sts)
 {
+    const struct sts_record none = {.state = STS_TXT_NONE, .ttl_s = DAY_S};
     char host[64];
     unsigned long s;
 
@@ -127,6 +129,8 @@ static void put_domains(struct cache *cache, unsigned long n,
                 die("out of memory");
         }
         cache_put_domain(cache, domain_name(i), clock_boot_ms(), &set);
+        if (sts)
+            cache_put_sts(cache, domain_name(i), clock_boot_ms(), &none);
         put_text(cache, i, &set);
         mxset_free(&set);
         if (!ends_batch(i, n))
@@ -141,15 +145,15 @@ int main(int argc, char **argv)
     unsigned long domains, sets;
     struct cache *cache;
 
-    if (argc != 5)
-        die("usage: fill-bench CACHE SIZE_MIB DOMAINS SETS");
+    if (argc < 5)
+        die("usage: fill-bench CACHE SIZE_MIB DOMAINS SETS [sts]");
     domains = strtoul(argv[3], NULL, 10);
     sets = strtoul(argv[4], NULL, 10);
     if (sets == 0)
         die("SETS is not a number");
     cache = open_cache(argv[1], strtoull(argv[2], NULL, 10) << 20);
     put_hosts(cache, sets);
-    put_domains(cache, domains, sets);
+    put_domains(cache, domains, sets, argc > 5);
     cache_close(&cache);
     return 0;
 }

@@ -49,8 +49,11 @@ static void print_log(void *ctx, enum mxhop_log_level level, const char *line)
 
 static struct mxhop *open_one(const char *config)
 {
-    /* As Postfix has it: the filter of the overrides is in memory. */
-    const struct mxhop_host host = {.flags = MXHOP_WORKER, .log = print_log};
+    /* As Postfix has it: the filters of overrides and of policies are in
+       memory. */
+    const struct mxhop_host host = {.flags = MXHOP_WORKER,
+                                    .tls_classes = 1u << MXHOP_TLS_STS,
+                                    .log = print_log};
     struct mxhop_error err;
     struct mxhop *mx;
 

@@ -448,7 +448,7 @@ case_a_large_store_is_written_soon() {
 	[[ $from -lt 2000 ]] || fail "in force after $from ms"
 	[[ -x $program && ${MXHOP_LONG:-} ]] || return 0
 	stop_tls
-	"$program" fill $STORE 1000000 >&2
+	"$program" fill $STORE 1000000 example >&2
 	start_tls
 	from=$(now_ms)
 	want postfix u quick.test

@@ -92,7 +92,7 @@ static int write_many(size_t n)
 START_TEST(what_is_written_is_read)
 {
     struct mxhop_error err;
-    struct store_entry e;
+    struct store_entry e, peeked;
     struct store *s;
     char name[NAME_ROOM];
     bool filtered = _i == 1;
@@ -112,6 +112,11 @@ START_TEST(what_is_written_is_read)
         ck_assert_int_eq(e.next_s, NOW + 300);
         ck_assert_uint_eq(e.failures, 2);
         ck_assert_str_eq(e.error, e.has_policy ? "" : "no answer");
+        ck_assert_int_eq(store_peek(s, name, &peeked), FIXED_FOUND);
+        ck_assert_int_eq(peeked.has_policy, e.has_policy);
+        ck_assert_int_eq(peeked.policy.expires_s, e.policy.expires_s);
+        ck_assert_uint_eq(peeked.policy_hash, e.policy_hash);
+        ck_assert_ptr_null(peeked.policy.mx);
         if (e.has_policy) {
             ck_assert_str_eq(e.policy.id, "20260101");
             ck_assert_int_eq(e.policy.mode, STS_MODE_ENFORCE);
@@ -206,6 +211,10 @@ static void spoil(struct store_entry *e, int how)
     case 8:
         e->policy.fetched_s = INT64_MAX;
         e->policy.expires_s = INT64_MIN;
+        break;
+    case 9:
+        while (e->policy.n_mx > 0)
+            free(e->policy.mx[--e->policy.n_mx]);
         break;
     }
 }
@@ -437,7 +446,7 @@ int main(void)
     tcase_add_loop_test(t, what_is_written_is_read, 0, 2);
     tcase_add_test(t, walk);
     tcase_add_test(t, missing_and_foreign);
-    tcase_add_loop_test(t, a_record_that_nobody_wrote_is_damage, 0, 9);
+    tcase_add_loop_test(t, a_record_that_nobody_wrote_is_damage, 0, 10);
     tcase_add_test(t, cut_records);
     tcase_add_test(t, damage);
     tcase_add_test(t, without_memory);

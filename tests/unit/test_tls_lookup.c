@@ -423,6 +423,11 @@ START_TEST(answers_are_kept_until_the_policy_is_another)
     store_end();
     ck_assert(is_kept("d.test"));
     ck_assert(is_kept("plain.test"));
+    /* Other patterns, and no other id, as a mistake of the domain's may be. */
+    store_begin();
+    store_add("d.test", "enforce", "1", "a.x.test", 500);
+    store_end();
+    ck_assert(!is_kept("d.test"));
     /* The same policy, fetched again, ends later. */
     store_begin();
     store_add("d.test", "enforce", "1", "*.x.test", 900);
