@@ -39,7 +39,7 @@ static void entry_of(char *mode, char **save, struct store_entry *e)
               : strcmp(mode, "testing") == 0 ? STS_MODE_TESTING
                                              : STS_MODE_NONE;
     snprintf(p->id, sizeof(p->id), "%s", strtok_r(NULL, BLANKS, save));
-    p->fetched_s = now_s - atoll(strtok_r(NULL, BLANKS, save));
+    e->tried_s = p->fetched_s = now_s - atoll(strtok_r(NULL, BLANKS, save));
     p->expires_s = now_s + atoll(strtok_r(NULL, BLANKS, save));
     p->max_age_s = (uint32_t)(p->expires_s - p->fetched_s);
     while ((word = strtok_r(NULL, BLANKS, save)) != NULL)
