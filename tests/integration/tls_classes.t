@@ -226,6 +226,16 @@ case_cannot_be_written() {
 
 case_debian_12() { assert_release 3.7; }
 
+# However many, and whatever has become of store and configuration.
+case_a_class_costs_no_system_call() {
+	local counts=$SCRATCH/calls n
+	printf '[good.hosts.test]:025\n[good.signed.test]:0025\n%.0s' {1..10000} >"$SCRATCH/keys"
+	strace -f -c -o "$counts" postmap -q - "$T" <"$SCRATCH/keys" >"$SCRATCH/answered"
+	assert_eq "$(wc -l <"$SCRATCH/answered")" 20000
+	n=$(awk '$1 ~ /^[0-9.]+$/ && $NF != "total" { n += $4 } END { print n }' "$counts")
+	[[ $n -gt 100 && $n -lt 2000 ]] || fail "$n system calls: $(cat "$counts")"
+}
+
 # smtp(8) goes on, and starts afresh when the file has changed.
 case_configuration_changes_while_running() {
 	local i
@@ -271,12 +281,27 @@ case_other_parameters() {
 		smtpd_sender_login_maps mynetworks
 }
 
+# From 3.10 on such a message goes without regard for policies.
+assert_tls_is_not_required() {
+	mark
+	sendmail -i -f alice@mta.mxhop.test -- any@rcpt-ca.test <<-'END'
+		To: any@rcpt-ca.test
+		TLS-Required: no
+
+		test
+	END
+	wait_for_log 'to=<any@rcpt-ca.test>, .*status=sent' 20
+	assert_match "$(received any@rcpt-ca.test)" '^192.0.2.2 '
+}
+
 case_debian_13() {
 	use_release trixie
 	assert_release 3.10
+	assert_tls_is_not_required
 }
 
 case_debian_sid() {
 	use_release sid
 	assert_release 3.11
+	assert_tls_is_not_required
 }

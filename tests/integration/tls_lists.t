@@ -401,3 +401,13 @@ case_a_domain_without_a_policy_costs_no_system_call() {
 	[[ $off -gt 100 ]] || fail "strace counted only $off calls"
 	[[ $((enforce - off)) -le 500 ]] || fail "$enforce system calls, and $off with mta_sts = off"
 }
+
+# --- newer releases ---
+
+case_debian_13() {
+	use_release trixie
+	start_tls_postfix 3.10 "transport_maps = $M" "smtp_tls_policy_maps = $T" \
+		'smtp_dns_support_level = dnssec'
+	case_mail_goes_by_the_policy
+	case_dane_is_a_class
+}
