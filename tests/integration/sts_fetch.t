@@ -6,7 +6,7 @@ STORE=/var/lib/mxhop/tls
 WEB=192.0.2.80 WEB6=2001:db8::80
 
 # Names of policy hosts, all in one certificate.
-DOMAINS=(good split cname longtxt redirect notfound type notype big exact drip
+DOMAINS=(good split cname longtxt redirect notfound partial type notype big exact drip
 	silent reset expired othername otherca private loopback mapped nat64 to4
 	bogus refused
 	noaddr broken addresses testing none change gone ends quick second six both
@@ -57,8 +57,8 @@ def serve(raw):
         word = how[0]
         if word == "redirect":
             answer(c, 302, "text/plain", b"", "Location: https://mta-sts.good.test/.well-known/mta-sts.txt\r\n")
-        elif word == "404":
-            answer(c, 404, "text/plain", body)
+        elif word.isdigit():
+            answer(c, word, "text/plain", body)
         elif word == "type":
             answer(c, 200, how[1] if len(how) > 1 else None, body)
         elif word == "size":
@@ -181,6 +181,7 @@ setup() {
 	for d in "${DOMAINS[@]}"; do policy "$d"; done
 	policy redirect redirect
 	policy notfound 404
+	policy partial 206
 	policy type 'type text/html'
 	policy notype type
 	policy big 'size 65537'
@@ -314,6 +315,7 @@ case_https_faults() {
 	done <<-'END'
 		redirect:the web server says 302
 		notfound:the web server says 404
+		partial:the web server says 206
 		type:the policy is text/html; expected text/plain
 		notype:the policy is of no type; expected text/plain
 		big:the policy is longer than 65536 octets
@@ -362,6 +364,8 @@ case_slow_servers_end_after_ten_seconds() {
 	for domain in drip silent; do
 		eventually 25 has $domain.test 'did not answer in time' ||
 			fail "$domain: $(tls get $domain.test 2>&1)"
+		assert_eq $(($(seconds "$(field $domain.test next_try)") - \
+			$(seconds "$(field $domain.test last_try)"))) 300 "$domain"
 	done
 	[[ $((SECONDS - from)) -ge 9 ]] || fail 'not ten seconds'
 }
@@ -397,6 +401,19 @@ case_silent_servers_are_in_nobodys_way() {
 	eventually 9 has quick.test 'in force' || fail "$(tls get quick.test 2>&1)"
 	assert_eq "$(tls list | grep -c quiet || true)" 0 'they are still waited for'
 }
+
+# As many as nobody waits for: strangers can make up more.
+case_fetches_at_a_time_are_bounded() {
+	fresh_store
+	mark
+	start_tls
+	want postfix s $(seq -f 'q%g.quiet.test' 150)
+	eventually 9 quiet_requests 128 || fail "$(requests 'q[0-9]*.quiet.test')"
+	sleep 1
+	quiet_requests 128 || fail "$(requests 'q[0-9]*.quiet.test')"
+	fresh_store
+}
+quiet_requests() { [[ $(requests 'q[0-9]*.quiet.test') -eq $1 ]]; } # NUMBER
 
 # Strangers choose for which domains lookups are made; their name servers may be
 # silent, too. Who waits for mail of its own does not come behind them all.
