@@ -87,8 +87,9 @@ struct mxhop {
     struct {                 /* tls.c; unused where mta_sts = off */
         struct store *store; /* NULL: not opened yet, or it cannot be used */
         struct placed placed;
-        bool bad;    /* said so in the log */
-        int want_fd; /* to tell mxhop-tls; or -1 */
+        bool bad;     /* said so in the log */
+        bool unheard; /* mxhop-tls does not listen: said so in the log */
+        int want_fd;  /* to tell it; or -1 */
         struct {
             uint64_t hash, at_ms;
         } wanted[64]; /* what it was told of lately */

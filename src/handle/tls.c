@@ -21,6 +21,7 @@
 #include "util/clock.h"
 #include "util/hash.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -161,6 +162,23 @@ void tls_forget(struct tls_facts *t)
 
 /* ---- with what DNS says ---- */
 
+static void tls_heard(struct mxhop *mx, bool heard)
+{
+    if (heard != mx->tls.unheard)
+        return;
+    mx->tls.unheard = !heard;
+    if ((mx->host.flags & MXHOP_WORKER) == 0)
+        return;
+    if (heard)
+        log_info(&mx->log, "mxhop-tls listens again for tls_store = %s",
+                 mx->conf.tls_store);
+    else
+        log_warn(&mx->log,
+                 "mxhop-tls does not listen for tls_store = %s; start it, or "
+                 "no MTA-STS policy is fetched",
+                 mx->conf.tls_store);
+}
+
 /* One line a domain and ten seconds, about: names that fall together go on. */
 void tls_want(struct mxhop *mx, const char *domain)
 {
@@ -171,8 +189,12 @@ void tls_want(struct mxhop *mx, const char *domain)
     if (mx->tls.wanted[i].hash == hash &&
         now_ms < mx->tls.wanted[i].at_ms + WANT_AGAIN_MS)
         return;
-    if (!want_send(mx->tls.want_fd, mx->conf.tls_store, domain, WANT_SOON))
+    if (!want_send(mx->tls.want_fd, mx->conf.tls_store, domain, WANT_SOON)) {
+        if (errno == ECONNREFUSED)
+            tls_heard(mx, false);
         return;
+    }
+    tls_heard(mx, true);
     mx->tls.wanted[i].hash = hash;
     mx->tls.wanted[i].at_ms = now_ms;
 }

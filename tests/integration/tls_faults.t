@@ -229,6 +229,29 @@ case_a_new_store_restarts_nobody() {
 	refute_log 'has changed -- restarting'
 }
 
+# --- the service ---
+
+# What is stored holds; of the rest the log tells, once for all mail.
+case_a_service_that_is_dead() {
+	local i
+	reload_postfix
+	mark
+	assert_outcomes <<-'END'
+		onlyca.dom.test Server certificate not verified
+		silent.dom.test 192.0.2.2 tls=TLS
+	END
+	for i in 1 2; do
+		send_mail alice@mta.mxhop.test "$i@plain.dom.test" "$i@silent.dom.test"
+		wait_for_log "to=<$i@silent.dom.test>, .*status=sent" 20
+	done
+	assert_eq "$(said "warning: .*mxhop-tls does not listen for tls_store = $STORE; start it")" 1
+	start_service
+	send_mail alice@mta.mxhop.test heard@plain.dom.test heard@silent.dom.test
+	wait_for_log 'to=<heard@silent.dom.test>, .*status=sent' 20
+	assert_eq "$(said "mxhop-tls listens again")" 1
+	standard_policies
+}
+
 # --- policies that are out of date ---
 
 policy_on_the_web() { # DOMAIN PATTERN
@@ -344,6 +367,7 @@ case_debian_13() {
 	case_modes_that_enforce_nothing
 	case_a_policy_does_not_override_dane
 	case_a_store_that_is_missing_or_damaged
+	case_a_service_that_is_dead
 	case_hosts_that_no_longer_match
 	case_hops_of_overrides
 }

@@ -340,10 +340,14 @@ START_TEST(what_was_not_told_is_told_by_the_next_lookup)
 
     now_s = clock_wall_s();
     store_of(0);
-    open_with("enforce", STS | DANE);
+    open_as("enforce", STS | DANE, MXHOP_WORKER);
     know_host("a.x.test", false, TLSA_UNKNOWN);
     know_domain("d.test", "a.x.test", false, STS_TXT_ID, "1");
     ck_assert_str_eq(text_of("d.test"), ""); /* nobody listens */
+    ck_assert_ptr_nonnull(strstr(last_log, "mxhop-tls does not listen"));
+    last_log[0] = '\0';
+    ck_assert_str_eq(text_of("d.test"), "");
+    ck_assert_str_eq(last_log, "");
     fd = want_bind(store);
     ck_assert_int_ge(fd, 0);
     noise = want_open();
@@ -355,6 +359,7 @@ START_TEST(what_was_not_told_is_told_by_the_next_lookup)
     ck_assert_str_eq(text_of("d.test"), "");
     ck_assert(want_receive(fd, &w));
     ck_assert_str_eq(w.domain, "d.test");
+    ck_assert_ptr_nonnull(strstr(last_log, "mxhop-tls listens again"));
     close(noise);
     close(fd);
     mxhop_close(&mx);
