@@ -592,6 +592,21 @@ case_a_policy_that_changed_under_its_id() {
 	fresh_store
 }
 
+# At a random time, lest all come at once.
+case_a_policy_is_fetched_again_within_a_day() {
+	local domain s times=''
+	fresh_store
+	mxhop-tls --once {good,second,quick,change}.test
+	for domain in good second quick change; do
+		s=$(($(seconds "$(field $domain.test next_try)") - \
+			$(seconds "$(field $domain.test last_try)")))
+		[[ $s -ge 43200 && $s -le 86400 ]] || fail "$domain: after $s s"
+		times+=$s$'\n'
+	done
+	[[ $(sort -u <<<"$times" | grep -c .) -gt 2 ]] || fail "$times"
+	fresh_store
+}
+
 case_a_policy_stays_until_it_ends() {
 	mxhop-tls --once gone.test ends.test
 	make_zone gone
