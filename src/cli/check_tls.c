@@ -14,6 +14,7 @@
 #include "cli/check.h"
 #include "policy/store.h"
 #include "policy/want.h"
+#include "util/file.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -43,6 +44,23 @@ static const char *tls_then(const struct conf *conf)
                ? "no MTA-STS policy is kept to, and domains that may have one "
                  "get no list"
                : "no MTA-STS policy is known";
+}
+
+/* Of root's alone: the user of another service that owned a directory there
+   could take policies away. What is missing is said elsewhere. */
+static void tls_way(struct check *c, const struct conf *conf)
+{
+    char way[PATH_MAX];
+    int fd = file_open_dir(conf->tls_store, way);
+
+    if (fd >= 0)
+        close(fd);
+    else if (errno == 0)
+        check_say(c, CHECK_WARNING, conf->tls_store, 0,
+                  "%s is not root's alone: others can put another TLS store "
+                  "in its place; move it, with tls_store, to where only root "
+                  "can",
+                  way);
 }
 
 static void tls_store(struct check *c, const struct conf *conf,
@@ -155,6 +173,7 @@ void check_tls(struct check *c, struct mxhop *mx, struct view *v,
     if (conf->mta_sts == MTA_STS_OFF)
         return;
     tls_service(c, conf);
+    tls_way(c, conf);
     tls_store(c, conf, user);
     if (conf->mta_sts != MTA_STS_ENFORCE)
         return;

@@ -230,7 +230,7 @@ const struct param params[] = {
             "they are kept to.\n"
             "Policies are fetched by\n"
             ".Xr mxhop-tls 8 ."},
-    {AT(tls_store), TEXT(text_read_path, "/var/lib/mxhop/tls"),
+    {AT(tls_store), TEXT(text_read_path, "/var/lib/mxhop-tls"),
      .doc = "The directory in which\n"
             ".Xr mxhop-tls 8\n"
             "keeps the policies that it has fetched, in the file\n"

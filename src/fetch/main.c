@@ -11,11 +11,11 @@
 
 #include "fetch/service.h"
 #include "model/key.h"
+#include "util/file.h"
 #include "util/notify.h"
 #include <mxhop/mxhop.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <grp.h>
 #include <signal.h>
@@ -43,21 +43,25 @@ static int main_fail(const struct mxhop_error *err)
                                            : EX_IOERR;
 }
 
-/* What is wrong with the directory is said when the store is opened. */
-static bool main_become_owner(const char *dir)
+/* NULL: well, or what is wrong with the directory is said when the store is
+   opened. Where somebody else could put a directory in its place, he would
+   choose whom root becomes. */
+static const char *main_become_owner(const char *dir)
 {
-    int fd = open(dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    char way[PATH_MAX];
+    int fd = file_open_dir(dir, way);
     struct stat st = {0};
-    bool became = true;
+    const char *why = NULL;
 
     if (fd < 0)
-        return true;
-    if (fstat(fd, &st) == 0 && st.st_uid != 0 && geteuid() == 0)
-        became = setgroups(1, &st.st_gid) == 0 &&
-                 setresgid(st.st_gid, st.st_gid, st.st_gid) == 0 &&
-                 setresuid(st.st_uid, st.st_uid, st.st_uid) == 0;
+        return errno == 0 ? "a directory above it is not root's alone" : NULL;
+    if (fstat(fd, &st) == 0 && st.st_uid != 0 && geteuid() == 0 &&
+        (setgroups(1, &st.st_gid) != 0 ||
+         setresgid(st.st_gid, st.st_gid, st.st_gid) != 0 ||
+         setresuid(st.st_uid, st.st_uid, st.st_uid) != 0))
+        why = strerror(errno);
     close(fd);
-    return became;
+    return why;
 }
 
 static void main_want_files(void)
@@ -116,14 +120,16 @@ static int main_serve(struct conf *conf, const char *config, bool once,
     int signals = main_catch_signals(), rc;
     struct mxhop_error err;
     struct service *s;
+    const char *why;
     char line[320];
 
     if (conf->mta_sts == MTA_STS_OFF)
         main_say("mta_sts is off: lookups ask for no policy; set it to watch "
                  "first");
-    if (!main_become_owner(conf->tls_store)) {
+    why = main_become_owner(conf->tls_store);
+    if (why != NULL) {
         snprintf(line, sizeof(line), "cannot become the owner of %.200s: %s",
-                 conf->tls_store, strerror(errno));
+                 conf->tls_store, why);
         main_say(line);
         return EX_OSERR;
     }

@@ -116,14 +116,15 @@ exim_keep() {
 	mkdir $EXIM_KEPT
 	cp -a /etc/exim4 $EXIM_KEPT/exim4
 	cp -a /etc/mxhop $EXIM_KEPT/etc-mxhop
-	cp -a /var/lib/mxhop $EXIM_KEPT/table
+	mkdir $EXIM_KEPT/lib
+	cp -a /var/lib/mxhop* $EXIM_KEPT/lib/
 }
 
 exim_again() {
 	cp -a $EXIM_KEPT/exim4/. /etc/exim4/
 	rm -rf /etc/mxhop/* /run/mxhop/*
 	cp -a $EXIM_KEPT/etc-mxhop/. /etc/mxhop/
-	cp -a $EXIM_KEPT/table/. /var/lib/mxhop/
+	cp -a $EXIM_KEPT/lib/. /var/lib/
 	exim_purge
 	rm -f $EXIM_PANICLOG
 }

@@ -8,7 +8,7 @@
 # shellcheck source=tests/integration/exim.sh
 . "$ROOT/tests/integration/exim.sh"
 
-STORE=/var/lib/mxhop/tls
+STORE=/var/lib/mxhop-tls
 
 setup() {
 	tls_certificate good {good,two,six}.hosts.test

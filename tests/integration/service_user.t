@@ -7,6 +7,7 @@
 
 M=mxhop:/etc/mxhop/mxhop.cf
 DIR=/var/lib/mxhop
+STORE=/var/lib/mxhop-tls
 UNITS=$ROOT/contrib/systemd
 
 setup() {
@@ -120,22 +121,29 @@ case_the_fetching_service_has_a_user_and_a_sandbox() {
 		/usr/local/lib/systemd/system/mxhop-tls.service
 	systemd-sysusers --dry-run mxhop.conf
 	start_unit mxhop-tls.service
-	eventually 10 test -e $DIR/tls/policies ||
+	eventually 10 test -e $STORE/policies ||
 		fail "$(cat "$SCRATCH/mxhop-tls.service.log")"
-	assert_eq "$(stat -c '%U %G %a' $DIR/tls $DIR/tls/policies)" \
+	assert_eq "$(stat -c '%U %G %a' $STORE $STORE/policies)" \
 		$'mxhop-tls mxhop-tls 755\nmxhop-tls mxhop-tls 644'
 	assert_status 0 setpriv --reuid postfix --clear-groups mxhop tls list
 	assert_status 0 mxhop tls list
 }
 
-# Whichever of the services starts first.
-case_neither_service_takes_over_the_other() {
-	umount $DIR
-	rm -rf $DIR
-	systemd-tmpfiles --create mxhop.conf
+# Neither the user of the other service nor the mail system's can put another
+# store in its place, or take it away.
+case_the_store_is_out_of_reach_for_others() {
+	local user before command
 	start_unit mxhop-tls.service
-	eventually 10 test -e $DIR/tls/policies
+	eventually 10 test -e $STORE/policies
 	run_unit mxhop-refresh.service
-	assert_eq "$(stat -c %U $DIR $DIR/tls $DIR/tls/policies $DIR/overrides)" \
-		$'mxhop\nmxhop-tls\nmxhop-tls\nmxhop'
+	assert_eq "$(stat -c %U $DIR $STORE)" $'mxhop\nmxhop-tls'
+	before=$(stat -c '%i %U %a' $STORE $STORE/policies)
+	for user in mxhop postfix; do
+		for command in "mv -T $STORE $STORE.old" "rm $STORE/policies" \
+			"touch $STORE/new" "dd if=/dev/null of=$STORE/policies"; do
+			# shellcheck disable=SC2086
+			assert_status 1 setpriv --reuid $user --regid $user --clear-groups $command
+		done
+	done
+	assert_eq "$(stat -c '%i %U %a' $STORE $STORE/policies)" "$before"
 }

@@ -2,7 +2,7 @@
 # mxhop-tls: what it fetches from real name servers and a real HTTPS server, what
 # it refuses, and what is in the store then.
 
-STORE=/var/lib/mxhop/tls
+STORE=/var/lib/mxhop-tls
 WEB=192.0.2.80 WEB6=2001:db8::80
 
 # Names of policy hosts, all in one certificate.
@@ -244,7 +244,7 @@ want() { # USER KIND DOMAIN...
 import socket, sys, time
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 for d in sys.argv[2:]:
-    s.sendto((sys.argv[1] + d).encode(), "\0mxhop-tls:/var/lib/mxhop/tls")
+    s.sendto((sys.argv[1] + d).encode(), "\0mxhop-tls:/var/lib/mxhop-tls")
 ' "$@"
 }
 
@@ -540,6 +540,11 @@ case_a_directory_of_root() {
 	assert_status 78 mxhop-tls --once good.test
 	assert_match "$OUTPUT" "$STORE: belongs to root.*.chown mxhop-tls $STORE"
 	chown mxhop-tls $STORE
+	# Nor does root become whoever somebody else chooses.
+	chown mxhop /var/lib
+	assert_status 71 mxhop-tls --once good.test
+	assert_match "$OUTPUT" "cannot become the owner of $STORE: a directory above it is not root's alone"
+	chown root /var/lib
 	assert_eq "$(requests good.test)" 0
 }
 
@@ -549,7 +554,7 @@ case_the_name_of_the_socket_is_taken() {
 	spawn thief setpriv --reuid alice --clear-groups python3 -c '
 import socket, time
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-s.bind("\0mxhop-tls:/var/lib/mxhop/tls")
+s.bind("\0mxhop-tls:/var/lib/mxhop-tls")
 time.sleep(600)'
 	eventually 5 listens
 	spawn tls mxhop-tls
@@ -569,7 +574,7 @@ case_nonsense_without_end() {
 		spawn "noise$i" setpriv --reuid alice --clear-groups python3 -c '
 import socket
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-s.connect("\0mxhop-tls:/var/lib/mxhop/tls")
+s.connect("\0mxhop-tls:/var/lib/mxhop-tls")
 while True:
     s.send(b"s/")'
 	done

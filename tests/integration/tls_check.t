@@ -5,7 +5,7 @@
 
 M=mxhop:/etc/mxhop/mxhop.cf
 T=mxhop_tls:/etc/mxhop/mxhop.cf
-STORE=/var/lib/mxhop/tls
+STORE=/var/lib/mxhop-tls
 
 setup() {
 	zone test <<<'mx1 A 192.0.2.1'
@@ -111,6 +111,16 @@ case_store_missing_damaged_private_or_empty() {
 	assert_check 1 "warning: $STORE/policies: is empty: .*mta_sts = watch first"
 	sed -i 's/enforce/watch/' /etc/mxhop/mxhop.cf
 	assert_check 0
+}
+
+case_directory_of_others_above_the_store() {
+	all_is_well
+	chown mxhop /var/lib
+	assert_check 1 "warning: $STORE: /var/lib is not root's alone: .*; move it, with tls_store,"
+	chown root /var/lib
+	chmod 0775 /var/lib
+	assert_check 1 "warning: $STORE: /var/lib is not root's alone"
+	chmod 0755 /var/lib
 }
 
 case_authorities_of_the_web_servers() {

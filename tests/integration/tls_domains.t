@@ -7,7 +7,7 @@
 
 M=mxhop:/etc/mxhop/mxhop.cf
 T=mxhop_tls:/etc/mxhop/mxhop.cf
-STORE=/var/lib/mxhop/tls
+STORE=/var/lib/mxhop-tls
 NEW=(new listed silent slow1 slow2 slow3 many other) # with a web server, never seen
 
 setup() {

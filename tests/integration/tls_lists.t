@@ -8,7 +8,7 @@
 
 M=mxhop:/etc/mxhop/mxhop.cf
 T=mxhop_tls:/etc/mxhop/mxhop.cf
-STORE=/var/lib/mxhop/tls
+STORE=/var/lib/mxhop-tls
 
 setup() {
 	tls_certificate good good.hosts.test good.signed.test second.hosts.test

@@ -6,7 +6,7 @@
 . "$ROOT/tests/integration/tls.sh"
 
 T=mxhop_tls:/etc/mxhop/mxhop.cf
-STORE=/var/lib/mxhop/tls
+STORE=/var/lib/mxhop-tls
 
 setup() {
 	tls_certificate good good.signed.test
