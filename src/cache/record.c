@@ -172,7 +172,7 @@ bool host_record_decode(const void *bytes, size_t len, struct host_record *r_r)
         const struct host_tlsa *t = &r_r->tlsa;
 
         dec_bytes(&d, &r_r->tlsa, sizeof(r_r->tlsa));
-        if (t->state > TLSA_UNUSABLE ||
+        if (t->state >= TLSA_FAILED ||
             t->trust_anchor > (t->state == TLSA_USABLE) ||
             (t->state == TLSA_UNKNOWN && t->failure.count == 0))
             return false;

@@ -45,12 +45,10 @@ static const char *const cache_show_sts_words[] = {[STS_TXT_UNKNOWN] =
                                                    [STS_TXT_ID] = "id",
                                                    [STS_TXT_FAILED] = "failed"};
 
-static const char *const cache_show_tlsa_words[] = {[TLSA_UNKNOWN] = "unknown",
-                                                    [TLSA_NONE] = "none",
-                                                    [TLSA_USABLE] = "usable",
-                                                    [TLSA_UNUSABLE] =
-                                                        "unusable",
-                                                    [TLSA_FAILED] = "failed"};
+static const char *const cache_show_tlsa_words[] = {
+    [TLSA_UNKNOWN] = "unknown", [TLSA_NONE] = "none",
+    [TLSA_USABLE] = "usable",   [TLSA_UNUSABLE] = "unusable",
+    [TLSA_WHOLE] = "whole",     [TLSA_FAILED] = "failed"};
 
 /* Nothing where nobody asked. */
 static void cache_show_json_sts(const struct sts_record *sts, struct buf *out)

@@ -79,7 +79,8 @@ static enum survey_tls_class survey_tls_dane(const struct mxset *set)
         for (int f = 0; f < FAMILIES; f++)
             has_address = has_address || a->state[f] == ADDR_SOME;
         hosts += has_address;
-        with += has_address && a->secure && a->tlsa.state == TLSA_USABLE;
+        with += has_address && a->secure &&
+                (a->tlsa.state == TLSA_USABLE || a->tlsa.state == TLSA_WHOLE);
     }
     return with == 0       ? SURVEY_NEITHER
            : with == hosts ? SURVEY_DANE_ALL

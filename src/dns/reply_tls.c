@@ -7,8 +7,13 @@
  *
  * TLSA records are of use to SMTP (RFC 7672 3.1) if they are DANE-TA(2) or
  * DANE-EE(3), with a selector and a matching type that exist and data as long
- * as a digest of that type. Whether a whole certificate is one is not looked
- * at. PKIX-TA(0) and PKIX-EE(1) are of no use there.
+ * as a digest of that type. PKIX-TA(0) and PKIX-EE(1) are of no use there.
+ *
+ * Matching type 0 is a whole certificate or key, of use if it is a sound one.
+ * smtp(8) has OpenSSL parse it, and goes on unauthenticated if that fails; a
+ * parser of ours would be right about most of them, and hold up mail for the
+ * rest. So it is only said that they are there, beside no digest of use, and
+ * the MTA judges.
  *
  * Data that ends in the middle makes an answer bad. After RECORDS_BAD the
  * values are untouched and `last` is the question's name (empty if even that is
@@ -72,8 +77,7 @@ enum records_status reply_sts(const uint8_t *msg, size_t len,
 
 static bool reply_take_tlsa(void *ctx, const struct record *r)
 {
-    /* By matching type; 0: as it is, of any length. */
-    static const size_t digest_len[] = {0, 32, 64};
+    static const size_t digest_len[] = {0, 32, 64}; /* by matching type */
     struct tlsa *t = ctx;
     struct cursor rdata = r->rdata;
     unsigned usage = cursor_u8(&rdata);
@@ -83,12 +87,15 @@ static bool reply_take_tlsa(void *ctx, const struct record *r)
 
     if (rdata.failed)
         return false;
-    if (t->state != TLSA_USABLE)
+    if (t->state == TLSA_NONE)
         t->state = TLSA_UNUSABLE;
     if ((usage != 2 && usage != 3) || selector > 1 || matching > 2 ||
         (matching == 0 ? len == 0 : len != digest_len[matching]))
         return true;
-    t->state = TLSA_USABLE;
+    if (matching != 0)
+        t->state = TLSA_USABLE;
+    else if (t->state != TLSA_USABLE)
+        t->state = TLSA_WHOLE;
     t->trust_anchor = t->trust_anchor || usage == 2;
     return true;
 }
@@ -110,7 +117,7 @@ enum records_status reply_tlsa(const uint8_t *msg, size_t len,
         tlsa->ttl_s = a.ttl_s;
     if (status != RECORDS_PARTIAL) {
         tlsa->state = *secure ? got.state : TLSA_NONE;
-        tlsa->trust_anchor = *secure && got.trust_anchor;
+        tlsa->trust_anchor = tlsa->state == TLSA_USABLE && got.trust_anchor;
     }
     return status;
 }

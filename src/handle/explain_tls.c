@@ -19,9 +19,9 @@ static const char *const txt_words[] = {
 const char *explain_tlsa_word(const struct tlsa *t)
 {
     static const char *const words[] = {
-        [TLSA_UNKNOWN] = "not known",    [TLSA_NONE] = "none",
-        [TLSA_USABLE] = "usable",        [TLSA_UNUSABLE] = "unusable",
-        [TLSA_FAILED] = "lookup failed",
+        [TLSA_UNKNOWN] = "not known", [TLSA_NONE] = "none",
+        [TLSA_USABLE] = "usable",     [TLSA_UNUSABLE] = "unusable",
+        [TLSA_WHOLE] = "whole",       [TLSA_FAILED] = "lookup failed",
     };
 
     return t->state == TLSA_USABLE && t->trust_anchor ? "usable, of a CA"

@@ -64,6 +64,7 @@ enum tlsa_state {
     TLSA_NONE,     /* certainly none, or unsigned */
     TLSA_USABLE,   /* some are of use (RFC 7672 section 3.1) */
     TLSA_UNUSABLE, /* there are some, none of use */
+    TLSA_WHOLE,    /* none but whole certificates or keys, sound or not */
     TLSA_FAILED    /* the lookup failed: there may be some */
 };
 

@@ -9,6 +9,11 @@
  *   host that is not of that policy was dropped before, by clean.c.
  * - Else there is none.
  *
+ * Records that hold whole certificates or keys are of use if the MTA can parse
+ * them. Unless an override has a say, the domain passes, and the MTA does what
+ * it does if it cannot. In an override's list such a host is of the class DANE,
+ * and gets no mail then.
+ *
  * A host that might be of a class, or has to be of one that the MTA would not
  * know, is dropped: it never gets into a list without the class. Unless an
  * override has a say, the whole domain then passes, and the MTA sees it.
@@ -44,7 +49,9 @@ enum host_dane tlsclass_dane(const struct rules *rules,
                                                  : HOST_DANE_NO;
     if (a->tlsa.state == TLSA_UNKNOWN || a->tlsa.state == TLSA_FAILED)
         return HOST_DANE_OPEN;
-    return a->tlsa.state == TLSA_USABLE ? HOST_DANE_USABLE : HOST_DANE_NO;
+    return a->tlsa.state == TLSA_USABLE || a->tlsa.state == TLSA_WHOLE
+               ? HOST_DANE_USABLE
+               : HOST_DANE_NO;
 }
 
 static enum host_dane tlsclass_by_dns(const struct decide_input *in,
@@ -101,6 +108,10 @@ const char *tlsclass_why_pass(const struct decide_input *in,
         if (c->drop == DROP_CLASS_UNKNOWN || c->drop == DROP_NO_CLASS ||
             c->drop == DROP_POLICY_UNKNOWN)
             return drop_text(c->drop);
+        if (c->tls_class == MXHOP_TLS_DANE &&
+            c->addrs->tlsa.state == TLSA_WHOLE)
+            return "the TLSA records of a host hold whole certificates or "
+                   "keys, which only the MTA can judge";
         if (c->is_dns && c->drop == DROP_NO && in->classes != 0 &&
             in->rules->dane_ta == DANE_TA_PASS && c->addrs != NULL &&
             c->addrs->tlsa.state == TLSA_USABLE && c->addrs->tlsa.trust_anchor)

@@ -50,7 +50,7 @@ static void check_sts(const struct sts_record *r, enum records_status status)
 static void check_tlsa(const struct tlsa *t, bool secure,
                        enum records_status status)
 {
-    assert(t->state <= TLSA_UNUSABLE);
+    assert(t->state < TLSA_FAILED);
     assert(t->state < TLSA_USABLE || (secure && status == RECORDS_SOME));
     assert(!t->trust_anchor || t->state == TLSA_USABLE);
 }

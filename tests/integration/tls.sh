@@ -146,6 +146,19 @@ tlsa() { # HOST NAME [USAGE]
 			sha256sum | cut -d ' ' -f 1)"
 }
 
+# The TLSA record of a host with the certificate itself (3 0 0), or its key
+# (3 1 0).
+whole_tlsa() { # HOST NAME SELECTOR
+	printf '_25._tcp.%s TLSA 3 %s 0 ' "$1" "$3"
+	if [[ $3 -eq 0 ]]; then
+		openssl x509 -in "$SCRATCH/$2.pem" -outform DER
+	else
+		openssl x509 -in "$SCRATCH/$2.pem" -noout -pubkey |
+			openssl pkey -pubin -outform DER
+	fi | od -An -v -tx1 | tr -d ' \n'
+	echo
+}
+
 # --- MTA-STS ---
 
 # The web server mta-sts.DOMAIN with a certificate of its own, or NAME; the

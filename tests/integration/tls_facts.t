@@ -45,8 +45,18 @@ setup() {
 		unusable  A 192.0.2.2
 		_25._tcp.unusable TLSA 1 1 1 $(printf 'ab%.0s' {1..32})
 		none      A 192.0.2.2
+		cert      A 192.0.2.1
+		$(whole_tlsa cert good 0)
+		key       A 192.0.2.1
+		$(whole_tlsa key good 1)
+		othercert A 192.0.2.2
+		$(whole_tlsa othercert good 0)
+		$(odd_tlsa 192.0.2.2)
+		bareodd   A 192.0.2.4
+		_25._tcp.bareodd TLSA 3 0 0 deadbeef
 	END
-	for host in good loose self bad bogus ta bare unusable none; do
+	for host in good loose self bad bogus ta bare unusable none cert key othercert \
+		bareodd $ODD; do
 		echo "$host MX 10 $host.signed.test."
 	done >"$SCRATCH/mx"
 	{
@@ -65,6 +75,23 @@ setup() {
 	start_receiver 192.0.2.3 domain
 	start_receiver 192.0.2.4 -
 	start_receiver 192.0.2.6 good
+}
+
+# Hosts with one TLSA record each that is none.
+ODD='odd300 odd310 odd311 odd312 odd411 odd321 odd313 odd200 odd210 odd310tail odd300head'
+odd_tlsa() { # ADDRESS
+	local host data
+	for host in $ODD; do
+		data=$(printf 'ab%.0s' {1..32})
+		case $host in
+		odd3[01]0 | odd2*) data=deadbeef ;;
+		odd311) data=${data:2} ;;
+		odd310tail) data=$(whole_tlsa x good 1 | sed 's/.* //')00 ;;
+		odd300head) data=$(whole_tlsa x good 0 | sed 's/.* //' | head -c 200) ;;
+		esac
+		printf '%s A %s\n_25._tcp.%s TYPE52 \\# %d %s%s\n' "$host" "$1" "$host" \
+			$((3 + ${#data} / 2)) "$(sed -E 's/^odd(.)(.)(.).*/0\10\20\3/' <<<"$host")" "$data"
+	done
 }
 
 start_release() { # VERSION [NAME=VALUE...]
@@ -403,10 +430,28 @@ case_dane() {
 	END
 }
 
+# What Postfix can make no use of is as if nobody had said anything about the
+# certificate, but TLS must be; dane-only wants one record of use.
+case_tlsa_records_of_no_use() {
+	local host rows=''
+	sed -i '/dom.test/d' /etc/postfix/routes
+	set_policies </dev/null
+	for host in $ODD; do
+		rows+="dane $host.dom.test [$host.signed.test] tls tls"$'\n'
+	done
+	assert_levels <<-END
+		dane cert.dom.test      [cert.signed.test]       tls   tls
+		dane key.dom.test       [key.signed.test]        tls   tls
+		dane othercert.dom.test [othercert.signed.test]  $CERT $CERT
+		dane bareodd.dom.test   [bareodd.signed.test]    $BARE $BARE
+		${rows%?}
+	END
+}
+
 # The class is written as in a list; its policy is one of the table.
 case_dane_only() {
 	local host
-	for host in good bad bogus bare unusable none loose ta; do
+	for host in good bad bogus bare unusable none loose ta odd300 odd411; do
 		echo "[$host.signed.test]:0025 dane-only"
 	done >/etc/postfix/policies
 	echo '[ca.hosts.test]:0025 dane-only' >>/etc/postfix/policies
@@ -422,6 +467,8 @@ case_dane_only() {
 		dane-only unsigned.dom.test  [ca.hosts.test]:0025         no_TLSA no_TLSA
 		dane-only loose.loose.test   [loose.signed.test]:0025     non_DNSSEC tls
 		dane-only ta.dom.test        [ta.signed.test]:0025        tls    $CERT
+		dane-only odd300.dom.test    [odd300.signed.test]:0025    $CERT  $CERT
+		dane-only odd411.dom.test    [odd411.signed.test]:0025    TLSA    TLSA
 	END
 }
 

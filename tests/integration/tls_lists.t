@@ -30,6 +30,19 @@ setup() {
 		none    A 192.0.2.1
 		bogus   A 192.0.2.1
 		$(tlsa bogus good)
+		cert    A 192.0.2.1
+		$(whole_tlsa cert good 0)
+		other   A 192.0.2.2
+		$(whole_tlsa other good 0)
+		odd     A 192.0.2.2
+		_25._tcp.odd TLSA 3 0 0 deadbeef
+		oddkey  A 192.0.2.2
+		_25._tcp.oddkey TLSA 2 1 0 deadbeef
+		both    A 192.0.2.1
+		_25._tcp.both TLSA 3 0 0 deadbeef
+		$(tlsa both good)
+		short   A 192.0.2.2
+		_25._tcp.short TYPE52 \\# 4 030101ab
 	END
 	{
 		# An id for each of these says that there is a policy.
@@ -63,6 +76,8 @@ setup() {
 			none     MX 10 none.signed.test.
 			unsigned MX 10 good.hosts.test.
 		END
+		printf '%s MX 10 %s.signed.test.\n' cert cert other other odd odd \
+			oddkey oddkey both both short short
 	} | zone dane.test
 	printf '%s\n' 'good MX 10 good.signed.test.' | zone loose.test
 	sign_zone signed.test
@@ -223,6 +238,34 @@ case_dane_is_a_class() {
 		good.loose.test    192.0.2.1 tls=TLS
 	END
 	assert_match "$(mxhop trace good.dane.test)" 'good.signed.test +dns, class dane'
+}
+
+# Records that Postfix can make no use of bind nobody. Where it has to parse a
+# certificate to find out, it sees the domain, and does what it does by itself.
+case_tlsa_records_of_no_use() {
+	local level
+	for level in may dane; do
+		postfix_set "smtp_tls_security_level = $level"
+		assert_answer cert.dane.test ''
+		assert_answer other.dane.test ''
+		assert_answer odd.dane.test ''
+		assert_answer oddkey.dane.test ''
+		assert_answer both.dane.test ':[both.signed.test]:0025'
+		assert_answer short.dane.test ':[short.signed.test]'
+		assert_outcomes <<-'END'
+			cert.dane.test   192.0.2.1 tls=TLS
+			other.dane.test  Server certificate not verified
+			odd.dane.test    192.0.2.2 tls=TLS
+			oddkey.dane.test 192.0.2.2 tls=TLS
+			both.dane.test   192.0.2.1 tls=TLS
+			short.dane.test  192.0.2.2 tls=TLS
+		END
+		assert_match "$(maillog)" 'Verified TLS connection established to cert.signed.test'
+		assert_match "$(maillog)" 'Verified TLS connection established to both.signed.test'
+		mark
+	done
+	assert_match "$(mxhop trace odd.dane.test || true)" 'TLSA whole'
+	postfix_set 'smtp_tls_security_level = may'
 }
 
 # --- domains that Postfix must see ---

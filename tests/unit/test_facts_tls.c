@@ -88,8 +88,8 @@ static struct mxhop *open_handle(const char *more)
 static const char *learn(struct mxhop *mx, const char *domain)
 {
     static const char *const texts[] = {"?", "none", "id ", "failed"};
-    static const char *const tlsas[] = {"?", "none", "usable", "unusable",
-                                        "failed"};
+    static const char *const tlsas[] = {"?",        "none",  "usable",
+                                        "unusable", "whole", "failed"};
     static char out[512];
     struct lookup l;
     size_t n;

@@ -163,15 +163,20 @@ END_TEST
 static const struct {
     unsigned v[3];
     size_t len;
-    bool usable;
+    enum tlsa_state state;
 } tlsas[] = {
-    {{3, 1, 1}, 32, true},  {{3, 0, 1}, 32, true},      {{3, 1, 2}, 64, true},
-    {{3, 1, 0}, 900, true}, {{2, 0, 1}, 32, true},      {{2, 1, 2}, 64, true},
-    {{2, 0, 0}, 1, true},   {{0, 0, 1}, 32, false},     {{1, 1, 1}, 32, false},
-    {{4, 1, 1}, 32, false}, {{255, 1, 1}, 32, false},   {{3, 2, 1}, 32, false},
-    {{3, 1, 3}, 32, false}, {{3, 1, 1}, 31, false},     {{3, 1, 1}, 33, false},
-    {{3, 1, 1}, 0, false},  {{3, 1, 2}, 32, false},     {{2, 1, 1}, 64, false},
-    {{3, 0, 0}, 0, false},  {{2, 255, 255}, 32, false},
+    {{3, 1, 1}, 32, TLSA_USABLE},   {{3, 0, 1}, 32, TLSA_USABLE},
+    {{3, 1, 2}, 64, TLSA_USABLE},   {{2, 0, 1}, 32, TLSA_USABLE},
+    {{2, 1, 2}, 64, TLSA_USABLE},   {{3, 1, 0}, 900, TLSA_WHOLE},
+    {{3, 0, 0}, 32, TLSA_WHOLE},    {{2, 0, 0}, 1, TLSA_WHOLE},
+    {{2, 1, 0}, 64, TLSA_WHOLE},    {{0, 0, 1}, 32, TLSA_UNUSABLE},
+    {{1, 1, 1}, 32, TLSA_UNUSABLE}, {{0, 0, 0}, 900, TLSA_UNUSABLE},
+    {{4, 1, 1}, 32, TLSA_UNUSABLE}, {{255, 1, 1}, 32, TLSA_UNUSABLE},
+    {{3, 2, 1}, 32, TLSA_UNUSABLE}, {{3, 2, 0}, 32, TLSA_UNUSABLE},
+    {{3, 1, 3}, 32, TLSA_UNUSABLE}, {{3, 1, 1}, 31, TLSA_UNUSABLE},
+    {{3, 1, 1}, 33, TLSA_UNUSABLE}, {{3, 1, 1}, 0, TLSA_UNUSABLE},
+    {{3, 1, 2}, 32, TLSA_UNUSABLE}, {{2, 1, 1}, 64, TLSA_UNUSABLE},
+    {{3, 0, 0}, 0, TLSA_UNUSABLE},  {{2, 255, 255}, 32, TLSA_UNUSABLE},
 };
 #define N_TLSAS (int)(sizeof(tlsas) / sizeof(tlsas[0]))
 
@@ -184,18 +189,20 @@ START_TEST(tlsa)
     ask(T_NAME, WIRE_TYPE_TLSA, AD);
     rr_tlsa(v[0], v[1], v[2], tlsas[_i].len);
     ck_assert_int_eq(read_tlsa(m.len, &t, &secure), RECORDS_SOME);
-    ck_assert_int_eq(t.state, tlsas[_i].usable ? TLSA_USABLE : TLSA_UNUSABLE);
-    ck_assert_int_eq(t.trust_anchor, tlsas[_i].usable && v[0] == 2);
+    ck_assert_int_eq(t.state, tlsas[_i].state);
+    ck_assert_int_eq(t.trust_anchor, t.state == TLSA_USABLE && v[0] == 2);
     ck_assert_uint_eq(t.ttl_s, 70);
 
-    /* One that is of use is enough, whichever it is. */
+    /* One that is of use is enough, whichever it is. A whole certificate
+       of an authority beside it may be what the server's is of. */
     rr_tlsa(3, 1, 1, 32);
     rr_tlsa(1, 1, 1, 32);
     for (size_t len = 0; len < m.len; len++)
         ck_assert_int_eq(read_tlsa(len, &t, &secure), RECORDS_BAD);
     ck_assert_int_eq(read_tlsa(m.len, &t, &secure), RECORDS_SOME);
     ck_assert_int_eq(t.state, TLSA_USABLE);
-    ck_assert_int_eq(t.trust_anchor, tlsas[_i].usable && v[0] == 2);
+    ck_assert_int_eq(t.trust_anchor,
+                     tlsas[_i].state != TLSA_UNUSABLE && v[0] == 2);
     ck_assert(secure);
 }
 END_TEST

@@ -138,8 +138,8 @@ static void add_sts(struct buf *b, const struct sts_record *r)
 
 static void add_tlsa(struct buf *b, const struct tlsa *t)
 {
-    static const char *const names[] = {"?", "none", "usable", "unusable",
-                                        "failed"};
+    static const char *const names[] = {"?",        "none",  "usable",
+                                        "unusable", "whole", "failed"};
 
     buf_printf(b, "%s%s ttl=%u", names[t->state], t->trust_anchor ? "+ta" : "",
                t->ttl_s);

@@ -648,9 +648,10 @@ END_TEST
 #define UNKNOWN  "unknown"
 #define NO_HOSTS ""
 
-/* Hosts: t.x.test has TLSA records of use, n.x.test none, f.x.test's cannot be
-   had, u.x.test has unsigned addresses, q.x.test has not been asked for,
-   v.x.test has no address, self.x.test is this machine. */
+/* Hosts: t.x.test has TLSA records of use, w.x.test has some that the MTA has
+   to judge, n.x.test none, f.x.test's cannot be had, u.x.test has unsigned
+   addresses, q.x.test has not been asked for, v.x.test has no address,
+   self.x.test is this machine. */
 static const struct {
     const char *stored, *pattern; /* as in states */
     enum sts_txt txt;
@@ -661,6 +662,10 @@ static const struct {
     {NULL, "", STS_TXT_NONE, "t.x.test", true, "dane"},
     {NULL, "", STS_TXT_FAILED, "t.x.test", true, "dane"},
     {NULL, "", STS_TXT_NONE, "t.x.test v.x.test", true, "dane"},
+    {NULL, "", STS_TXT_NONE, "w.x.test", true, "dane"},
+    {NULL, "", STS_TXT_NONE, "t.x.test w.x.test", true, "dane"},
+    {NULL, "", STS_TXT_NONE, "w.x.test n.x.test", true, NULL},
+    {"enforce", "*.x.test", STS_TXT_ID, "w.x.test", true, "dane-only"},
     {NULL, "", STS_TXT_NONE, "t.x.test self.x.test n.x.test", true, "dane"},
     {NULL, "", STS_TXT_NONE, "self.x.test t.x.test", true, NULL},
     {NULL, "", STS_TXT_NONE, "t.x.test", false, NULL},
@@ -705,6 +710,7 @@ static void know_hosts(void)
                              .ttl_s = {3600, 3600}};
 
     know_host("t.x.test", true, TLSA_USABLE);
+    know_host("w.x.test", true, TLSA_WHOLE);
     know_host("n.x.test", true, TLSA_NONE);
     know_host("f.x.test", true, TLSA_FAILED);
     know_host("u.x.test", false, TLSA_UNKNOWN);

@@ -73,6 +73,10 @@ static const struct row {
     {                                     \
         "secure 192.0.2.1", TLSA_UNUSABLE \
     }
+#define WHOLE                          \
+    {                                  \
+        "secure 192.0.2.1", TLSA_WHOLE \
+    }
 #define FAILED                          \
     {                                   \
         "secure 192.0.2.1", TLSA_FAILED \
@@ -105,6 +109,14 @@ static const struct row {
     {true, UNASKED, USABLE, NULL, STS | DANE, NULL, ""},
     {true, {"unknown", TLSA_UNKNOWN}, USABLE, NULL, STS | DANE, NULL, ""},
     {true, {"failed", TLSA_UNKNOWN}, PLAIN, "*.x.test", STS | DANE, NULL, ""},
+    /* only the MTA can tell whether it is */
+    {true, WHOLE, USABLE, NULL, STS | DANE, NULL, ""},
+    {true, PLAIN, WHOLE, "*.x.test", STS | DANE, NULL, ""},
+    {true, PLAIN, WHOLE, "a.x.test", STS | DANE, NULL, ":[a.x.test]:025"},
+    {true, WHOLE, PLAIN, NULL, STS, NULL, ":[a.x.test], [b.x.test]"},
+    {false, WHOLE, PLAIN, NULL, STS | DANE, NULL, ":[a.x.test], [b.x.test]"},
+    {true, WHOLE, PLAIN, NULL, STS | DANE, "[r.test]",
+     ":[r.test], [a.x.test]:0025, [b.x.test]"},
     /* a policy */
     {false, PLAIN, PLAIN, "*.x.test", STS, NULL,
      ":[a.x.test]:025, [b.x.test]:025"},
@@ -279,13 +291,12 @@ static struct hostaddrs any_addrs(void)
     static const char *const texts[] = {"192.0.2.1",        "secure 192.0.2.1",
                                         "secure 192.0.2.1", "none",
                                         "unknown",          "failed"};
-    static const enum tlsa_state states[] = {TLSA_NONE,   TLSA_NONE,
-                                             TLSA_USABLE, TLSA_USABLE,
-                                             TLSA_USABLE, TLSA_UNUSABLE,
-                                             TLSA_FAILED, TLSA_UNKNOWN};
+    static const enum tlsa_state states[] = {
+        TLSA_NONE,     TLSA_NONE,  TLSA_USABLE, TLSA_USABLE, TLSA_USABLE,
+        TLSA_UNUSABLE, TLSA_WHOLE, TLSA_FAILED, TLSA_UNKNOWN};
     struct hostaddrs a = fixture_addrs(texts[below(6)]);
 
-    a.tlsa.state = (uint8_t)states[below(8)];
+    a.tlsa.state = (uint8_t)states[below(9)];
     a.tlsa.trust_anchor = below(4) == 0;
     return a;
 }
@@ -317,7 +328,8 @@ static bool may_be_dane(const struct decide_input *in,
         open |= a->state[f] == ADDR_UNKNOWN || a->state[f] == ADDR_FAILED;
     if (!a->secure)
         return open;
-    *sure_r = a->tlsa.state == TLSA_USABLE;
+    *sure_r = a->tlsa.state == TLSA_USABLE ||
+              (a->tlsa.state == TLSA_WHOLE && in->override != NULL);
     return a->tlsa.state != TLSA_NONE && a->tlsa.state != TLSA_UNUSABLE;
 }
 
