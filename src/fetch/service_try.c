@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REFRESH_MIN_S      300 /* of a policy that ends soon */
+#define REFRESH_MIN_S      300 /* unless lookups ask for it (handle/tls.c) */
 #define UNASKED_S          60  /* while no name server can be asked */
 
 #define RUNNING_URGENT_MAX 512u

@@ -2,8 +2,9 @@
  * service_want - what is wanted, what is due, what the clock says
  *
  * Lookups name domains, administrators give orders. Strangers choose for which
- * domains lookups are made: a lookup's word starts no fetch a minute after the
- * last one, nor before the time is over that follows a failure.
+ * domains lookups are made: a lookup's word starts no fetch within a minute of
+ * the last one, or half of the policy's life, nor before the time is over that
+ * follows a failure.
  *
  * Times in the store are wall time. If the clock is set while the service runs,
  * those that it has set are moved with it. What was stored before, and lies in
@@ -58,11 +59,22 @@ static void service_make_room(struct service *s)
     }
 }
 
+/* Lookups of strangers must not make us knock at will. */
+static bool service_may_knock(const struct store_entry *e)
+{
+    int64_t now_s = clock_wall_s(), again_s = AGAIN_S;
+
+    if (e->failures > 0)
+        return now_s >= e->next_s;
+    if (e->has_policy && e->policy.max_age_s / 2 < again_s)
+        again_s = e->policy.max_age_s / 2;
+    return now_s >= e->tried_s + again_s || now_s < e->tried_s;
+}
+
 static bool service_fetch(struct service *s, const char *domain,
                           enum want_kind kind)
 {
     struct item *i = book_find(&s->book, domain);
-    int64_t now_s = clock_wall_s();
     struct store_entry e;
 
     if (i == NULL && (kind != WANT_SOON || s->book.untried < BOOK_SOON_MAX)) {
@@ -77,14 +89,11 @@ static bool service_fetch(struct service *s, const char *domain,
         return false;
     }
     if (kind != WANT_FETCH && i->len > 0) {
-        /* Lookups of strangers must not make us knock at will. */
         bool again;
 
         if (!book_get(i, &e))
             return false;
-        again = e.failures > 0
-                    ? now_s >= e.next_s
-                    : now_s >= e.tried_s + AGAIN_S || now_s < e.tried_s;
+        again = service_may_knock(&e);
         store_entry_free(&e);
         if (!again)
             return true;

@@ -46,7 +46,7 @@ static bool ststransport_is_on(const struct lookup *l)
 
 static bool ststransport_is_to_come(const struct lookup *l)
 {
-    return l->tls.open && l->tls.stored == STS_ABSENT &&
+    return l->tls.open && l->tls.stored != STS_NO_STORE &&
            l->set.sts.state == STS_TXT_ID;
 }
 

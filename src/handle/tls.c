@@ -6,11 +6,11 @@
  * domains it has nothing, which costs no system call.
  *
  * A policy that has not ended is in force whatever DNS says now. A domain that
- * says that it has one, and of which the store knows nothing, is left to the
- * MTA until the service has answered, be it with a failure. So is, without a
- * store that can be used, every domain that may have a policy. The service is
- * told of a domain by a datagram, which may get lost: the next lookup says it
- * again.
+ * says that it has one, and of which the store knows nothing, or a policy that
+ * has ended and was not tried again, is left to the MTA until the service has
+ * answered, be it with a failure. So is, without a store that can be used,
+ * every domain that may have a policy. The service is told of a domain by a
+ * datagram, which may get lost: the next lookup says it again.
  *
  * made_of is what of this an answer depends on; zero for most domains.
  */
@@ -111,20 +111,28 @@ static enum sts_stored tls_read(struct mxhop *mx, const char *domain,
     return STS_NO_STORE;
 }
 
+/* Since then nobody has tried to fetch it. */
+static bool tls_has_ended(const struct store_entry *e, int64_t now_s)
+{
+    return e->has_policy && e->failures == 0 &&
+           !sts_in_force(&e->policy, now_s);
+}
+
 /* ---- before DNS ---- */
 
 static uint64_t tls_made_of(const struct mxhop *mx, const struct tls_facts *t,
                             int64_t now_s)
 {
+    const struct store_entry *e = &t->entry;
     uint64_t seen = t->visible != NULL;
 
     if (mx->conf.mta_sts == MTA_STS_ENFORCE && t->stored == STS_NO_STORE)
         seen |= 2;
     if (mx->conf.mta_sts != MTA_STS_ENFORCE || t->stored != STS_STORED)
         return seen;
-    seen |= 4;
-    if (t->entry.has_policy && sts_in_force(&t->entry.policy, now_s))
-        seen ^= t->entry.policy_hash;
+    seen |= tls_has_ended(e, now_s) ? 8 : 4;
+    if (e->has_policy && sts_in_force(&e->policy, now_s))
+        seen ^= e->policy_hash;
     return seen;
 }
 
@@ -200,18 +208,41 @@ void tls_want(struct mxhop *mx, const char *domain)
 }
 
 /* Whether there may be a policy that is not known. */
-static bool tls_is_open(const struct tls_facts *t, const struct sts_record *txt)
+static bool tls_is_open(const struct tls_facts *t, const struct sts_record *txt,
+                        int64_t now_s)
 {
     switch (t->stored) {
     case STS_OFF:
-    case STS_STORED:
         return false;
-    case STS_ABSENT: /* a lookup that fails must not hold up mail */
-        return txt->state == STS_TXT_ID || txt->state == STS_TXT_UNKNOWN;
-    case STS_NO_STORE:
+    case STS_STORED:
+        if (!tls_has_ended(&t->entry, now_s))
+            return false;
         break;
+    case STS_ABSENT:
+        break;
+    case STS_NO_STORE:
+        return txt->state != STS_TXT_NONE;
     }
-    return txt->state != STS_TXT_NONE;
+    /* A lookup that fails must not hold up mail. */
+    return txt->state == STS_TXT_ID || txt->state == STS_TXT_UNKNOWN;
+}
+
+/* The service would let a very short policy end before it is fetched again, as
+   it does not know whether mail depends on it. Where it does, lookups say so
+   from the middle of the policy's life on: no answer is kept past that. */
+static bool tls_is_to_renew(struct lookup *l)
+{
+    const struct store_entry *e = &l->tls.entry;
+    int64_t from_s = e->policy.fetched_s + e->policy.max_age_s / 2;
+    int64_t edge_s = from_s;
+
+    if (e->next_s < e->policy.expires_s)
+        return false;
+    if (l->now_s >= from_s)
+        edge_s = l->now_s + WANT_AGAIN_MS / 1000;
+    if (edge_s < l->edge_s)
+        l->edge_s = edge_s;
+    return l->now_s >= from_s;
 }
 
 void tls_judge(struct lookup *l)
@@ -231,11 +262,12 @@ void tls_weigh(struct lookup *l)
     if (t->stored == STS_OFF)
         return;
     if (txt->state == STS_TXT_ID &&
-        !(in_force && strcmp(txt->id, t->entry.policy.id) == 0))
+        (!in_force || strcmp(txt->id, t->entry.policy.id) != 0 ||
+         tls_is_to_renew(l)))
         tls_want(mx, l->key.domain);
     if (mx->conf.mta_sts != MTA_STS_ENFORCE)
         return;
-    t->open = tls_is_open(t, txt);
+    t->open = tls_is_open(t, txt, l->now_s);
     if (in_force && t->entry.policy.mode == STS_MODE_ENFORCE) {
         t->policy = &t->entry.policy;
         if (t->policy->expires_s < l->edge_s)

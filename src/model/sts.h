@@ -6,6 +6,9 @@
 #include "model/tls.h"
 
 #define STS_MAX_AGE_S 31557600u /* as RFC 8461 section 3.2 has it */
+/* For so long a policy counts at least, though max_age may be 0: web servers
+   are not asked for each message. */
+#define STS_MIN_AGE_S 60u
 /* By so much the clock may be behind the one that a policy was fetched by. */
 #define STS_CLOCK_SLACK_S 300
 

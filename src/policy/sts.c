@@ -62,7 +62,9 @@ static const char *sts_read_max_age(struct sts_reading *r, const char *value)
     if (n == 0 || n > 10 || value[n] != '\0')
         return "max_age is not a number of at most ten digits";
     s = strtoull(value, NULL, 10);
-    r->p->max_age_s = s < STS_MAX_AGE_S ? (uint32_t)s : STS_MAX_AGE_S;
+    r->p->max_age_s = s > STS_MAX_AGE_S   ? STS_MAX_AGE_S
+                      : s < STS_MIN_AGE_S ? STS_MIN_AGE_S
+                                          : (uint32_t)s;
     return NULL;
 }
 

@@ -247,6 +247,16 @@ case_first_message() {
 	exim_send alice@mta.mxhop.test any@early.dom.test
 	sed -i '$d' /etc/mxhop/mxhop.cf
 	assert_exim_log ' => any@early.dom.test .*R=mxhop_route T=mxhop_sts .*CV=yes'
+	# One that has just ended is not known either.
+	stop mxhop-tls
+	"$SCRATCH/policies" "$STORE" <<<'early.dom.test enforce 1 59 1 good.hosts.test'
+	spawn mxhop-tls mxhop-tls
+	eventually 10 grep -q '@mxhop-tls:' /proc/net/unix || fail "$(tail "$SCRATCH/mxhop-tls.log")"
+	sleep 2
+	echo 'lookup_budget = 30s' >>/etc/mxhop/mxhop.cf
+	exim_send alice@mta.mxhop.test again@early.dom.test
+	sed -i '$d' /etc/mxhop/mxhop.cf
+	assert_exim_log ' => again@early.dom.test .*R=mxhop_route T=mxhop_sts .*CV=yes'
 	start_ms=$(now_ms)
 	exim_send alice@mta.mxhop.test any@silent.dom.test
 	assert_exim_log ' => any@silent.dom.test .*R=dnslookup T=remote_smtp'

@@ -612,6 +612,29 @@ case_a_policy_is_fetched_again_within_a_day() {
 	fresh_store
 }
 
+# A policy counts for a minute at least. Lookups have it fetched again when half
+# of its life is over, and no sooner; nobody else does so before it ends.
+case_short_policies() {
+	stop_tls
+	policy ends good enforce 0
+	mxhop-tls --once ends.test
+	assert_match "$(tls get ends.test)" 'max_age 60s'$'\n''.*: in force'
+	policy ends good enforce 600
+	compile_policies
+	"$SCRATCH/policies" $STORE <<-'END'
+		quick.test  enforce 1 40 20 mx.quick.test
+		second.test enforce 1 20 40 mx.second.test
+		good.test   enforce 1 40 80 mx.good.test
+	END
+	start_tls
+	want postfix u quick.test second.test good.test quick.test
+	eventually 5 has quick.test 'max_age 604800s' || fail "$(tls get quick.test)"
+	want postfix u quick.test second.test good.test
+	sleep 0.5
+	assert_eq "$(requests '\(quick\|second\|good\).test')" 1
+	fresh_store
+}
+
 case_a_policy_stays_until_it_ends() {
 	mxhop-tls --once gone.test ends.test
 	make_zone gone

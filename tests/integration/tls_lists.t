@@ -418,6 +418,34 @@ case_the_service_is_told() {
 	stop mxhop-tls
 }
 
+# Policies of a minute are the shortest. One that mail needs is fetched again
+# before it ends. One that has ended meanwhile is waited for, as at first contact.
+case_short_policies() {
+	local d=early.dom.test plain='plain.dom.test 192.0.2.2 tls=TLS'
+	printf '%s\n' 'version: STSv1' 'mode: enforce' 'mx: ca.hosts.test' \
+		'max_age: 1' | sts_policy $d
+	start_sts_web
+	policies <<<"$d enforce 1 40 20 ca.hosts.test"
+	chown -R mxhop-tls:mxhop-tls "$STORE"
+	spawn mxhop-tls mxhop-tls
+	eventually 10 grep -q '@mxhop-tls:' /proc/net/unix || fail "mxhop-tls: $(tail "$SCRATCH/mxhop-tls.log")"
+	reload_postfix # a process names a domain every ten seconds only
+	mark
+	assert_outcomes <<<"$d Server certificate not verified"$'\n'"$plain"
+	eventually 5 log_has "$SCRATCH/sts-web.log" "^get $d" || fail 'not renewed'
+	assert_answer $d ':[ca.hosts.test]:025'
+	assert_eq "$(sts_requests $d)" 1
+	stop mxhop-tls
+	policies <<<"$d enforce 1 59 1 ca.hosts.test"
+	spawn mxhop-tls mxhop-tls
+	sleep 2.5
+	mark
+	assert_outcomes <<<"$d Server certificate not verified"$'\n'"$plain"
+	assert_eq "$(sts_requests $d)" 1
+	eventually 5 answers_with $d ':[ca.hosts.test]:025' || fail "$(mxhop trace $d)"
+	stop mxhop-tls
+}
+
 # --- cost ---
 
 # System calls of many lookups in the cache, as Postfix makes them.

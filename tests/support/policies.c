@@ -4,7 +4,8 @@
  *     policies DIR < LINES
  *
  * A line is `DOMAIN MODE ID AGE LEFT PATTERN...', AGE seconds since the fetch,
- * LEFT seconds to the end; or `DOMAIN failed TEXT', of which nothing was had.
+ * LEFT seconds to the end, below 0 if it is over and could not be fetched
+ * again; or `DOMAIN failed TEXT', of which nothing was had.
  */
 
 #include <fcntl.h>
@@ -42,6 +43,9 @@ static void entry_of(char *mode, char **save, struct store_entry *e)
     e->tried_s = p->fetched_s = now_s - atoll(strtok_r(NULL, BLANKS, save));
     p->expires_s = now_s + atoll(strtok_r(NULL, BLANKS, save));
     p->max_age_s = (uint32_t)(p->expires_s - p->fetched_s);
+    e->tried_s = p->fetched_s;
+    if (p->expires_s < now_s)
+        e->failures = 1;
     while ((word = strtok_r(NULL, BLANKS, save)) != NULL)
         if (!sts_policy_add(p, word))
             exit(1);

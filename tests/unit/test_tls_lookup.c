@@ -53,11 +53,16 @@ static void store_begin(void)
     n_records = 0;
 }
 
-/* mode NULL: the fetch failed. */
+static int64_t next_s = 300; /* from now, when the service fetches again */
+
+/* mode NULL: the fetch failed; left_s -1: the policy has ended meanwhile, -2:
+   nobody has tried to fetch it since. */
 static void store_add(const char *domain, const char *mode, const char *id,
                       const char *mx_pattern, int64_t left_s)
 {
-    struct store_entry e = {.tried_s = now_s, .next_s = now_s + 300};
+    struct store_entry e = {.tried_s = now_s,
+                            .next_s = now_s + next_s,
+                            .failures = mode == NULL || left_s == -1};
 
     if (mode != NULL) {
         e.has_policy = true;
@@ -270,7 +275,13 @@ static const struct {
     {"enforce", 500, STS_TXT_FAILED, "", "*.x.test", CLASS, false},
     {"enforce", 500, STS_TXT_UNKNOWN, "", "*.x.test", CLASS, false},
     {"enforce", 500, STS_TXT_ID, "1", "other.test", WAITS, true},
+    {"enforce", 200, STS_TXT_ID, "1", "*.x.test", CLASS, true},
+    {"enforce", 200, STS_TXT_NONE, "", "*.x.test", CLASS, false},
     {"enforce", -1, STS_TXT_ID, "1", "other.test", LIST, true},
+    {"enforce", -2, STS_TXT_ID, "1", "other.test", PASS, true},
+    {"enforce", -2, STS_TXT_UNKNOWN, "", "other.test", PASS, false},
+    {"enforce", -2, STS_TXT_FAILED, "", "other.test", LIST, false},
+    {"enforce", -2, STS_TXT_NONE, "", "other.test", LIST, false},
     {"testing", 500, STS_TXT_ID, "1", "other.test", LIST, false},
     {"none", 500, STS_TXT_ID, "1", "other.test", LIST, false},
     {"failed", 0, STS_TXT_ID, "1", "", LIST, true},
@@ -444,8 +455,39 @@ START_TEST(answers_are_kept_until_the_policy_is_another)
     now_s += 899;
     ck_assert_str_eq(text_of("d.test"), ":[a.x.test]:025");
     now_s += 1;
-    ck_assert_str_eq(text_of("d.test"), ":[a.x.test]");
+    ck_assert_str_eq(text_of("d.test"), "");
     ck_assert_str_eq(text_of("plain.test"), ":[a.x.test]");
+    mxhop_close(&mx);
+}
+END_TEST
+
+/* One that ends before the service would fetch it again is asked for when half
+   of its life is over, if somebody looks it up then, and again in a while. */
+START_TEST(short_policies_are_renewed_by_lookups)
+{
+    struct want w;
+    int fd;
+
+    now_s = clock_wall_s();
+    next_s = 5000;
+    store_begin();
+    store_add("d.test", "enforce", "1", "*.x.test", 1500);
+    store_end();
+    fd = want_bind(store);
+    open_with("enforce", STS);
+    know_host("a.x.test", false, TLSA_UNKNOWN);
+    know_domain("d.test", "a.x.test", false, STS_TXT_ID, "1");
+    for (int i = 0; i < 3; i++) {
+        ck_assert_str_eq(text_of("d.test"), ":[a.x.test]:025");
+        ck_assert(cache_flush(mx->store.cache, 100));
+        ck_assert(is_kept("d.test"));
+        ck_assert_int_eq(want_receive(fd, &w), i > 0);
+        now_s += i == 0 ? 250 : 10;
+        ck_assert(!is_kept("d.test"));
+        memset(mx->tls.wanted, 0, sizeof(mx->tls.wanted)); /* ten seconds */
+    }
+    next_s = 300;
+    close(fd);
     mxhop_close(&mx);
 }
 END_TEST
@@ -588,13 +630,14 @@ static void check_domain(int i)
 {
     const char *text = text_of(domains[i]);
     const char *hosts[] = {"a.x.test", "b.x.test"};
-    bool enforced = truth[i].mode != NULL &&
-                    strcmp(truth[i].mode, "enforce") == 0 &&
-                    now_s < truth[i].end_s && now_s >= truth[i].from_s;
+    bool in_time = now_s < truth[i].end_s && now_s >= truth[i].from_s;
+    bool tried = truth[i].mode != NULL &&
+                 (in_time || strcmp(truth[i].mode, "failed") == 0);
+    bool enforced = tried && strcmp(truth[i].mode, "enforce") == 0;
     char want[128] = "";
     size_t n = 0;
 
-    if (truth[i].mode == NULL && truth[i].txt) {
+    if (!tried && truth[i].txt) {
         ck_assert_msg(*text == '\0', "listed before it is known: %s", text);
         return;
     }
@@ -1064,6 +1107,7 @@ int main(void)
     tcase_add_loop_test(tc, watch_and_off, 0, 2 * n);
     tcase_add_test(tc, exempt_domains_are_as_without);
     tcase_add_test(tc, answers_are_kept_until_the_policy_is_another);
+    tcase_add_test(tc, short_policies_are_renewed_by_lookups);
     tcase_add_test(tc, what_is_not_known_yet_is_not_kept);
     tcase_add_test(tc, a_clock_set_back_ends_a_policy);
     tcase_add_test(tc, a_domain_to_be_seen_passes);
