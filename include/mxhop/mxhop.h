@@ -205,8 +205,8 @@ struct mxhop_route {
     bool local;     /* the MTA delivers this domain itself, and an override for
                        exactly this key says otherwise */
     bool stopper;   /* the last hop may turn out to have no address: Postfix
-                       would bounce, and gets one more that refuses, so that
-                       the mail waits */
+                       would bounce, and gets one more that nobody is at, so
+                       that the mail waits */
     bool only_ipv6; /* address_families has no ipv4 */
     const char *defer_service; /* Postfix's, for MXHOP_DEFER */
 };

@@ -40,7 +40,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #define NAME_MAX_LEN 253 /* of a host name */
 
@@ -64,18 +63,6 @@ static bool tls_is_host(const char *name, size_t len)
     return label > 0 && !number;
 }
 
-/* Elements of a list where a connection is to be refused. Where port 1 is
-   anybody's (net.ipv4.ip_unprivileged_port_start, as in most containers), a
-   user of the machine could take the mail there. */
-static bool tls_is_nowhere(const char *key)
-{
-    const char *end = strchr(key, ']');
-
-    return end != NULL && strcmp(end, "]:1") == 0 &&
-           (strncmp(key, "[127.", 5) == 0 ||
-            strncasecmp(key, "[ipv6:::1]", 10) == 0);
-}
-
 /* The policy of a class, or NULL. The text holds until the next one. The server
    is told its name in lower case: that of the first of several hosts is not,
    and not every server finds the certificate for such a name. */
@@ -86,8 +73,6 @@ static const char *tls_class(const char *key)
     const char *end = strchr(key, ']');
     int n;
 
-    if (tls_is_nowhere(key))
-        return "secure match=nowhere.invalid";
     if (key[0] != '[' || end == NULL ||
         !tls_is_host(key + 1, (size_t)(end - key - 1)))
         return NULL;

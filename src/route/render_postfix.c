@@ -19,9 +19,12 @@
  * A list without transport leaves a local domain to local(8) or lmtp(8), which
  * take the list for something else, so it gets `relay`.
  *
- * Where the last host may have no address, [127.0.0.1]:1 comes after it:
+ * Where the last host may have no address, [224.0.0.0]:1 comes after it:
  * smtp(8) bounces mail (5.4.4) if the last one has none, although others were
- * only down, and defers it if that one refuses.
+ * only down, and defers it if that one cannot be reached. The kernel makes no
+ * TCP connection to a multicast address and says so at once, whatever routes
+ * there are. So nobody can take the mail there, as any user of the machine can
+ * at port 1 of 127.0.0.1 where net.ipv4.ip_unprivileged_port_start allows it.
  *
  * smtp(8) keeps a connection to any host of a list under the list's first host,
  * exactly as it is written there, and uses it for the next mail to a list that
@@ -29,7 +32,7 @@
  * is written in an unusual mixture of upper and lower case: a hash of the list.
  * Tables of policies and passwords fold the case. Where there are too few
  * letters, as in an IPv4 address, a multicast address with the hash in it comes
- * first: nobody can take a TCP connection there, and the attempt fails at once.
+ * first.
  *
  * A domain that is to have a queue of its own (by_domain) gets a hash of its
  * name behind the list, written in separators: smtp(8) splits the list on
@@ -129,7 +132,7 @@ static bool render_postfix_add_list(const struct mxhop_route *r,
     if (written > 1)
         render_postfix_mark_list(out, start, r->only_ipv6);
     if (written > 0 && r->stopper)
-        buf_puts(out, r->only_ipv6 ? ", [ipv6:::1]:1" : ", [127.0.0.1]:1");
+        buf_puts(out, r->only_ipv6 ? ", [ipv6:ff00::]:1" : ", [224.0.0.0]:1");
     if (written > 0 && r->by_domain)
         add_mark(r->domain, out);
     return written > 0;

@@ -123,7 +123,7 @@ assert_deferrals() {
 	assert_waits unusable 'No usable next hop in the routing override'
 	assert_waits excluded 'No usable next hop in the routing override'
 	assert_waits unknown 'Addresses of the routing override are not known yet'
-	assert_waits port 'connect to 127.0.0.1\[127.0.0.1\]:1: Connection refused'
+	assert_waits port 'connect to 224.0.0.0\[224.0.0.0\]:1: Network is unreachable'
 	assert_well 5
 
 	# The table makes nothing a relay domain, and is for transport_maps only.

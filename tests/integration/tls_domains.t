@@ -433,17 +433,17 @@ case_another_service_takes_no_policy_away() {
 	postfix_set "smtp_tls_policy_maps = $T"
 }
 
-# Where every user may listen on port 1, which lists name to be refused there.
+# Lists name elements where nobody is to take mail. Where every user may listen on
+# port 1, whatever the address, mail waits all the same.
 case_nobody_takes_mail_on_port_1() {
-	local address
-	for address in 127.0.0.1 127.88.106.125 ipv6:::1; do
-		assert_policy "[$address]:1" 'secure match=nowhere.invalid'
-	done
-	assert_policy '[127.0.0.1]:11' ''
-	assert_policy '[192.0.2.1]:1' ''
+	local override='dn: cn=s
+objectClass: mxhopOverride
+cn: s
+mxhopKey: s.te
+mxhopHop: [mx.slow.te]:26'
 	spawn thief python3 -c '
 import socket
-l = socket.create_server(("0.0.0.0", 1))
+l = socket.create_server(("::", 1), family=socket.AF_INET6, dualstack_ipv6=True)
 while True:
     f = l.accept()[0].makefile("rw", newline="\r\n")
     f.write("220 thief ESMTP\n")
@@ -452,13 +452,28 @@ while True:
         f.write("354 go\n" if line.startswith("DATA") else "250 stolen\n")
         f.flush()'
 	printf '%s\n' '1 A 192.0.2.1' '2 A 192.0.2.1' 'd MX 10 1' 'd MX 20 2' | zone te
+	forward_domain slow.te 127.0.0.58
+	start_faultdns failing 127.0.0.58:53 <<<'* * rcode=servfail'
 	start_signed_dns
 	configure answer
+	configure overrides ldif:/etc/mxhop/overrides.ldif
+	refresh_overrides <<<"$override"
+	postfix_set 'smtp_tls_policy_maps ='
 	eventually 5 lists_begin_with d.te '[239.'
 	mark
-	assert_outcomes <<<'d.te 192.0.2.1 tls=TLS'
-	stop thief
+	assert_outcomes <<-'END'
+		d.te 192.0.2.1 tls=TLS
+		s.te connect to 224.0.0.0
+	END
+	configure address_families ipv6
+	reload_postfix
+	mark
+	assert_outcomes <<<'s.te connect to ff00::'
+	configure address_families
+	configure overrides ''
 	configure answer override
+	stop thief
+	postfix_set "smtp_tls_policy_maps = $T"
 }
 lists_begin_with() { # DOMAIN TEXT
 	[[ $(mxhop lookup --format postfix "$1") == ":$2"* ]]

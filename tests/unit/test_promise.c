@@ -764,7 +764,7 @@ static void check_text(const struct law *law, const struct mxhop_route *r,
                        const char *text, const char *what)
 {
     size_t n = text != NULL ? strlen(text) : 0;
-    static const char v4[] = ", [127.0.0.1]:1", v6[] = ", [ipv6:::1]:1";
+    static const char v4[] = ", [224.0.0.0]:1", v6[] = ", [ipv6:ff00::]:1";
     const char *stopper = mx->rules.families == FAMILY_BIT(FAMILY_V6) ? v6 : v4;
 
     if (law->o == NULL && law->n_out == 0)

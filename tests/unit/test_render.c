@@ -183,9 +183,9 @@ START_TEST(postfix_stopper)
     struct mxhop_route r = route_of(mixed, 1);
 
     r.stopper = true;
-    assert_render(render_postfix, &r, ":[mx1.test], [127.0.0.1]:1");
+    assert_render(render_postfix, &r, ":[mx1.test], [224.0.0.0]:1");
     r.only_ipv6 = true;
-    assert_render(render_postfix, &r, ":[mx1.test], [ipv6:::1]:1");
+    assert_render(render_postfix, &r, ":[mx1.test], [ipv6:ff00::]:1");
     assert_render(render_exim, &r, "<;mx1.test");
     r.n_hops = 0;
     assert_render(render_postfix, &r, NULL);
