@@ -247,8 +247,7 @@ static int cmd_tls_tell(const struct conf *conf, const char *domain,
     do {
         sent = want_send(fd, conf->tls_store, domain,
                          forget ? WANT_FORGET : WANT_FETCH);
-    } while (!sent && errno == EAGAIN && clock_boot_ms() < until_ms &&
-             nanosleep(&step, NULL) == 0);
+    } while (!sent && errno == EAGAIN && clock_boot_ms() < until_ms);
     if (fd >= 0)
         close(fd);
     if (!sent) {

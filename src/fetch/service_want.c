@@ -111,14 +111,11 @@ void service_take_wants(struct service *s)
 {
     struct want w;
 
-    for (int n = 0; n < WANTS_AT_ONCE && want_receive(s->want_fd, &w); n++) {
-        bool admin;
+    for (int n = 0; n < WANTS_AT_ONCE && want_receive(s->want_fd, s->owner, &w);
+         n++) {
+        bool order = w.kind == WANT_FETCH || w.kind == WANT_FORGET;
 
-        if (w.domain[0] == '\0')
-            continue;
-        admin = w.uid == 0 || w.uid == geteuid();
-        if (!admin && (w.uid != s->owner || w.kind == WANT_FETCH ||
-                       w.kind == WANT_FORGET))
+        if (w.domain[0] == '\0' || (order && w.uid != 0 && w.uid != geteuid()))
             continue;
         if (w.kind == WANT_FORGET)
             service_forget(s, w.domain);

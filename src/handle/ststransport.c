@@ -59,11 +59,11 @@ void ststransport_wait(struct lookup *l)
     while (ststransport_is_on(l) && ststransport_is_to_come(l) &&
            now_ms < l->deadline_ms) {
         if (now_ms >= say_ms) {
-            if (!want_send(mx->tls.want_fd, mx->conf.tls_store, l->key.domain,
-                           WANT_URGENT) &&
-                errno != EAGAIN)
+            if (want_send(mx->tls.want_fd, mx->conf.tls_store, l->key.domain,
+                          WANT_URGENT))
+                say_ms = now_ms + SAY_AGAIN_MS;
+            else if (errno != EAGAIN)
                 return;
-            say_ms = now_ms + SAY_AGAIN_MS;
         }
         nanosleep(&pause, NULL);
         now_ms = clock_boot_ms();

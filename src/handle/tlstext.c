@@ -24,6 +24,7 @@
 #include "util/err.h"
 #include "util/str.h"
 
+#include <errno.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -108,6 +109,8 @@ static void tlstext_wait(struct lookup *l, uint64_t start_ms)
             if (want_send(mx->tls.want_fd, mx->conf.tls_store, l->key.domain,
                           WANT_URGENT)) {
                 say_ms = now_ms + SAY_AGAIN_MS;
+                unheard_ms = 0;
+            } else if (errno == EAGAIN) { /* others take the room */
                 unheard_ms = 0;
             } else if (unheard_ms == 0) {
                 unheard_ms = now_ms;

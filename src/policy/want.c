@@ -2,9 +2,13 @@
  * want - datagrams that name domains
  *
  * An octet for the kind, then the name. The kernel adds who the sender is, for
- * the receiver to judge; the queue between the two is the kernel's, and short.
- * The name of the socket is `mxhop-tls:' and the directory of the store, cut to
- * what fits: each store has its own service.
+ * the receiver to judge. The name of the socket is `mxhop-tls:' and the
+ * directory of the store, cut to what fits: each store has its own service.
+ *
+ * The queue between the two is the kernel's, and short: ten datagrams. Any user
+ * of the machine can fill it, faster than it is emptied. But the kernel lets
+ * those who wait for room in by turns, so where somebody waits for a policy
+ * anyway the sender waits, too.
  */
 
 #include "policy/want.h"
@@ -15,8 +19,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#define ROOM_MS 100 /* that a sender waits for room */
 
 static socklen_t want_address(const char *dir, struct sockaddr_un *to_r)
 {
@@ -32,7 +39,15 @@ static socklen_t want_address(const char *dir, struct sockaddr_un *to_r)
 
 int want_open(void)
 {
-    return socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    static const struct timeval room = {.tv_usec = ROOM_MS * 1000};
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (fd >= 0 &&
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &room, sizeof(room)) == 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
 }
 
 bool want_send(int fd, const char *dir, const char *domain, enum want_kind kind)
@@ -42,11 +57,14 @@ bool want_send(int fd, const char *dir, const char *domain, enum want_kind kind)
     struct sockaddr_un to;
     socklen_t len = want_address(dir, &to);
 
-    if (fd < 0 || n == 0 || n > NAME_MAX_TEXT)
+    if (fd < 0 || n == 0 || n > NAME_MAX_TEXT) {
+        errno = EINVAL;
         return false;
+    }
     text[0] = (char)kind;
     memcpy(text + 1, domain, n);
-    return sendto(fd, text, 1 + n, MSG_DONTWAIT | MSG_NOSIGNAL,
+    return sendto(fd, text, 1 + n,
+                  MSG_NOSIGNAL | (kind == WANT_SOON ? MSG_DONTWAIT : 0),
                   (struct sockaddr *)&to, len) == (ssize_t)(1 + n);
 }
 
@@ -85,8 +103,9 @@ static bool want_is_kind(char c)
            c == WANT_FORGET;
 }
 
-/* false: from nobody, or not what want_send() sends. */
-static bool want_read(struct msghdr *m, const char *text, size_t n,
+/* false: from a stranger, or not what want_send() sends. A name takes up to a
+   fifth of a millisecond to look at, and strangers may send many. */
+static bool want_read(struct msghdr *m, uid_t mta, const char *text, size_t n,
                       struct want *w_r)
 {
     struct cmsghdr *c = CMSG_FIRSTHDR(m);
@@ -99,6 +118,8 @@ static bool want_read(struct msghdr *m, const char *text, size_t n,
         !want_is_kind(text[0]) || memchr(text, '\0', n) != NULL)
         return false;
     memcpy(&who, CMSG_DATA(c), sizeof(who));
+    if (who.uid != 0 && who.uid != geteuid() && who.uid != mta)
+        return false;
     memcpy(name, text + 1, n - 1);
     name[n - 1] = '\0';
     w_r->kind = (enum want_kind)text[0];
@@ -107,7 +128,7 @@ static bool want_read(struct msghdr *m, const char *text, size_t n,
            strcmp(name, w_r->domain) == 0;
 }
 
-bool want_receive(int fd, struct want *w_r)
+bool want_receive(int fd, uid_t mta, struct want *w_r)
 {
     char text[1 + NAME_MAX_TEXT];
     union {
@@ -126,7 +147,8 @@ bool want_receive(int fd, struct want *w_r)
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return false;
-    if (!want_read(&m, text, (size_t)n, w_r))
+    *w_r = (struct want){0};
+    if (!want_read(&m, mta, text, (size_t)n, w_r))
         w_r->domain[0] = '\0';
     return true;
 }

@@ -20,8 +20,9 @@ enum want_kind {
 
 /* A socket for want_send(), which outlives jails; -1: none. */
 int want_open(void);
-/* Tell the service whose store is in `dir`. Never waits. What is lost is lost:
-   the next lookup says it again. false: nobody is there, or has no room. */
+/* Tell the service whose store is in `dir`. What is lost is lost: the next
+   lookup says it again. WANT_SOON never waits, others a tenth of a second for
+   room. false: nobody is there, or errno is EAGAIN, and there is no room. */
 bool want_send(int fd, const char *dir, const char *domain,
                enum want_kind kind);
 
@@ -37,7 +38,8 @@ struct want {
     char domain[254]; /* in normal form */
 };
 /* One datagram, so that nobody who sends many holds up the caller. false: there
-   is none now. Of one that is not well formed the domain is "". */
-bool want_receive(int fd, struct want *w_r);
+   is none now. Of one that is not well formed, or from another user than root,
+   `mta` and our own, the domain is "". */
+bool want_receive(int fd, uid_t mta, struct want *w_r);
 
 #endif

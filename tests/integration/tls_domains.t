@@ -8,7 +8,7 @@
 M=mxhop:/etc/mxhop/mxhop.cf
 T=mxhop_tls:/etc/mxhop/mxhop.cf
 STORE=/var/lib/mxhop-tls
-NEW=(new listed silent slow1 slow2 slow3 many other) # with a web server, never seen
+NEW=(new listed silent slow1 slow2 slow3 many other flooded) # with a web server, never seen
 
 setup() {
 	local domain
@@ -311,6 +311,32 @@ assert_outcomes_before() {
 		wait_for_log "to=<any@$domain>, .*status=sent" 20
 		assert_match "$(received "any@$domain")" "$expected" "$domain"
 	done
+}
+
+# Any user of the machine can fill the socket's queue. Who waits for a policy gets
+# in when it is his turn, though the service comes to nothing for a while.
+case_a_flood_takes_no_policy_away() {
+	local i
+	start_service
+	kill -STOP "$(cat "$SCRATCH/pids/mxhop-tls")"
+	for i in {1..16}; do
+		spawn "flood$i" setpriv --reuid alice --clear-groups python3 -c '
+import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.connect("\0mxhop-tls:" + sys.argv[1])
+print("connected", flush=True)
+while True:
+    s.send(b"uflood.test")' "$STORE"
+		eventually 10 log_has "$SCRATCH/flood$i.log" connected
+	done
+	mark
+	send_mail alice@mta.mxhop.test any@flooded.dom.test
+	sleep 2
+	kill -CONT "$(cat "$SCRATCH/pids/mxhop-tls")"
+	wait_for_log 'to=<any@flooded.dom.test>, .*status=sent' 20
+	assert_eq "$(received any@flooded.dom.test | sed 's/tls=[^ ]*//')" '192.0.2.1  sni=good.hosts.test'
+	for i in {1..16}; do stop "flood$i"; done
+	standard_policies
 }
 
 case_mail_waits_for_the_policy_if_so_wished() {

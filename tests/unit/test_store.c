@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "policy/store.h"
@@ -382,12 +383,12 @@ START_TEST(wants_arrive)
     ck_assert_int_eq(errno, EADDRINUSE);
     for (int i = 0; i < 4; i++) {
         ck_assert(want_send(to, dir, "a.test", kinds[i]));
-        ck_assert(want_receive(from, &w));
+        ck_assert(want_receive(from, 0, &w));
         ck_assert_int_eq(w.kind, kinds[i]);
         ck_assert_str_eq(w.domain, "a.test");
         ck_assert_uint_eq(w.uid, getuid());
     }
-    ck_assert(!want_receive(from, &w));
+    ck_assert(!want_receive(from, 0, &w));
     close(to);
     close(from);
 }
@@ -407,30 +408,78 @@ START_TEST(strange_wants_are_passed_over)
     /* One by one: who sends them without end is not read without end. The
        empty one is not sent. */
     for (size_t i = 0; i < sizeof(strange) / sizeof(strange[0]); i++) {
-        ck_assert(want_receive(from, &w));
+        ck_assert(want_receive(from, 0, &w));
         ck_assert_str_eq(w.domain, "");
     }
-    ck_assert(want_receive(from, &w));
+    ck_assert(want_receive(from, 0, &w));
     ck_assert_str_eq(w.domain, "b.test");
-    ck_assert(!want_receive(from, &w));
+    ck_assert(!want_receive(from, 0, &w));
     close(to);
     close(from);
 }
 END_TEST
 
-/* Nobody reads: it neither waits nor fails loudly. */
-START_TEST(wants_never_wait)
+/* Nobody reads, and the room is taken. */
+START_TEST(wants_wait_for_room_where_somebody_waits)
 {
-    int to = want_open(), from = want_bind(dir);
+    int to = want_open(), from = want_bind(dir), status;
+    uint64_t start_ms;
     unsigned sent = 0;
+    struct want w;
+    pid_t pid;
 
-    while (sent < 100000 && want_send(to, dir, "a.test", WANT_URGENT))
+    while (sent < 100000 && want_send(to, dir, "a.test", WANT_SOON))
         sent++;
     ck_assert_uint_gt(sent, 0);
     ck_assert_uint_lt(sent, 100000);
+    start_ms = clock_boot_ms();
+    ck_assert(!want_send(to, dir, "a.test", WANT_URGENT));
+    ck_assert_int_eq(errno, EAGAIN);
+    ck_assert_uint_ge(clock_boot_ms(), start_ms + 90);
+    pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        for (int i = 0; i < 50; i++)
+            if (want_send(to, dir, "b.test", WANT_URGENT))
+                _exit(0);
+        _exit(1);
+    }
+    usleep(150000);
+    for (unsigned i = 0; i < sent; i++)
+        ck_assert(want_receive(from, 0, &w));
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
+    ck_assert(want_receive(from, 0, &w));
+    ck_assert_str_eq(w.domain, "b.test");
     close(to);
     close(from);
     ck_assert(!want_send(-1, dir, "a.test", WANT_SOON));
+}
+END_TEST
+
+/* Whoever it is. */
+START_TEST(wants_of_strangers_have_no_domain)
+{
+    int from = want_bind(dir), status;
+    struct want w;
+    pid_t pid = getuid() == 0 ? fork() : -1;
+
+    if (pid == 0) {
+        int to = want_open();
+
+        _exit(setuid(12345) != 0 || !want_send(to, dir, "a.test", WANT_SOON) ||
+              !want_send(to, dir, "b.test", WANT_SOON));
+    }
+    if (pid > 0) { /* root can be somebody else */
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        ck_assert_int_eq(status, 0);
+        ck_assert(want_receive(from, 12346, &w));
+        ck_assert_str_eq(w.domain, "");
+        ck_assert(want_receive(from, 12345, &w));
+        ck_assert_str_eq(w.domain, "b.test");
+        ck_assert_uint_eq(w.uid, 12345);
+    }
+    close(from);
 }
 END_TEST
 
@@ -453,7 +502,8 @@ int main(void)
     tcase_add_test(t, a_million);
     tcase_add_test(t, wants_arrive);
     tcase_add_test(t, strange_wants_are_passed_over);
-    tcase_add_test(t, wants_never_wait);
+    tcase_add_test(t, wants_wait_for_room_where_somebody_waits);
+    tcase_add_test(t, wants_of_strangers_have_no_domain);
     suite_add_tcase(s, t);
     r = srunner_create(s);
     srunner_run_all(r, CK_ENV);

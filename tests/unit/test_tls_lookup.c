@@ -330,10 +330,10 @@ START_TEST(state)
                                            "other.test"));
     else
         ck_assert_str_eq(text, "");
-    ck_assert_int_eq(want_receive(fd, &w), states[_i].asks);
+    ck_assert_int_eq(want_receive(fd, 0, &w), states[_i].asks);
     if (states[_i].asks)
         ck_assert_str_eq(w.domain, "d.test");
-    ck_assert(!want_receive(fd, &w)); /* once, for all these lookups */
+    ck_assert(!want_receive(fd, 0, &w)); /* once, for all these lookups */
     if (states[_i].stored != NULL && strcmp(states[_i].stored, "no store") == 0)
         ck_assert_ptr_nonnull(strstr(last_log, store));
     else
@@ -365,10 +365,10 @@ START_TEST(what_was_not_told_is_told_by_the_next_lookup)
     while (want_send(noise, store, "noise.test", WANT_SOON))
         ;
     ck_assert_str_eq(text_of("d.test"), "");
-    while (want_receive(fd, &w))
+    while (want_receive(fd, 0, &w))
         ck_assert_str_eq(w.domain, "noise.test");
     ck_assert_str_eq(text_of("d.test"), "");
-    ck_assert(want_receive(fd, &w));
+    ck_assert(want_receive(fd, 0, &w));
     ck_assert_str_eq(w.domain, "d.test");
     ck_assert_ptr_nonnull(strstr(last_log, "mxhop-tls listens again"));
     close(noise);
@@ -392,7 +392,7 @@ START_TEST(watch_and_off)
     know_host("a.x.test", false, TLSA_UNKNOWN);
     know_domain("d.test", "a.x.test", false, states[i].txt, states[i].id);
     ck_assert_str_eq(text_of("d.test"), ":[a.x.test]");
-    ck_assert_int_eq(want_receive(fd, &w),
+    ck_assert_int_eq(want_receive(fd, 0, &w),
                      watch && states[i].asks &&
                          strcmp(states[i].want, WAITS) != 0);
     close(fd);
@@ -481,7 +481,7 @@ START_TEST(short_policies_are_renewed_by_lookups)
         ck_assert_str_eq(text_of("d.test"), ":[a.x.test]:025");
         ck_assert(cache_flush(mx->store.cache, 100));
         ck_assert(is_kept("d.test"));
-        ck_assert_int_eq(want_receive(fd, &w), i > 0);
+        ck_assert_int_eq(want_receive(fd, 0, &w), i > 0);
         now_s += i == 0 ? 250 : 10;
         ck_assert(!is_kept("d.test"));
         memset(mx->tls.wanted, 0, sizeof(mx->tls.wanted)); /* ten seconds */
@@ -1008,7 +1008,7 @@ static int serve_one(int fd)
 
     for (int i = 0; i < 1000; i++) {
         usleep(10000);
-        if (!want_receive(fd, &w) || w.kind != WANT_URGENT)
+        if (!want_receive(fd, 0, &w) || w.kind != WANT_URGENT)
             continue;
         if (strcmp(w.domain, "d.test") != 0)
             return 1;
