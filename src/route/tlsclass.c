@@ -108,13 +108,12 @@ const char *tlsclass_why_pass(const struct decide_input *in,
         if (c->drop == DROP_CLASS_UNKNOWN || c->drop == DROP_NO_CLASS ||
             c->drop == DROP_POLICY_UNKNOWN)
             return drop_text(c->drop);
-        if (c->tls_class == MXHOP_TLS_DANE &&
-            c->addrs->tlsa.state == TLSA_WHOLE)
+        if (c->drop != DROP_NO || c->tls_class != MXHOP_TLS_DANE)
+            continue;
+        if (c->addrs->tlsa.state == TLSA_WHOLE)
             return "the TLSA records of a host hold whole certificates or "
                    "keys, which only the MTA can judge";
-        if (c->is_dns && c->drop == DROP_NO && in->classes != 0 &&
-            in->rules->dane_ta == DANE_TA_PASS && c->addrs != NULL &&
-            c->addrs->tlsa.state == TLSA_USABLE && c->addrs->tlsa.trust_anchor)
+        if (in->rules->dane_ta == DANE_TA_PASS && c->addrs->tlsa.trust_anchor)
             return "a TLSA record of a host names a CA, whose certificate may "
                    "be for the domain (dane_ta = pass)";
     }
