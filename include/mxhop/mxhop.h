@@ -85,6 +85,8 @@ enum mxhop_local {
 
 /* visible_if of struct mxhop_host. */
 #define MXHOP_VISIBLE_UNSIGNED 0x1u /* its MX records are not signed */
+#define MXHOP_VISIBLE_REPORTED \
+    0x2u /* it publishes at _smtp._tls where reports go (TLSRPT) */
 
 /*
  * What the embedding program knows and the library cannot. Every member may

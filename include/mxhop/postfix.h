@@ -35,9 +35,10 @@ struct postfix_config {
 /* What remains to be looked at domain by domain. */
 struct guard_by_domain {
     unsigned classes;  /* POSTFIX_CLASS_...: hosts of a list can have them */
-    bool unsigned_mx;  /* it must see domains whose MX records are not signed */
-    char tables[2048]; /* it must see the domains that one of these has, or has
-                          a .parent of; may be empty */
+    bool unsigned_mx;  /* it must see domains whose MX records are not signed, */
+    bool reports;      /* those that publish where reports of TLS go */
+    char tables[2048]; /* and the domains that one of these has, or has a
+                          .parent of; may be empty */
 };
 
 /* Why Postfix must see the domains that the table is asked about (answer =

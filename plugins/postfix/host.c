@@ -279,6 +279,12 @@ static unsigned host_classes(const struct postfix_host *host)
     return classes;
 }
 
+static unsigned host_visible_if(const struct postfix_host *host)
+{
+    return (host->by_domain.unsigned_mx ? MXHOP_VISIBLE_UNSIGNED : 0) |
+           (host->by_domain.reports ? MXHOP_VISIBLE_REPORTED : 0);
+}
+
 /* ---- parameters that are not for us ---- */
 
 /* Where the table cannot tell them from transport_maps. */
@@ -391,7 +397,7 @@ struct postfix_host *host_create(const char *name, struct mxhop_host *api_r)
         .is_local = host_is_local,
         .visible_reason = guarded ? host->reason : NULL,
         .tls_classes = host_classes(host),
-        .visible_if = host->by_domain.unsigned_mx ? MXHOP_VISIBLE_UNSIGNED : 0,
+        .visible_if = host_visible_if(host),
         .visible_domain = host->policies != NULL ? host_visible_domain : NULL,
         .own_names = host->own_name,
         .own_addresses = host->own_addresses,

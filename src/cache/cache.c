@@ -14,7 +14,7 @@
  *   - a failure forbids the next attempt for 5 s, doubling to 300 s while
  *     failures go on (RFC 9520); the first answer ends the row.
  *
- * What DNS says about TLS is kept beside that: _mta-sts with the domain, TLSA
+ * What DNS says about TLS is kept beside that: texts with the domain, TLSA
  * records with the host.
  *
  * What is worth keeping: strangers choose names, so what has no answer goes
@@ -165,7 +165,7 @@ struct cache_entry_state cache_get_domain(struct cache_view *v,
     struct cache_entry_state state = {0};
     struct live_value value;
     struct domain_record r;
-    struct sts_record sts;
+    struct sts_record txt[TLS_TXTS];
 
     memset(set_r, 0, sizeof(*set_r));
     if (!cache_get(v, CACHE_DOMAIN, domain, &value) ||
@@ -174,7 +174,9 @@ struct cache_entry_state cache_get_domain(struct cache_view *v,
     state = judge_domain(&v->cache->policy, &r, value.worth, now_ms);
     if (state.verdict == CACHE_MISS)
         return state;
-    (void)judge_sts(&v->cache->policy, &r, now_ms, &sts);
+    for (int i = 0; i < TLS_TXTS; i++)
+        (void)judge_txt(&v->cache->policy, &r, (enum tls_txt)i, now_ms,
+                        &txt[i]);
     if (state.verdict == CACHE_FAILING) {
         set_r->failure = strndup(r.failure_text.at, r.failure_text.len);
         set_r->outcome = MX_FAILURE;
@@ -182,7 +184,7 @@ struct cache_entry_state cache_get_domain(struct cache_view *v,
     }
     if (state.verdict == CACHE_FAILING ? set_r->failure != NULL
                                        : cache_fill_answer(v, &r.f, set_r)) {
-        set_r->sts = sts;
+        memcpy(set_r->txt, txt, sizeof(txt));
         return state;
     }
     memset(set_r, 0, sizeof(*set_r));

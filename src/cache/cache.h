@@ -75,7 +75,7 @@ void cache_view_close(struct cache_view **v); /* NULL is allowed */
 /* ---- reading ---- */
 
 /* *set_r is filled (the caller frees it) unless the verdict is CACHE_MISS;
-   addresses are not filled in. The state of its sts_record is that of the last
+   addresses are not filled in. The state of its texts is that of the last
    answer, also past its time (as stale as an answer may be), else that of the
    last attempt. It has ttl_s 0 if it is to be asked for before it is used:
    that nothing is there is believed for negative_ttl_max longer only, while
@@ -127,10 +127,10 @@ void cache_put_domain(struct cache *c, const char *domain, uint64_t now_ms,
                       const struct mxset *set);
 void cache_put_host(struct cache *c, const char *host, uint64_t now_ms,
                     const struct hostaddrs *addrs);
-/* Its _mta-sts, whatever is known of the domain beside it. STS_TXT_FAILED is
+/* A text of it, whatever is known of the domain beside it. STS_TXT_FAILED is
    noted beside an answer. */
-void cache_put_sts(struct cache *c, const char *domain, uint64_t now_ms,
-                   const struct sts_record *sts);
+void cache_put_txt(struct cache *c, const char *domain, enum tls_txt which,
+                   uint64_t now_ms, const struct sts_record *txt);
 /* Somebody was asked to refresh these now: not due for 30 s. */
 void cache_note_refresh(struct cache *c, const char *domain, uint64_t now_ms);
 void cache_note_host_refresh(struct cache *c, const char *host,

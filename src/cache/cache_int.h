@@ -50,7 +50,7 @@ struct pending {
     enum pending_op {
         PENDING_ANSWER,       /* bytes: the set's */
         PENDING_FAILURE,      /* bytes: why */
-        PENDING_STS,          /* bytes: struct sts_record */
+        PENDING_TXT,          /* bytes: struct sts_record */
         PENDING_REFRESH,      /* a domain's */
         PENDING_ROUTE,        /* bytes: the set's, then a record */
         PENDING_OVERRIDDEN,   /* bytes: a record */
@@ -60,6 +60,7 @@ struct pending {
     } op;
     uint64_t now_ms;
     enum mx_outcome outcome;
+    enum tls_txt which;
     uint32_t ttl_s; /* of an answer: clamped */
     size_t name_len, set_len, len;
     char data[]; /* name, bytes */
@@ -142,11 +143,12 @@ struct cache_entry_state judge_domain(const struct cache_policy *p,
                                       enum live_worth worth, uint64_t now_ms);
 /* As cache_get_domain() says; whether it is to be asked for in the background.
  */
-bool judge_sts(const struct cache_policy *p, const struct domain_record *r,
-               uint64_t now_ms, struct sts_record *sts_r);
+bool judge_txt(const struct cache_policy *p, const struct domain_record *r,
+               enum tls_txt which, uint64_t now_ms, struct sts_record *txt_r);
 /* Note what became of the question; whether there is another answer now. */
-bool judge_update_sts(const struct cache_policy *p, struct domain_record *r,
-                      const struct sts_record *sts, uint64_t now_ms);
+bool judge_update_txt(const struct cache_policy *p, struct domain_record *r,
+                      enum tls_txt which, const struct sts_record *txt,
+                      uint64_t now_ms);
 /* Fills *addrs_r with what is known of the families in the mask; those that
    are not known, and all others, are ADDR_UNKNOWN. TLSA records alike. */
 struct cache_entry_state judge_host(const struct cache_policy *p,

@@ -34,9 +34,15 @@ bool judge_domain_plausible(const struct domain_record *r, uint64_t now_ms)
         !judge_failure_plausible(&f->failure, f->written_ms) ||
         ((f->flags & DOMAIN_ANSWER) != 0 && f->stored_ms > f->written_ms))
         return false;
-    return (f->flags & DOMAIN_STS) == 0 ||
-           (judge_failure_plausible(&r->sts.failure, f->written_ms) &&
-            r->sts.stored_ms <= f->written_ms);
+    for (int i = 0; i < TLS_TXTS; i++) {
+        const struct txt_fixed *t = &r->txt[i].f;
+
+        if ((f->flags & DOMAIN_TXT(i)) != 0 &&
+            (!judge_failure_plausible(&t->failure, f->written_ms) ||
+             t->stored_ms > f->written_ms))
+            return false;
+    }
+    return true;
 }
 
 bool judge_host_plausible(const struct host_record *r, uint64_t now_ms)
@@ -141,7 +147,7 @@ struct cache_entry_state judge_domain(const struct cache_policy *p,
                        p->prefetch_percent,
                        f->refresh_ms,
                        &f->failure};
-    struct sts_record sts;
+    struct sts_record txt;
     bool known;
     struct cache_entry_state s = judge_timing(&t, now_ms, &known);
 
@@ -149,8 +155,9 @@ struct cache_entry_state judge_domain(const struct cache_policy *p,
              (s.verdict == CACHE_FRESH || s.verdict == CACHE_STALE);
     s.claimed = s.verdict == CACHE_MISS && (f->flags & DOMAIN_CLAIM) != 0 &&
                 now_ms < f->refresh_ms;
-    if (s.verdict == CACHE_FRESH && judge_sts(p, r, now_ms, &sts))
-        s.refresh_due = true;
+    for (int i = 0; s.verdict == CACHE_FRESH && i < TLS_TXTS; i++)
+        if (judge_txt(p, r, (enum tls_txt)i, now_ms, &txt))
+            s.refresh_due = true;
     return s;
 }
 
@@ -177,10 +184,14 @@ uint32_t judge_domain_dead_s(const struct cache_policy *p,
     if ((f->flags & DOMAIN_ANSWER) != 0)
         dead_ms =
             cache_later(dead_ms, f->stored_ms + (f->ttl_s + stale_s) * 1000);
-    if ((f->flags & DOMAIN_STS) != 0) {
-        dead_ms = cache_later(dead_ms, judge_failure_dead_ms(&r->sts.failure));
-        dead_ms = cache_later(dead_ms, r->sts.stored_ms +
-                                           (r->sts.ttl_s + stale_s) * 1000);
+    for (int i = 0; i < TLS_TXTS; i++) {
+        const struct txt_fixed *t = &r->txt[i].f;
+
+        if ((f->flags & DOMAIN_TXT(i)) == 0)
+            continue;
+        dead_ms = cache_later(dead_ms, judge_failure_dead_ms(&t->failure));
+        dead_ms =
+            cache_later(dead_ms, t->stored_ms + (t->ttl_s + stale_s) * 1000);
     }
     return judge_dead_s(dead_ms);
 }

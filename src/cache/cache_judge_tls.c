@@ -1,8 +1,8 @@
 /*
  * cache_judge_tls - what the cache knows about TLS is worth at a given time
  *
- * A domain's _mta-sts and a host's TLSA records stand in the record of the
- * domain, or host, each with an end and failures of its own: they come by other
+ * A domain's texts and a host's TLSA records stand in the record of the domain,
+ * or host, each with an end and failures of its own: they come by other
  * queries than the rest, and with other times to live.
  */
 
@@ -10,64 +10,67 @@
 
 #include <string.h>
 
-/* ---- _mta-sts ---- */
+/* ---- _mta-sts, _smtp._tls ---- */
 
 /* What has ended is used as a stale MX set is. But of a domain that may have
    got a policy since that is believed for a while only. */
-bool judge_sts(const struct cache_policy *p, const struct domain_record *r,
-               uint64_t now_ms, struct sts_record *sts_r)
+bool judge_txt(const struct cache_policy *p, const struct domain_record *r,
+               enum tls_txt which, uint64_t now_ms, struct sts_record *txt_r)
 {
-    struct timing t = {r->sts.state != STS_TXT_UNKNOWN,
-                       r->sts.stored_ms,
-                       r->sts.ttl_s,
+    const struct txt_fixed *f = &r->txt[which].f;
+    struct timing t = {f->state != STS_TXT_UNKNOWN,
+                       f->stored_ms,
+                       f->ttl_s,
                        p->stale_max_s,
                        p->prefetch_percent,
                        r->f.refresh_ms,
-                       &r->sts.failure};
+                       &f->failure};
     struct cache_entry_state s;
     bool known, believed;
 
-    *sts_r = (struct sts_record){0};
-    if ((r->f.flags & DOMAIN_STS) == 0)
+    *txt_r = (struct sts_record){0};
+    if ((r->f.flags & DOMAIN_TXT(which)) == 0)
         return false;
     s = judge_timing(&t, now_ms, &known);
     if (s.verdict == CACHE_MISS)
         return false;
-    sts_r->state = STS_TXT_FAILED;
-    sts_r->ttl_s = s.ttl_s;
+    txt_r->state = STS_TXT_FAILED;
+    txt_r->ttl_s = s.ttl_s;
     if (s.verdict == CACHE_FAILING)
         return false;
-    sts_r->state = r->sts.state;
-    memcpy(sts_r->id, r->sts_id, r->sts.id_len);
+    txt_r->state = f->state;
+    memcpy(txt_r->id, r->txt[which].id, f->id_len);
     believed = s.verdict == CACHE_FRESH ||
-               s.stale_s < judge_stale_limit_s(p, sts_r->state == STS_TXT_NONE);
-    if (believed && sts_r->ttl_s == 0)
-        sts_r->ttl_s = 1;
+               s.stale_s < judge_stale_limit_s(p, txt_r->state == STS_TXT_NONE);
+    if (believed && txt_r->ttl_s == 0)
+        txt_r->ttl_s = 1;
     return believed && s.refresh_due;
 }
 
-bool judge_update_sts(const struct cache_policy *p, struct domain_record *r,
-                      const struct sts_record *sts, uint64_t now_ms)
+bool judge_update_txt(const struct cache_policy *p, struct domain_record *r,
+                      enum tls_txt which, const struct sts_record *txt,
+                      uint64_t now_ms)
 {
-    size_t id_len = strnlen(sts->id, STS_ID_MAX);
-    struct domain_sts *s = &r->sts;
+    size_t id_len = strnlen(txt->id, STS_ID_MAX);
+    struct txt_fixed *f = &r->txt[which].f;
+    char *id = r->txt[which].id;
     bool same;
 
-    if ((r->f.flags & DOMAIN_STS) == 0)
-        *s = (struct domain_sts){0};
-    r->f.flags |= DOMAIN_STS;
-    if (sts->state == STS_TXT_FAILED) {
-        judge_note_failure(&s->failure, now_ms);
+    if ((r->f.flags & DOMAIN_TXT(which)) == 0)
+        *f = (struct txt_fixed){0};
+    r->f.flags |= (uint16_t)DOMAIN_TXT(which);
+    if (txt->state == STS_TXT_FAILED) {
+        judge_note_failure(&f->failure, now_ms);
         return false;
     }
-    same = s->state == sts->state && s->id_len == id_len &&
-           memcmp(r->sts_id, sts->id, id_len) == 0;
-    *s = (struct domain_sts){
+    same = f->state == txt->state && f->id_len == id_len &&
+           memcmp(id, txt->id, id_len) == 0;
+    *f = (struct txt_fixed){
         .stored_ms = now_ms,
-        .ttl_s = judge_clamp_ttl_s(p, sts->ttl_s, sts->state == STS_TXT_NONE),
-        .state = (uint8_t)sts->state,
+        .ttl_s = judge_clamp_ttl_s(p, txt->ttl_s, txt->state == STS_TXT_NONE),
+        .state = (uint8_t)txt->state,
         .id_len = (uint8_t)id_len};
-    memcpy(r->sts_id, sts->id, id_len);
+    memcpy(id, txt->id, id_len);
     return !same;
 }
 

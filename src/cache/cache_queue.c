@@ -117,13 +117,13 @@ void cache_put_domain(struct cache *c, const char *domain, uint64_t now_ms,
     buf_free(&site);
 }
 
-void cache_put_sts(struct cache *c, const char *domain, uint64_t now_ms,
-                   const struct sts_record *sts)
+void cache_put_txt(struct cache *c, const char *domain, enum tls_txt which,
+                   uint64_t now_ms, const struct sts_record *txt)
 {
-    struct pending p = {.op = PENDING_STS, .now_ms = now_ms};
+    struct pending p = {.op = PENDING_TXT, .now_ms = now_ms, .which = which};
 
-    if (sts->state != STS_TXT_UNKNOWN)
-        queue_put(c, &p, domain, sts, sizeof(*sts));
+    if (txt->state != STS_TXT_UNKNOWN)
+        queue_put(c, &p, domain, txt, sizeof(*txt));
 }
 
 void cache_note_refresh(struct cache *c, const char *domain, uint64_t now_ms)

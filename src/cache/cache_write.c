@@ -224,11 +224,12 @@ static void write_answer(struct writer *w, const struct pending *p)
         r.f.flags |= DOMAIN_HOSTS;
     writer_domain(w, p->data, p->name_len, p->now_ms, &old, &before);
     had = writer_has_site(&old, &r.f.site);
-    if ((old.f.flags & DOMAIN_STS) != 0) {
-        r.f.flags |= DOMAIN_STS;
-        r.sts = old.sts;
-        memcpy(r.sts_id, old.sts_id, r.sts.id_len);
-    }
+    for (int i = 0; i < TLS_TXTS; i++)
+        if ((old.f.flags & DOMAIN_TXT(i)) != 0) {
+            r.f.flags |= (uint16_t)DOMAIN_TXT(i);
+            r.txt[i].f = old.txt[i].f;
+            memcpy(r.txt[i].id, old.txt[i].id, r.txt[i].f.id_len);
+        }
     if (p->outcome == MX_NXDOMAIN || before == LIVE_USED)
         worth = p->outcome == MX_NXDOMAIN ? LIVE_NEGATIVE : LIVE_USED;
     /* The set is the same, so what was made of it holds as long as it did. */
@@ -266,16 +267,16 @@ static void write_failure(struct writer *w, const struct pending *p)
 
 /* What was made of the MX set and another answer about TLS has to be made
    again. */
-static void write_sts(struct writer *w, const struct pending *p)
+static void write_txt(struct writer *w, const struct pending *p)
 {
-    struct sts_record sts;
+    struct sts_record txt;
     enum live_worth worth;
     struct domain_record r;
 
-    memcpy(&sts, p->data + p->name_len, sizeof(sts));
+    memcpy(&txt, p->data + p->name_len, sizeof(txt));
     writer_domain(w, p->data, p->name_len, p->now_ms, &r, &worth);
     r.f.written_ms = cache_later(r.f.written_ms, p->now_ms);
-    if (judge_update_sts(&w->cache->policy, &r, &sts, p->now_ms))
+    if (judge_update_txt(&w->cache->policy, &r, p->which, &txt, p->now_ms))
         r.f.flags &= (uint16_t)~DOMAIN_ROUTE;
     writer_put_domain(w, p->data, p->name_len, &r, worth);
 }
@@ -389,7 +390,7 @@ bool cache_flush(struct cache *c, uint32_t wait_ms)
     static void (*const apply[])(struct writer *, const struct pending *) = {
         [PENDING_ANSWER] = write_answer,
         [PENDING_FAILURE] = write_failure,
-        [PENDING_STS] = write_sts,
+        [PENDING_TXT] = write_txt,
         [PENDING_REFRESH] = write_refresh,
         [PENDING_ROUTE] = write_route,
         [PENDING_OVERRIDDEN] = write_overridden,

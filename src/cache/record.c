@@ -1,8 +1,8 @@
 /*
  * record - the records of the DNS cache, as bytes
  *
- *     domain   struct domain_fixed, text of the failure [, struct domain_sts,
- *              id] [, route]
+ *     domain   struct domain_fixed, text of the failure [, struct txt_fixed,
+ *              id]... [, route]
  *     route    struct route_fixed, text
  *     host     struct host_fixed, addresses: IPv4, then IPv6
  *              [, struct host_tlsa]
@@ -21,7 +21,7 @@
 
 _Static_assert(sizeof(struct route_fixed) == 24 &&
                    sizeof(struct domain_fixed) == 64 &&
-                   sizeof(struct domain_sts) == 32 &&
+                   sizeof(struct txt_fixed) == 32 &&
                    sizeof(struct host_fixed) == 80 &&
                    sizeof(struct host_tlsa) == 32,
                "no padding, and a million are kept");
@@ -79,20 +79,20 @@ bool domain_record_encode(struct buf *b, const struct domain_record *r)
     f.failure_len = (uint16_t)r->failure_text.len;
     buf_add(b, &f, sizeof(f));
     buf_add(b, r->failure_text.at, r->failure_text.len);
-    if ((f.flags & DOMAIN_STS) != 0) {
-        buf_add(b, &r->sts, sizeof(r->sts));
-        buf_add(b, r->sts_id, r->sts.id_len);
-    }
+    for (int i = 0; i < TLS_TXTS; i++)
+        if ((f.flags & DOMAIN_TXT(i)) != 0) {
+            buf_add(b, &r->txt[i].f, sizeof(r->txt[i].f));
+            buf_add(b, r->txt[i].id, r->txt[i].f.id_len);
+        }
     if ((f.flags & DOMAIN_ROUTE) != 0)
         return route_record_encode(b, &r->route);
     return !b->failed;
 }
 
 /* What was taken of the octets at `at'; 0: they do not fit together. */
-static size_t record_take_sts(const char *at, size_t len,
-                              struct domain_record *r)
+static size_t record_take_txt(const char *at, size_t len, struct txt_record *r)
 {
-    struct domain_sts *s = &r->sts;
+    struct txt_fixed *s = &r->f;
 
     if (len < sizeof(*s))
         return 0;
@@ -100,8 +100,8 @@ static size_t record_take_sts(const char *at, size_t len,
     if (s->state > STS_TXT_ID || (s->state == STS_TXT_ID) != (s->id_len > 0) ||
         s->id_len > STS_ID_MAX || s->id_len > len - sizeof(*s))
         return 0;
-    memcpy(r->sts_id, at + sizeof(*s), s->id_len);
-    return sts_id_is_valid(r->sts_id, s->id_len) || s->id_len == 0
+    memcpy(r->id, at + sizeof(*s), s->id_len);
+    return sts_id_is_valid(r->id, s->id_len) || s->id_len == 0
                ? sizeof(*s) + s->id_len
                : 0;
 }
@@ -127,9 +127,12 @@ bool domain_record_decode(const void *bytes, size_t len,
         return false;
     at += f->failure_len;
     len -= f->failure_len;
-    if ((f->flags & DOMAIN_STS) != 0) {
-        size_t taken = record_take_sts(at, len, r_r);
+    for (int i = 0; i < TLS_TXTS; i++) {
+        size_t taken = 0;
 
+        if ((f->flags & DOMAIN_TXT(i)) == 0)
+            continue;
+        taken = record_take_txt(at, len, &r_r->txt[i]);
         if (taken == 0)
             return false;
         at += taken;

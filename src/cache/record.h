@@ -55,17 +55,24 @@ enum {
     DOMAIN_CLAIM = 0x04,  /* until refresh_ms a process asks for it, cold */
     DOMAIN_ROUTE = 0x08,  /* there is a finished answer */
     DOMAIN_STS = 0x10,    /* its _mta-sts was asked for */
-    DOMAIN_FLAGS = 0x1f
+    DOMAIN_RPT = 0x20,    /* its _smtp._tls was */
+    DOMAIN_FLAGS = 0x3f
 };
+#define DOMAIN_TXT(which) ((unsigned)DOMAIN_STS << (which)) /* enum tls_txt */
+_Static_assert(DOMAIN_TXT(TLS_TXT_RPT) == DOMAIN_RPT, "in their order");
 
-/* What is known of a domain's _mta-sts, with an end of its own. */
-struct domain_sts {
+/* What is known of a text of a domain, with an end of its own. */
+struct txt_fixed {
     uint64_t stored_ms;
     struct failure_note failure;
     uint32_t ttl_s;
     uint8_t state; /* STS_TXT_UNKNOWN: no answer; STS_TXT_NONE; STS_TXT_ID */
     uint8_t id_len;
     uint16_t unused;
+};
+struct txt_record {
+    struct txt_fixed f;
+    char id[STS_ID_MAX]; /* f.id_len octets */
 };
 
 struct domain_fixed {
@@ -80,10 +87,9 @@ struct domain_fixed {
 };
 struct domain_record {
     struct domain_fixed f;
-    struct chars failure_text; /* empty if the count is 0 */
-    struct domain_sts sts;     /* with DOMAIN_STS */
-    char sts_id[STS_ID_MAX];   /* sts.id_len octets */
-    struct route_record route; /* with DOMAIN_ROUTE */
+    struct chars failure_text;       /* empty if the count is 0 */
+    struct txt_record txt[TLS_TXTS]; /* with DOMAIN_TXT() */
+    struct route_record route;       /* with DOMAIN_ROUTE */
 };
 
 bool domain_record_encode(struct buf *b, const struct domain_record *r);

@@ -51,11 +51,12 @@ static const char *const cache_show_tlsa_words[] = {
     [TLSA_WHOLE] = "whole",     [TLSA_FAILED] = "failed"};
 
 /* Nothing where nobody asked. */
-static void cache_show_json_sts(const struct sts_record *sts, struct buf *out)
+static void cache_show_json_txt(const char *name, const struct sts_record *sts,
+                                struct buf *out)
 {
     if (sts->state == STS_TXT_UNKNOWN)
         return;
-    buf_printf(out, ",\"sts\":{\"state\":\"%s\"",
+    buf_printf(out, ",\"%s\":{\"state\":\"%s\"", name,
                cache_show_sts_words[sts->state]);
     if (sts->state == STS_TXT_ID)
         buf_printf(out, ",\"id\":\"%s\"", sts->id);
@@ -73,12 +74,13 @@ static void cache_show_json_tlsa(const struct tlsa *tlsa, struct buf *out)
     buf_printf(out, ",\"ttl\":%u}", tlsa->ttl_s);
 }
 
-static void cache_show_text_sts(const struct sts_record *sts, struct buf *out)
+static void cache_show_text_txt(const char *name, const struct sts_record *sts,
+                                struct buf *out)
 {
     if (sts->state == STS_TXT_ID)
-        buf_printf(out, ", MTA-STS id %s", sts->id);
+        buf_printf(out, ", %s id %s", name, sts->id);
     else if (sts->state != STS_TXT_UNKNOWN)
-        buf_printf(out, ", MTA-STS %s", cache_show_sts_words[sts->state]);
+        buf_printf(out, ", %s %s", name, cache_show_sts_words[sts->state]);
 }
 
 static void cache_show_text_tlsa(const struct tlsa *tlsa, struct buf *out)
@@ -167,7 +169,8 @@ static void cache_show_json_domain(const struct probe_cache *c,
         buf_printf(out, ",\"ttl\":%lld,\"outcome\":\"%s\"",
                    cache_show_left_s(st), cli_outcomes[cli_outcome(set)].word);
         cache_show_add_bool("secure", set->secure, out);
-        cache_show_json_sts(&set->sts, out);
+        cache_show_json_txt("sts", &set->sts, out);
+        cache_show_json_txt("tlsrpt", &set->rpt, out);
     }
     if (c != NULL && st->verdict != CACHE_MISS) {
         cache_show_add_bool("refresh_due", st->refresh_due, out);
@@ -252,7 +255,8 @@ static void cache_show_text_all(const struct probe_cache *c, const char *domain,
         cli_add_printable(out, set->failure, strlen(set->failure));
     }
     buf_puts(out, set->secure ? ", secure" : "");
-    cache_show_text_sts(&set->sts, out);
+    cache_show_text_txt("MTA-STS", &set->sts, out);
+    cache_show_text_txt("TLSRPT", &set->rpt, out);
     buf_puts(out, st->refresh_due ? ", refresh due" : "");
     buf_puts(out, st->failed_before ? ", last attempt failed" : "");
     buf_puts(out, st->once ? ", asked for once" : "");

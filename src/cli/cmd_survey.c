@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "cli/many.h"
 #include "cli/survey_tls.h"
+#include "cli/view.h"
 #include "model/site.h"
 #include "util/json.h"
 #include "util/tally.h"
@@ -172,6 +173,7 @@ static int survey_run(const char *config, const char *file, unsigned jobs,
 {
     struct many m = {.ctx = s, .answered = survey_count, .jobs = jobs};
     int status = many_open(&m, file), printed;
+    struct view view;
     struct mxhop *mx;
     uint64_t seed;
 
@@ -180,15 +182,18 @@ static int survey_run(const char *config, const char *file, unsigned jobs,
     if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
         seed = 0;
     s->sites = s->suffixes = TALLY_INIT(seed);
-    mx = cli_open_as_owner(config, &status);
+    /* Whether Postfix sends reports of TLS. */
+    status = view_take(&view, config, &(struct view_options){0});
+    mx = status == 0 ? cli_open_in_view(config, &view, 0, &status) : NULL;
     if (mx != NULL) {
-        survey_tls_open(&s->tls, probe_conf(mx));
+        survey_tls_open(&s->tls, mx);
         status = many_run(&m, mx);
         mxhop_close(&mx);
         printed = survey_print(s, &m);
         status = status != 0 ? status : printed;
     }
     survey_tls_close(&s->tls);
+    view_free(&view);
     tally_free(&s->sites);
     tally_free(&s->suffixes);
     buf_free(&s->text);

@@ -1,10 +1,11 @@
 /*
  * survey_tls - how many domains of a survey have MTA-STS, DANE, neither
  *
- * Only where mta_sts is not off: else DNS is not asked about TLS. A policy that
- * the TLS store has is in force whatever DNS says now; without one the TXT
- * record says that there is a policy, not of which mode. Nobody is told to
- * fetch it: a list may be long, and mxhop-tls fetches for the mail that is
+ * Only where mta_sts is not off: else DNS is not asked about that. Which want
+ * reports of TLS is counted where Postfix sends them, by the TXT record. A
+ * policy that the TLS store has is in force whatever DNS says now; without one
+ * the TXT record says that there is a policy, not of which mode. Nobody is told
+ * to fetch it: a list may be long, and mxhop-tls fetches for the mail that is
  * sent.
  *
  * DANE counts behind signed MX records, of the hosts that were examined and
@@ -29,11 +30,13 @@ static const struct {
     [SURVEY_NEITHER] = {"neither", "neither"},
 };
 
-void survey_tls_open(struct survey_tls *t, const struct conf *conf)
+void survey_tls_open(struct survey_tls *t, const struct mxhop *mx)
 {
+    const struct conf *conf = probe_conf(mx);
     struct mxhop_error err;
 
     t->on = conf->mta_sts != MTA_STS_OFF;
+    t->reports_on = probe_asks_for_reports(mx);
     if (t->on &&
         store_open(&t->store, conf->tls_store, true, NULL, &err) != MXHOP_OK)
         cli_complain("warning: %s; no MTA-STS policy is known", err.text);
@@ -91,6 +94,7 @@ void survey_tls_count(struct survey_tls *t, const struct bulk_answer *answer)
 {
     enum survey_tls_class sts, dane;
 
+    t->reports += t->reports_on && answer->set->rpt.state == STS_TXT_ID;
     if (!t->on)
         return;
     sts = survey_tls_sts(t, answer->domain, &answer->set->sts);
@@ -103,20 +107,26 @@ void survey_tls_count(struct survey_tls *t, const struct bulk_answer *answer)
         t->counts[SURVEY_NEITHER]++;
 }
 
+static void survey_tls_line(uint64_t n, uint64_t hosted, const char *text,
+                            const char *word, bool json)
+{
+    if (json)
+        printf("{\"tls\":\"%s\",\"domains\":%llu}\n", word,
+               (unsigned long long)n);
+    else
+        printf("%10llu %5.1f %%  %s\n", (unsigned long long)n,
+               hosted == 0 ? 0.0 : 100.0 * (double)n / (double)hosted, text);
+}
+
 void survey_tls_print(const struct survey_tls *t, uint64_t hosted, bool json)
 {
-    if (!t->on)
-        return;
-    if (!json)
+    if (!json && (t->on || t->reports_on))
         printf("\n%llu domains with mail hosts\n", (unsigned long long)hosted);
-    for (int i = 0; i < SURVEY_CLASSES; i++) {
-        unsigned long long n = t->counts[i];
-
-        if (json)
-            printf("{\"tls\":\"%s\",\"domains\":%llu}\n", classes[i].word, n);
-        else
-            printf("%10llu %5.1f %%  %s\n", n,
-                   hosted == 0 ? 0.0 : 100.0 * (double)n / (double)hosted,
-                   classes[i].text);
-    }
+    for (int i = 0; t->on && i < SURVEY_CLASSES; i++)
+        survey_tls_line(t->counts[i], hosted, classes[i].text, classes[i].word,
+                        json);
+    if (t->reports_on)
+        survey_tls_line(t->reports, hosted,
+                        "TLSRPT, left to Postfix (tlsrpt = auto)", "tlsrpt",
+                        json);
 }

@@ -1,10 +1,10 @@
-/* How many domains of a survey are to be sent to over verified TLS. */
+/* How many domains of a survey are to be sent to over verified TLS, and want
+   reports of TLS. */
 
 #ifndef CLI_SURVEY_TLS_H
 #define CLI_SURVEY_TLS_H
 
 #include "handle/bulk.h"
-#include "conf/conf.h"
 #include "policy/store.h"
 
 enum survey_tls_class {
@@ -21,12 +21,14 @@ enum survey_tls_class {
 /* Start with zeros. */
 struct survey_tls {
     bool on;             /* mta_sts is not off */
+    bool reports_on;     /* Postfix sends reports, and tlsrpt is not ignore */
+    uint64_t reports;    /* domains that want them */
     struct store *store; /* NULL: no policy is known */
     uint64_t counts[SURVEY_CLASSES];
 };
 
 /* A store that cannot be used is complained about. */
-void survey_tls_open(struct survey_tls *t, const struct conf *conf);
+void survey_tls_open(struct survey_tls *t, const struct mxhop *mx);
 /* One more domain, which has mail hosts. */
 void survey_tls_count(struct survey_tls *t, const struct bulk_answer *answer);
 /* hosted: how many there were. */

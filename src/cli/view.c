@@ -288,6 +288,8 @@ void view_host(struct view *v, struct mxhop_host *host)
         host->tls_classes |= 1u << MXHOP_TLS_DANE;
     if (d->unsigned_mx)
         host->visible_if |= MXHOP_VISIBLE_UNSIGNED;
+    if (d->reports)
+        host->visible_if |= MXHOP_VISIBLE_REPORTED;
     if (d->tables[0] != '\0')
         host->visible_domain = view_visible_domain;
     host->flags &= ~MXHOP_THIS_MACHINE;

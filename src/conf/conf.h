@@ -51,6 +51,7 @@ struct conf {
         on_override_failure, on_override_unusable, on_sts_mismatch,
         on_sts_unknown;
     int dane_ta; /* enum dane_ta */
+    int tlsrpt;  /* enum tlsrpt */
     char *bogus_networks;
     /* who we are */
     char *local_domains;

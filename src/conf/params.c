@@ -47,6 +47,8 @@ static const struct param_word sts_modes[] = {{"off", MTA_STS_OFF},
                                               {"watch", MTA_STS_WATCH},
                                               {"enforce", MTA_STS_ENFORCE},
                                               {NULL, 0}};
+static const struct param_word tlsrpts[] = {
+    {"auto", TLSRPT_AUTO}, {"ignore", TLSRPT_IGNORE}, {NULL, 0}};
 static const struct param_word dane_tas[] = {
     {"pass", DANE_TA_PASS}, {"list", DANE_TA_LIST}, {NULL, 0}};
 static const struct param_word groups[] = {
@@ -496,6 +498,20 @@ const struct param params[] = {
             "the mail system routes such domains by itself;\n"
             ".Cm list :\n"
             "they get a list, and certificates must name the host."},
+    {AT(tlsrpt), CHOICE(tlsrpts, "auto"),
+     .doc = "Postfix sends reports of TLS\n"
+            ".Pq Va smtp_tlsrpt_enable , No from release 3.10 ,\n"
+            "and a domain publishes at\n"
+            ".Li _smtp._tls\n"
+            "that it wants them (RFC 8460).\n"
+            "A list of hosts hides the domain from the report.\n"
+            ".Cm auto :\n"
+            "with\n"
+            ".Ql answer = auto\n"
+            "Postfix routes such domains by itself;\n"
+            ".Cm ignore :\n"
+            "they get a list like any other, and no report of that mail.\n"
+            "Where Postfix sends no reports, nothing is asked."},
     {AT(bogus_networks), TEXT(text_read_networks, ""),
      .doc = "Addresses and networks that cannot belong to a mail host of a\n"
             "stranger, such as\n"

@@ -71,11 +71,11 @@ enum records_status reply_addrs(const uint8_t *msg, size_t len,
                                 const struct question *q,
                                 struct hostaddrs *addrs, char *last);
 
-/* The answer to a TXT question about _mta-sts.DOMAIN: fills state and id of
- *sts, lowers its ttl_s. Start with UINT32_MAX. */
-enum records_status reply_sts(const uint8_t *msg, size_t len,
-                              const struct question *q, struct sts_record *sts,
-                              char *last);
+/* The answer to a TXT question about _mta-sts.DOMAIN or _smtp._tls.DOMAIN:
+   fills state and id of *txt, lowers its ttl_s. Start with UINT32_MAX. */
+enum records_status reply_txt(const uint8_t *msg, size_t len,
+                              const struct question *q, enum tls_txt which,
+                              struct sts_record *txt, char *last);
 
 /* The answer to a TLSA question: fills state and trust_anchor of *tlsa, lowers
    its ttl_s, clears *secure if AD is not set; without it there are none that

@@ -1,9 +1,10 @@
 /*
  * reply_tls - from an untrusted DNS message to what it says about TLS
  *
- * Takes the texts at _mta-sts.DOMAIN, or TLSA records, out of a message that is
- * a reply to our question. The strings of a TXT record are one text (RFC 8461
- * 3.1); a text longer than WIRE_TXT_MAX cannot be well formed.
+ * Takes the texts at _mta-sts.DOMAIN or _smtp._tls.DOMAIN, or TLSA records, out
+ * of a message that is a reply to our question. The strings of a TXT record are
+ * one text (RFC 8461 3.1); a text longer than WIRE_TXT_MAX cannot be well
+ * formed.
  *
  * TLSA records are of use to SMTP (RFC 7672 3.1) if they are DANE-TA(2) or
  * DANE-EE(3), with a selector and a matching type that exist and data as long
@@ -27,7 +28,8 @@
 #include "dns/answer.h"
 
 struct txt_sink {
-    struct sts_record sts;
+    enum tls_txt which;
+    struct sts_record found;
     unsigned n; /* of the texts that begin as ours */
 };
 
@@ -50,15 +52,18 @@ static bool reply_take_txt(void *ctx, const struct record *r)
         if (fits < n)
             text[sizeof(text) - 1] = '\0'; /* no text that counts has one */
     }
-    sts_txt_judge(&s->sts, &s->n, text, len);
+    if (s->which == TLS_TXT_STS)
+        sts_txt_judge(&s->found, &s->n, text, len);
+    else
+        rpt_txt_judge(&s->found, text, len);
     return true;
 }
 
-enum records_status reply_sts(const uint8_t *msg, size_t len,
-                              const struct question *q, struct sts_record *sts,
-                              char *last)
+enum records_status reply_txt(const uint8_t *msg, size_t len,
+                              const struct question *q, enum tls_txt which,
+                              struct sts_record *txt, char *last)
 {
-    struct txt_sink sink = {.sts = {.state = STS_TXT_NONE}};
+    struct txt_sink sink = {.which = which, .found = {.state = STS_TXT_NONE}};
     enum records_status status;
     struct answer a;
 
@@ -67,11 +72,11 @@ enum records_status reply_sts(const uint8_t *msg, size_t len,
     if (status == RECORDS_BAD)
         return status;
     if (status != RECORDS_PARTIAL) {
-        sink.sts.ttl_s = sts->ttl_s;
-        *sts = sink.sts;
+        sink.found.ttl_s = txt->ttl_s;
+        *txt = sink.found;
     }
-    if (a.ttl_s < sts->ttl_s)
-        sts->ttl_s = a.ttl_s;
+    if (a.ttl_s < txt->ttl_s)
+        txt->ttl_s = a.ttl_s;
     return status;
 }
 

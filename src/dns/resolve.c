@@ -6,7 +6,7 @@
  * (resolve_host.c). A domain costs one MX query and one query for each family
  * of each host that the owner does not know and nobody else is asking for;
  * only a reply that ends in the middle of a CNAME chain costs one more. Where
- * the owner wants it, TXT is asked for beside MX (resolve_sts.c), and TLSA of a
+ * the owner wants it, TXT is asked for beside MX (resolve_txt.c), and TLSA of a
  * signed host behind its addresses (resolve_lookup.c).
  *
  * A task begins when it is started. All else happens in resolver_step(): it
@@ -106,7 +106,7 @@ void task_start(struct task *t, struct resolver *r, uint64_t deadline_ms)
     t->deadline_ms = deadline_ms;
     TAILQ_INSERT_TAIL(&r->live, t, link);
     r->n_live++;
-    sts_begin(t);
+    txt_begin(t);
     if (t->is_host || t->known)
         hosts_begin(t);
     else
@@ -119,7 +119,8 @@ void task_hurry(struct task *t, uint64_t deadline_ms)
         return;
     t->deadline_ms = deadline_ms;
     engine_hurry(t->resolver->engine, t, deadline_ms); /* for MX */
-    engine_hurry(t->resolver->engine, &t->sts, deadline_ms);
+    for (int i = 0; i < TLS_TXTS; i++)
+        engine_hurry(t->resolver->engine, &t->txt[i], deadline_ms);
 }
 
 void task_end(struct task *t)
@@ -130,7 +131,8 @@ void task_end(struct task *t)
     TAILQ_INSERT_TAIL(&r->ended, t, link);
     r->n_live--;
     t->asking_hosts = false;
-    t->set.sts = t->sts.known;
+    for (int i = 0; i < TLS_TXTS; i++)
+        t->set.txt[i] = t->txt[i].known;
 }
 
 enum mxhop_status resolver_start_domain(struct resolver *r, const char *domain,

@@ -34,10 +34,10 @@ struct resolver_owner {
        cap entries, returns how many. */
     size_t (*pick)(void *ctx, const struct mxset *set, uint16_t *index,
                    size_t cap);
-    /* A domain's _mta-sts was asked for; the state may be STS_TXT_FAILED. May
-       be NULL without TLS_WANT_STS. */
-    void (*sts_learned)(void *ctx, const char *domain,
-                        const struct sts_record *sts);
+    /* A text of a domain was asked for; the state may be STS_TXT_FAILED. May be
+       NULL without TLS_WANT_TXT(). */
+    void (*txt_learned)(void *ctx, const char *domain, enum tls_txt which,
+                        const struct sts_record *txt);
     unsigned tls_wanted; /* TLS_WANT_...: asked for beside the rest */
 };
 
@@ -45,8 +45,8 @@ struct resolver_owner {
    more exchanges examined than they suffice for, both families of each, MX and
    TXT. The exchanges beyond that are not listed. TLSA records for which no
    query is left are not known. */
-#define RESOLVE_QUERIES_MAX   64
-#define RESOLVE_PICK_MAX      ((RESOLVE_QUERIES_MAX - 2) / FAMILIES)
+#define RESOLVE_QUERIES_MAX   65
+#define RESOLVE_PICK_MAX      ((RESOLVE_QUERIES_MAX - 1 - TLS_TXTS) / FAMILIES)
 #define RESOLVE_IN_FLIGHT_MAX 32 /* queries in flight for one domain */
 
 struct resolver;
@@ -68,7 +68,7 @@ typedef void resolved_fn(void *ctx, const char *name, struct mxset *set);
  * Resolve a domain: one round trip for MX and TXT, one for the hosts' addresses
  * (in parallel, none if all are known), and where MX and addresses are signed
  * one for TLSA. When known is not NULL the MX set is taken from it (copied) and
- * only the rest is asked for, TXT unless its sts_record holds.
+ * only the rest is asked for, TXT unless its record holds.
  * At deadline_ms the task ends with what it has: an MX answer still missing
  * is MX_FAILURE, an address still missing ADDR_FAILED (in the result;
  * host_learned is told only if it was waited for long enough to mean it).

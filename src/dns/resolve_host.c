@@ -130,12 +130,12 @@ void hosts_pump(struct task *t)
 
     if (!t->asking_hosts)
         return;
-    if (t->sts.pending && in_flight_max > r->n_families)
-        in_flight_max--;
+    if (t->txt_pending > 0 && in_flight_max > r->n_families)
+        in_flight_max -= t->txt_pending;
     while (t->next < t->n_waiters &&
            t->in_flight + r->n_families <= in_flight_max)
         hosts_attach(&t->waiters[t->next++], true);
-    if (t->next == t->n_waiters && t->waiting == 0 && !t->sts.pending)
+    if (t->next == t->n_waiters && t->waiting == 0 && t->txt_pending == 0)
         task_end(t);
 }
 

@@ -55,9 +55,10 @@ struct host_lookup {
 
 LIST_HEAD(host_lookups, host_lookup);
 
-/* The question for the TXT record at _mta-sts of a task's domain. */
-struct sts_ask {
+/* The question for a TXT record of a task's domain. */
+struct txt_ask {
     struct task *task;
+    enum tls_txt which;
     bool pending;
     unsigned links;          /* asked for the end of a CNAME chain */
     struct sts_record found; /* in the replies so far */
@@ -87,7 +88,8 @@ struct task {
     unsigned links;    /* MX questions asked for the end of a CNAME chain */
     unsigned queries;  /* asked for it, RESOLVE_QUERIES_MAX at most */
     bool asking_hosts; /* the MX set is there */
-    struct sts_ask sts;
+    struct txt_ask txt[TLS_TXTS];
+    unsigned txt_pending;
     struct host_waiter *waiters; /* hosts to be asked for */
     size_t n_waiters;
     size_t next;        /* first one not attached to a lookup yet */
@@ -139,9 +141,9 @@ void resolver_run(struct resolver *r, uint64_t until_ms, int wake_fd);
 /* resolve_mx.c */
 void mx_begin(struct task *t);
 
-/* resolve_sts.c: t ends with what is in t->sts.known, and not before this is
+/* resolve_txt.c: t ends with what is in t->txt[].known, and not before this is
    over. */
-void sts_begin(struct task *t);
+void txt_begin(struct task *t);
 
 /* resolve_host.c */
 /* Not the name of a host: never asked for. */

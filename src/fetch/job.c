@@ -142,7 +142,7 @@ static void job_take_txt(void *ctx, enum exchange_outcome outcome,
         return;
     }
     j->txt = (struct sts_record){.ttl_s = UINT32_MAX};
-    status = reply_sts(msg, len, q, &j->txt, last);
+    status = reply_txt(msg, len, q, TLS_TXT_STS, &j->txt, last);
     if (status == RECORDS_PARTIAL && j->links++ < LINKS_MAX) {
         if (engine_ask(j->tools.engine, last, TYPE_TXT,
                        clock_boot_ms() + j->tools.dns_timeout_ms, job_take_txt,

@@ -1,7 +1,8 @@
 /*
  * explain_tls - the trace of what TLS makes of a domain
  *
- * Says nothing where neither MTA-STS is on nor the MTA knows classes.
+ * Says nothing where MTA-STS is off, the MTA knows no classes and sends no
+ * reports.
  */
 
 #include "handle/explain.h"
@@ -28,10 +29,15 @@ const char *explain_tlsa_word(const struct tlsa *t)
                                                       : words[t->state];
 }
 
+static bool explain_has_reports(const struct lookup *l)
+{
+    return (l->mx->tls_wanted & TLS_WANT_RPT) != 0;
+}
+
 bool explain_has_tls(const struct lookup *l)
 {
     return l->mx->conf.mta_sts != MTA_STS_OFF || l->mx->host.tls_classes != 0 ||
-           l->tls.visible != NULL;
+           l->tls.visible != NULL || explain_has_reports(l);
 }
 
 /* ---- text ---- */
@@ -45,9 +51,32 @@ static void explain_tls_classes(const struct lookup *l, struct buf *out)
     else if (classes != 0)
         explain_sentence(out, "the MTA knows class sts");
     else
+        explain_sentence(out, "the MTA knows no classes%s",
+                         l->mx->conf.mta_sts == MTA_STS_ENFORCE
+                             ? ": a domain with a policy passes"
+                             : "");
+}
+
+static void explain_tls_reports(const struct sts_record *r, struct buf *out)
+{
+    switch (r->state) {
+    case STS_TXT_ID:
         explain_sentence(out,
-                         "the MTA knows no classes: a domain with a policy "
-                         "passes");
+                         "_smtp._tls: wants reports of TLS, which the MTA "
+                         "sends, TTL %u s",
+                         r->ttl_s);
+        break;
+    case STS_TXT_NONE:
+        explain_sentence(out, "_smtp._tls: no record, TTL %u s", r->ttl_s);
+        break;
+    case STS_TXT_FAILED:
+        explain_sentence(out,
+                         "_smtp._tls: lookup failed: as if there were none");
+        break;
+    case STS_TXT_UNKNOWN:
+        explain_sentence(out, "_smtp._tls: not known yet");
+        break;
+    }
 }
 
 static void explain_tls_txt(const struct sts_record *r, struct buf *out)
@@ -126,6 +155,10 @@ void explain_tls(const struct lookup *l, struct buf *out)
         buf_puts(out, EXPLAIN_INDENT);
         explain_tls_txt(&l->set.sts, out);
     }
+    if (l->asked_dns && !l->cold && explain_has_reports(l)) {
+        buf_puts(out, EXPLAIN_INDENT);
+        explain_tls_reports(&l->set.rpt, out);
+    }
     buf_puts(out, EXPLAIN_INDENT);
     explain_tls_store(l, out);
     if (transport != NULL) {
@@ -192,6 +225,10 @@ void explain_tls_json(const struct lookup *l, struct buf *out)
         json_escape(txt->id, out);
     else
         buf_puts(out, "null");
+    if (explain_has_reports(l))
+        buf_printf(out, ",\"reports\":\"%s\"",
+                   txt_words[l->asked_dns && !l->cold ? l->set.rpt.state
+                                                      : STS_TXT_UNKNOWN]);
     buf_printf(out, ",\"store\":\"%s\"", stores[l->tls.stored]);
     if (l->tls.entry.has_policy)
         explain_tls_json_policy(l, out);

@@ -31,8 +31,10 @@ static bool facts_is_due(const struct mxhop *mx,
 }
 
 /* Beside a set that is no domain's nothing is asked for. */
-static const struct sts_record facts_no_domain = {.state = STS_TXT_NONE,
-                                                  .ttl_s = UINT32_MAX};
+static const struct mxset facts_no_domain = {
+    .outcome = MX_HOSTS,
+    .sts = {.state = STS_TXT_NONE, .ttl_s = UINT32_MAX},
+    .rpt = {.state = STS_TXT_NONE, .ttl_s = UINT32_MAX}};
 
 /* Of the hosts of a set: TLSA records count behind a signed one only. */
 static unsigned facts_wanted(const struct mxhop *mx, const struct mxset *set)
@@ -75,8 +77,10 @@ unsigned facts_missing(const struct mxhop *mx, struct cache_view *view,
             host->addrs.tlsa.state == TLSA_UNKNOWN)
             missing |= FACTS_DUE | FACTS_TLS;
     }
-    if ((mx->tls_wanted & TLS_WANT_STS) != 0 && !sts_record_holds(&set->sts))
-        missing |= FACTS_DUE | FACTS_TLS;
+    for (int i = 0; i < TLS_TXTS; i++)
+        if ((mx->tls_wanted & TLS_WANT_TXT(i)) != 0 &&
+            !sts_record_holds(&set->txt[i]))
+            missing |= FACTS_DUE | FACTS_TLS;
     return missing;
 }
 
@@ -263,15 +267,13 @@ static void facts_take_addresses(struct lookup *l, const struct mx *known)
 
 bool facts_kept(struct lookup *l, bool *again_r)
 {
-    struct mxset kept = {.outcome = MX_HOSTS,
-                         .secure = l->set.secure,
-                         .sts = facts_no_domain},
-                 better;
+    struct mxset kept = facts_no_domain, better;
     struct ask q = {.known = &kept, .wait = true};
     bool dns = false, ok = true;
     char name[NAME_MAX_TEXT + 16];
     unsigned missing;
 
+    kept.secure = l->set.secure;
     for (size_t i = 0; i < l->decision.n && ok; i++) {
         const struct candidate *c = &l->decision.c[i];
         bool wanted = i < l->decision.n_kept || c->drop == DROP_NOT_KNOWN ||
@@ -344,7 +346,7 @@ bool facts_hops(struct lookup *l)
 {
     struct cache_entry_state entry;
     enum mxhop_cache_state state;
-    struct mxset hosts = {.outcome = MX_HOSTS, .sts = facts_no_domain};
+    struct mxset hosts = facts_no_domain;
     bool vague = l->vague, ok = true;
 
     if (l->override.n_hops == 0 || l->facts != NULL)

@@ -51,13 +51,13 @@ static void learn_mx_learned(void *ctx, const char *domain,
         cache_put_domain(mx->store.cache, domain, clock_boot_ms(), set);
 }
 
-static void learn_sts_learned(void *ctx, const char *domain,
-                              const struct sts_record *sts)
+static void learn_txt_learned(void *ctx, const char *domain, enum tls_txt which,
+                              const struct sts_record *txt)
 {
     const struct mxhop *mx = ctx;
 
     if (mx->store.cache != NULL)
-        cache_put_sts(mx->store.cache, domain, clock_boot_ms(), sts);
+        cache_put_txt(mx->store.cache, domain, which, clock_boot_ms(), txt);
 }
 
 _Static_assert(EXAMINE_MAX <= RESOLVE_PICK_MAX,
@@ -76,7 +76,7 @@ const struct resolver_owner facts_owner_functions = {
     .host_learned = learn_host_learned,
     .mx_learned = learn_mx_learned,
     .pick = learn_pick,
-    .sts_learned = learn_sts_learned,
+    .txt_learned = learn_txt_learned,
 };
 
 /* ---- what processes share: for the worker ---- */

@@ -154,6 +154,22 @@ static void resolve_answer(struct mxhop *mx)
 
 /* ---- DNS ---- */
 
+/* What nobody looks at is not asked for. */
+static void resolve_tls_wanted(struct mxhop *mx)
+{
+    unsigned classes = mx->host.tls_classes;
+
+    if (mx->conf.answer != ANSWER_AUTO || mx->host_reason != NULL ||
+        mx->conf.tlsrpt == TLSRPT_IGNORE)
+        mx->host.visible_if &= ~MXHOP_VISIBLE_REPORTED;
+    if (mx->conf.mta_sts != MTA_STS_OFF)
+        mx->tls_wanted = TLS_WANT_STS | TLS_WANT_DANE;
+    if ((classes & CLASS_BIT(MXHOP_TLS_DANE)) != 0)
+        mx->tls_wanted |= TLS_WANT_DANE;
+    if ((mx->host.visible_if & MXHOP_VISIBLE_REPORTED) != 0)
+        mx->tls_wanted |= TLS_WANT_RPT;
+}
+
 static enum mxhop_status open_dns(struct mxhop *mx, struct mxhop_error *err)
 {
     struct worker_options w = {
@@ -233,12 +249,10 @@ static enum mxhop_status open_parts(struct mxhop *mx, struct conf *conf,
     if (status == MXHOP_OK && mx->conf.overrides[0] != '\0' &&
         (host->flags & MXHOP_POLICIES) == 0)
         status = table_place(mx, err);
-    if (status == MXHOP_OK && mx->conf.mta_sts != MTA_STS_OFF) {
-        mx->tls_wanted = TLS_WANT_STS | TLS_WANT_DANE;
+    if (status == MXHOP_OK && mx->conf.mta_sts != MTA_STS_OFF)
         status = tls_place(mx, err);
-    }
-    if ((host->tls_classes & CLASS_BIT(MXHOP_TLS_DANE)) != 0)
-        mx->tls_wanted |= TLS_WANT_DANE;
+    if (status == MXHOP_OK)
+        resolve_tls_wanted(mx);
     if (status == MXHOP_OK)
         handle_find_cache(mx, config);
     if (status == MXHOP_OK &&

@@ -169,6 +169,11 @@ const struct conf *probe_conf(const struct mxhop *mx)
     return &mx->conf;
 }
 
+bool probe_asks_for_reports(const struct mxhop *mx)
+{
+    return (mx->tls_wanted & TLS_WANT_RPT) != 0;
+}
+
 bool probe_believes_signatures(const struct mxhop *mx)
 {
     struct dns_servers servers;

@@ -57,6 +57,9 @@ const struct conf *probe_conf(const struct mxhop *mx);
 /* Whether the AD bit of its name servers counts, so that there is DANE. */
 bool probe_believes_signatures(const struct mxhop *mx);
 
+/* Whether domains are asked if they want reports of TLS. */
+bool probe_asks_for_reports(const struct mxhop *mx);
+
 /* The cache that is shared with other processes, all of it the handle's.
    false: there is none (cache = memory or none, or the log says why not). */
 struct probe_cache {

@@ -290,8 +290,9 @@ uint32_t tls_ttl_s(const struct lookup *l)
 {
     uint32_t ttl_s = UINT32_MAX;
 
-    if ((l->mx->tls_wanted & TLS_WANT_STS) != 0)
-        ttl_s = l->set.sts.ttl_s;
+    for (int i = 0; i < TLS_TXTS; i++)
+        if ((l->mx->tls_wanted & TLS_WANT_TXT(i)) != 0)
+            ttl_s = min_u32(ttl_s, l->set.txt[i].ttl_s);
     if ((l->mx->tls_wanted & TLS_WANT_DANE) == 0 || !l->set.secure)
         return ttl_s;
     for (size_t i = 0; i < l->decision.n; i++) {
@@ -306,7 +307,9 @@ uint32_t tls_ttl_s(const struct lookup *l)
 
 bool tls_is_settled(const struct lookup *l)
 {
-    if (l->tls.open)
+    bool reports = (l->mx->tls_wanted & TLS_WANT_RPT) != 0 && l->asked_dns;
+
+    if (l->tls.open || (reports && l->set.rpt.state == STS_TXT_UNKNOWN))
         return false;
     for (size_t i = 0; i < l->decision.n; i++)
         if (l->decision.c[i].drop == DROP_CLASS_UNKNOWN)

@@ -70,8 +70,13 @@ struct mxset {
     bool secure;      /* AD on the answer */
     uint32_t ttl_s;   /* as DNS says: negative answers from the SOA */
     char *failure;    /* MX_FAILURE: why, for people; else NULL */
-    struct sts_record sts; /* whatever the outcome */
-    struct mx *mx;         /* by preference, then as received */
+    union {           /* whatever the outcome */
+        struct {
+            struct sts_record sts, rpt;
+        };
+        struct sts_record txt[TLS_TXTS];
+    };
+    struct mx *mx; /* by preference, then as received */
     size_t n_mx;
 };
 

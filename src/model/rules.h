@@ -13,6 +13,7 @@ enum choice { CHOICE_PASS, CHOICE_DEFER, CHOICE_REJECT }; /* of on_* */
 
 enum answer_mode { ANSWER_AUTO, ANSWER_LIST, ANSWER_OVERRIDE };
 enum dane_ta { DANE_TA_PASS, DANE_TA_LIST };
+enum tlsrpt { TLSRPT_AUTO, TLSRPT_IGNORE };
 enum mta_sts { MTA_STS_OFF, MTA_STS_WATCH, MTA_STS_ENFORCE };
 enum group_mode { GROUP_SITE, GROUP_DOMAIN };
 

@@ -13,8 +13,10 @@
 #include "model/tls.h"
 
 #include <string.h>
+#include <strings.h>
 
 #define STS_VERSION    "v=STSv1"
+#define RPT_VERSION    "TLSRPTv1"
 #define STS_FIELD_NAME 32 /* octets of a field's name */
 
 static bool sts_is_alnum(char c)
@@ -115,4 +117,14 @@ void sts_txt_judge(struct sts_record *r, unsigned *n, const char *text,
         r->state = STS_TXT_ID;
     else
         memset(r->id, 0, sizeof(r->id));
+}
+
+void rpt_txt_judge(struct sts_record *r, const char *text, size_t len)
+{
+    static const char begin[] = "v=" RPT_VERSION;
+
+    if (len < strlen(begin) || strncasecmp(text, begin, strlen(begin)) != 0)
+        return;
+    r->state = STS_TXT_ID;
+    memcpy(r->id, RPT_VERSION, sizeof(RPT_VERSION));
 }

@@ -1,6 +1,7 @@
 /*
  * What DNS and policy say about TLS towards a domain and its hosts: MTA-STS
- * (RFC 8461) and DANE (RFC 7672). Plain values.
+ * (RFC 8461), DANE (RFC 7672), and where reports go (TLSRPT, RFC 8460). Plain
+ * values.
  */
 
 #ifndef MODEL_TLS_H
@@ -12,14 +13,21 @@
 
 /* What is to be asked for beside MX records and addresses. */
 #define TLS_WANT_STS  0x1u /* TXT at _mta-sts.DOMAIN */
-#define TLS_WANT_DANE 0x2u /* TLSA at _25._tcp.HOST */
+#define TLS_WANT_RPT  0x2u /* TXT at _smtp._tls.DOMAIN */
+#define TLS_WANT_DANE 0x4u /* TLSA at _25._tcp.HOST */
 
-/* The TXT record at _mta-sts.DOMAIN (RFC 8461 section 3.1). */
+/* The texts of a domain. */
+enum tls_txt { TLS_TXT_STS, TLS_TXT_RPT, TLS_TXTS };
+#define TLS_WANT_TXT(which) (TLS_WANT_STS << (which))
+_Static_assert(TLS_WANT_TXT(TLS_TXT_RPT) == TLS_WANT_RPT, "in their order");
+
+/* The TXT record at _mta-sts.DOMAIN (RFC 8461 section 3.1), or at
+   _smtp._tls.DOMAIN (RFC 8460 section 3), whose id is its version. */
 enum sts_txt {
     STS_TXT_UNKNOWN, /* not asked, or not known any more */
     STS_TXT_NONE,    /* there is none, or none that counts */
-    STS_TXT_ID,      /* the domain says that it has a policy */
-    STS_TXT_FAILED   /* the lookup failed: there may be one */
+    STS_TXT_ID,    /* the domain says that it has a policy, or wants reports */
+    STS_TXT_FAILED /* the lookup failed: there may be one */
 };
 
 #define STS_ID_MAX 32 /* octets of an id */
@@ -41,6 +49,9 @@ bool sts_record_holds(const struct sts_record *r);
    counts. ttl_s is left alone. */
 void sts_txt_judge(struct sts_record *r, unsigned *n, const char *text,
                    size_t len);
+/* The same of a text at _smtp._tls.DOMAIN. One that begins as of this version
+   counts, whatever follows: what the MTA makes of it is for the MTA to say. */
+void rpt_txt_judge(struct sts_record *r, const char *text, size_t len);
 
 enum sts_mode { STS_MODE_NONE, STS_MODE_TESTING, STS_MODE_ENFORCE };
 

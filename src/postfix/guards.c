@@ -19,6 +19,11 @@
  * When in doubt (master.cf cannot be read), there is a reason. Postfix's own
  * defaults never are one, so a parameter that this program has not read and
  * that main.cf does not set needs no default here.
+ *
+ * A certificate is verified by the name of the host at level `verify', unless
+ * its match says otherwise, and by nothing of the domain at `fingerprint'.
+ * There a list changes nothing. Reports of TLS (RFC 8460) are for domains that
+ * publish where they go, whatever there is of classes.
  */
 
 #include <mxhop/postfix.h>
@@ -30,9 +35,10 @@
 
 struct search {
     const struct postfix_config *pf;
-    struct guard_by_domain *by_domain; /* NULL: lists have no classes */
-    const char *no_classes;            /* why */
+    struct guard_by_domain *by_domain;
+    const char *no_classes;       /* why lists have none */
     bool dane, insecure_is_other; /* level dane; not for unsigned MX records */
+    bool verify, by_nexthop; /* level verify; where that is by the domain */
     char *text;
     size_t size;
     bool found;
@@ -40,45 +46,63 @@ struct search {
 
 struct guard {
     const char *param;
-    bool (*holds)(const char *value, const struct postfix_config *pf);
+    bool (*holds)(struct search *s, const char *value); /* for all domains */
     const char *command; /* whose options count too, "": any program's */
-    /* In its place with classes, where it is not NULL: whether it holds for all
-       domains. */
-    bool (*all)(struct search *s, const char *value);
+    /* In its place where there are classes; NULL: the same. */
+    bool (*with_classes)(struct search *s, const char *value);
 };
 
-static bool guards_is_set(const char *value, const struct postfix_config *pf)
+static bool guards_is_set(struct search *s, const char *value)
 {
-    (void)pf;
+    (void)s;
     return *value != '\0';
 }
 
-static bool guards_is_yes(const char *value, const struct postfix_config *pf)
+static bool guards_is_yes(struct search *s, const char *value)
 {
-    (void)pf;
+    (void)s;
     return strcasecmp(value, "yes") == 0;
 }
 
-/* Levels that are settled by domain, or that verify a name. */
-static bool guards_is_level_by_domain(const char *value,
-                                      const struct postfix_config *pf)
+static bool guards_never(struct search *s, const char *value)
 {
-    static const char *const levels[] = {"dane", "dane-only", "verify",
-                                         "secure", "fingerprint"};
-    size_t i;
-
-    (void)pf;
-    for (i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
-        if (strcasecmp(value, levels[i]) == 0)
-            return true;
-    }
+    (void)s;
+    (void)value;
     return false;
 }
 
-static bool guards_never(const char *value, const struct postfix_config *pf)
+/* Levels that are settled by domain, or that verify its name. */
+static bool guards_is_level_by_domain(struct search *s, const char *value)
 {
-    (void)value;
-    (void)pf;
+    if (strcasecmp(value, "verify") == 0) {
+        s->verify = true;
+        return s->by_nexthop;
+    }
+    return strcasecmp(value, "dane") == 0 ||
+           strcasecmp(value, "dane-only") == 0 ||
+           strcasecmp(value, "secure") == 0;
+}
+
+/* What level verify compares a certificate with. */
+static bool guards_is_match_by_domain(struct search *s, const char *value)
+{
+    char *copy = strdup(value), *cursor = copy, *word;
+
+    s->by_nexthop = s->by_nexthop || copy == NULL;
+    while (copy != NULL &&
+           (word = word_next(&cursor, WORDS_IN_LIST ":")) != NULL)
+        s->by_nexthop = s->by_nexthop || strcasecmp(word, "nexthop") == 0 ||
+                        strcasecmp(word, "dot-nexthop") == 0;
+    free(copy);
+    return s->by_nexthop && s->verify;
+}
+
+/* A report is for a domain, and smtp(8) would ask where those for the host go.
+ */
+static bool guards_note_reports(struct search *s, const char *value)
+{
+    s->by_domain->reports =
+        s->by_domain->reports || strcasecmp(value, "yes") == 0;
     return false;
 }
 
@@ -135,7 +159,7 @@ static bool guards_note_level(struct search *s, const char *value)
     bool dane_only = strcasecmp(value, "dane-only") == 0;
 
     if (!dane_only && strcasecmp(value, "dane") != 0)
-        return guards_is_level_by_domain(value, s->pf);
+        return guards_is_level_by_domain(s, value);
     s->dane = true;
     s->by_domain->unsigned_mx = s->by_domain->unsigned_mx || dane_only;
     return (s->by_domain->classes & POSTFIX_CLASS_DANE) == 0;
@@ -148,17 +172,9 @@ static bool guards_note_insecure(struct search *s, const char *value)
     return false;
 }
 
-/* A report is for a domain, and smtp(8) would ask where those for the host go.
- */
-static bool guards_reports(struct search *s, const char *value)
+static bool guards_is_not_smtp(struct search *s, const char *value)
 {
-    return guards_is_yes(value, s->pf);
-}
-
-static bool guards_is_not_smtp(const char *value,
-                               const struct postfix_config *pf)
-{
-    (void)pf;
+    (void)s;
     return strcmp(value, "smtp") != 0 && strcmp(value, "smtp:") != 0;
 }
 
@@ -172,23 +188,21 @@ static bool guards_is_ours(const char *table, const char *name)
 }
 
 /* Postfix asks every table for the domain before it asks any for .parent. */
-static bool guards_has_other_tables(const char *value,
-                                    const struct postfix_config *pf)
+static bool guards_has_other_tables(struct search *s, const char *value)
 {
     char *copy = strdup(value), *cursor = copy, *word;
     bool other = copy == NULL;
 
     while (!other && (word = word_next(&cursor, WORDS_IN_LIST)) != NULL)
-        other = !guards_is_ours(word, pf->table);
+        other = !guards_is_ours(word, s->pf->table);
     free(copy);
     return other;
 }
 
-static bool guards_has_parent_style(const char *value,
-                                    const struct postfix_config *pf)
+static bool guards_has_parent_style(struct search *s, const char *value)
 {
     (void)value;
-    return postfix_parent_style(pf, "transport_maps");
+    return postfix_parent_style(s->pf, "transport_maps");
 }
 
 #define REWRITE "trivial-rewrite"
@@ -199,9 +213,10 @@ static const struct guard guards[] = {
     {"smtp_enforce_tls", guards_is_yes, "", NULL},
     {"smtp_tls_security_level", guards_is_level_by_domain, "",
      guards_note_level},
+    {"smtp_tls_verify_cert_match", guards_is_match_by_domain, "", NULL},
     {"smtp_tls_dane_insecure_mx_policy", guards_never, "",
      guards_note_insecure},
-    {"smtp_tlsrpt_enable", guards_never, "", guards_reports},
+    {"smtp_tlsrpt_enable", guards_note_reports, "", NULL},
     {"smtp_requiretls_policy", guards_is_set, "", NULL},
     {"smtp_sasl_password_maps", guards_is_set, "", NULL},
     {"relayhost", guards_is_set, REWRITE, NULL},
@@ -227,8 +242,9 @@ guards_found(struct search *s, const char *fmt, ...)
 static bool guards_holds(struct search *s, const struct guard *g,
                          const char *value)
 {
-    return s->by_domain != NULL && g->all != NULL ? g->all(s, value)
-                                                  : g->holds(value, s->pf);
+    return s->by_domain->classes != 0 && g->with_classes != NULL
+               ? g->with_classes(s, value)
+               : g->holds(s, value);
 }
 
 /* Of main.cf, or behind a service. Somebody expects classes, and there are
@@ -237,9 +253,8 @@ static bool guards_holds(struct search *s, const struct guard *g,
 static bool guards_tell(struct search *s, const char *where,
                         const struct guard *g, const char *value)
 {
-    bool expected = s->by_domain == NULL &&
-                    strstr(value, TLS_TABLE_TYPE ":") != NULL &&
-                    s->no_classes != NULL;
+    bool expected =
+        s->by_domain->classes == 0 && strstr(value, TLS_TABLE_TYPE ":") != NULL;
 
     return guards_found(s, "%s%s%s%s%s", where, g->param,
                         *where != '\0' ? "=" : " = ", value,
@@ -305,17 +320,17 @@ bool guard_reason(const struct postfix_config *pf, struct guard_by_domain *d_r,
                   char *text, size_t size)
 {
     char why[512], no_classes[600];
-    struct search s = {.pf = pf, .text = text, .size = size};
+    struct search s = {.pf = pf,
+                       .by_domain = d_r,
+                       .no_classes = no_classes,
+                       .text = text,
+                       .size = size};
     bool found;
 
     *d_r = (struct guard_by_domain){0};
     (void)postfix_tls_classes(pf, &d_r->classes, why, sizeof(why));
     snprintf(no_classes, sizeof(no_classes),
              "; its TLS classes mean nothing: %s", why);
-    if (d_r->classes != 0)
-        s.by_domain = d_r;
-    else
-        s.no_classes = no_classes;
     found = guards_in_main_cf(&s) || guards_in_master_cf(&s);
     if (s.dane && s.insecure_is_other)
         d_r->unsigned_mx = true;

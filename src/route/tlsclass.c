@@ -95,9 +95,27 @@ size_t tlsclass_assign(const struct decide_input *in, struct candidates *list,
     return left;
 }
 
+static const char *tlsclass_of_reports(const struct sts_record *rpt)
+{
+    if (rpt->state == STS_TXT_ID)
+        return "it wants reports of TLS (_smtp._tls), which a list would take "
+               "from it (tlsrpt = auto)";
+    if (rpt->state == STS_TXT_UNKNOWN)
+        return "whether it wants reports of TLS is not known yet (tlsrpt = "
+               "auto)";
+    return NULL;
+}
+
 const char *tlsclass_why_pass(const struct decide_input *in,
                               const struct decision *d)
 {
+    const char *why = NULL;
+
+    if ((in->visible_if & MXHOP_VISIBLE_REPORTED) != 0 && in->set != NULL &&
+        in->set->outcome == MX_HOSTS)
+        why = tlsclass_of_reports(&in->set->rpt);
+    if (why != NULL)
+        return why;
     if ((in->visible_if & MXHOP_VISIBLE_UNSIGNED) != 0 && in->set != NULL &&
         in->set->outcome == MX_HOSTS && !in->set->secure)
         return "its MX records are not signed, and the MTA treats such domains "

@@ -33,10 +33,12 @@ static void check_domain(const uint8_t *data, size_t size, struct buf *b)
     check_text(r.failure_text, data, size);
     if ((r.f.flags & DOMAIN_ROUTE) != 0)
         check_text(r.route.text, data, size);
-    if ((r.f.flags & DOMAIN_STS) != 0)
-        assert(r.sts.state == STS_TXT_ID
-                   ? sts_id_is_valid(r.sts_id, r.sts.id_len)
-                   : r.sts.id_len == 0 && r.sts.state <= STS_TXT_ID);
+    for (int i = 0; i < TLS_TXTS; i++)
+        if ((r.f.flags & DOMAIN_TXT(i)) != 0)
+            assert(r.txt[i].f.state == STS_TXT_ID
+                       ? sts_id_is_valid(r.txt[i].id, r.txt[i].f.id_len)
+                       : r.txt[i].f.id_len == 0 &&
+                             r.txt[i].f.state <= STS_TXT_ID);
     assert(domain_record_encode(b, &r));
     check_same(b, data, size);
 }

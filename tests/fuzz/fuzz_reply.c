@@ -61,7 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                               .secure = true};
     char last[WIRE_NAME_TEXT];
     struct mxset set = {0};
-    struct sts_record sts = {.ttl_s = UINT32_MAX};
+    struct sts_record sts = {.ttl_s = UINT32_MAX}, rpt = sts;
     struct tlsa tlsa = {.ttl_s = UINT32_MAX};
     enum records_status mx, addr, txt, dane;
     bool secure = true;
@@ -75,7 +75,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_set(&set, mx);
     mxset_free(&set);
     addr = reply_addrs(data, size, &q, &addrs, last);
-    txt = reply_sts(data, size, &q, &sts, last);
+    txt = reply_txt(data, size, &q, TLS_TXT_RPT, &rpt, last);
+    check_sts(&rpt, txt);
+    txt = reply_txt(data, size, &q, TLS_TXT_STS, &sts, last);
     check_sts(&sts, txt);
     dane = reply_tlsa(data, size, &q, &tlsa, &secure, last);
     check_tlsa(&tlsa, secure, dane);

@@ -65,6 +65,8 @@ setup() {
 			bare        MX 10 bare.hosts.test.
 			admin       MX 10 good.hosts.test.
 			below.admin MX 10 good.hosts.test.
+			report      MX 10 good.hosts.test.
+			_smtp._tls.report TXT "v=TLSRPTv1; rua=mailto:tls@report.dom.test"
 		END
 	} | zone dom.test
 	{
@@ -314,16 +316,40 @@ case_level_dane_is_no_reason_any_more() {
 }
 
 case_other_reasons_remain() {
-	local setting
+	local setting lines
 	standard_policies
 	for setting in 'smtp_tls_security_level = secure' \
+		$'smtp_tls_security_level = verify\nsmtp_tls_verify_cert_match = hostname, nexthop' \
 		"smtp_tls_policy_maps = proxy:texthash:/etc/postfix/admin $T"; do
-		postfix_set "$setting"
+		mapfile -t lines <<<"$setting"
+		postfix_set "${lines[@]}"
 		assert_answer good.dane.test ''
 		assert_answer plain.dom.test ''
 		postfix_set 'smtp_tls_security_level = may' "smtp_tls_policy_maps = $T"
 	done
+	postfix_unset smtp_tls_verify_cert_match
 	assert_answer plain.dom.test ':[ca.hosts.test]'
+}
+
+# Certificates are compared with the host, by Postfix alone and with a list.
+case_level_verify_is_no_reason() {
+	standard_policies
+	postfix_set 'smtp_tls_security_level = verify' 'transport_maps ='
+	assert_outcomes <<-'END'
+		plain.dom.test     Server certificate not verified
+		unsigned.dane.test 192.0.2.1 tls=TLS
+	END
+	mark
+	postfix_set "transport_maps = $M"
+	assert_answer plain.dom.test ':[ca.hosts.test]'
+	assert_answer unsigned.dane.test ':[good.hosts.test]'
+	assert_answer sts.dom.test ':[good.hosts.test]:025'
+	assert_outcomes <<-'END'
+		plain.dom.test     Server certificate not verified
+		unsigned.dane.test 192.0.2.1 tls=TLS
+		sts.dom.test       192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test
+	END
+	postfix_set 'smtp_tls_security_level = may'
 }
 
 # A pattern of the administrator's that fits a host of the list, and not the
@@ -473,7 +499,7 @@ case_a_domain_without_a_policy_costs_no_system_call() {
 	[[ $((enforce - off)) -le 500 ]] || fail "$enforce system calls, and $off with mta_sts = off"
 }
 
-# --- newer releases ---
+# --- newer releases: from here on Postfix is that of Debian 13 ---
 
 case_debian_13() {
 	use_release trixie
@@ -481,4 +507,51 @@ case_debian_13() {
 		'smtp_dns_support_level = dnssec'
 	case_mail_goes_by_the_policy
 	case_dane_is_a_class
+}
+
+# --- reports ---
+
+# smtp(8) asks where the report goes, for the domain, or for the host of a list.
+asks_for_reports_of_host() { # DOMAIN
+	dns_flush
+	mark
+	assert_outcomes <<<"$1 192.0.2.1 tls=TLS"
+	[[ $(dns_queries _smtp._tls.good.hosts.test TXT) -gt 0 ]]
+}
+
+case_domains_that_want_reports() {
+	use_release trixie
+	standard_policies
+	start_tls_postfix 3.10 "transport_maps = $M" "smtp_tls_policy_maps = $T" \
+		'smtp_dns_support_level = dnssec'
+	assert_answer report.dom.test ':[good.hosts.test]'
+	assert_eq "$(dns_queries _smtp._tls.report.dom.test TXT)" 0
+	postfix_set 'smtp_tlsrpt_enable = yes' 'smtp_tlsrpt_socket_name = run/none'
+	assert_answer report.dom.test ''
+	assert_answer plain.dom.test ':[ca.hosts.test]'
+	assert_answer unsigned.dane.test ':[good.hosts.test]'
+	assert_match "$(mxhop trace report.dom.test || true)" \
+		'_smtp._tls: wants reports of TLS, which the MTA +sends'
+	assert_match "$(mxhop trace report.dom.test | tr -s ' \n' ' ' || true)" \
+		'pass: Domain report.dom.test must be seen: it wants reports of TLS'
+	assert_match "$(mxhop trace plain.dom.test)" '_smtp._tls: no record, TTL'
+	assert_eq "$(mxhop trace --format json report.dom.test | jq -r .tls.reports)" id
+	! asks_for_reports_of_host report.dom.test || fail 'by the host'
+	asks_for_reports_of_host unsigned.dane.test
+	echo 'tlsrpt = ignore' >>/etc/mxhop/mxhop.cf
+	reload_postfix
+	assert_answer report.dom.test ':[good.hosts.test]'
+	asks_for_reports_of_host report.dom.test
+	sed -i '/^tlsrpt/d' /etc/mxhop/mxhop.cf
+}
+
+# A service that sends reports is enough, and no classes are needed.
+case_reports_of_one_service() {
+	postfix_set 'smtp_tlsrpt_enable = no' 'smtp_tls_policy_maps ='
+	assert_answer report.dom.test ':[good.hosts.test]'
+	postconf -P 'relay/unix/smtp_tlsrpt_enable=yes'
+	assert_answer report.dom.test ''
+	assert_answer plain.dom.test ':[ca.hosts.test]'
+	postconf -PX relay/unix/smtp_tlsrpt_enable
+	postfix_set "smtp_tls_policy_maps = $T"
 }

@@ -40,6 +40,9 @@ setup() {
 		_mta-sts.none    TXT "v=STSv1; id=1;"
 		_mta-sts.ended   TXT "v=STSv1; id=1;"
 		_mta-sts.null    TXT "v=STSv1; id=1;"
+		_smtp._tls.silent TXT "v=TLSRPTv1; rua=mailto:tls@plain.test"
+		_smtp._tls.none   TXT "v=TLSRPTv1; rua=mailto:tls@plain.test"
+		_smtp._tls.null   TXT "v=TLSRPTv1; rua=mailto:tls@plain.test"
 	END
 	sign_zone signed.test
 	# One lookup that fails, and does not mean that there is none.
@@ -105,4 +108,24 @@ case_with_off_there_is_no_such_table() {
 	assert_status 0 mxhop survey "$SCRATCH/list"
 	refute_match "$OUTPUT" 'MTA-STS|DANE|neither'
 	configure watch
+}
+
+# Postfix has the say whether anybody is asked, from 3.10.
+case_domains_that_want_reports() {
+	use_release trixie
+	configure_postfix
+	postconf -e 'transport_maps = mxhop:/etc/mxhop/mxhop.cf'
+	assert_status 0 mxhop survey "$SCRATCH/list"
+	refute_match "$OUTPUT" TLSRPT
+	assert_eq "$(dns_queries _smtp._tls.none.plain.test TXT)" 0
+	postconf -e 'smtp_tlsrpt_enable = yes'
+	assert_status 0 mxhop survey "$SCRATCH/list"
+	assert_eq "$(tail -n 1 <<<"$OUTPUT")" \
+		'         2  15.4 %  TLSRPT, left to Postfix (tlsrpt = auto)'
+	configure off
+	assert_status 0 mxhop survey --format json "$SCRATCH/list"
+	assert_eq "$(jq -r 'select(.tls) | "\(.tls) \(.domains)"' <<<"$OUTPUT" | xargs)" 'tlsrpt 2'
+	echo 'tlsrpt = ignore' >>/etc/mxhop/mxhop.cf
+	assert_status 0 mxhop survey "$SCRATCH/list"
+	refute_match "$OUTPUT" TLSRPT
 }

@@ -1,5 +1,5 @@
-/* The DNS cache: what it keeps of _mta-sts and of TLSA records, each with an
-   end of its own. */
+/* The DNS cache: what it keeps of _mta-sts, _smtp._tls and TLSA records, each
+   with an end of its own. */
 
 #include "cache_fixture.h"
 
@@ -22,7 +22,7 @@ static void put_sts(enum sts_txt state, const char *id, uint32_t ttl_s,
 {
     struct sts_record r = text(state, id, ttl_s);
 
-    cache_put_sts(cache, EXAMPLE, now_ms, &r);
+    cache_put_txt(cache, EXAMPLE, TLS_TXT_STS, now_ms, &r);
     flush();
 }
 
@@ -64,6 +64,34 @@ START_TEST(sts_has_an_end)
     ck_assert(!get(T0 + 100000, NULL).refresh_due);
     put(MX_HOSTS, false, 3600, T0 + 150000); /* the MX set was asked for */
     assert_sts(T0 + 150000, STS_TXT_ID, "2", 50);
+}
+END_TEST
+
+/* Beside the other text, and with its own time. */
+START_TEST(reports_have_an_end_of_their_own)
+{
+    struct sts_record rpt = text(STS_TXT_ID, "TLSRPTv1", 200);
+    struct mxset s;
+
+    put(MX_HOSTS, false, 3600, T0);
+    cache_put_txt(cache, EXAMPLE, TLS_TXT_RPT, T0, &rpt);
+    put_sts(STS_TXT_NONE, "", 100, T0);
+    put(MX_HOSTS, false, 3600, T0 + 10000); /* the MX set was asked for */
+    assert_sts(T0 + 50000, STS_TXT_NONE, "", 50);
+    cache_get_domain(view, EXAMPLE, T0 + 150000, &s);
+    ck_assert_int_eq(s.rpt.state, STS_TXT_ID);
+    ck_assert_uint_eq(s.rpt.ttl_s, 50);
+    mxset_free(&s);
+    put_sts(STS_TXT_ID, "1", 1000, T0 + 150000);
+    ck_assert(!get(T0 + 199000, NULL).refresh_due);
+    ck_assert(get(T0 + 200000, NULL).refresh_due);
+    rpt.state = STS_TXT_FAILED;
+    cache_put_txt(cache, EXAMPLE, TLS_TXT_RPT, T0 + 200000, &rpt);
+    flush();
+    cache_get_domain(view, EXAMPLE, T0 + 201000, &s);
+    ck_assert_int_eq(s.rpt.state, STS_TXT_ID); /* what was there stays */
+    ck_assert_int_eq(s.sts.state, STS_TXT_ID);
+    mxset_free(&s);
 }
 END_TEST
 
@@ -449,7 +477,7 @@ START_TEST(out_of_memory)
         struct sts_record r = text(STS_TXT_ID, "1", 60);
 
         failmalloc_at(n);
-        cache_put_sts(cache, EXAMPLE, T0, &r);
+        cache_put_txt(cache, EXAMPLE, TLS_TXT_STS, T0, &r);
         cache_flush(cache, 0);
         hit = failmalloc_hit();
         failmalloc_at(0);
@@ -467,6 +495,7 @@ int main(void)
 
     tcase_add_test(t, sts_has_an_end);
     tcase_add_test(t, sts_none);
+    tcase_add_test(t, reports_have_an_end_of_their_own);
     tcase_add_test(t, sts_failures);
     tcase_add_test(t, sts_before_mx);
     tcase_add_test(t, sts_claimed);

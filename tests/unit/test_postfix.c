@@ -372,11 +372,21 @@ START_TEST(test_guards_with_classes)
          "s unix - - n - - smtp -o smtp_tls_security_level=dane", "", "", true},
         {"smtp_tls_security_level", "secure", "",
          "smtp_tls_security_level = secure", "", false},
-        {"smtp_tls_security_level", "verify", "",
-         "smtp_tls_security_level = verify", "", false},
-        {"smtp_tlsrpt_enable", "yes", "", "smtp_tlsrpt_enable = yes", "",
+        {"smtp_tls_security_level", "fingerprint", "", "", "", false},
+        {"smtp_tls_security_level", "verify", "", "", "", false},
+        {"smtp_tls_security_level", "verify",
+         "s unix - - n - - smtp -o smtp_tls_verify_cert_match=hostname,a.test",
+         "", "", false},
+        {"smtp_tls_security_level", "verify",
+         "s unix - - n - - smtp -o smtp_tls_verify_cert_match=hostname:nexthop",
+         "master.cf: s: -o smtp_tls_verify_cert_match=hostname:nexthop", "",
          false},
-        {"smtp_tlsrpt_enable", "no", "", "", "", false},
+        {"smtp_tls_verify_cert_match", "hostname, dot-NextHop", "", "", "",
+         false},
+        {"smtp_tls_verify_cert_match", "hostname, dot-NextHop",
+         "s unix - - n - - smtp -o smtp_tls_security_level=Verify",
+         "master.cf: s: -o smtp_tls_security_level=Verify", "", false},
+        {"smtp_tlsrpt_enable", "yes", "", "", "", false},
         {"relayhost", "[gw.test]", "", "relayhost = [gw.test]", "", false},
         /* without DANE, the level is a reason; without any class, the maps */
         {"smtp_dns_support_level", "", "", "", "", false},
@@ -418,8 +428,44 @@ START_TEST(test_guards_with_classes)
                       "row %zu: %s", i, by_domain.tables);
         ck_assert_msg(by_domain.unsigned_mx == rows[i].unsigned_mx, "row %zu",
                       i);
+        ck_assert_msg(by_domain.reports ==
+                          (strcmp(rows[i].name, "smtp_tlsrpt_enable") == 0),
+                      "row %zu", i);
         ck_assert((by_domain.classes & POSTFIX_CLASS_STS) != 0);
     }
+}
+END_TEST
+
+/* Nothing of that needs classes. */
+START_TEST(test_guards_without_classes)
+{
+    char dir[64], text[200];
+    const char *config[] = {"config_directory",
+                            dir,
+                            "transport_maps",
+                            "mxhop:/etc/mxhop/mxhop.cf",
+                            "smtp_tls_security_level",
+                            "verify",
+                            "smtp_tlsrpt_enable",
+                            "yes",
+                            "smtp_tls_verify_cert_match",
+                            "hostname",
+                            NULL};
+
+    make_master_cf(dir, "smtp unix - - n - - smtp\n");
+    params = config;
+    ck_assert(!guard_reason(&pf, &by_domain, text, sizeof(text)));
+    ck_assert(by_domain.reports);
+    config[9] = "nexthop";
+    ck_assert(guard_reason(&pf, &by_domain, text, sizeof(text)));
+    ck_assert_str_eq(text, "smtp_tls_verify_cert_match = nexthop");
+    remove_master_cf(dir);
+    ck_assert_str_eq(reason("s unix - - n - - smtp -o smtp_tlsrpt_enable=yes"),
+                     "");
+    ck_assert(by_domain.reports);
+    ck_assert_str_eq(reason("s unix - - n - - smtp -o smtp_tlsrpt_enable=no"),
+                     "");
+    ck_assert(!by_domain.reports);
 }
 END_TEST
 
@@ -501,6 +547,7 @@ int main(void)
     tcase_add_test(tcase, test_guards_in_master_cf);
     tcase_add_test(tcase, test_guards_in_main_cf);
     tcase_add_test(tcase, test_guards_with_classes);
+    tcase_add_test(tcase, test_guards_without_classes);
     tcase_add_test(tcase, test_classes_of_main_cf);
     tcase_add_test(tcase, test_classes_without_ca_file);
     tcase_add_test(tcase, test_classes_of_services);

@@ -907,15 +907,17 @@ static void use_policies(void)
     mx->host.tls_classes = (unsigned[]){
         0, CLASS_BIT(MXHOP_TLS_STS),
         CLASS_BIT(MXHOP_TLS_STS) | CLASS_BIT(MXHOP_TLS_DANE)}[below(3)];
-    mx->tls_wanted = TLS_WANT_STS | TLS_WANT_DANE;
+    mx->host.visible_if = one_in(2) ? MXHOP_VISIBLE_REPORTED : 0;
+    mx->tls_wanted = TLS_WANT_STS | TLS_WANT_RPT | TLS_WANT_DANE;
     ck_assert_int_eq(tls_place(mx, &err), MXHOP_OK);
     invent_policies();
     for (unsigned i = 0; i < DOMAINS; i++) {
         struct sts_record sts = {
             .state = (enum sts_txt)below(4), .id = "1", .ttl_s = 3600};
 
-        if (sts.state != STS_TXT_UNKNOWN)
-            cache_put_sts(mx->store.cache, domains[i], clock_boot_ms(), &sts);
+        for (int t = 0; t < TLS_TXTS; t++, sts.state = (enum sts_txt)below(4))
+            cache_put_txt(mx->store.cache, domains[i], (enum tls_txt)t,
+                          clock_boot_ms(), &sts);
     }
     ck_assert(cache_flush(mx->store.cache, 100));
 }

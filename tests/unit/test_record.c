@@ -61,13 +61,17 @@ START_TEST(domain_roundtrip)
         {.f = {.written_ms = 1, .flags = DOMAIN_CLAIM, .refresh_ms = 2}},
         {.f = {.flags = DOMAIN_ANSWER | DOMAIN_ROUTE}},
         {.f = {.failure = {7, 255}}},
-        {.f = {.flags = DOMAIN_ANSWER | DOMAIN_STS | DOMAIN_ROUTE},
-         .sts = {.stored_ms = 5, .ttl_s = 6, .state = STS_TXT_ID, .id_len = 2},
-         .sts_id = "a1",
+        {.f = {.flags = DOMAIN_ANSWER | DOMAIN_STS | DOMAIN_RPT | DOMAIN_ROUTE},
+         .txt =
+             {{{.stored_ms = 5, .ttl_s = 6, .state = STS_TXT_ID, .id_len = 2},
+               "a1"},
+              {{.stored_ms = 7, .ttl_s = 8, .state = STS_TXT_NONE}, ""}},
          .route = {.f = {.has_text = 1}, .text = chars("[mx1.example.com]")}},
-        {.f = {.flags = DOMAIN_STS}, .sts = {.state = STS_TXT_NONE}},
+        {.f = {.flags = DOMAIN_STS}, .txt[TLS_TXT_STS].f.state = STS_TXT_NONE},
+        {.f = {.flags = DOMAIN_RPT},
+         .txt[TLS_TXT_RPT] = {{.state = STS_TXT_ID, .id_len = 8}, "TLSRPTv1"}},
         {.f = {.flags = DOMAIN_STS},
-         .sts = {.failure = {7, 1}},
+         .txt[TLS_TXT_STS].f.failure = {7, 1},
          .failure_text = {NULL, 0}},
     };
 
@@ -80,9 +84,13 @@ START_TEST(domain_roundtrip)
         r[i].f.failure_len = (uint16_t)r[i].failure_text.len;
         ck_assert_mem_eq(&back.f, &r[i].f, sizeof(back.f));
         assert_chars(back.failure_text, r[i].failure_text);
-        if ((r[i].f.flags & DOMAIN_STS) != 0) {
-            ck_assert_mem_eq(&back.sts, &r[i].sts, sizeof(back.sts));
-            ck_assert_mem_eq(back.sts_id, r[i].sts_id, back.sts.id_len);
+        for (int t = 0; t < TLS_TXTS; t++) {
+            const struct txt_record *had = &r[i].txt[t], *has = &back.txt[t];
+
+            if ((r[i].f.flags & DOMAIN_TXT(t)) == 0)
+                continue;
+            ck_assert_mem_eq(&has->f, &had->f, sizeof(has->f));
+            ck_assert_mem_eq(has->id, had->id, has->f.id_len);
         }
         if ((r[i].f.flags & DOMAIN_ROUTE) != 0) {
             ck_assert_mem_eq(&back.route.f, &r[i].route.f,
@@ -95,13 +103,14 @@ START_TEST(domain_roundtrip)
 END_TEST
 
 static const struct domain_record bad_domains[] = {
-    {.f = {.flags = 0x20}},
-    {.f = {.flags = DOMAIN_STS}, .sts = {.state = STS_TXT_FAILED}},
-    {.f = {.flags = DOMAIN_STS}, .sts = {.state = STS_TXT_ID}},
-    {.f = {.flags = DOMAIN_STS}, .sts = {.id_len = 1}, .sts_id = "a"},
+    {.f = {.flags = 0x40}},
+    {.f = {.flags = DOMAIN_STS}, .txt[TLS_TXT_STS].f.state = STS_TXT_FAILED},
+    {.f = {.flags = DOMAIN_STS}, .txt[TLS_TXT_STS].f.state = STS_TXT_ID},
+    {.f = {.flags = DOMAIN_STS}, .txt[TLS_TXT_STS] = {{.id_len = 1}, "a"}},
     {.f = {.flags = DOMAIN_STS},
-     .sts = {.state = STS_TXT_ID, .id_len = 3},
-     .sts_id = "a-b"},
+     .txt[TLS_TXT_STS] = {{.state = STS_TXT_ID, .id_len = 3}, "a-b"}},
+    {.f = {.flags = DOMAIN_STS | DOMAIN_RPT},
+     .txt[TLS_TXT_RPT].f.state = STS_TXT_ID},
     {.f = {.flags = DOMAIN_HOSTS}},
     {.f = {.flags = DOMAIN_ROUTE}},
     {.failure_text = {"x", 1}},

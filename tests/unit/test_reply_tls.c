@@ -39,7 +39,7 @@ static enum records_status read_sts(size_t len, struct sts_record *sts)
     enum records_status status = RECORDS_BAD;
 
     if (reply_judge(copy, len, &q, NULL) == REPLY_ANSWER)
-        status = reply_sts(copy, len, &q, sts, last);
+        status = reply_txt(copy, len, &q, TLS_TXT_STS, sts, last);
     free(copy);
     return status;
 }

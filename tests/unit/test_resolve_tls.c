@@ -1,4 +1,5 @@
-/* dns/resolve: TXT at _mta-sts beside MX, TLSA behind addresses. */
+/* dns/resolve: TXT at _mta-sts and _smtp._tls beside MX, TLSA behind
+   addresses. */
 
 #include <check.h>
 #include "dns/resolve_int.h"
@@ -49,6 +50,11 @@ static const struct minidns_row rows[] = {
     {"_mta-sts.gone.example", TXT, "txt v=STSv1;id=7;"},
     {"late.example", MX, "mx 1 plain.example", .delay_ms = 200},
     {"_mta-sts.late.example", TXT, "txt v=STSv1;id=7;"},
+    {"_smtp._tls.sts.example", TXT, "ttl 50 txt v=TLSRPTv1;rua=mailto:a@b"},
+    {"_smtp._tls.servfail.example", TXT, NULL, .rcode = 2},
+    {"_smtp._tls.cname.example", TXT, "ttl 40 cname _smtp._tls.sts.example"},
+    {"_smtp._tls.other.example", TXT, "txt v=spf1 ttl 70 txt v=tlsrptv1"},
+    {"_smtp._tls.silent.example", TXT, NULL, .delay_ms = MINIDNS_SILENT},
 
     /* TLSA */
     {"dane.example", MX, "mx 1 ee.example mx 2 ta.example", .ad = true},
@@ -179,12 +185,12 @@ static void mx_learned(void *ctx, const char *domain, const struct mxset *set)
     buf_printf(&fx.told, "<%s %d>", domain, set->outcome);
 }
 
-static void sts_learned(void *ctx, const char *domain,
-                        const struct sts_record *sts)
+static void txt_learned(void *ctx, const char *domain, enum tls_txt which,
+                        const struct sts_record *txt)
 {
     (void)ctx;
-    buf_printf(&fx.told, "{%s ", domain);
-    add_sts(&fx.told, sts);
+    buf_printf(&fx.told, "{%s%s ", which == TLS_TXT_RPT ? "rpt " : "", domain);
+    add_sts(&fx.told, txt);
     buf_putc(&fx.told, '}');
 }
 
@@ -205,6 +211,10 @@ static void resolved(void *ctx, const char *name, struct mxset *set)
     (void)name;
     buf_printf(&fx.result, "%d ", set->outcome);
     add_sts(&fx.result, &set->sts);
+    if (set->rpt.state != STS_TXT_UNKNOWN) {
+        buf_puts(&fx.result, " rpt ");
+        add_sts(&fx.result, &set->rpt);
+    }
     for (size_t i = 0; i < set->n_mx; i++) {
         buf_printf(&fx.result, ", %s %d%d ", set->mx[i].host,
                    set->mx[i].addrs.state[FAMILY_V4],
@@ -222,7 +232,7 @@ static void open_resolver(unsigned tls_wanted, bool trust_ad)
         .host_learned = host_learned,
         .mx_learned = mx_learned,
         .pick = pick,
-        .sts_learned = sts_learned,
+        .txt_learned = txt_learned,
         .tls_wanted = tls_wanted,
     };
     struct dns_servers servers = minidns_servers(&fx.dns);
@@ -378,6 +388,68 @@ START_TEST(text_known)
     run_tasks();
     ck_assert_str_eq(fx.result.data, "0 id=6 ttl=5" PLAIN);
     ck_assert_uint_eq(minidns_count(&fx.dns, "_mta-sts.sts.example 16"), 0);
+    mxset_free(&known);
+}
+END_TEST
+
+/* Where reports go, with _mta-sts or without it. */
+static const struct {
+    const char *domain, *result, *told;
+    size_t queries; /* without _mta-sts; 0: not counted */
+} reports[] = {
+    {"sts.example", " rpt id=TLSRPTv1 ttl=50", "id=TLSRPTv1 ttl=50", 4},
+    {"plain.example", " rpt none ttl=60", "none ttl=60", 4},
+    {"servfail.example", " rpt failed ttl=0", "failed ttl=0", 0},
+    {"cname.example", " rpt id=TLSRPTv1 ttl=40", "id=TLSRPTv1 ttl=40", 5},
+    {"other.example", " rpt id=TLSRPTv1 ttl=70", "id=TLSRPTv1 ttl=70", 4},
+    {"silent.example", "", NULL, 0}, /* too little time */
+};
+#define N_REPORTS (int)(sizeof(reports) / sizeof(reports[0]))
+
+START_TEST(text_for_reports)
+{
+    static const unsigned wanted[] = {TLS_WANT_RPT, ALL | TLS_WANT_RPT};
+    char text[100];
+
+    for (int i = 0; i < 2; i++) {
+        close_resolver();
+        open_resolver(wanted[i], true);
+        forget();
+        start(reports[_i].domain, NULL, DEADLINE_MS);
+        run_tasks();
+        snprintf(text, sizeof(text), "%s, plain.example 12 ",
+                 reports[_i].result);
+        ck_assert_msg(strstr(fx.result.data, text) != NULL, "%s",
+                      fx.result.data);
+        ck_assert_uint_eq(fx.n_results, 1);
+        snprintf(text, sizeof(text), "{rpt %s %s}", reports[_i].domain,
+                 reports[_i].told != NULL ? reports[_i].told : "");
+        if (reports[_i].told != NULL)
+            assert_told(text);
+        else
+            ck_assert_ptr_null(strstr(fx.told.data, "{rpt "));
+        if (reports[_i].queries > 0 && i == 0)
+            ck_assert_uint_eq(minidns_count(&fx.dns, NULL),
+                              reports[_i].queries);
+    }
+}
+END_TEST
+
+/* What is known of the one text is no reason to ask for it beside the other. */
+START_TEST(texts_are_known_one_by_one)
+{
+    struct mxset known = {
+        .rpt = {.state = STS_TXT_ID, .id = "TLSRPTv1", .ttl_s = 9}};
+
+    close_resolver();
+    open_resolver(TLS_WANT_STS | TLS_WANT_RPT, true);
+    ck_assert(mxset_add(&known, "plain.example", 3));
+    start("sts.example", &known, DEADLINE_MS);
+    run_tasks();
+    ck_assert_str_eq(fx.result.data,
+                     "0 id=7 ttl=90 rpt id=TLSRPTv1 ttl=9" PLAIN);
+    ck_assert_uint_eq(minidns_count(&fx.dns, "_smtp._tls.sts.example 16"), 0);
+    ck_assert_uint_eq(minidns_count(&fx.dns, "_mta-sts.sts.example 16"), 1);
     mxset_free(&known);
 }
 END_TEST
@@ -546,7 +618,7 @@ END_TEST
 
 START_TEST(nothing_unless_wanted)
 {
-    static const size_t queries[] = {5, 6, 7, 8};
+    static const size_t queries[] = {5, 6, 6, 7, 7, 8, 8, 9};
 
     close_resolver();
     open_resolver((unsigned)_i, true);
@@ -557,6 +629,8 @@ START_TEST(nothing_unless_wanted)
                      (_i & TLS_WANT_DANE) != 0);
     ck_assert_int_eq(strncmp(fx.result.data, "0 none", 6) == 0,
                      (_i & TLS_WANT_STS) != 0);
+    ck_assert_int_eq(strstr(fx.result.data, " rpt none") != NULL,
+                     (_i & TLS_WANT_RPT) != 0);
 }
 END_TEST
 
@@ -650,13 +724,15 @@ int main(void)
     tcase_add_test(t, text_comes_last);
     tcase_add_test(t, text_silence);
     tcase_add_test(t, text_known);
+    tcase_add_loop_test(t, text_for_reports, 0, N_REPORTS);
+    tcase_add_test(t, texts_are_known_one_by_one);
     tcase_add_test(t, text_of_long_names);
     tcase_add_loop_test(t, tlsa_behind_addresses, 0, N_TLSAS);
     tcase_add_test(t, tlsa_of_signed_hosts_only);
     tcase_add_test(t, tlsa_needs_trust_in_ad);
     tcase_add_test(t, tlsa_known);
     tcase_add_test(t, tlsa_for_who_joins);
-    tcase_add_loop_test(t, nothing_unless_wanted, 0, 4);
+    tcase_add_loop_test(t, nothing_unless_wanted, 0, 8);
     tcase_add_test(t, limits);
     tcase_add_test(t, closed_in_flight);
     tcase_add_test(t, out_of_memory);

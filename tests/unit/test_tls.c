@@ -84,6 +84,38 @@ START_TEST(nul_inside)
 }
 END_TEST
 
+/* A text of this version is enough: which of them count the MTA knows. */
+START_TEST(reports)
+{
+    static const struct {
+        const char *text;
+        enum sts_txt state;
+    } rows[] = {
+        {"v=TLSRPTv1;rua=mailto:a@b.test", STS_TXT_ID},
+        {"v=TLSRPTv1 ; nonsense", STS_TXT_ID},
+        {"V=tlsrptv1", STS_TXT_ID},
+        {"v=TLSRPTv", STS_TXT_NONE},
+        {" v=TLSRPTv1", STS_TXT_NONE},
+        {"v=STSv1; id=1", STS_TXT_NONE},
+        {"", STS_TXT_NONE},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct sts_record r = {.state = STS_TXT_NONE, .ttl_s = 77};
+        size_t len = strlen(rows[i].text);
+        char *exact = malloc(len > 0 ? len : 1);
+
+        memcpy(exact, rows[i].text, len);
+        rpt_txt_judge(&r, exact, len);
+        rpt_txt_judge(&r, "something else", 14);
+        free(exact);
+        ck_assert_int_eq(r.state, rows[i].state);
+        ck_assert_str_eq(r.id, r.state == STS_TXT_ID ? "TLSRPTv1" : "");
+        ck_assert_uint_eq(r.ttl_s, 77);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("tls");
@@ -93,6 +125,7 @@ int main(void)
 
     tcase_add_loop_test(t, judged, 0, N_CASES);
     tcase_add_test(t, nul_inside);
+    tcase_add_test(t, reports);
     suite_add_tcase(s, t);
     r = srunner_create(s);
     srunner_run_all(r, CK_ENV);

@@ -121,6 +121,7 @@ static void take_log(void *ctx, enum mxhop_log_level level, const char *line)
 }
 
 static const char *more = ""; /* lines of the configuration */
+static unsigned visible_if;
 
 static void open_as(const char *mode, unsigned classes, unsigned flags)
 {
@@ -128,6 +129,7 @@ static void open_as(const char *mode, unsigned classes, unsigned flags)
                                     .own_names = "self.x.test",
                                     .waiters_max = 2,
                                     .tls_classes = classes,
+                                    .visible_if = visible_if,
                                     .visible_domain = visible_domain,
                                     .log = take_log};
     struct mxhop_error err;
@@ -184,7 +186,8 @@ static void know_domain(const char *domain, const char *hosts, bool secure,
     set.sts = sts;
     cache_put_domain(mx->store.cache, domain, clock_boot_ms(), &set);
     if (txt != STS_TXT_UNKNOWN)
-        cache_put_sts(mx->store.cache, domain, clock_boot_ms(), &sts);
+        cache_put_txt(mx->store.cache, domain, TLS_TXT_STS, clock_boot_ms(),
+                      &sts);
     ck_assert(cache_flush(mx->store.cache, 100));
     mxset_free(&set);
 }
@@ -196,7 +199,7 @@ static void know_nothing(const char *domain)
 
     set.sts = sts;
     cache_put_domain(mx->store.cache, domain, clock_boot_ms(), &set);
-    cache_put_sts(mx->store.cache, domain, clock_boot_ms(), &sts);
+    cache_put_txt(mx->store.cache, domain, TLS_TXT_STS, clock_boot_ms(), &sts);
     ck_assert(cache_flush(mx->store.cache, 100));
 }
 
@@ -411,6 +414,65 @@ START_TEST(exempt_domains_are_as_without)
     know_domain("exempt.test", "a.x.test", false, STS_TXT_ID, "1");
     ck_assert_str_eq(text_of("exempt.test"), ":[a.x.test]");
     mxhop_close(&mx);
+}
+END_TEST
+
+/* ---- reports of TLS ---- */
+
+static void know_reports(const char *domain, enum sts_txt txt)
+{
+    struct sts_record rpt = {.state = txt, .ttl_s = 50};
+
+    strcpy(rpt.id, txt == STS_TXT_ID ? "TLSRPTv1" : "");
+    cache_put_txt(mx->store.cache, domain, TLS_TXT_RPT, clock_boot_ms(), &rpt);
+    ck_assert(cache_flush(mx->store.cache, 100));
+}
+
+/* Where the MTA sends reports (_i 1), a domain that wants them is its own. */
+START_TEST(reports_are_by_domain)
+{
+    now_s = clock_wall_s();
+    visible_if = _i == 1 ? MXHOP_VISIBLE_REPORTED : 0;
+    open_with("off", 0);
+    know_host("a.x.test", false, TLSA_UNKNOWN);
+    know_domain("d.test", "a.x.test", false, STS_TXT_UNKNOWN, "");
+    /* not known yet */
+    ck_assert_str_eq(text_of("d.test"), _i == 1 ? "" : ":[a.x.test]");
+    ck_assert_int_eq(is_kept("d.test"), _i == 0);
+    know_reports("d.test", STS_TXT_FAILED);
+    ck_assert_str_eq(text_of("d.test"), ":[a.x.test]");
+    know_reports("d.test", STS_TXT_ID);
+    ck_assert_str_eq(text_of("d.test"), _i == 1 ? "" : ":[a.x.test]");
+    ck_assert(is_kept("d.test"));
+    know_reports("d.test", STS_TXT_NONE);
+    ck_assert_str_eq(text_of("d.test"), ":[a.x.test]");
+    ck_assert(is_kept("d.test"));
+    know_nothing("null.test"); /* null MX: there is nothing to report */
+    know_reports("null.test", STS_TXT_ID);
+    ck_assert_ptr_nonnull(strstr(text_of("null.test"), "5.1.10"));
+    mxhop_close(&mx);
+    visible_if = 0;
+}
+END_TEST
+
+/* Whoever wants no reports, or lists for all, asks nobody. */
+START_TEST(reports_that_nobody_looks_at)
+{
+    static const char *const lines[] = {"tlsrpt = ignore\n", "answer = list\n",
+                                        "answer = override\n"};
+
+    now_s = clock_wall_s();
+    visible_if = MXHOP_VISIBLE_REPORTED;
+    more = lines[_i];
+    open_with("off", 0);
+    ck_assert_uint_eq(mx->tls_wanted, 0);
+    know_host("a.x.test", false, TLSA_UNKNOWN);
+    know_domain("d.test", "a.x.test", false, STS_TXT_UNKNOWN, "");
+    know_reports("d.test", STS_TXT_ID);
+    ck_assert_str_eq(text_of("d.test"), _i < 2 ? ":[a.x.test]" : "");
+    mxhop_close(&mx);
+    visible_if = 0;
+    more = "";
 }
 END_TEST
 
@@ -1106,6 +1168,8 @@ int main(void)
     tcase_add_test(tc, what_was_not_told_is_told_by_the_next_lookup);
     tcase_add_loop_test(tc, watch_and_off, 0, 2 * n);
     tcase_add_test(tc, exempt_domains_are_as_without);
+    tcase_add_loop_test(tc, reports_are_by_domain, 0, 2);
+    tcase_add_loop_test(tc, reports_that_nobody_looks_at, 0, 3);
     tcase_add_test(tc, answers_are_kept_until_the_policy_is_another);
     tcase_add_test(tc, short_policies_are_renewed_by_lookups);
     tcase_add_test(tc, what_is_not_known_yet_is_not_kept);
