@@ -119,6 +119,10 @@ unsigned postfix_smtp_limit(const struct postfix_config *pf);
    is told of an MTA-STS policy beside the hosts. */
 bool postfix_knows_sts(const char *mail_version);
 
+/* Whether main.cf never lets mail go in the clear, or by DANE alone: level dane
+   would be less. */
+bool postfix_level_is_strict(const struct postfix_config *pf);
+
 /* ---- words.c ---- */
 
 #define WORDS_IN_LIST " ,\t\r\n" /* main.cf lists */

@@ -455,12 +455,8 @@ unsigned host_policy_words(void)
 
 bool host_level_is_strict(void)
 {
-    const char *level = host_value("smtp_tls_security_level");
-
-    if (*level == '\0')
-        return strcasecmp(host_value("smtp_enforce_tls"), "yes") == 0;
-    return strcasecmp(level, "none") != 0 && strcasecmp(level, "may") != 0 &&
-           strcasecmp(level, "dane") != 0;
+    return postfix_level_is_strict(
+        &(struct postfix_config){.param = host_param, .expand = host_expand});
 }
 
 void host_free(struct postfix_host *host)

@@ -8,7 +8,8 @@
 
 enum check_level {
     CHECK_WARNING, /* somebody should look at it */
-    CHECK_ERROR    /* mail is affected now */
+    CHECK_ERROR,   /* mail is affected now */
+    CHECK_NOTE /* to be known: it is meant to be so, or not seen from here */
 };
 
 struct state;

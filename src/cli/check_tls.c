@@ -5,7 +5,9 @@
  * mxhop-tls, the file that it writes, who can read that. With enforce, what
  * the MTA needs to keep to a policy as well: Postfix the table mxhop_tls,
  * certificates of authorities, and for DANE a resolver whose signatures count;
- * Exim a transport, which is Exim's to look at.
+ * Exim a transport, which is Exim's to look at, and for DANE an option in
+ * resolv.conf. Whatever mta_sts is, domains that want reports of TLS have no
+ * list where Postfix sends them, which is noted.
  *
  * What is wrong with the store is an error with enforce only: then no policy is
  * known, and mail for domains that have one is not as it should be.
@@ -120,6 +122,39 @@ static bool tls_wants_dane(struct view *v)
     return level != NULL && strcasecmp(level, "dnssec") == 0;
 }
 
+/* proxymap(8) does not know who asks. */
+static void tls_proxied(struct check *c, struct view *v, const char *where,
+                        const char *maps)
+{
+    char why[512];
+
+    if (view_names_tls(v, maps) != VIEW_TLS_PROXIED)
+        return;
+    snprintf(why, sizeof(why), "%ssmtp_tls_policy_maps = %.300s", where, maps);
+    tls_say_why(c, v, CHECK_WARNING, why,
+                "behind proxy: " TLS_TABLE_TYPE " answers for hosts of lists "
+                "only, and domains that get no list are not held to their "
+                "policy; write it without proxy:");
+}
+
+struct tls_services {
+    struct check *c;
+    struct view *v;
+};
+
+static bool tls_proxied_service(void *ctx, const struct master_service *s)
+{
+    const struct tls_services *t = ctx;
+    char where[128];
+
+    snprintf(where, sizeof(where), "master.cf: %.100s: -o ", s->name);
+    for (size_t i = 0; i < s->n_options; i++)
+        if (strcmp(s->options[i].name, "smtp_tls_policy_maps") == 0)
+            tls_proxied(t->c, t->v, where,
+                        postconf_expand(&t->v->postfix, s->options[i].value));
+    return true;
+}
+
 /* smtp(8) reads the file before it enters a jail, and the directory later. */
 static void tls_authorities(struct check *c, struct view *v)
 {
@@ -148,6 +183,9 @@ static void tls_postfix(struct check *c, struct mxhop *mx, struct view *v)
                     "by itself");
     else
         tls_authorities(c, v);
+    tls_proxied(c, v, "", postconf_param(&v->postfix, "smtp_tls_policy_maps"));
+    (void)master_services(v->postfix.master, tls_proxied_service,
+                          &(struct tls_services){c, v});
     if ((classes & POSTFIX_CLASS_STS) == 0 || !tls_wants_dane(v))
         return;
     if (!all)
@@ -165,11 +203,45 @@ static void tls_postfix(struct check *c, struct mxhop *mx, struct view *v)
                   "option");
 }
 
+static void tls_reports(struct check *c, struct mxhop *mx, struct view *v)
+{
+    struct buf place = {0};
+
+    if (!probe_asks_for_reports(mx))
+        return;
+    buf_printf(&place, "%s/main.cf", v->postfix.dir);
+    if (!place.failed)
+        check_say(c, CHECK_NOTE, place.data, 0,
+                  "smtp_tlsrpt_enable: domains that want reports of TLS get no "
+                  "list, so that Postfix can report (tlsrpt = auto); `mxhop "
+                  "survey' counts them");
+    buf_free(&place);
+}
+
+/* ---- Exim ---- */
+
+static void tls_exim(struct check *c, const struct conf *conf,
+                     const char *config)
+{
+    check_say(c, CHECK_NOTE, config, 0,
+              "exim_sts_transport = %s: whether Exim has this transport, and "
+              "verifies hosts in it, is not seen from here; see mxhop_exim(7)",
+              conf->exim_sts_transport);
+    if (!probe_libc_believes_signatures())
+        check_say(c, CHECK_WARNING, "/etc/resolv.conf", 0,
+                  "has no `options trust-ad': Exim does no DANE then, with a "
+                  "resolver on this machine either; hosts with TLSA records "
+                  "are held to the MTA-STS policy alone");
+}
+
+/* ---- */
+
 void check_tls(struct check *c, struct mxhop *mx, struct view *v,
                const char *config, const char *user)
 {
     const struct conf *conf = probe_conf(mx);
 
+    tls_reports(c, mx, v);
     if (conf->mta_sts == MTA_STS_OFF)
         return;
     tls_service(c, conf);
@@ -179,7 +251,9 @@ void check_tls(struct check *c, struct mxhop *mx, struct view *v,
         return;
     if (v->taken)
         tls_postfix(c, mx, v);
-    else if (!v->plain && conf->exim_sts_transport[0] == '\0')
+    else if (conf->exim_sts_transport[0] != '\0')
+        tls_exim(c, conf, config);
+    else if (!v->plain)
         check_say(c, CHECK_ERROR, config, 0,
                   "mta_sts = enforce, but nobody keeps to policies: %s, and "
                   "for Exim exim_sts_transport is not set",

@@ -29,7 +29,7 @@ enum { CHECK_FINE, CHECK_SOME, CHECK_MAIL }; /* exit statuses */
 void check_say(struct check *c, enum check_level level, const char *place,
                size_t line, const char *fmt, ...)
 {
-    static const char *const words[] = {"warning: ", "error: "};
+    static const char *const words[] = {"warning: ", "error: ", "note: "};
     struct buf text = {0};
     va_list ap;
 

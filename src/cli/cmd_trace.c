@@ -2,7 +2,8 @@
  * trace - explain every step of one lookup
  *
  * With the view of main.cf (view.c) a last step says which table of
- * transport_maps answers.
+ * transport_maps answers, and for a domain that Postfix routes itself, what
+ * mxhop_tls says to smtp(8).
  */
 
 #include "cli/cli.h"
@@ -21,7 +22,8 @@
 struct trace {
     struct mxhop *mx;
     struct view *view;
-    const char *key;
+    const char *config, *key;
+    const char *passed; /* the domain, if Postfix routes it; or NULL */
     int64_t at_s;
     bool json;
 };
@@ -116,6 +118,44 @@ static bool trace_is_alias(const struct trace *t)
            strcmp(t->view->why, postfix_list_names[LIST_VIRTUAL_ALIAS]) == 0;
 }
 
+static void trace_add_policy(struct trace *t, struct buf *out)
+{
+    struct buf policy = {0}, text = {0};
+    char why[VIEW_POLICY_WHY];
+
+    if (t->passed == NULL ||
+        !view_policy(t->view, t->config, t->passed, &policy, why))
+        return;
+    buf_printf(&text, TLS_TABLE_TYPE ", asked for the domain: %s (%s)",
+               policy.len > 0 ? policy.data : "not found", why);
+    buf_puts(out, INDENT);
+    trace_add_wrapped(text.failed ? "out of memory" : text.data, out);
+    buf_free(&policy);
+    buf_free(&text);
+}
+
+static void trace_add_json_policy(struct trace *t, struct buf *out)
+{
+    struct buf policy = {0};
+    char why[VIEW_POLICY_WHY];
+
+    buf_puts(out, ",\"tls_policy\":");
+    if (t->passed == NULL ||
+        !view_policy(t->view, t->config, t->passed, &policy, why)) {
+        buf_puts(out, "null");
+        return;
+    }
+    buf_puts(out, "{\"answer\":");
+    if (policy.len > 0)
+        json_escape(policy.data, out);
+    else
+        buf_puts(out, "null");
+    buf_puts(out, ",\"why\":");
+    json_escape(why, out);
+    buf_putc(out, '}');
+    buf_free(&policy);
+}
+
 static void trace_add_text(struct trace *t, struct buf *out)
 {
     struct view_asker ours = {trace_ask_ours, t};
@@ -138,6 +178,7 @@ static void trace_add_text(struct trace *t, struct buf *out)
                              "say\n");
     else
         (void)view_tables(t->view, t->key, ours, false, out);
+    trace_add_policy(t, out);
     trace_cut_newline(out);
 }
 
@@ -158,7 +199,9 @@ static void trace_add_json(struct trace *t, struct buf *out)
     buf_puts(out, ",\"transport_maps\":[");
     if (!trace_is_alias(t))
         (void)view_tables(t->view, t->key, ours, true, out);
-    buf_puts(out, "]}}");
+    buf_putc(out, ']');
+    trace_add_json_policy(t, out);
+    buf_puts(out, "}}");
 }
 
 static int trace_print(struct trace *t)
@@ -173,8 +216,10 @@ static int trace_print(struct trace *t)
     if (mxhop_explain(t->mx, t->key, flags, &route, &text, &err) != MXHOP_OK)
         return cli_fail(&err);
     status = cli_status(route->disposition);
-    if (t->view->taken && route->domain[0] != '\0')
-        (void)view_is_local(t->view, route->domain); /* what Postfix thinks */
+    if (t->view->taken && route->domain[0] != '\0' &&
+        view_is_local(t->view, route->domain) == MXHOP_LOCAL_NO &&
+        route->disposition == MXHOP_PASS)
+        t->passed = route->domain;
     buf_add(&out, text, strlen(text) - (t->json ? 1 : 0));
     if (t->json) {
         trace_add_json(t, &out);
@@ -221,6 +266,7 @@ int cmd_trace(const char *config, int argc, char **argv)
     }
     if (argc - optind != 1)
         return cli_usage("trace", "trace needs one key");
+    t.config = config;
     t.key = argv[optind];
     t.view = &view;
     status = view_take(&view, config, &view_options);

@@ -165,6 +165,27 @@ struct mxhop *cli_open_to_check(const char *config, struct view *v,
     return cli_load(config, false, v, status_r);
 }
 
+struct mxhop *cli_open_for_policies(const char *config, struct view *v,
+                                    int *status_r)
+{
+    unsigned classes = postfix_own_tls_classes(&v->config);
+    struct mxhop_host host = {
+        .flags = MXHOP_POLICIES,
+        .tls_classes =
+            ((classes & POSTFIX_CLASS_STS) != 0 ? 1u << MXHOP_TLS_STS : 0) |
+            ((classes & POSTFIX_CLASS_DANE) != 0 ? 1u << MXHOP_TLS_DANE : 0),
+        .own_names = postconf_param(&v->postfix, "myhostname"),
+        .address_families = v->families,
+    };
+    struct mxhop_error err;
+    struct mxhop *mx;
+
+    *status_r = 0;
+    if (mxhop_open(&mx, config, &host, &err) != MXHOP_OK)
+        *status_r = cli_fail(&err); /* mx is NULL then */
+    return mx;
+}
+
 struct mxhop *cli_open_quietly(struct conf *conf, const char *config,
                                int *status_r)
 {

@@ -69,6 +69,11 @@ void view_free(struct view *v);
 struct mxhop *cli_open_in_view(const char *config, struct view *v, int64_t at_s,
                                int *status_r);
 
+/* As smtp(8) has it for the table mxhop_tls, which asks for domains; but
+   without waiting for policies. After one of the above. */
+struct mxhop *cli_open_for_policies(const char *config, struct view *v,
+                                    int *status_r);
+
 /* The same as whoever we are. */
 struct mxhop *cli_open_to_check(const char *config, struct view *v,
                                 int *status_r);
@@ -86,6 +91,19 @@ enum mxhop_local view_is_local(void *ctx, const char *domain);
 
 /* Whether a table compares keys. Tables of patterns see a whole name only. */
 bool view_table_is_fixed(const char *table);
+
+/* ---- view_policy.c ---- */
+
+/* How a value of smtp_tls_policy_maps names mxhop_tls. Behind proxy: it answers
+   for hosts of lists only. */
+enum view_tls { VIEW_TLS_ABSENT, VIEW_TLS_PROXIED, VIEW_TLS_NAMED };
+enum view_tls view_names_tls(const struct view *v, const char *policy_maps);
+
+#define VIEW_POLICY_WHY 512
+/* What smtp(8) gets from it for a domain that Postfix routes itself: the policy
+   (empty: not found), and why. false: it is not asked for any. */
+bool view_policy(struct view *v, const char *config, const char *domain,
+                 struct buf *policy_r, char why_r[VIEW_POLICY_WHY]);
 
 /* ---- view_tables.c ---- */
 

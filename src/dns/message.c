@@ -152,7 +152,8 @@ static void dns_take_state(struct dns_servers *s,
         else if (v6 != NULL && v6->sin6_family == AF_INET6)
             memcpy(&s->addr[s->n++], v6, sizeof(*v6));
     }
-    s->trust_ad = (state->options & RES_TRUSTAD) != 0 || dns_all_on_loopback(s);
+    s->ad_by_option = (state->options & RES_TRUSTAD) != 0;
+    s->trust_ad = s->ad_by_option || dns_all_on_loopback(s);
 }
 
 static enum mxhop_status dns_load_resolv_conf(struct dns_servers *s,

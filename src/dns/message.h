@@ -17,7 +17,8 @@
 struct dns_servers {
     size_t n;
     struct sockaddr_storage addr[DNS_SERVERS_MAX];
-    bool trust_ad; /* `options trust-ad`, or every server is on loopback */
+    bool trust_ad;     /* `options trust-ad`, or every server is on loopback */
+    bool ad_by_option; /* the former: for the resolver of the C library, too */
 };
 
 /* `list`: "127.0.0.1:5353 [::1]:53 192.0.2.1", comma or space separated; empty

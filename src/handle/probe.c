@@ -183,6 +183,14 @@ bool probe_believes_signatures(const struct mxhop *mx)
            servers.trust_ad;
 }
 
+bool probe_libc_believes_signatures(void)
+{
+    struct dns_servers servers;
+
+    return dns_servers_load(&servers, NULL, NULL) == MXHOP_OK &&
+           servers.ad_by_option;
+}
+
 bool probe_shared_cache(struct mxhop *mx, struct probe_cache *c_r)
 {
     handle_open_cache(mx);

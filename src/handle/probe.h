@@ -56,9 +56,16 @@ const struct conf *probe_conf(const struct mxhop *mx);
 
 /* Whether the AD bit of its name servers counts, so that there is DANE. */
 bool probe_believes_signatures(const struct mxhop *mx);
+/* The same of programs that leave it to the C library, as Exim does. */
+bool probe_libc_believes_signatures(void);
 
 /* Whether domains are asked if they want reports of TLS. */
 bool probe_asks_for_reports(const struct mxhop *mx);
+
+/* mxhop_tls_text(), and why, for people. */
+enum mxhop_status probe_tls_text(struct mxhop *mx, const char *domain,
+                                 unsigned flags, const char **text_r,
+                                 const char **why_r, struct mxhop_error *err);
 
 /* The cache that is shared with other processes, all of it the handle's.
    false: there is none (cache = memory or none, or the log says why not). */

@@ -150,8 +150,9 @@ static void tlstext_put_secure(const struct lookup *l, unsigned flags,
         buf_printf(out, " { mx_host_pattern=%s }", p->mx[i]);
 }
 
-/* Nothing, where no policy holds. */
-static void tlstext_put(const struct lookup *l, unsigned flags, struct buf *out)
+/* Nothing, where no policy holds. Returns why, for people. */
+static const char *tlstext_put(const struct lookup *l, unsigned flags,
+                               struct buf *out)
 {
     struct mxhop *mx = l->mx;
     enum host_dane dane = tlstext_dane(l);
@@ -159,24 +160,40 @@ static void tlstext_put(const struct lookup *l, unsigned flags, struct buf *out)
     if (l->tls.policy == NULL) {
         if (dane == HOST_DANE_USABLE)
             buf_puts(out, "dane");
-        return;
+        return dane == HOST_DANE_USABLE ? "TLSA records bind every host"
+               : l->tls.open            ? "its policy is not known yet"
+                                        : "no policy in force, and not "
+                                          "every host has TLSA records";
     }
     if (dane != HOST_DANE_NO) {
         buf_puts(out, "dane-only");
-        return;
+        return dane == HOST_DANE_USABLE
+                   ? "TLSA records bind every host"
+                   : "a policy in force, and TLSA records not known";
     }
     if (tlstext_has_no_host(l)) {
         tls_want(mx, l->key.domain);
         if (mx->rules.on_sts_mismatch == CHOICE_PASS)
-            return;
+            return "no MX host is in its policy (on_sts_mismatch = pass)";
     }
-    if ((mx->host.tls_classes & CLASS_BIT(MXHOP_TLS_STS)) != 0)
-        tlstext_put_secure(l, flags, out);
+    if ((mx->host.tls_classes & CLASS_BIT(MXHOP_TLS_STS)) == 0)
+        return "a policy in force, but Postfix cannot verify certificates";
+    tlstext_put_secure(l, flags, out);
+    return "its MTA-STS policy";
 }
 
 enum mxhop_status mxhop_tls_text(struct mxhop *mx, const char *domain,
                                  unsigned flags, const char **text_r,
                                  struct mxhop_error *err)
+{
+    const char *why;
+
+    return probe_tls_text(mx, domain, flags, text_r, &why, err);
+}
+
+enum mxhop_status probe_tls_text(struct mxhop *mx, const char *domain,
+                                 unsigned flags, const char **text_r,
+                                 const char **why_r, struct mxhop_error *err)
 {
     uint64_t start_ms = clock_boot_ms();
     struct lookup l = {.mx = mx, .asked = domain, .edge_s = INT64_MAX};
@@ -184,6 +201,7 @@ enum mxhop_status mxhop_tls_text(struct mxhop *mx, const char *domain,
     bool unknown;
 
     *text_r = NULL;
+    *why_r = "mta_sts is not enforce";
     key_parse(domain, &l.key);
     if (l.key.kind != KEY_DOMAIN || !mxhop_keeps_policies(mx))
         return MXHOP_OK;
@@ -196,7 +214,7 @@ enum mxhop_status mxhop_tls_text(struct mxhop *mx, const char *domain,
         tlstext_wait(&l, start_ms);
     unknown = l.tls.open && mx->conf.on_sts_unknown == CHOICE_DEFER;
     if (!unknown)
-        tlstext_put(&l, flags, out);
+        *why_r = tlstext_put(&l, flags, out);
     lookup_free(&l);
     learn_flush(mx);
     if (unknown)

@@ -1,5 +1,6 @@
 /*
- * limit - what deliveries of this Postfix can do: how many, and which words
+ * limit - what deliveries of this Postfix are like: how many, in which words,
+ * how strict
  *
  * master.cf limits the processes of each service; where it does not, the
  * parameter default_process_limit does, 100 unless it is set. 0 in master.cf is
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define LIMIT_DEFAULT 100u
 
@@ -64,4 +66,15 @@ bool postfix_knows_sts(const char *mail_version)
     if (major != 3)
         return major > 3;
     return minor > 10 || (minor == 10 && patch >= 5);
+}
+
+bool postfix_level_is_strict(const struct postfix_config *pf)
+{
+    const char *level = pf->param(pf->ctx, "smtp_tls_security_level");
+
+    if (level != NULL && *level != '\0')
+        return strcasecmp(level, "none") != 0 &&
+               strcasecmp(level, "may") != 0 && strcasecmp(level, "dane") != 0;
+    level = pf->param(pf->ctx, "smtp_enforce_tls");
+    return level != NULL && strcasecmp(level, "yes") == 0;
 }

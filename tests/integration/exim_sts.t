@@ -277,7 +277,8 @@ case_without_the_service_nobody_waits() {
 
 case_check_knows_the_transport() {
 	assert_status 1 mxhop check
-	refute_match "$OUTPUT" exim_sts_transport
+	refute_match "$OUTPUT" 'error:'
+	assert_match "$OUTPUT" 'note: .*exim_sts_transport = .* is not seen from here'
 	assert_status 2 mxhop -c "$(with 'exim_sts_transport =')" check
 	assert_match "$OUTPUT" "error: $SCRATCH/with.cf: mta_sts = enforce, but .*exim_sts_transport"
 }

@@ -46,8 +46,8 @@ all_is_well() {
 	eventually 10 listens || fail "mxhop-tls: $(tail -n 3 "$SCRATCH/tls.log")"
 }
 
-# The findings of check, which ends with STATUS: "error" and "warning" lines,
-# and no others.
+# The findings of check, which ends with STATUS: "error", "warning" and "note"
+# lines, and no others.
 assert_check() { # STATUS REGEX...
 	local status=$1 regex
 	shift
@@ -147,6 +147,34 @@ case_table_that_is_not_in_place() {
 	assert_check 2 'error: /etc/postfix/main.cf: smtp_tcp_port = 2525: it must be 25; '
 }
 
+# proxymap(8) does not know who asks: it answers for no domain.
+case_table_behind_proxy() {
+	local then='behind proxy: mxhop_tls answers for hosts of lists only, .*; write it without proxy:$'
+	all_is_well
+	main_cf "smtp_tls_policy_maps = proxy:$T"
+	assert_check 1 "warning: /etc/postfix/main.cf: smtp_tls_policy_maps = proxy:$T; $then"
+	sed -i 's/enforce/watch/' /etc/mxhop/mxhop.cf
+	assert_check 0
+	sed -i 's/watch/enforce/' /etc/mxhop/mxhop.cf
+	main_cf "smtp_tls_policy_maps = proxy:$T $T"
+	assert_check 0
+	main_cf
+	postconf -P "relay/unix/smtp_tls_policy_maps=proxy:$T"
+	assert_check 1 "warning: /etc/postfix/master.cf: relay: -o smtp_tls_policy_maps = proxy:$T; $then"
+}
+
+case_exim() {
+	local note='note: /etc/mxhop/mxhop.cf: exim_sts_transport = mxhop_sts: whether Exim has this transport, .* is not seen from here'
+	all_is_well
+	configure 'exim_sts_transport = mxhop_sts'
+	sed -i "s,^transport_maps.*,transport_maps =," /etc/postfix/main.cf
+	cp /etc/resolv.conf "$SCRATCH/resolv.conf"
+	assert_check 1 "$note" "warning: /etc/resolv.conf: has no .options trust-ad': Exim does no DANE"
+	echo 'options trust-ad' >>/etc/resolv.conf
+	assert_check 0 "$note"
+	cp "$SCRATCH/resolv.conf" /etc/resolv.conf
+}
+
 case_authorities_of_the_mail_hosts() {
 	all_is_well
 	main_cf 'smtp_tls_CAfile = /etc/mxhop/gone.pem'
@@ -199,4 +227,23 @@ case_ports_that_stand_for_a_class() {
 	main_cf 'relayhost = [mail.test]:025' 'smtp_tls_policy_maps ='
 	sed -i 's/enforce/watch/' /etc/mxhop/mxhop.cf
 	assert_check 0
+}
+
+# From here on Postfix is that of Debian 13.
+case_reports() {
+	local note='note: /etc/postfix/main.cf: smtp_tlsrpt_enable: domains that want reports of TLS get no list, '
+	use_release trixie
+	configure_postfix
+	cp -a /etc/postfix/{main,master}.cf "$SCRATCH/postfix/"
+	all_is_well
+	main_cf "transport_maps = $M" "smtp_tls_policy_maps = $T" 'smtp_tls_CApath =' \
+		'smtp_tls_CAfile = /etc/mxhop/ca.pem' 'smtp_tlsrpt_enable = yes'
+	assert_check 0 "$note"
+	configure 'tlsrpt = ignore'
+	assert_check 0
+	configure 'answer = list'
+	assert_check 0
+	stop tls
+	printf '%s\n' 'cache = none' >/etc/mxhop/mxhop.cf
+	assert_check 0 "$note"
 }

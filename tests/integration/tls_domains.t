@@ -130,8 +130,15 @@ configure() {
 	[[ $# -eq 1 ]] || echo "$1 = $2" >>/etc/mxhop/mxhop.cf
 }
 
+# For a domain, trace says the same.
 assert_policy() { # KEY POLICY
 	assert_eq "$(postmap -q "$1" "$T" || true)" "$2" "$1"
+	[[ $1 =~ ^[A-Za-z][A-Za-z.]+$ ]] || return 0
+	assert_eq "$(traced_policy "$1" | jq -r '.answer // ""')" "$2" "trace $1"
+}
+
+traced_policy() { # DOMAIN
+	{ mxhop trace --format json "$1" || true; } | jq .main_cf.tls_policy
 }
 
 # How long the message to any@... took, in whole seconds.
@@ -197,10 +204,36 @@ case_unknown_policies_are_errors_if_so_wished() {
 	configure on_sts_unknown defer
 	assert_status 1 postmap -q unknown.dom.test "$T"
 	assert_match "$OUTPUT" 'unknown.dom.test: may have an MTA-STS policy, which was not fetched'
+	assert_match "$(traced_policy unknown.dom.test)" '"answer": null'
+	assert_match "$(traced_policy unknown.dom.test)" '"why": "unknown.dom.test: may have an .*defer'
 	assert_policy plain.dom.test ''
 	assert_policy failed.dom.test ''
 	assert_policy sts.dom.test 'secure match=good.hosts.test:mx.other.test servername=hostname'
 	configure on_sts_unknown
+}
+
+# Why, in words; and behind proxy: no domain is answered for.
+case_trace_tells_why() {
+	local why
+	assert_why() { # DOMAIN POLICY-AND-REASON
+		why=$({ mxhop trace "$1" || true; } | sed -n '/mxhop_tls, asked/,$p' | tr -s ' \n' ' ')
+		assert_eq "$why" " mxhop_tls, asked for the domain: $2 " "$1"
+	}
+	assert_why sts.dom.test 'secure match=good.hosts.test:mx.other.test servername=hostname (its MTA-STS policy)'
+	assert_why both.dane.test 'dane-only (TLSA records bind every host)'
+	assert_why plain.dom.test 'not found (no policy in force, and not every host has TLSA records)'
+	assert_why unknown.dom.test 'not found (its policy is not known yet)'
+	postconf -e 'smtp_tls_security_level = encrypt'
+	assert_why good.dane.test 'not found (smtp_tls_security_level is stricter than dane)'
+	postconf -e 'smtp_tls_security_level = may' "smtp_tls_policy_maps = proxy:$T"
+	assert_why sts.dom.test 'not found (behind proxy: it answers for hosts of lists only)'
+	postconf -e "smtp_tls_policy_maps = hash:/etc/aliases"
+	assert_eq "$(traced_policy sts.dom.test)" null
+	postconf -e "smtp_tls_policy_maps = $T"
+	# A domain that has a list is never asked for.
+	configure answer list
+	assert_eq "$(traced_policy sts.dom.test)" null
+	configure answer override
 }
 
 # Where domains make mail ours, or an address ours, they are not found.
