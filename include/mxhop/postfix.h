@@ -28,15 +28,17 @@ struct postfix_config {
      */
     const char *(*param)(void *ctx, const char *name);
     const char *(*expand)(void *ctx, const char *text); /* $name in it */
+    /* As main.cf sets it, NULL: it does not. Valid as long as ctx. */
+    const char *(*raw)(void *ctx, const char *name);
 };
 
 /* ---- guards.c ---- */
 
 /* What remains to be looked at domain by domain. */
 struct guard_by_domain {
-    unsigned classes;  /* POSTFIX_CLASS_...: hosts of a list can have them */
-    bool unsigned_mx;  /* it must see domains whose MX records are not signed, */
-    bool reports;      /* those that publish where reports of TLS go */
+    unsigned classes; /* POSTFIX_CLASS_...: hosts of a list can have them */
+    bool unsigned_mx; /* it must see domains whose MX records are not signed, */
+    bool reports;     /* those that publish where reports of TLS go */
     char tables[2048]; /* and the domains that one of these has, or has a
                           .parent of; may be empty */
 };
@@ -133,6 +135,10 @@ bool postfix_level_is_strict(const struct postfix_config *pf);
  * blanks within braces belong to the word. NULL at the end.
  */
 char *word_next(char **cursor, const char *blanks);
+
+/* The next of $name, ${name...} and $(name...) in a text, without what is
+   around it; returns what is behind it, or NULL. */
+const char *word_parameter(const char *text, char *name_r, size_t size);
 
 /* The table behind any number of `proxy:`. */
 const char *word_unproxy(const char *table);

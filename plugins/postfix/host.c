@@ -48,10 +48,24 @@ static const char *host_param(void *ctx, const char *name)
     return mail_conf_lookup_eval(name);
 }
 
+static const char *host_raw(void *ctx, const char *name)
+{
+    (void)ctx;
+    return mail_conf_lookup(name);
+}
+
 static const char *host_expand(void *ctx, const char *text)
 {
     (void)ctx;
     return mail_conf_eval(text);
+}
+
+static struct postfix_config host_config(const char *table)
+{
+    return (struct postfix_config){.table = table,
+                                   .param = host_param,
+                                   .expand = host_expand,
+                                   .raw = host_raw};
 }
 
 static const char *host_value(const char *param)
@@ -368,8 +382,7 @@ static void host_log_line(void *ctx, enum mxhop_log_level level,
 
 struct postfix_host *host_create(const char *name, struct mxhop_host *api_r)
 {
-    const struct postfix_config pf = {
-        .table = name, .param = host_param, .expand = host_expand};
+    const struct postfix_config pf = host_config(name);
     struct postfix_host *host = calloc(1, sizeof(*host));
     bool guarded;
 
@@ -418,8 +431,7 @@ static unsigned host_waiters(const struct postfix_config *pf)
 struct postfix_host *host_create_for_policies(const char *name,
                                               struct mxhop_host *api_r)
 {
-    const struct postfix_config pf = {
-        .table = name, .param = host_param, .expand = host_expand};
+    const struct postfix_config pf = host_config(name);
     struct postfix_host *host = calloc(1, sizeof(*host));
 
     if (host == NULL)
@@ -455,8 +467,9 @@ unsigned host_policy_words(void)
 
 bool host_level_is_strict(void)
 {
-    return postfix_level_is_strict(
-        &(struct postfix_config){.param = host_param, .expand = host_expand});
+    const struct postfix_config pf = host_config("");
+
+    return postfix_level_is_strict(&pf);
 }
 
 void host_free(struct postfix_host *host)

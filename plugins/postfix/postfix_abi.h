@@ -142,8 +142,9 @@ const char *midna_domain_to_ascii(const char *) __attribute__((weak));
 
 /* ---- configuration (libpostfix-global) ---- */
 
-/* The expanded value of a parameter: as set in main.cf or with -o, or its
-   default if the program has read the parameter; else NULL. */
+/* The value of a parameter: as set in main.cf or with -o, or its default if the
+   program has read the parameter; else NULL. _eval: every $name expanded. */
+const char *mail_conf_lookup(const char *param);
 const char *mail_conf_lookup_eval(const char *param);
 const char *mail_conf_eval(const char *text); /* expands $name */
 

@@ -115,23 +115,33 @@ static struct postconf_param *postconf_get(const struct postconf *p,
                                       postconf_compare);
 }
 
-/* Lines `name = value`, `name =`. */
+/* The value in a line `name = value`, `name =`, whose name is then cut off;
+   NULL: it is none. */
+static const char *postconf_cut(char *line)
+{
+    char *equals = strstr(line, " =");
+
+    if (equals == NULL)
+        return NULL;
+    *equals = '\0';
+    equals += strlen(" =");
+    return equals + (*equals == ' ');
+}
+
 static bool postconf_take(struct postconf *p, char *lines)
 {
     char *line;
 
     while ((line = postconf_line(&lines)) != NULL) {
+        const char *value = postconf_cut(line);
         struct postconf_param q;
-        char *equals = strstr(line, " =");
 
-        if (equals == NULL)
+        if (value == NULL)
             continue;
-        *equals = '\0';
-        equals += strlen(" =");
-        equals += *equals == ' ';
         if (!vec_room(&p->params, p->n_params, &p->cap, sizeof(q)))
             return false;
-        q = (struct postconf_param){strdup(line), strdup(equals), false};
+        q = (struct postconf_param){.name = strdup(line),
+                                    .value = strdup(value)};
         p->params[p->n_params++] = q;
         if (q.name == NULL || q.value == NULL)
             return false;
@@ -141,19 +151,23 @@ static bool postconf_take(struct postconf *p, char *lines)
     return true;
 }
 
-static void postconf_mark(struct postconf *p, char *lines)
+/* Those that main.cf sets. */
+static bool postconf_mark(struct postconf *p, char *lines)
 {
-    char *line, *end;
-    struct postconf_param *q;
+    char *line;
 
     while ((line = postconf_line(&lines)) != NULL) {
-        end = strstr(line, " =");
-        if (end != NULL)
-            *end = '\0';
-        q = postconf_get(p, line);
-        if (q != NULL)
-            q->set = true;
+        const char *value = postconf_cut(line);
+        struct postconf_param *q = postconf_get(p, line);
+
+        if (q == NULL || q->set)
+            continue;
+        q->set = true;
+        q->raw = strdup(value != NULL ? value : "");
+        if (q->raw == NULL)
+            return false;
     }
+    return true;
 }
 
 struct postconf_call {
@@ -215,10 +229,8 @@ static enum mxhop_status postconf_load(struct postconf *p,
              postconf_run(names, &set, &complaint) != 0)
         status = err_set(err, MXHOP_ERR_IO, "postconf: %s",
                          postconf_reason(complaint.data));
-    else if (!postconf_take(p, text.data))
+    else if (!postconf_take(p, text.data) || !postconf_mark(p, set.data))
         status = err_nomem(err);
-    else
-        postconf_mark(p, set.data);
     for (size_t i = 4; status == MXHOP_OK && i + 1 < call.n; i += 2) {
         call.argv[i + 1][strcspn(call.argv[i + 1], "=")] = '\0';
         if (postconf_get(p, call.argv[i + 1]) != NULL)
@@ -248,6 +260,7 @@ void postconf_free(struct postconf *p)
     for (size_t i = 0; i < p->n_params; i++) {
         free(p->params[i].name);
         free(p->params[i].value);
+        free(p->params[i].raw);
     }
     free(p->params);
     postmap_end(p);
@@ -275,6 +288,13 @@ const char *postconf_param(void *ctx, const char *name)
     if (q == NULL || (!q->set && strncmp(name, "smtp_", 5) == 0))
         return NULL;
     return q->value;
+}
+
+const char *postconf_raw(void *ctx, const char *name)
+{
+    const struct postconf_param *q = postconf_get(ctx, name);
+
+    return q != NULL ? q->raw : NULL;
 }
 
 /* postconf(1) expands parameters only, so the text becomes the value of one

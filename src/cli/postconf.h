@@ -13,6 +13,7 @@
 
 struct postconf_param {
     char *name, *value; /* every $name expanded */
+    char *raw;          /* as main.cf sets it; or NULL */
     bool set;           /* in main.cf, or with -o for trivial-rewrite(8) */
 };
 
@@ -62,6 +63,7 @@ char **postconf_words(const char *list);
 /* For struct postfix_config; ctx: struct postconf. */
 const char *postconf_param(void *ctx, const char *name);
 const char *postconf_expand(void *ctx, const char *text);
+const char *postconf_raw(void *ctx, const char *name);
 
 /* ---- postmap.c ---- */
 

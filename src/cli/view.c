@@ -216,7 +216,8 @@ int view_take(struct view *v, const char *config,
     v->config = (struct postfix_config){.ctx = &v->postfix,
                                         .table = v->table,
                                         .param = postconf_param,
-                                        .expand = postconf_expand};
+                                        .expand = postconf_expand,
+                                        .raw = postconf_raw};
     v->families = view_families(v);
     if (!view_find_addresses(v) || !view_open_lists(v))
         return cli_no_memory();

@@ -10,6 +10,10 @@
  *
  * What a parameter is by default, Postfix's default is, from 3.4 to 3.12.
  *
+ * An option may set a parameter that another one is made of, as my_tables of
+ * `smtp_tls_policy_maps = $my_tables'. What that one is for this service is not
+ * worked out: it counts as wrong.
+ *
  * When in doubt (master.cf cannot be read), there are no classes.
  */
 
@@ -51,6 +55,42 @@ static const char *classes_value(const struct classes_side *s, const char *name,
             return pf->expand(pf->ctx, s->service->options[i].value);
     value = pf->param(pf->ctx, name);
     return value != NULL ? value : by_default;
+}
+
+#define CLASSES_DEPTH 4 /* of parameters in parameters */
+
+/* The option that sets what the text is made of, or NULL. */
+static const char *classes_part(const struct classes_side *s, const char *text,
+                                unsigned depth)
+{
+    const struct postfix_config *pf = s->pf;
+    const char *found = NULL, *raw;
+    char name[64];
+
+    while (found == NULL && text != NULL &&
+           (text = word_parameter(text, name, sizeof(name))) != NULL) {
+        for (size_t i = 0; i < s->service->n_options && found == NULL; i++)
+            if (strcmp(s->service->options[i].name, name) == 0)
+                found = s->service->options[i].name;
+        raw = found == NULL && depth > 0 ? pf->raw(pf->ctx, name) : NULL;
+        if (raw != NULL)
+            found = classes_part(s, raw, depth - 1);
+    }
+    return found;
+}
+
+/* The same of a parameter of this service. */
+static const char *classes_part_of(const struct classes_side *s,
+                                   const char *param)
+{
+    const struct postfix_config *pf = s->pf;
+
+    if (s->service == NULL)
+        return NULL;
+    for (size_t i = s->service->n_options; i-- > 0;)
+        if (strcmp(s->service->options[i].name, param) == 0)
+            return classes_part(s, s->service->options[i].value, CLASSES_DEPTH);
+    return classes_part(s, pf->raw(pf->ctx, param), CLASSES_DEPTH);
 }
 
 static bool classes_has_word(const char *list, const char *wanted)
@@ -193,8 +233,16 @@ static bool classes_judge(void *ctx, const struct master_service *service)
         return true;
     s->service = service;
     for (r = rules; r < end; r++) {
-        if (r->class != s->class || (s->own && r->lists) ||
-            r->holds(s, classes_value(s, r->param, r->by_default)))
+        const char *part;
+
+        if (r->class != s->class || (s->own && r->lists))
+            continue;
+        part = classes_part_of(s, r->param);
+        if (part != NULL)
+            return classes_refused(
+                s, "master.cf: %s: -o %s: %s is made of it; set that itself",
+                service->name, part, r->param);
+        if (r->holds(s, classes_value(s, r->param, r->by_default)))
             continue;
         /* Whoever holds() asked has the text's place. */
         return classes_refused(

@@ -33,6 +33,26 @@ char *word_next(char **cursor, const char *blanks)
     return word;
 }
 
+const char *word_parameter(const char *text, char *name_r, size_t size)
+{
+    static const char octets[] = "abcdefghijklmnopqrstuvwxyz"
+                                 "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+
+    while ((text = strchr(text, '$')) != NULL) {
+        size_t len;
+
+        text++;
+        text += strspn(text, "{(");
+        len = strspn(text, octets);
+        if (len == 0 || len >= size)
+            continue;
+        memcpy(name_r, text, len);
+        name_r[len] = '\0';
+        return text + len;
+    }
+    return NULL;
+}
+
 const char *word_unproxy(const char *table)
 {
     static const char proxy[] = "proxy:";

@@ -255,7 +255,7 @@ assert_guard() { # REGEX
 case_guards_in_main_cf() {
 	local setting
 	for setting in smtp_tls_policy_maps=hash:/x smtp_tls_per_site=hash:/x \
-		smtp_enforce_tls=yes smtp_tls_security_level={dane,dane-only,verify,secure,fingerprint} \
+		smtp_enforce_tls=yes smtp_tls_security_level={dane,dane-only,secure} \
 		'relayhost=[192.0.2.9]' sender_dependent_relayhost_maps=hash:/x \
 		sender_dependent_default_transport_maps=hash:/x \
 		smtp_sasl_password_maps=hash:/x smtp_requiretls_policy=enforce \
@@ -267,11 +267,14 @@ case_guards_in_main_cf() {
 		assert_guard "${setting%%=*} = "
 	done
 	fresh
+	main_cf smtp_tls_security_level=verify smtp_tls_verify_cert_match=hostname,nexthop
+	assert_guard 'smtp_tls_verify_cert_match = '
+	fresh
 }
 
 case_no_guard_without_need() {
 	local setting
-	for setting in smtp_tls_security_level={may,encrypt} smtp_enforce_tls=no \
+	for setting in smtp_tls_security_level={may,encrypt,verify,fingerprint} smtp_enforce_tls=no \
 		smtp_tls_policy_maps= smtp_sasl_password_maps= relayhost= default_transport=smtp \
 		"transport_maps=proxy:$M"; do
 		fresh

@@ -141,6 +141,10 @@ case_table_that_is_not_in_place() {
 	main_cf
 	postconf -P 'relay/unix/smtp_tls_policy_maps=hash:/etc/postfix/tls'
 	assert_check 2 "error: /etc/postfix/master.cf: relay: smtp_tls_policy_maps = hash:/etc/postfix/tls: name .*; $then"
+	main_cf "our_tables = $T" 'smtp_tls_policy_maps = $our_tables'
+	assert_check 0
+	postconf -P 'relay/unix/our_tables=hash:/etc/postfix/tls'
+	assert_check 2 "error: /etc/postfix/master.cf: relay: -o our_tables: smtp_tls_policy_maps is made of it; set that itself; $then"
 	main_cf 'smtp_tls_CAfile ='
 	assert_check 2 "error: /etc/postfix/main.cf: smtp_tls_CAfile = : set it, .*; $then"
 	main_cf 'smtp_tcp_port = 2525'

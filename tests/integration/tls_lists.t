@@ -374,6 +374,24 @@ case_digests_of_tlsa_records() {
 	assert_answer good.dane.test ':[good.signed.test]:0025'
 }
 
+# A service for which smtp_tls_policy_maps is another, by way of a parameter that
+# it is made of.
+case_tables_by_another_name() {
+	standard_policies
+	postfix_set "our_tables = $T" 'smtp_tls_policy_maps = $our_tables'
+	assert_answer sts.dom.test ':[good.hosts.test]:025'
+	postconf -P 'relay/unix/our_tables=static:may'
+	reload_postfix
+	assert_answer sts.dom.test ''
+	mark
+	send_mail alice@mta.mxhop.test any@sts.dom.test
+	wait_for_log 'answer = override, because .*master.cf: relay: -o our_tables: smtp_tls_policy_maps is made of it' 30
+	wait_for_log 'to=<any@sts.dom.test>, .*status=sent' 30
+	postconf -PX relay/unix/our_tables
+	postfix_set "smtp_tls_policy_maps = $T"
+	postfix_unset our_tables
+}
+
 case_without_the_table_there_are_no_classes() {
 	postfix_set 'smtp_tls_policy_maps ='
 	assert_answer sts.dom.test ''

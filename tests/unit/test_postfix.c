@@ -25,8 +25,16 @@ static const char *expand(void *ctx, const char *text)
     return strcmp(text, "$level") == 0 ? "dane" : text;
 }
 
+/* The same, of which $name comes to dnssec. */
+static const char *get_dnssec(void *ctx, const char *name)
+{
+    const char *value = get(ctx, name);
+
+    return value != NULL && strchr(value, '$') != NULL ? "dnssec" : value;
+}
+
 static const struct postfix_config pf = {
-    .table = "/etc/mxhop/mxhop.cf", .param = get, .expand = expand};
+    .table = "/etc/mxhop/mxhop.cf", .param = get, .expand = expand, .raw = get};
 
 #define MAIN_CF(...)                                              \
     do {                                                          \
@@ -277,6 +285,61 @@ START_TEST(test_classes_of_main_cf)
         snprintf(expected, sizeof(expected), "%s = ", rows[i].name);
         if (found != BOTH)
             ck_assert_ptr_eq(strstr(why, expected), why);
+    }
+}
+END_TEST
+
+/* What a parameter that is made of an option comes to is not known. */
+START_TEST(test_classes_made_of_options)
+{
+    static const struct {
+        const char *raw, *option; /* of smtp_dns_support_level */
+        unsigned classes;
+    } rows[] = {
+        {"dnssec", "mine=x", BOTH},
+        {"$mine", "mine=x", POSTFIX_CLASS_STS},
+        {"dns${mine}", "mine=x", POSTFIX_CLASS_STS},
+        {"dns$(mine)", "mine=x", POSTFIX_CLASS_STS},
+        {"$ ${x?{$mine}:y}", "mine=x", POSTFIX_CLASS_STS},
+        {"$minees", "mine=x", BOTH},
+        {"$other", "mine=x", POSTFIX_CLASS_STS},
+        {"$again", "mine=x", BOTH},
+        {"$mine", "smtp_dns_support_level=dnssec -o mine=x", BOTH},
+        {"dnssec", "smtp_dns_support_level=$mine -o mine=x", POSTFIX_CLASS_STS},
+    };
+    char dir[64], why[200], master[200];
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const char *config[] = {"config_directory",
+                                dir,
+                                "smtp_tls_policy_maps",
+                                "mxhop_tls:/etc/mxhop/mxhop.cf",
+                                "smtp_tls_CAfile",
+                                "/etc/ca.pem",
+                                "other",
+                                "a $x $mine",
+                                "again",
+                                "$again",
+                                "smtp_dns_support_level",
+                                rows[i].raw,
+                                NULL};
+        const struct postfix_config dnssec = {.table = pf.table,
+                                              .param = get_dnssec,
+                                              .expand = expand,
+                                              .raw = get};
+        unsigned found;
+
+        snprintf(master, sizeof(master), "x unix - - n - - smtp -o %s\n",
+                 rows[i].option);
+        make_master_cf(dir, master);
+        params = config;
+        (void)postfix_tls_classes(&dnssec, &found, why, sizeof(why));
+        remove_master_cf(dir);
+        ck_assert_msg(found == rows[i].classes, "row %zu: %s", i, why);
+        if (found != BOTH)
+            ck_assert_str_eq(why,
+                             "master.cf: x: -o mine: smtp_dns_support_level "
+                             "is made of it; set that itself");
     }
 }
 END_TEST
@@ -549,6 +612,7 @@ int main(void)
     tcase_add_test(tcase, test_guards_with_classes);
     tcase_add_test(tcase, test_guards_without_classes);
     tcase_add_test(tcase, test_classes_of_main_cf);
+    tcase_add_test(tcase, test_classes_made_of_options);
     tcase_add_test(tcase, test_classes_without_ca_file);
     tcase_add_test(tcase, test_classes_of_services);
     tcase_add_test(tcase, test_classes_without_master_cf);
