@@ -25,6 +25,8 @@ static const struct minidns_row rows[] = {
     {"_mta-sts.short.example", 16, "ttl 1 txt v=STSv1;id=1"},
     {"mute.example", 15, "mx 10 mx2.example"},
     {"_mta-sts.mute.example", 16, NULL, .delay_ms = MINIDNS_SILENT},
+    {"_smtp._tls.mute.example", 16, NULL, .delay_ms = MINIDNS_SILENT},
+    {"_smtp._tls.short.example", 16, "txt v=TLSRPTv1;rua=mailto:a@b"},
     {"quiet.example", 15, "mx 10 mx3.example", .ad = true},
     {"mx3.example", 1, "a 192.0.2.3", .ad = true},
     {"_25._tcp.mx3.example", 52, NULL, .delay_ms = MINIDNS_SILENT},
@@ -39,6 +41,7 @@ static const struct minidns_row rows[] = {
 static struct minidns dns;
 static char dir[64], config[96];
 static bool in_exim; /* no worker */
+static bool reports; /* the MTA sends them */
 
 static void configure(const char *more)
 {
@@ -74,6 +77,8 @@ static void tear_down(void)
 static struct mxhop *open_handle(const char *more)
 {
     struct mxhop_host host = {.flags = in_exim ? 0 : MXHOP_WORKER,
+                              .visible_if =
+                                  reports ? MXHOP_VISIBLE_REPORTED : 0,
                               .own_names = "mta.example"};
     struct mxhop_error err;
     struct mxhop *mx;
@@ -223,6 +228,29 @@ static const char *text_of(struct mxhop *mx, const char *key)
     return text != NULL ? text : "(none)";
 }
 
+/* Never listed before it is known; that nobody answers is known in the end. */
+START_TEST(a_silent_report)
+{
+    struct mxhop *mx;
+    uint64_t until_ms = clock_boot_ms() + 8000;
+
+    in_exim = false;
+    reports = true;
+    mx = open_handle("lookup_budget = 300ms\n");
+    ck_assert_str_eq(text_of(mx, "mute.example"), "(none)");
+    ck_assert_uint_eq(minidns_count(&dns, "_mta-sts.mute.example 16"), 0);
+    while (clock_boot_ms() < until_ms &&
+           strcmp(text_of(mx, "mute.example"), "(none)") == 0)
+        usleep(100000);
+    ck_assert_str_eq(text_of(mx, "mute.example"), ":[mx2.example]");
+    /* Others go on: with a record, and without. */
+    ck_assert_str_eq(text_of(mx, "plain.example"), ":[mx2.example]");
+    ck_assert_str_eq(text_of(mx, "short.example"), "(none)");
+    mxhop_close(&mx);
+    reports = false;
+}
+END_TEST
+
 /* A finished answer ends with what it may be made of, and that is asked for
    anew in the background. */
 static void check_asked_again(const char *key, const char *want,
@@ -276,6 +304,7 @@ int main(void)
     tcase_add_loop_test(t, a_silent_text, 0, 2);
     tcase_add_loop_test(t, a_silent_tlsa, 0, 2);
     tcase_add_loop_test(t, a_failure_is_not_asked_for_at_each_lookup, 0, 2);
+    tcase_add_test(t, a_silent_report);
     tcase_add_test(t, a_text_has_an_end);
     tcase_add_test(t, tlsa_has_an_end);
     suite_add_tcase(s, t);
