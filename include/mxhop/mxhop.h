@@ -127,7 +127,7 @@ struct mxhop_host {
     const char *(*visible_domain)(void *ctx, const char *domain);
 
     /* For mxhop_tls_text(): how many processes with this configuration may wait
-       for policies at a time. */
+       for policies at a time, for longer than any other delivery takes. */
     unsigned waiters_max;
 
     /* Comma or space separated; used where the parameter is empty. */

@@ -420,7 +420,7 @@ struct postfix_host *host_create(const char *name, struct mxhop_host *api_r)
     return host;
 }
 
-/* Of processes that wait at a time; one at least, or no mail would wait. */
+/* Of processes that wait for long; one at least, or no mail would wait. */
 static unsigned host_waiters(const struct postfix_config *pf)
 {
     unsigned fifth = postfix_smtp_limit(pf) / 5;

@@ -249,8 +249,8 @@ const struct param params[] = {
      .doc =
          "How long a delivery of Postfix to a domain that has a policy waits\n"
          "for it to be fetched, where the domain has no list.\n"
-         "At most four processes a domain wait, and a fifth of the process\n"
-         "limit in all; without a shared\n"
+         "At most four processes a domain wait, and after two seconds a fifth\n"
+         "of the process limit in all; without a shared\n"
          ".Va cache\n"
          "none does.\n"
          "Then\n"

@@ -317,11 +317,16 @@ void ststransport_wait(struct lookup *l);
 bool ststransport_defers(const struct lookup *l);
 /* The transport of a domain with a policy; NULL: any. */
 const char *ststransport_name(const struct lookup *l);
-/* ---- waiters.c: how many processes wait for policies ---- */
+/* ---- waiters.c: who waits for policies ---- */
 
-/* A place among those that wait for the domain, and among all, until it is
-   closed; -1: there is none. Not before handle_open_cache(). */
+/* -1: this process must not wait for the domain's policy. Else a descriptor for
+   the other two. Not before handle_open_cache(). */
 int waiters_enter(const struct mxhop *mx, const char *domain);
+/* No longer: its time is over, or others are to wait in its place. */
+bool waiters_may_stay(const struct mxhop *mx, int fd, const char *domain);
+/* In vain: it is not waited for again soon. */
+void waiters_leave(const struct mxhop *mx, int fd, const char *domain,
+                   bool in_vain);
 
 /* ---- find.c: which overrides apply ---- */
 

@@ -27,7 +27,6 @@
 #include <errno.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #define LOOK_AGAIN_MS 100
 #define SAY_AGAIN_MS  1000 /* to the service */
@@ -102,7 +101,8 @@ static void tlstext_wait(struct lookup *l, uint64_t start_ms)
     uint64_t now_ms = clock_boot_ms(), unheard_ms = 0, say_ms = 0;
     int place = waiters_enter(mx, l->key.domain);
 
-    while (place >= 0 && tlstext_is_to_come(l) && now_ms < until_ms) {
+    while (place >= 0 && tlstext_is_to_come(l) && now_ms < until_ms &&
+           waiters_may_stay(mx, place, l->key.domain)) {
         if (l->set.sts.state == STS_TXT_UNKNOWN) {
             tlstext_ask(l, until_ms);
         } else if (now_ms >= say_ms) {
@@ -124,7 +124,8 @@ static void tlstext_wait(struct lookup *l, uint64_t start_ms)
         now_ms = clock_boot_ms();
     }
     if (place >= 0)
-        close(place);
+        waiters_leave(mx, place, l->key.domain,
+                      tlstext_is_to_come(l) && unheard_ms == 0);
 }
 
 /* ---- the text ---- */

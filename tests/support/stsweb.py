@@ -10,6 +10,7 @@ DIRECTORY/DOMAIN is a directory for the web server mta-sts.DOMAIN:
         status CODE             an answer without text, such as `status 404'
         redirect URL            301
         type CONTENT-TYPE       another one than text/plain
+        slow SECONDS            that long before the answer
         drip SECONDS            that long between any two octets of the text
         oversize OCTETS         of text, with comments in the policy
         reset                   the connection, after the request
@@ -96,6 +97,8 @@ class Request(socketserver.BaseRequestHandler):
         kind, value = fault_of(domain)
         text = read(domain, "policy")
         say("get", domain, *host, path)
+        if kind == "slow":
+            time.sleep(float(value))
         if kind == "silent":
             time.sleep(PATIENCE_S)
         elif kind == "reset":

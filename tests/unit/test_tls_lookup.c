@@ -1020,34 +1020,6 @@ END_TEST
 
 /* ---- how many wait ---- */
 
-START_TEST(places_of_waiters)
-{
-    int fd[8];
-
-    open_as("enforce", STS, MXHOP_POLICIES);
-    ck_assert_int_eq(waiters_enter(mx, "d.test"), -1); /* cache = memory */
-    mx->store.dir = dir;
-    mx->store.place.dir_fd = open(dir, O_PATH | O_DIRECTORY);
-    mx->host.waiters_max = 7;
-    for (int i = 0; i < 4; i++)
-        ck_assert_int_ge(fd[i] = waiters_enter(mx, "d.test"), 0);
-    ck_assert_int_eq(waiters_enter(mx, "d.test"), -1);
-    for (int i = 4; i < 7; i++)
-        ck_assert_int_ge(fd[i] = waiters_enter(mx, "e.test"), 0);
-    ck_assert_int_eq(waiters_enter(mx, "e.test"), -1);
-    ck_assert_int_eq(waiters_enter(mx, "f.test"), -1);
-    close(fd[0]);
-    ck_assert_int_ge(fd[0] = waiters_enter(mx, "f.test"), 0);
-    ck_assert_int_eq(waiters_enter(mx, "d.test"), -1);
-    for (int i = 0; i < 7; i++)
-        close(fd[i]);
-    mx->host.waiters_max = 0;
-    ck_assert_int_eq(waiters_enter(mx, "d.test"), -1);
-    mx->store.dir = NULL;
-    mxhop_close(&mx);
-}
-END_TEST
-
 static void open_waiting(void)
 {
     open_as("enforce", STS, MXHOP_POLICIES);
@@ -1062,6 +1034,141 @@ static void close_waiting(void)
     mx->store.dir = NULL;
     mxhop_close(&mx);
 }
+
+/* Let time go by for all that wait. */
+static void waited(uint64_t ms)
+{
+    struct {
+        uint64_t domain, since_ms, n;
+    } v;
+    char path[64];
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/waiters", dir);
+    fd = open(path, O_RDWR);
+    ck_assert_int_ge(fd, 0);
+    for (off_t at = 0; pread(fd, &v, sizeof(v), at) == sizeof(v);
+         at += sizeof(v)) {
+        v.since_ms -= v.n > 0 ? ms : 0;
+        ck_assert_int_eq(pwrite(fd, &v, sizeof(v), at), sizeof(v));
+    }
+    close(fd);
+}
+
+START_TEST(a_few_wait_for_a_domain)
+{
+    int fd[8], own;
+
+    open_waiting();
+    mx->host.waiters_max = 7;
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_ge(fd[i] = waiters_enter(mx, "d.test"), 0);
+    ck_assert_int_eq(waiters_enter(mx, "d.test"), -1);
+    for (int i = 4; i < 8; i++)
+        ck_assert_int_ge(fd[i] = waiters_enter(mx, "e.test"), 0);
+    /* It was waited for in vain, and then for long enough ago. */
+    for (int i = 0; i < 4; i++) {
+        ck_assert(waiters_may_stay(mx, fd[i], "d.test"));
+        waiters_leave(mx, fd[i], "d.test", true);
+    }
+    ck_assert_int_eq(waiters_enter(mx, "d.test"), -1);
+    waited(6000);
+    ck_assert_int_eq(waiters_enter(mx, "d.test"), -1);
+    ck_assert(!waiters_may_stay(mx, fd[4], "e.test"));
+    waited(60000);
+    ck_assert_int_ge(own = waiters_enter(mx, "d.test"), 0);
+    waiters_leave(mx, own, "d.test", false);
+    for (int i = 4; i < 8; i++)
+        waiters_leave(mx, fd[i], "e.test", true);
+    mx->host.waiters_max = 0;
+    ck_assert_int_eq(waiters_enter(mx, "f.test"), -1);
+    mx->store.dir = NULL;
+    mx->host.waiters_max = 7;
+    ck_assert_int_eq(waiters_enter(mx, "f.test"), -1); /* cache = memory */
+    close_waiting();
+}
+END_TEST
+
+/* Places are three. */
+START_TEST(the_last_to_come_wait_longest)
+{
+    static const char *const names[] = {"a.test", "b.test", "c.test", "d.test",
+                                        "e.test"};
+    int fd[5], late;
+
+    open_waiting();
+    mx->host.waiters_max = 3;
+    for (int i = 0; i < 5; i++) {
+        ck_assert_int_ge(fd[i] = waiters_enter(mx, names[i]), 0);
+        waited(10);
+    }
+    for (int i = 0; i < 5; i++)
+        ck_assert(waiters_may_stay(mx, fd[i], names[i]));
+    waited(2000);
+    for (int i = 0; i < 5; i++)
+        ck_assert_int_eq(waiters_may_stay(mx, fd[i], names[i]), i > 1);
+    ck_assert_int_eq(waiters_enter(mx, "a.test"), -1);
+    /* One is answered, and others come. */
+    waiters_leave(mx, fd[4], names[4], false);
+    ck_assert(waiters_may_stay(mx, fd[1], names[1]));
+    ck_assert_int_ge(fd[4] = waiters_enter(mx, "f.test"), 0);
+    ck_assert_int_ge(late = waiters_enter(mx, "f.test"), 0);
+    for (int i = 1; i < 4; i++)
+        ck_assert_int_eq(waiters_may_stay(mx, fd[i], names[i]), i > 2);
+    for (int i = 0; i < 4; i++)
+        waiters_leave(mx, fd[i], names[i], true);
+    waiters_leave(mx, fd[4], "f.test", true);
+    waiters_leave(mx, late, "f.test", true);
+    close_waiting();
+}
+END_TEST
+
+/* The file remembers some hundred. */
+START_TEST(more_domains_than_are_remembered)
+{
+    char name[32];
+    int fd[2];
+
+    open_waiting();
+    mx->host.waiters_max = 1;
+    ck_assert_int_ge(fd[0] = waiters_enter(mx, "first.test"), 0);
+    waited(1);
+    for (int i = 0; i < 1000; i++) {
+        snprintf(name, sizeof(name), "d%d.test", i);
+        ck_assert_int_ge(fd[1] = waiters_enter(mx, name), 0);
+        ck_assert(waiters_may_stay(mx, fd[1], name));
+        waiters_leave(mx, fd[1], name, true);
+        waited(1);
+    }
+    ck_assert(!waiters_may_stay(mx, fd[0], "first.test"));
+    waiters_leave(mx, fd[0], "first.test", false);
+    ck_assert_int_eq(waiters_enter(mx, name), -1);
+    close_waiting();
+}
+END_TEST
+
+/* Who is stopped while it writes keeps nobody from going on. */
+START_TEST(somebody_holds_the_lock)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    uint64_t start_ms = clock_boot_ms();
+    int fd, own;
+
+    open_waiting();
+    ck_assert_int_ge(own = waiters_enter(mx, "d.test"), 0);
+    fd = openat(mx->store.place.dir_fd, "waiters", O_RDWR);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(fcntl(fd, F_OFD_SETLK, &lock), 0);
+    ck_assert_int_eq(waiters_enter(mx, "e.test"), -1);
+    ck_assert(waiters_may_stay(mx, own, "d.test"));
+    waiters_leave(mx, own, "d.test", false);
+    ck_assert_uint_lt(clock_boot_ms(), start_ms + 10000);
+    close(fd);
+    ck_assert_int_ge(own = waiters_enter(mx, "e.test"), 0);
+    waiters_leave(mx, own, "e.test", false);
+    close_waiting();
+}
+END_TEST
 
 /* In the place of mxhop-tls: told that somebody waits, it writes a policy. */
 static int serve_one(int fd)
@@ -1107,8 +1214,8 @@ START_TEST(a_policy_is_waited_for)
 }
 END_TEST
 
-/* Where nobody listens, where all places are taken, and where it is not
-   wished. */
+/* Where nobody listens, where others wait for it, and where it is not wished.
+ */
 START_TEST(a_policy_is_not_waited_for)
 {
     uint64_t start_ms = clock_boot_ms();
@@ -1123,7 +1230,7 @@ START_TEST(a_policy_is_not_waited_for)
     open_waiting();
     if (_i == 1) {
         mx->host.waiters_max = 1;
-        place = waiters_enter(mx, "other.test");
+        place = waiters_enter(mx, "d.test");
         ck_assert_int_ge(place, 0);
     }
     ck_policy(policy_of("d.test", 0), NULL);
@@ -1183,7 +1290,10 @@ int main(void)
     tcase_add_test(tc, words_of_domains);
     tcase_add_test(tc, no_domain_without_enforce);
     tcase_add_test(tc, allocations_of_domains_fail);
-    tcase_add_test(tc, places_of_waiters);
+    tcase_add_test(tc, a_few_wait_for_a_domain);
+    tcase_add_test(tc, the_last_to_come_wait_longest);
+    tcase_add_test(tc, more_domains_than_are_remembered);
+    tcase_add_test(tc, somebody_holds_the_lock);
     tcase_add_test(tc, a_policy_is_waited_for);
     tcase_add_loop_test(tc, a_policy_is_not_waited_for, 0, 3);
     suite_add_tcase(s, tc);
