@@ -239,13 +239,13 @@ static bool facts_of(struct lookup *l, const char *name, bool wait,
     return ask_dns(l, &q, set_r) || facts_in_time(mx, name, set_r, entry_r);
 }
 
-void facts_domain(struct lookup *l)
+void facts_domain(struct lookup *l, bool wait)
 {
     if (l->asked_dns)
         return;
     l->asked_dns = true;
     l->cold =
-        !facts_of(l, l->key.domain, true, &l->set, &l->entry, &l->cache_state);
+        !facts_of(l, l->key.domain, wait, &l->set, &l->entry, &l->cache_state);
 }
 
 static bool facts_unknown(const struct lookup *l, const struct hostaddrs *a)

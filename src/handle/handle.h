@@ -223,8 +223,8 @@ void ask_refresh(struct mxhop *mx, const char *name);
 
 /* ---- facts.c: what the cache and DNS say ---- */
 
-/* Fill l->set, cold, cache_state, entry, once. Waits as the ration allows. */
-void facts_domain(struct lookup *l);
+/* Fill l->set, cold, cache_state, entry, once. `wait': as the ration allows. */
+void facts_domain(struct lookup *l, bool wait);
 /* Fill l->facts for the hops of l->override, once. Waits as the ration allows.
    false: out of memory. */
 bool facts_hops(struct lookup *l);
@@ -355,7 +355,7 @@ struct mxhop_route *route_from_lookup(const struct lookup *l);
 /* Whether local_domains, or else the host, says that the MTA delivers it. */
 enum mxhop_local lookup_is_local(const struct mxhop *mx, const char *domain);
 /* The MTA must see the domain unless an override applies; without overrides by
-   MX host that needs no DNS query. */
+   MX host that needs no DNS query, but for MTA-STS to be learnt. */
 bool lookup_only_overrides(const struct mxhop *mx, const struct tls_facts *t);
 
 /* ---- text.c: the hot path ---- */

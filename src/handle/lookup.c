@@ -183,6 +183,7 @@ static bool route_domain(struct lookup *l, struct ovtable *table)
         l->local != MXHOP_LOCAL_NO || l->key.kind == KEY_RECIPIENT;
     bool exchanges = !by_key_only && table != NULL && l->info.has_exchanges;
     bool only = lookup_only_overrides(l->mx, &l->tls);
+    bool passes = false;
     enum mxhop_status status = MXHOP_OK;
 
     if (table != NULL)
@@ -191,7 +192,9 @@ static bool route_domain(struct lookup *l, struct ovtable *table)
         return status != MXHOP_ERR_MEMORY && table_failed(l);
     if (l->override.dn == NULL && by_key_only)
         return without_override(l);
-    if (l->override.dn == NULL && only && !exchanges)
+    /* Whatever DNS says, which is asked for MTA-STS and not waited for. */
+    passes = l->override.dn == NULL && only && !exchanges;
+    if (passes && l->tls.stored == STS_OFF)
         return only_overrides(l);
     if (l->override.dn != NULL && !(exchanges && is_star(l))) {
         if (!facts_hops(l))
@@ -199,7 +202,7 @@ static bool route_domain(struct lookup *l, struct ovtable *table)
         if (override_is_final(&l->override))
             return conclude(l);
     }
-    facts_domain(l);
+    facts_domain(l, !passes);
     find_forget_idle(l);
     if (l->override.dn == NULL && by_key_only)
         return without_override(l);
@@ -208,8 +211,9 @@ static bool route_domain(struct lookup *l, struct ovtable *table)
     if (status != MXHOP_OK)
         return status != MXHOP_ERR_MEMORY && table_failed(l);
     if (l->override.dn == NULL && only) {
+        tls_judge(l);
         l->decision.slot_left_s = UINT32_MAX;
-        l->ttl_s = l->cold ? 0 : set_ttl_s(l);
+        l->ttl_s = l->cold ? 0 : min_u32(set_ttl_s(l), tls_ttl_s(l));
         return only_overrides(l);
     }
     if (!facts_hops(l))

@@ -149,7 +149,7 @@ static bool short_way(struct mxhop *mx, const struct key *key,
     if (mx->conf.mta_sts != MTA_STS_OFF || mx->host.visible_domain != NULL) {
         tls_glance(mx, key->domain, local, now_ms, &tls);
         by_tls = tls.made_of;
-        only = lookup_only_overrides(mx, &tls);
+        only = lookup_only_overrides(mx, &tls) && tls.stored == STS_OFF;
     }
     if (by == KEEP_BY_DOMAIN && only && !info.has_exchanges)
         return true;

@@ -73,7 +73,7 @@ static void tlstext_ask(struct lookup *l, uint64_t deadline_ms)
     mxset_free(&l->set);
     l->asked_dns = false;
     l->deadline_ms = deadline_ms;
-    facts_domain(l);
+    facts_domain(l, true);
 }
 
 /* ---- the store ---- */

@@ -46,10 +46,10 @@ setup() {
 	END
 	{
 		# An id for each of these says that there is a policy.
-		for domain in sts onlyca half impossible early testing expired; do
+		for domain in sts onlyca half impossible early watched testing expired; do
 			echo "_mta-sts.$domain TXT \"v=STSv1; id=1;\""
 		done
-		echo "mta-sts.early A $STS_ADDRESS"
+		printf 'mta-sts.%s A %s\n' early "$STS_ADDRESS" watched "$STS_ADDRESS"
 		cat <<-'END'
 			sts         MX 10 good.hosts.test.
 			onlyca      MX 10 ca.hosts.test.
@@ -58,6 +58,7 @@ setup() {
 			impossible  MX 10 ca.hosts.test.
 			plain       MX 10 ca.hosts.test.
 			early       MX 10 ca.hosts.test.
+			watched     MX 10 ca.hosts.test.
 			testing     MX 10 ca.hosts.test.
 			expired     MX 10 ca.hosts.test.
 			failed      MX 10 ca.hosts.test.
@@ -436,20 +437,32 @@ case_watch_and_off_change_nothing() {
 
 # --- the service ---
 
-# What a jailed trivial-rewrite(8) asks for is fetched, and in force for the first
-# message, which goes by the domain, and for those that have a list.
-case_the_service_is_told() {
-	printf '%s\n' 'version: STSv1' 'mode: enforce' 'mx: ca.hosts.test' \
-		'max_age: 86400' | sts_policy early.dom.test
+start_service() {
+	local domain
+	for domain in early watched; do
+		printf '%s\n' 'version: STSv1' 'mode: enforce' "mx: ${1:-ca.hosts.test}" \
+			'max_age: 86400' | sts_policy "$domain.dom.test"
+	done
 	start_sts_web
 	cp "$MXHOP_BUILD/bin/mxhop-tls" /usr/sbin/
-	sed -i '/^tls_ca_file/d' /etc/mxhop/mxhop.cf
-	echo "tls_ca_file = $CA" >>/etc/mxhop/mxhop.cf
+	configure tls_ca_file "$CA"
 	standard_policies
 	chown -R mxhop-tls:mxhop-tls "$STORE"
 	reload_postfix
 	spawn mxhop-tls mxhop-tls
 	eventually 10 grep -q '@mxhop-tls:' /proc/net/unix || fail "mxhop-tls: $(tail "$SCRATCH/mxhop-tls.log")"
+}
+
+# NAME [VALUE] in mxhop.cf.
+configure() {
+	sed -i "/^$1 =/d" /etc/mxhop/mxhop.cf
+	[[ $# -eq 1 ]] || echo "$1 = $2" >>/etc/mxhop/mxhop.cf
+}
+
+# What a jailed trivial-rewrite(8) asks for is fetched, and in force for the first
+# message, which goes by the domain, and for those that have a list.
+case_the_service_is_told() {
+	start_service
 	assert_outcomes <<<'early.dom.test Server certificate not verified'
 	eventually 10 answers_with early.dom.test ':[ca.hosts.test]:025' ||
 		fail "$(mxhop trace early.dom.test; tail "$SCRATCH/mxhop-tls.log")"
@@ -489,6 +502,42 @@ case_short_policies() {
 	eventually 5 answers_with $d ':[ca.hosts.test]:025' || fail "$(mxhop trace $d)"
 	stop mxhop-tls
 }
+
+# Where all domains are left to Postfix, too. Nobody waits for it, and no mail
+# goes another way.
+case_watch_learns_what_passes() {
+	start_faultdns mute 192.0.2.54:53 <<<'* * silence'
+	forward_domain mute.test 192.0.2.54
+	start_signed_dns
+	configure answer override
+	configure mta_sts watch
+	printf 'mute.test smtp:[192.0.2.4]\n' >/etc/postfix/mute
+	postconf -e "transport_maps = $M texthash:/etc/postfix/mute"
+	start_service mx.other.test
+	for _ in 1 2; do # qmgr(8) remembers its last question
+		mark
+		assert_outcomes <<-'END'
+			watched.dom.test 192.0.2.2 tls=TLS
+			plain.dom.test   192.0.2.2 tls=TLS
+		END
+	done
+	eventually 10 is_stored watched.dom.test || fail "$(tail "$SCRATCH/mxhop-tls.log")"
+	assert_outcomes <<<'watched.dom.test 192.0.2.2 tls=TLS'
+	assert_match "$(mxhop trace watched.dom.test || true)" 'no answer depends on it'
+	mark
+	assert_outcomes <<<'mute.test 192.0.2.4 tls=-'
+	assert_match "$(maillog)" 'to=<any@mute.test>.* delay=[01](\.|,)'
+	configure mta_sts off
+	reload_postfix
+	mark
+	assert_outcomes <<<'plain.dom.test 192.0.2.2 tls=TLS'
+	assert_eq "$(dns_queries _mta-sts.plain.dom.test TXT)" 0
+	configure answer
+	configure mta_sts enforce
+	postfix_set "transport_maps = $M"
+}
+
+is_stored() { [[ $(mxhop tls get "$1" 2>&1) == *'in force'* ]]; } # DOMAIN
 
 # --- cost ---
 

@@ -403,6 +403,33 @@ START_TEST(watch_and_off)
 }
 END_TEST
 
+/* Nor does it matter that all domains are left to the MTA. */
+START_TEST(domains_that_pass_are_learnt)
+{
+    static const char *const modes[] = {"off", "watch", "enforce"};
+    const char *mode = modes[_i % 3];
+    size_t i = (size_t)_i / 3;
+    struct want w;
+    int fd;
+
+    now_s = clock_wall_s();
+    store_of(i);
+    fd = want_bind(store);
+    more = "answer = override\n";
+    open_with(mode, STS | DANE);
+    know_domain("d.test", "a.x.test", false, states[i].txt, states[i].id);
+    for (int again = 0; again < 2; again++)
+        ck_assert_str_eq(text_of("d.test"), "");
+    ck_assert_int_eq(want_receive(fd, &w),
+                     strcmp(mode, "off") != 0 && states[i].asks &&
+                         strcmp(states[i].want, WAITS) != 0);
+    ck_assert(!want_receive(fd, &w));
+    close(fd);
+    mxhop_close(&mx);
+    more = "";
+}
+END_TEST
+
 START_TEST(exempt_domains_are_as_without)
 {
     now_s = clock_wall_s();
@@ -1274,6 +1301,7 @@ int main(void)
     tcase_add_loop_test(tc, state, 0, n);
     tcase_add_test(tc, what_was_not_told_is_told_by_the_next_lookup);
     tcase_add_loop_test(tc, watch_and_off, 0, 2 * n);
+    tcase_add_loop_test(tc, domains_that_pass_are_learnt, 0, 3 * n);
     tcase_add_test(tc, exempt_domains_are_as_without);
     tcase_add_loop_test(tc, reports_are_by_domain, 0, 2);
     tcase_add_loop_test(tc, reports_that_nobody_looks_at, 0, 3);
