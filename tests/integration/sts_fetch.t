@@ -713,6 +713,31 @@ case_the_service_is_killed() {
 	refute_match "$(sha256sum <$STORE/policies)" "$before"
 }
 
+# At each call by which the store is written: the old one or the new one is there,
+# and what it has left is in nobody's way.
+case_the_service_is_killed_while_it_writes() {
+	local name n status points
+	fresh_store
+	mxhop-tls --once good.test
+	strace -qq -o "$SCRATCH/strace" mxhop-tls --once second.test
+	mapfile -t points < <(awk -F '(' '{ n[$1]++ } /"policies.new"/ { on = 1 }
+		on && /^(unlinkat|openat|pwrite64|fchmod|fsync|renameat)\(/ { print $1, n[$1] }' "$SCRATCH/strace")
+	assert_match "${points[*]}" 'unlinkat .*pwrite64 .*fsync .*renameat .*fsync '
+	for n in "${points[@]}"; do
+		name=${n% *} n=${n#* } status=0
+		rm $STORE/policies
+		mxhop-tls --once good.test
+		strace -qq -o /dev/null -e "inject=$name:signal=KILL:when=$n" \
+			mxhop-tls --once second.test || status=$?
+		assert_eq "$status" 137 "$name $n"
+		has good.test 'in force' || fail "$name $n: $(tls get good.test 2>&1)"
+		assert_status 0 mxhop-tls --once second.test
+		has good.test 'in force' || fail "$name $n, then: $(tls get good.test 2>&1)"
+		has second.test 'in force' || fail "$name $n, then: $(tls get second.test 2>&1)"
+		assert_eq "$(ls $STORE)" $'policies\npolicies.lock'
+	done
+}
+
 case_sigterm_ends_it() {
 	local pid
 	stop_tls

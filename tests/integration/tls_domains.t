@@ -8,7 +8,7 @@
 M=mxhop:/etc/mxhop/mxhop.cf
 T=mxhop_tls:/etc/mxhop/mxhop.cf
 STORE=/var/lib/mxhop-tls
-NEW=(new listed silent wished slow1 slow2 slow3 many other flooded) # with a web server, never seen
+NEW=(new crowded listed silent wished slow1 slow2 slow3 many other flooded) # with a web server, never seen
 
 setup() {
 	local domain
@@ -284,20 +284,29 @@ case_a_domain_of_another_level_dane() {
 # --- first contact ---
 
 # Time from the web server's answer to the delivery is the issue, not the rest.
-case_the_first_message_is_verified() {
+first_message_is_verified() { # DOMAIN
 	local from
 	start_service
 	mark
-	send_mail alice@mta.mxhop.test any@new.dom.test
-	eventually 20 web_was_asked new.dom.test || fail "$(tail "$SCRATCH/mxhop-tls.log")"
+	send_mail alice@mta.mxhop.test "any@$1"
+	eventually 20 web_was_asked "$1" || fail "$(tail "$SCRATCH/mxhop-tls.log")"
 	from=$(now_ms)
-	wait_for_log 'to=<any@new.dom.test>, .*status=sent' 20
+	wait_for_log "to=<any@$1>, .*status=sent" 20
 	from=$(($(now_ms) - from))
 	echo "delivered $from ms after the web server's answer"
-	assert_eq "$(received any@new.dom.test | sed 's/tls=[^ ]*//')" '192.0.2.1  sni=good.hosts.test'
+	assert_eq "$(received "any@$1" | sed 's/tls=[^ ]*//')" '192.0.2.1  sni=good.hosts.test'
 	assert_match "$(maillog)" 'Verified TLS connection established to good.hosts.test'
 	[[ $from -lt 2000 ]] || fail "delivered $from ms after the web server's answer"
 	standard_policies
+}
+
+case_the_first_message_is_verified() { first_message_is_verified new.dom.test; }
+
+case_the_first_message_beside_ten_thousand_policies() {
+	seq -f 'n%g.other.test enforce 1 10 3600 *.hosts.test' 10000 |
+		"$SCRATCH/policies" "$STORE"
+	chown -R mxhop-tls:mxhop-tls "$STORE"
+	first_message_is_verified crowded.dom.test
 }
 
 # With lists: what is not known yet passes, and has its class from then on.
@@ -473,6 +482,38 @@ case_a_configuration_that_cannot_be_used() {
 	reload_postfix
 	mark
 	assert_outcomes <<<'sts.dom.test 192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test'
+}
+
+# What is on a tmpfs is gone, and the service is not there yet.
+case_reboot() {
+	stop_postfix
+	rm -r /run/mxhop/*
+	start_postfix
+	mark
+	assert_outcomes <<-'END'
+		sts.dom.test    192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test
+		onlyca.dom.test Server certificate not verified
+		plain.dom.test  192.0.2.2 tls=TLS
+	END
+	configure answer
+	reload_postfix
+	mark
+	assert_outcomes <<-'END'
+		sts.dom.test    192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test
+		onlyca.dom.test Server certificate not verified
+		plain.dom.test  192.0.2.2 tls=TLS
+	END
+	configure answer override
+	reload_postfix
+}
+
+# A year back nobody knows how old a policy is, and it does not hold.
+case_the_clock_is_set_back() {
+	local sts='secure match=good.hosts.test:mx.other.test servername=hostname'
+	assert_policy sts.dom.test "$sts"
+	assert_eq "$(FAKETIME_DONT_FAKE_MONOTONIC=1 faketime -f -365d \
+		postmap -q sts.dom.test "$T" || true)" ''
+	assert_policy sts.dom.test "$sts"
 }
 
 # --- other services, other users ---
