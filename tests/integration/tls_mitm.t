@@ -9,7 +9,7 @@
 
 M=mxhop:/etc/mxhop/mxhop.cf
 T=mxhop_tls:/etc/mxhop/mxhop.cf
-STORE=/var/lib/mxhop/tls
+STORE=/var/lib/mxhop-tls
 
 setup() {
 	local name domain

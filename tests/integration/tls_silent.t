@@ -8,7 +8,7 @@
 
 M=mxhop:/etc/mxhop/mxhop.cf
 T=mxhop_tls:/etc/mxhop/mxhop.cf
-STORE=/var/lib/mxhop/tls
+STORE=/var/lib/mxhop-tls
 SILENT=192.0.2.81
 GOOD=(good{1..16}) # with a policy, never seen
 

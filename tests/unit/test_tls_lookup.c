@@ -420,10 +420,10 @@ START_TEST(domains_that_pass_are_learnt)
     know_domain("d.test", "a.x.test", false, states[i].txt, states[i].id);
     for (int again = 0; again < 2; again++)
         ck_assert_str_eq(text_of("d.test"), "");
-    ck_assert_int_eq(want_receive(fd, &w),
+    ck_assert_int_eq(want_receive(fd, 0, &w),
                      strcmp(mode, "off") != 0 && states[i].asks &&
                          strcmp(states[i].want, WAITS) != 0);
-    ck_assert(!want_receive(fd, &w));
+    ck_assert(!want_receive(fd, 0, &w));
     close(fd);
     mxhop_close(&mx);
     more = "";
