@@ -322,7 +322,7 @@ const char *ststransport_name(const struct lookup *l);
 /* -1: this process must not wait for the domain's policy. Else a descriptor for
    the other two. Not before handle_open_cache(). */
 int waiters_enter(const struct mxhop *mx, const char *domain);
-/* No longer: its time is over, or others are to wait in its place. */
+/* false: its time is over, or others are to wait in its place. */
 bool waiters_may_stay(const struct mxhop *mx, int fd, const char *domain);
 /* In vain: it is not waited for again soon. */
 void waiters_leave(const struct mxhop *mx, int fd, const char *domain,

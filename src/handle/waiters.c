@@ -151,8 +151,9 @@ bool waiters_may_stay(const struct mxhop *mx, int fd, const char *domain)
 
     if (!waiters_lock(fd, F_RDLCK))
         return true;
-    if (waiters_read(&w, mx, fd, domain))
-        may = w.own != NULL && waiters_may(&w, mx);
+    /* Of one that another process was answered for, this one hears, too. */
+    if (waiters_read(&w, mx, fd, domain) && w.own != NULL)
+        may = waiters_may(&w, mx);
     (void)waiters_lock(fd, F_UNLCK);
     return may;
 }

@@ -70,13 +70,13 @@ assert_verified() { # DOMAIN...
 	for domain; do
 		wait_for_log "to=<any@$domain>, .*status=sent" 20
 		assert_match "$(received "any@$domain")" '^192.0.2.1 tls=TLS[^ ]* sni=good' "$domain"
-		[[ $(delay "$domain") -le 5 ]] || fail "$domain: $(delay "$domain") s"
+		[[ $(delay "$domain") -le 4 ]] || fail "$domain: $(delay "$domain") s"
 	done
 }
 
 case_mail_that_comes_after_strangers() {
 	local i new=("${GOOD[@]:0:8}")
-	for i in "${new[@]}"; do sts_fault "$i.dom.test" 'slow 2.5'; done
+	for i in "${new[@]}"; do sts_fault "$i.dom.test" 'slow 1.2'; done
 	for i in {1..5}; do
 		# shellcheck disable=SC2046
 		send_mail alice@mta.mxhop.test $(printf "m$i@s%d.silent.test " {1..100})
