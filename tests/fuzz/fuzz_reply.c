@@ -82,5 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     dane = reply_tlsa(data, size, &q, &tlsa, &secure, last);
     check_tlsa(&tlsa, secure, dane);
     assert(addrs.n[FAMILY_V4] <= ADDRS_MAX && addrs.n[FAMILY_V6] <= ADDRS_MAX);
+    assert((addr == RECORDS_SOME) ==
+           (addrs.n[FAMILY_V4] + addrs.n[FAMILY_V6] > 0));
     return 0;
 }
