@@ -16,6 +16,7 @@
 enum {
     EXIT_ANSWERED = 0,
     EXIT_PASS = 1,
+    EXIT_NOT_THERE = 1, /* what was asked for */
     EXIT_REJECT = 69,
     EXIT_DEFER = 75,
     EXIT_USAGE = 64,

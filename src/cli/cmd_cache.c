@@ -14,7 +14,6 @@
 #include <string.h>
 #include <time.h>
 
-#define EXIT_MISSING   1
 #define FLUSH_MS       5000 /* how long another writer is waited for */
 #define FLUSH_RETRY_MS 50
 
@@ -65,13 +64,13 @@ static int cmd_cache_get_one(const struct probe_cache *c, const char *text,
     struct key key;
 
     if (!cmd_cache_parse_domain(text, &key))
-        return EXIT_MISSING;
+        return EXIT_NOT_THERE;
     st = cache_get_domain(c->view, key.domain, clock_boot_ms(), &set);
     show_all(c, key.domain, &st, &set, json, &out);
     (void)cli_put_line(&out);
     buf_free(&out);
     mxset_free(&set);
-    return st.verdict == CACHE_MISS ? EXIT_MISSING : 0;
+    return st.verdict == CACHE_MISS ? EXIT_NOT_THERE : 0;
 }
 
 static int cmd_cache_get(const struct probe_cache *c, bool json, int n,
@@ -81,7 +80,7 @@ static int cmd_cache_get(const struct probe_cache *c, bool json, int n,
 
     for (int i = 0; i < n; i++)
         if (cmd_cache_get_one(c, domains[i], json) != 0)
-            status = EXIT_MISSING;
+            status = EXIT_NOT_THERE;
     return status;
 }
 
@@ -111,7 +110,7 @@ static bool cmd_cache_forget(struct cache *cache, const char *domain,
 /* Everything, where no domain is named. */
 static int cmd_cache_flush(struct cache *cache, int n, char **domains)
 {
-    int status = EXIT_MISSING;
+    int status = EXIT_NOT_THERE;
 
     if (n == 0)
         return cmd_cache_forget(cache, NULL, NULL) ? 0 : EXIT_DEFER;

@@ -14,8 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define EXIT_MISSING 1
+#include <sysexits.h>
 
 enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_LDIF };
 
@@ -71,7 +70,7 @@ static int overrides_print_all(const struct ovset *set, enum format format,
 {
     for (size_t i = 0; i < set->n; i++)
         if (!overrides_print_one(&set->v[i], format, state))
-            return 74;
+            return EX_IOERR;
     return 0;
 }
 
@@ -79,7 +78,7 @@ static int overrides_print_key(const struct ovset *set, const char *text,
                                enum format format)
 {
     char name[1 + NAME_MAX_TEXT + 1];
-    int status = EXIT_MISSING;
+    int status = EXIT_NOT_THERE;
     struct key key;
     const char *wanted = overrides_normal_key(text, name, &key);
 
@@ -87,14 +86,14 @@ static int overrides_print_key(const struct ovset *set, const char *text,
         cli_complain("%s: expected a key such as example.com, .example.com, "
                      "user@example.com or *",
                      text);
-        return EXIT_MISSING;
+        return EXIT_NOT_THERE;
     }
     for (size_t i = 0; i < set->n; i++) {
         if (!overrides_in_list(&set->v[i].keys, wanted) &&
             !overrides_in_list(&set->v[i].exchanges, wanted))
             continue;
         if (!overrides_print_one(&set->v[i], format, true))
-            return 74;
+            return EX_IOERR;
         status = 0;
     }
     if (status != 0)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 
 static const struct command commands[] = {
     {"lookup",
@@ -64,7 +65,7 @@ static int main_finish(int status)
     if (fflush(stdout) == 0 && !ferror(stdout))
         return status;
     cli_complain("cannot write to standard output");
-    return 74;
+    return EX_IOERR;
 }
 
 int main(int argc, char **argv)
