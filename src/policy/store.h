@@ -57,7 +57,8 @@ bool store_may_have(const struct store *s, const char *domain);
    absence. */
 enum fixed_found store_get(struct store *s, const char *domain,
                            struct store_entry *e_r);
-/* The same but for the patterns, which nobody looks at: no memory is used. */
+/* The same but for the patterns, which nobody looks at, damaged or not: no
+   memory is used. */
 enum fixed_found store_peek(struct store *s, const char *domain,
                             struct store_entry *e_r);
 
