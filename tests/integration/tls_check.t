@@ -92,18 +92,24 @@ case_service_that_does_not_run() {
 	assert_check 0
 }
 
-case_store_missing_damaged_private_or_empty() {
+# The service would write its store anew within a second.
+all_is_well_but_still() {
 	all_is_well
+	kill -STOP "$(cat "$SCRATCH/pids/tls")"
+}
+
+case_store_missing_damaged_private_or_empty() {
+	all_is_well_but_still
 	rm "$STORE/policies"
 	assert_check 2 "error: $STORE/policies: No such file or directory: no MTA-STS policy is kept to, .*; mxhop-tls makes the file when it starts"
 	printf 'nonsense' >"$STORE/policies"
 	assert_check 2 "error: $STORE/policies: .*remove it, and mxhop-tls makes a new one: no MTA-STS policy is kept to, and domains that may have one get no list$"
 	sed -i 's/enforce/watch/' /etc/mxhop/mxhop.cf
 	assert_check 1 "warning: $STORE/policies: .*: no MTA-STS policy is known$"
-	all_is_well
+	all_is_well_but_still
 	chmod 600 "$STORE/policies"
 	assert_check 2 "error: $STORE/policies: user postfix, .*, cannot read it: Permission denied; .*0644"
-	all_is_well
+	all_is_well_but_still
 	chmod 700 "$STORE"
 	assert_check 2 "error: $STORE/policies: user postfix, .*, cannot read it: Permission denied"
 	chmod 755 "$STORE"
