@@ -130,8 +130,8 @@ static void put_domains(struct cache *cache, unsigned long n,
         }
         cache_put_domain(cache, domain_name(i), clock_boot_ms(), &set);
         if (sts)
-            cache_put_txt(cache, domain_name(i), TLS_TXT_STS,
-                          clock_boot_ms(), &none);
+            cache_put_txt(cache, domain_name(i), TLS_TXT_STS, clock_boot_ms(),
+                          &none);
         put_text(cache, i, &set);
         mxset_free(&set);
         if (!ends_batch(i, n))
