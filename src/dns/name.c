@@ -30,11 +30,15 @@ static uint8_t wire_name_lower(uint8_t b)
 static bool wire_name_add(struct wire_name *n, const uint8_t *label,
                           uint8_t len)
 {
+    uint8_t *to;
+
     if (n->len + 1u + len > WIRE_NAME_OCTETS)
         return false;
-    n->octets[n->len++] = len;
+    to = n->octets + n->len;
+    *to++ = len;
     for (uint8_t i = 0; i < len; i++)
-        n->octets[n->len++] = wire_name_lower(label[i]);
+        to[i] = wire_name_lower(label[i]);
+    n->len = (uint8_t)(n->len + 1 + len);
     return true;
 }
 
@@ -86,6 +90,12 @@ void wire_name_read(struct cursor *c, struct wire_name *n_r)
         c->pos = at.pos;
 }
 
+static bool wire_name_is_special(uint8_t b)
+{
+    return b == '.' || b == '\\' || b == '"' || b == ';' || b == '@' ||
+           b == '$' || b == '(' || b == ')';
+}
+
 static char *wire_name_print_octet(uint8_t b, char *out)
 {
     if (b <= ' ' || b > '~') {
@@ -95,7 +105,7 @@ static char *wire_name_print_octet(uint8_t b, char *out)
         *out++ = (char)('0' + b % 10);
         return out;
     }
-    if (strchr(".\\\";@$()", b) != NULL)
+    if (wire_name_is_special(b))
         *out++ = '\\';
     *out++ = (char)b;
     return out;
