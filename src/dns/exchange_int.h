@@ -14,7 +14,7 @@
 #define SHORTAGE_WAIT_MS 50  /* before a socket is tried for again */
 #define IDS_DRAWN        128 /* at once: getrandom(2) gives 256 octets whole */
 #define SOCKETS_MIN      16
-#define SOCKETS_IDLE     64 /* as many as may fall free in a step */
+#define SOCKETS_IDLE     256 /* more than fall free in some steps */
 #define SOCKETS_MAX      8192
 
 /* Why a server counts as having failed; FAULT_NONE: it was silent so far. */
