@@ -53,7 +53,7 @@ def serve(raw):
         host = c.asked.removeprefix("mta-sts.")
         how, what = behaviour(host)
         body = what.encode("latin-1")
-        print(c.asked, request.split("\r\n")[0], flush=True)
+        os.write(1, f"{c.asked} {request.splitlines()[0]}\n".encode()) # whole
         word = how[0]
         if word == "redirect":
             answer(c, 302, "text/plain", b"", "Location: https://mta-sts.good.test/.well-known/mta-sts.txt\r\n")
