@@ -138,7 +138,8 @@ static bool short_way(struct mxhop *mx, const struct key *key,
     if (key->kind == KEY_NONE)
         return true;
     now_ms = clock_boot_ms(); /* once: it is a twentieth of the way */
-    if (mx->store.view != NULL && mx->conf.overrides[0] != '\0')
+    if (mx->store.view != NULL &&
+        (mx->conf.overrides[0] != '\0' || mx->conf.mta_sts != MTA_STS_OFF))
         cache_ahead(mx->store.view, key->domain); /* saves a tenth */
     local = lookup_is_local(mx, key->domain) != MXHOP_LOCAL_NO;
     by = keep_where(mx, key, local, now_ms, &info);
