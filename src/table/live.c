@@ -1,7 +1,7 @@
 /*
  * live - open and read the live bucket table
  *
- * A writer replaces a bucket with one pwrite(2), which a reader with a map may
+ * A writer replaces a bucket or a record with one pwrite(2), which a reader may
  * see in part. So reads prove themselves: the head of the bucket is copied and
  * checked, then the record, at most of what is left of the page, and the whole
  * key compared. What does not check is tried again, a few times, as the writer

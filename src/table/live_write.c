@@ -3,10 +3,11 @@
  *
  * Whoever writes holds the lock file, opened for each batch and closed after
  * it. A change is made in a copy of the bucket, which is written with one
- * pwrite(2) into room that was allocated before (a full file system is an error
- * here, and never a signal for a reader). The order of writes is such that a
- * process that is killed at any instruction leaves every bucket whole, and at
- * worst a record twice, or one whose bucket was split and not told of.
+ * pwrite(2), or is a record that is written over one of its length; into room
+ * that was allocated before (a full file system is an error here, and never a
+ * signal for a reader). The order of writes is such that a process that is
+ * killed at any instruction leaves every bucket whole, and at worst a record
+ * twice, or one whose bucket was split and not told of.
  *
  * A bucket that does not check is started empty; records that are dead are left
  * out when a bucket is written. Whether a record is damaged is for its readers
