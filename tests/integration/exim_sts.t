@@ -241,8 +241,7 @@ case_first_message() {
 	start_sts_web
 	cp "$MXHOP_BUILD/bin/mxhop-tls" /usr/sbin/
 	chown -R mxhop-tls:mxhop-tls "$STORE"
-	spawn mxhop-tls mxhop-tls
-	eventually 10 grep -q '@mxhop-tls:' /proc/net/unix || fail "$(tail "$SCRATCH/mxhop-tls.log")"
+	start_mxhop_tls
 	echo 'lookup_budget = 30s' >>/etc/mxhop/mxhop.cf # a slow machine
 	exim_send alice@mta.mxhop.test any@early.dom.test
 	sed -i '$d' /etc/mxhop/mxhop.cf
@@ -250,8 +249,7 @@ case_first_message() {
 	# One that has just ended is not known either.
 	stop mxhop-tls
 	"$SCRATCH/policies" "$STORE" <<<'early.dom.test enforce 1 59 1 good.hosts.test'
-	spawn mxhop-tls mxhop-tls
-	eventually 10 grep -q '@mxhop-tls:' /proc/net/unix || fail "$(tail "$SCRATCH/mxhop-tls.log")"
+	start_mxhop_tls
 	sleep 2
 	echo 'lookup_budget = 30s' >>/etc/mxhop/mxhop.cf
 	exim_send alice@mta.mxhop.test again@early.dom.test

@@ -192,6 +192,23 @@ sts_requests() { # DOMAIN
 	since_mark "$SCRATCH/sts-web.log" | grep -cE "^get $1 " || true
 }
 
+# --- mxhop ---
+
+set_parameter() { # NAME [VALUE]: without a value it is as if never set
+	sed -i "/^$1 =/d" /etc/mxhop/mxhop.cf
+	[[ $# -eq 1 ]] || echo "$1 = $2" >>/etc/mxhop/mxhop.cf
+}
+
+start_mxhop_tls() {
+	spawn mxhop-tls mxhop-tls
+	eventually 10 grep -q '@mxhop-tls:' /proc/net/unix ||
+		fail "mxhop-tls: $(tail "$SCRATCH/mxhop-tls.log")"
+}
+
+answer() { { mxhop lookup --format postfix "$1" || true; } | folded; } # DOMAIN
+assert_answer() { assert_eq "$(answer "$1")" "$2" "$1"; }              # DOMAIN ANSWER
+answers_with() { [[ $(answer "$1") == "$2" ]]; }                       # DOMAIN ANSWER
+
 # --- Postfix ---
 
 # A jailed smtp(8) that trusts $CA, and a tlsproxy(8), of Postfix VERSION.

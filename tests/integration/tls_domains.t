@@ -118,18 +118,6 @@ standard_policies() {
 	chown -R mxhop-tls:mxhop-tls "$STORE"
 }
 
-start_service() {
-	spawn mxhop-tls mxhop-tls
-	eventually 10 grep -q '@mxhop-tls:' /proc/net/unix ||
-		fail "mxhop-tls: $(tail "$SCRATCH/mxhop-tls.log")"
-}
-
-# NAME [VALUE] in mxhop.cf.
-configure() {
-	sed -i "/^$1 =/d" /etc/mxhop/mxhop.cf
-	[[ $# -eq 1 ]] || echo "$1 = $2" >>/etc/mxhop/mxhop.cf
-}
-
 # For a domain, trace says the same.
 assert_policy() { # KEY POLICY
 	assert_eq "$(postmap -q "$1" "$T" || true)" "$2" "$1"
@@ -183,25 +171,25 @@ case_what_smtp_cannot_honour_is_not_said() {
 case_no_policy_of_another_mode() {
 	local mode
 	for mode in off watch; do
-		configure mta_sts $mode
+		set_parameter mta_sts $mode
 		assert_policy sts.dom.test ''
 		assert_policy good.dane.test ''
 		assert_policy '[good.hosts.test]:0025' dane-only
 	done
-	configure mta_sts enforce
+	set_parameter mta_sts enforce
 }
 
 case_a_policy_that_no_host_is_in() {
-	configure on_sts_mismatch pass
+	set_parameter on_sts_mismatch pass
 	"$SCRATCH/policies" "$STORE" <<<'plain.dom.test enforce 1 10 3600 mx.other.test'
 	assert_policy plain.dom.test ''
-	configure on_sts_mismatch
+	set_parameter on_sts_mismatch
 	assert_policy plain.dom.test 'secure match=mx.other.test servername=hostname'
 	standard_policies
 }
 
 case_unknown_policies_are_errors_if_so_wished() {
-	configure on_sts_unknown defer
+	set_parameter on_sts_unknown defer
 	assert_status 1 postmap -q unknown.dom.test "$T"
 	assert_match "$OUTPUT" 'unknown.dom.test: may have an MTA-STS policy, which was not fetched'
 	assert_match "$(traced_policy unknown.dom.test)" '"answer": null'
@@ -209,7 +197,7 @@ case_unknown_policies_are_errors_if_so_wished() {
 	assert_policy plain.dom.test ''
 	assert_policy failed.dom.test ''
 	assert_policy sts.dom.test 'secure match=good.hosts.test:mx.other.test servername=hostname'
-	configure on_sts_unknown
+	set_parameter on_sts_unknown
 }
 
 # Why, in words; and behind proxy: no domain is answered for.
@@ -231,9 +219,9 @@ case_trace_tells_why() {
 	assert_eq "$(traced_policy sts.dom.test)" null
 	postconf -e "smtp_tls_policy_maps = $T"
 	# A domain that has a list is never asked for.
-	configure answer list
+	set_parameter answer list
 	assert_eq "$(traced_policy sts.dom.test)" null
-	configure answer override
+	set_parameter answer override
 }
 
 # Where domains make mail ours, or an address ours, they are not found.
@@ -286,7 +274,7 @@ case_a_domain_of_another_level_dane() {
 # Time from the web server's answer to the delivery is the issue, not the rest.
 first_message_is_verified() { # DOMAIN
 	local from
-	start_service
+	start_mxhop_tls
 	mark
 	send_mail alice@mta.mxhop.test "any@$1"
 	eventually 20 web_was_asked "$1" || fail "$(tail "$SCRATCH/mxhop-tls.log")"
@@ -311,16 +299,16 @@ case_the_first_message_beside_ten_thousand_policies() {
 
 # With lists: what is not known yet passes, and has its class from then on.
 case_the_first_message_to_a_domain_with_a_list() {
-	configure answer auto
+	set_parameter answer auto
 	reload_postfix
-	start_service
+	start_mxhop_tls
 	mark
 	send_mail alice@mta.mxhop.test any@listed.dom.test
 	wait_for_log 'to=<any@listed.dom.test>, .*status=sent' 20
 	assert_eq "$(received any@listed.dom.test | sed 's/tls=[^ ]*//')" '192.0.2.1  sni=good.hosts.test'
 	assert_match "$(maillog)" 'Verified TLS connection established to good.hosts.test'
 	eventually 5 is_listed || fail "$(mxhop trace listed.dom.test)"
-	configure answer override
+	set_parameter answer override
 	reload_postfix
 	standard_policies
 }
@@ -331,7 +319,7 @@ web_was_asked() { [[ $(sts_requests "$1") -gt 0 ]]; } # DOMAIN
 
 case_a_silent_web_server_delays_its_own_mail() {
 	sts_fault silent.dom.test silent
-	start_service
+	start_mxhop_tls
 	mark
 	send_mail alice@mta.mxhop.test any@silent.dom.test
 	eventually 20 web_was_asked silent.dom.test
@@ -362,7 +350,7 @@ assert_outcomes_before() {
 # in when it is his turn, though the service comes to nothing for a while.
 case_a_flood_takes_no_policy_away() {
 	local i
-	start_service
+	start_mxhop_tls
 	kill -STOP "$(cat "$SCRATCH/pids/mxhop-tls")"
 	for i in {1..16}; do
 		spawn "flood$i" setpriv --reuid alice --clear-groups python3 -c '
@@ -385,18 +373,18 @@ while True:
 }
 
 case_mail_waits_for_the_policy_if_so_wished() {
-	configure on_sts_unknown defer
-	configure mta_sts_wait 1s
+	set_parameter on_sts_unknown defer
+	set_parameter mta_sts_wait 1s
 	reload_postfix
 	sts_fault wished.dom.test silent
-	start_service
+	start_mxhop_tls
 	mark
 	send_mail alice@mta.mxhop.test any@wished.dom.test
 	wait_for_log 'to=<any@wished.dom.test>, .*status=deferred \(.*TLS' 20
 	assert_match "$(maillog)" "$T: wished.dom.test: may have an MTA-STS policy"
 	assert_eq "$(received any@wished.dom.test)" ''
-	configure on_sts_unknown
-	configure mta_sts_wait
+	set_parameter on_sts_unknown
+	set_parameter mta_sts_wait
 	reload_postfix
 	purge
 	standard_policies
@@ -407,7 +395,7 @@ case_few_wait_for_a_domain() {
 	local i late=0
 	sts_fault many.dom.test silent
 	postfix_set 'smtp_destination_concurrency_limit = 20' 'initial_destination_concurrency = 12'
-	start_service
+	start_mxhop_tls
 	mark
 	for i in {1..9}; do
 		send_mail alice@mta.mxhop.test "m$i@many.dom.test"
@@ -428,7 +416,7 @@ case_few_wait_in_all() {
 	for i in 1 2 3; do sts_fault slow$i.dom.test silent; done
 	postconf -F smtp/unix/process_limit=10
 	reload_postfix
-	start_service
+	start_mxhop_tls
 	mark
 	for i in 1 2 3; do
 		send_mail alice@mta.mxhop.test "any@slow$i.dom.test"
@@ -475,10 +463,10 @@ case_a_configuration_that_cannot_be_used() {
 	wait_for_log 'to=<any@sts.dom.test>, .*status=deferred \(.*TLS' 20
 	assert_match "$(maillog)" "$T: /etc/mxhop/mxhop.cf:[0-9]+: .*broken_parameter"
 	purge
-	configure mta_sts watch
+	set_parameter mta_sts watch
 	assert_policy sts.dom.test ''
-	configure broken_parameter
-	configure mta_sts enforce
+	set_parameter broken_parameter
+	set_parameter mta_sts enforce
 	reload_postfix
 	mark
 	assert_outcomes <<<'sts.dom.test 192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test'
@@ -495,7 +483,7 @@ case_reboot() {
 		onlyca.dom.test Server certificate not verified
 		plain.dom.test  192.0.2.2 tls=TLS
 	END
-	configure answer
+	set_parameter answer
 	reload_postfix
 	mark
 	assert_outcomes <<-'END'
@@ -503,7 +491,7 @@ case_reboot() {
 		onlyca.dom.test Server certificate not verified
 		plain.dom.test  192.0.2.2 tls=TLS
 	END
-	configure answer override
+	set_parameter answer override
 	reload_postfix
 }
 
@@ -558,8 +546,8 @@ while True:
 	forward_domain slow.te 127.0.0.58
 	start_faultdns failing 127.0.0.58:53 <<<'* * rcode=servfail'
 	start_signed_dns
-	configure answer
-	configure overrides ldif:/etc/mxhop/overrides.ldif
+	set_parameter answer
+	set_parameter overrides ldif:/etc/mxhop/overrides.ldif
 	refresh_overrides <<<"$override"
 	postfix_set 'smtp_tls_policy_maps ='
 	eventually 5 lists_begin_with d.te '[239.'
@@ -568,13 +556,13 @@ while True:
 		d.te 192.0.2.1 tls=TLS
 		s.te connect to 224.0.0.0
 	END
-	configure address_families ipv6
+	set_parameter address_families ipv6
 	reload_postfix
 	mark
 	assert_outcomes <<<'s.te connect to ff00::'
-	configure address_families
-	configure overrides ''
-	configure answer override
+	set_parameter address_families
+	set_parameter overrides ''
+	set_parameter answer override
 	stop thief
 	postfix_set "smtp_tls_policy_maps = $T"
 }

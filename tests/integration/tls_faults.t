@@ -107,21 +107,6 @@ standard_policies() {
 	chown -R mxhop-tls:mxhop-tls "$STORE"
 }
 
-start_service() {
-	spawn mxhop-tls mxhop-tls
-	eventually 10 grep -q '@mxhop-tls:' /proc/net/unix ||
-		fail "mxhop-tls: $(tail "$SCRATCH/mxhop-tls.log")"
-}
-
-configure() { # NAME [VALUE]
-	sed -i "/^$1 =/d" /etc/mxhop/mxhop.cf
-	[[ $# -eq 1 ]] || echo "$1 = $2" >>/etc/mxhop/mxhop.cf
-}
-
-answer() { { mxhop lookup --format postfix "$1" || true; } | folded; } # DOMAIN
-assert_answer() { assert_eq "$(answer "$1")" "$2" "$1"; }              # DOMAIN ANSWER
-answers_with() { [[ $(answer "$1") == "$2" ]]; }                       # DOMAIN ANSWER
-
 # What is in the queue is tried again. Postfix remembers its last question for a
 # while: there is another one.
 try_again() {
@@ -217,7 +202,7 @@ case_a_store_that_is_missing_or_damaged() {
 		assert_eq "$(said 'domains that may have an MTA-STS policy are left to the MTA')" 1 "$how"
 		standard_policies
 	done
-	configure on_sts_unknown defer
+	set_parameter on_sts_unknown defer
 	rm "$STORE/policies"
 	reload_postfix
 	mark
@@ -225,7 +210,7 @@ case_a_store_that_is_missing_or_damaged() {
 		onlyca.dom.test TLS
 		plain.dom.test  192.0.2.2 tls=TLS
 	END
-	configure on_sts_unknown
+	set_parameter on_sts_unknown
 	standard_policies
 	reload_postfix
 }
@@ -259,7 +244,7 @@ case_a_service_that_is_dead() {
 		wait_for_log "to=<$i@silent.dom.test>, .*status=sent" 20
 	done
 	assert_eq "$(said "warning: .*mxhop-tls does not listen for tls_store = $STORE; start it")" 1
-	start_service
+	start_mxhop_tls
 	send_mail alice@mta.mxhop.test heard@plain.dom.test heard@silent.dom.test
 	wait_for_log 'to=<heard@silent.dom.test>, .*status=sent' 20
 	assert_eq "$(said "mxhop-tls listens again")" 1
@@ -279,7 +264,7 @@ case_hosts_that_no_longer_match() {
 	local i
 	policy_on_the_web moved.dom.test mx.other.test
 	start_sts_web
-	start_service
+	start_mxhop_tls
 	mark
 	assert_outcomes <<<'moved.dom.test No MX host of domain moved.dom.test'
 	eventually 10 web_was_asked moved.dom.test || fail "$(tail "$SCRATCH/mxhop-tls.log")"
@@ -290,7 +275,7 @@ case_hosts_that_no_longer_match() {
 	assert_eq "$(sts_requests moved.dom.test)" 1
 	standard_policies
 	policy_on_the_web moved.dom.test good.hosts.test
-	start_service
+	start_mxhop_tls
 	send_mail alice@mta.mxhop.test again@moved.dom.test
 	eventually 10 answers_with moved.dom.test ':[good.hosts.test]:025' ||
 		fail "$(mxhop trace moved.dom.test)"
@@ -306,7 +291,7 @@ case_an_id_that_has_changed() {
 	policy_on_the_web renewed.dom.test good.hosts.test
 	start_sts_web
 	assert_answer renewed.dom.test ':[ca.hosts.test]:025'
-	start_service
+	start_mxhop_tls
 	assert_outcomes <<<'renewed.dom.test Server certificate not verified'
 	eventually 10 answers_with renewed.dom.test ':[good.hosts.test]:025' ||
 		fail "$(mxhop trace renewed.dom.test)"
@@ -323,9 +308,9 @@ case_nobody_who_routes_waits_for_a_web_server() {
 	policy_on_the_web silent.dom.test good.hosts.test
 	sts_fault silent.dom.test silent
 	start_sts_web
-	configure mta_sts_wait 30s
+	set_parameter mta_sts_wait 30s
 	reload_postfix
-	start_service
+	start_mxhop_tls
 	mark
 	from=$(now_ms)
 	assert_status 0 smtp_try alice@mta.mxhop.test any@silent.dom.test
@@ -335,7 +320,7 @@ case_nobody_who_routes_waits_for_a_web_server() {
 	assert_status 0 smtp_try alice@mta.mxhop.test any@silent.dom.test
 	assert_outcomes_before_silent
 	[[ $(($(now_ms) - from)) -lt 25000 ]] || fail 'it waited'
-	configure mta_sts_wait
+	set_parameter mta_sts_wait
 	standard_policies
 	reload_postfix
 	purge

@@ -122,14 +122,6 @@ standard_policies() {
 }
 
 # As trivial-rewrite(8) answers, with the cache warm.
-answer() { # DOMAIN
-	{ mxhop lookup --format postfix "$1" || true; } | folded
-}
-assert_answer() { # DOMAIN ANSWER
-	assert_eq "$(answer "$1")" "$2" "$1"
-}
-answers_with() { [[ $(answer "$1") == "$2" ]]; } # DOMAIN ANSWER
-
 # --- MTA-STS ---
 
 case_lists_carry_classes() {
@@ -445,18 +437,11 @@ start_service() {
 	done
 	start_sts_web
 	cp "$MXHOP_BUILD/bin/mxhop-tls" /usr/sbin/
-	configure tls_ca_file "$CA"
+	set_parameter tls_ca_file "$CA"
 	standard_policies
 	chown -R mxhop-tls:mxhop-tls "$STORE"
 	reload_postfix
-	spawn mxhop-tls mxhop-tls
-	eventually 10 grep -q '@mxhop-tls:' /proc/net/unix || fail "mxhop-tls: $(tail "$SCRATCH/mxhop-tls.log")"
-}
-
-# NAME [VALUE] in mxhop.cf.
-configure() {
-	sed -i "/^$1 =/d" /etc/mxhop/mxhop.cf
-	[[ $# -eq 1 ]] || echo "$1 = $2" >>/etc/mxhop/mxhop.cf
+	start_mxhop_tls
 }
 
 # What a jailed trivial-rewrite(8) asks for is fetched, and in force for the first
@@ -484,8 +469,7 @@ case_short_policies() {
 	start_sts_web
 	policies <<<"$d enforce 1 40 20 ca.hosts.test"
 	chown -R mxhop-tls:mxhop-tls "$STORE"
-	spawn mxhop-tls mxhop-tls
-	eventually 10 grep -q '@mxhop-tls:' /proc/net/unix || fail "mxhop-tls: $(tail "$SCRATCH/mxhop-tls.log")"
+	start_mxhop_tls
 	reload_postfix # a process names a domain every ten seconds only
 	mark
 	assert_outcomes <<<"$d Server certificate not verified"$'\n'"$plain"
@@ -509,8 +493,8 @@ case_watch_learns_what_passes() {
 	start_faultdns mute 192.0.2.54:53 <<<'* * silence'
 	forward_domain mute.test 192.0.2.54
 	start_signed_dns
-	configure answer override
-	configure mta_sts watch
+	set_parameter answer override
+	set_parameter mta_sts watch
 	printf 'mute.test smtp:[192.0.2.4]\n' >/etc/postfix/mute
 	postconf -e "transport_maps = $M texthash:/etc/postfix/mute"
 	start_service mx.other.test
@@ -527,13 +511,13 @@ case_watch_learns_what_passes() {
 	mark
 	assert_outcomes <<<'mute.test 192.0.2.4 tls=-'
 	assert_match "$(maillog)" 'to=<any@mute.test>.* delay=[01](\.|,)'
-	configure mta_sts off
+	set_parameter mta_sts off
 	reload_postfix
 	mark
 	assert_outcomes <<<'plain.dom.test 192.0.2.2 tls=TLS'
 	assert_eq "$(dns_queries _mta-sts.plain.dom.test TXT)" 0
-	configure answer
-	configure mta_sts enforce
+	set_parameter answer
+	set_parameter mta_sts enforce
 	postfix_set "transport_maps = $M"
 }
 

@@ -41,9 +41,7 @@ setup() {
 	done
 	start_sts_web
 	install -d -o mxhop-tls -g mxhop-tls -m 0755 "$STORE"
-	spawn mxhop-tls mxhop-tls
-	eventually 10 grep -q '@mxhop-tls:' /proc/net/unix ||
-		fail "mxhop-tls: $(tail "$SCRATCH/mxhop-tls.log")"
+	start_mxhop_tls
 	start_tls_postfix 3.7 "transport_maps = $M" "smtp_tls_policy_maps = $T"
 }
 
