@@ -472,25 +472,24 @@ case_a_configuration_that_cannot_be_used() {
 	assert_outcomes <<<'sts.dom.test 192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test'
 }
 
+assert_policies_hold() {
+	mark
+	assert_outcomes <<-'END'
+		sts.dom.test    192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test
+		onlyca.dom.test Server certificate not verified
+		plain.dom.test  192.0.2.2 tls=TLS
+	END
+}
+
 # What is on a tmpfs is gone, and the service is not there yet.
 case_reboot() {
 	stop_postfix
 	rm -r /run/mxhop/*
 	start_postfix
-	mark
-	assert_outcomes <<-'END'
-		sts.dom.test    192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test
-		onlyca.dom.test Server certificate not verified
-		plain.dom.test  192.0.2.2 tls=TLS
-	END
+	assert_policies_hold
 	set_parameter answer
 	reload_postfix
-	mark
-	assert_outcomes <<-'END'
-		sts.dom.test    192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test
-		onlyca.dom.test Server certificate not verified
-		plain.dom.test  192.0.2.2 tls=TLS
-	END
+	assert_policies_hold
 	set_parameter answer override
 	reload_postfix
 }
