@@ -260,7 +260,7 @@ MAN := docs/man/mxhop.1 $(B)/man/mxhop.cf.5 docs/man/mxhop_table.5 \
 	docs/man/mxhop_ldap.5 docs/man/mxhop_tls.5 docs/man/mxhop_exim.7 \
 	docs/man/mxhop-tls.8
 
-# The parameter section of mxhop.cf(5) comes from the table of parameters.
+# Defaults and ranges in mxhop.cf(5) come from the table of parameters.
 $(B)/man/params-mdoc: docs/man/params_mdoc.c $(B)/lib/libmxhop.a
 	@mkdir -p $(@D)
 	$(call say,LD)
@@ -268,8 +268,8 @@ $(B)/man/params-mdoc: docs/man/params_mdoc.c $(B)/lib/libmxhop.a
 	    $(B)/lib/libmxhop.a $(LIBS)
 
 $(B)/man/mxhop.cf.5: docs/man/mxhop.cf.5.in $(B)/man/params-mdoc
-	$(B)/man/params-mdoc >$(B)/man/params
-	sed -e '/@PARAMETERS@/{' -e 'r $(B)/man/params' -e 'd' -e '}' $< >$@
+	$(B)/man/params-mdoc <$< >$@.new
+	mv $@.new $@
 
 man: $(MAN)
 .PHONY: man schema

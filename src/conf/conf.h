@@ -14,7 +14,7 @@
 
 /*
  * One member a parameter; conf/params.c has one row a member: name, type,
- * default, range, documentation. Strings are owned by the struct, never NULL
+ * default, range. Strings are owned by the struct, never NULL
  * ("" where empty). Durations are in the unit of the name.
  */
 struct conf {
@@ -96,7 +96,5 @@ bool conf_cache_dir(const struct conf *c, const char *path, char *out,
 /* "name = value" lines, in the order of the table, as postconf(1) prints. */
 void conf_print(const struct conf *c, struct buf *out);
 void conf_print_defaults(struct buf *out);
-/* The parameter section of mxhop.cf(5), in mdoc(7). */
-void conf_print_mdoc(struct buf *out);
 
 #endif

@@ -36,7 +36,6 @@ struct param {
     uint64_t min, max; /* times in milliseconds */
     const struct param_word *words;
     param_read *read;
-    const char *doc; /* mdoc(7), whole lines but for the last newline */
 };
 
 #define PARAMS_MAX 96

@@ -490,28 +490,6 @@ START_TEST(test_print_round_trip)
 }
 END_TEST
 
-START_TEST(test_mdoc)
-{
-    struct buf doc = {0}, names = {0};
-    const char *line;
-    char item[100];
-
-    conf_print_mdoc(&doc);
-    conf_print_defaults(&names);
-    for (line = names.data; *line != '\0'; line = strchr(line, '\n') + 1) {
-        snprintf(item, sizeof(item), "\n.It Cm %.*s ", (int)strcspn(line, " "),
-                 line);
-        ck_assert_msg(strstr(doc.data, item) != NULL, "%s", item);
-    }
-    for (line = doc.data; *line != '\0'; line = strchr(line, '\n') + 1) {
-        ck_assert_msg(*line != '\n' && *line != '\'', "%.40s", line);
-        ck_assert_uint_le(strcspn(line, "\n"), 80);
-    }
-    buf_free(&doc);
-    buf_free(&names);
-}
-END_TEST
-
 START_TEST(test_memory)
 {
     for (unsigned n = 1;; n++) {
@@ -523,10 +501,8 @@ START_TEST(test_memory)
 
         failmalloc_at(n);
         st = parse(&c, full, &err);
-        if (st == MXHOP_OK) {
+        if (st == MXHOP_OK)
             conf_print(&c, &out);
-            conf_print_mdoc(&out);
-        }
         hit = failmalloc_hit();
         failmalloc_at(0);
         ck_assert_int_eq(st == MXHOP_OK && !out.failed, !hit);
@@ -632,7 +608,6 @@ int main(void)
                         sizeof(keeping) / sizeof(keeping[0]));
     tcase_add_test(t, test_size_limit);
     tcase_add_test(t, test_print_round_trip);
-    tcase_add_test(t, test_mdoc);
     tcase_add_test(t, test_memory);
     tcase_add_test(t, test_memory_in_errors);
     tcase_add_test(t, test_random);
