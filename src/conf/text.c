@@ -13,10 +13,10 @@
 #include "conf/params.h"
 #include "model/key.h"
 #include "model/rules.h"
+#include "model/server.h"
 #include "util/err.h"
 #include "util/str.h"
 
-#include <arpa/inet.h>
 #include <limits.h>
 #include <string.h>
 
@@ -213,50 +213,12 @@ enum mxhop_status text_read_families(const char *text, struct buf *out,
     return text_read_list(text, out, err, text_read_family);
 }
 
-static bool text_is_port(const char *s)
-{
-    uint64_t n;
-
-    return strlen(s) <= 5 && units_read_number(s, "", &n) && n >= 1 &&
-           n <= 65535;
-}
-
-static bool text_is_address(int family, const char *s)
-{
-    struct in6_addr addr; /* the larger of the two */
-
-    return inet_pton(family, s, &addr) == 1;
-}
-
-/* Cuts word to pieces. */
-static bool text_is_server(char *word)
-{
-    char *end;
-
-    if (*word == '[') {
-        end = strchr(word, ']');
-        if (end == NULL ||
-            (end[1] != '\0' && (end[1] != ':' || !text_is_port(end + 2))))
-            return false;
-        *end = '\0';
-        return text_is_address(AF_INET6, word + 1) ||
-               text_is_address(AF_INET, word + 1);
-    }
-    if (text_is_address(AF_INET6, word))
-        return true;
-    end = strchr(word, ':');
-    if (end != NULL) {
-        *end = '\0';
-        if (!text_is_port(end + 1))
-            return false;
-    }
-    return text_is_address(AF_INET, word);
-}
-
 static const char *text_read_server(char *word, struct buf *out)
 {
+    struct sockaddr_storage addr;
+
     buf_puts(out, word);
-    return text_is_server(word)
+    return server_parse(word, strlen(word), &addr)
                ? NULL
                : "an IP address of a name server, as 192.0.2.1, "
                  "192.0.2.1:53, 2001:db8::1 or [2001:db8::1]:53";

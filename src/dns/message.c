@@ -16,18 +16,15 @@
 #include "dns/message.h"
 
 #include <arpa/inet.h>
-#include <net/if.h>
 #include <resolv.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "model/server.h"
 #include "util/err.h"
 #include "util/str.h"
 #include "dns/name.h"
 
-#define DNS_PORT  53
-#define WORD_MAX  63   /* "[address%interface]:port" is shorter */
 #define HEADER_RD 0x01 /* in octet 2 */
 #define HEADER_AD 0x20 /* in octet 3 */
 
@@ -51,82 +48,20 @@ static bool dns_all_on_loopback(const struct dns_servers *s)
     return s->n > 0;
 }
 
-static bool dns_parse_port(const char *text, in_port_t *port_r)
-{
-    unsigned long port;
-    size_t len = strspn(text, "0123456789");
-
-    if (len == 0 || len > 5 || text[len] != '\0')
-        return false;
-    port = strtoul(text, NULL, 10);
-    *port_r = htons((uint16_t)port);
-    return port >= 1 && port <= UINT16_MAX;
-}
-
-/* "address" or "address%interface", interface by name or number. */
-static bool dns_parse_v6(char *text, struct sockaddr_in6 *a)
-{
-    char *scope = strchr(text, '%');
-
-    a->sin6_family = AF_INET6;
-    if (scope != NULL) {
-        *scope++ = '\0';
-        a->sin6_scope_id = if_nametoindex(scope);
-        if (a->sin6_scope_id == 0)
-            a->sin6_scope_id = (uint32_t)strtoul(scope, NULL, 10);
-        if (a->sin6_scope_id == 0)
-            return false;
-    }
-    return inet_pton(AF_INET6, text, &a->sin6_addr) == 1;
-}
-
-/* "192.0.2.1", "192.0.2.1:53", "[::1]", "[::1]:53"; text is written to. */
-static bool dns_parse_server(char *text, struct sockaddr_storage *addr_r)
-{
-    struct sockaddr_in *v4 = (struct sockaddr_in *)addr_r;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)addr_r;
-    bool bracket = *text == '[';
-    char *end = strchr(text, bracket ? ']' : ':');
-    in_port_t port = htons(DNS_PORT);
-
-    memset(addr_r, 0, sizeof(*addr_r));
-    if (bracket && end == NULL)
-        return false;
-    if (bracket)
-        *end++ = '\0';
-    if (end != NULL && *end == ':') {
-        *end = '\0';
-        if (!dns_parse_port(end + 1, &port))
-            return false;
-    } else if (end != NULL && *end != '\0') {
-        return false;
-    }
-    if (bracket) {
-        v6->sin6_port = port;
-        return dns_parse_v6(text + 1, v6);
-    }
-    v4->sin_family = AF_INET;
-    v4->sin_port = port;
-    return inet_pton(AF_INET, text, &v4->sin_addr) == 1;
-}
-
 static enum mxhop_status dns_load_list(struct dns_servers *s, const char *list,
                                        struct mxhop_error *err)
 {
-    char text[WORD_MAX + 1];
     const char *word;
     size_t len;
 
     while ((word = str_next_word(&list, &len)) != NULL) {
-        int shown = len > WORD_MAX ? WORD_MAX : (int)len;
+        int shown = len < 63 ? (int)len : 63;
 
         if (s->n == DNS_SERVERS_MAX)
             return err_set(err, MXHOP_ERR_CONFIG,
                            "name server \"%.*s\": at most %d can be listed",
                            shown, word, DNS_SERVERS_MAX);
-        memcpy(text, word, (size_t)shown);
-        text[shown] = '\0';
-        if (len > WORD_MAX || !dns_parse_server(text, &s->addr[s->n]))
+        if (!server_parse(word, len, &s->addr[s->n]))
             return err_set(err, MXHOP_ERR_CONFIG,
                            "name server \"%.*s\": expected an IP address "
                            "and perhaps a port, such as 127.0.0.1:53 or "
