@@ -51,10 +51,9 @@ static void cache_stats_add_json(const char *dir, const struct number *numbers,
     struct buf owner = {0};
 
     cache_stats_add_owner(dir, &owner);
-    buf_puts(out, "{\"directory\":");
-    json_escape(dir, out);
-    buf_puts(out, ",\"owner\":");
-    json_escape(owner.failed ? "" : owner.data, out);
+    buf_putc(out, '{');
+    json_add("directory", dir, out);
+    json_add("owner", owner.failed ? "" : owner.data, out);
     buf_free(&owner);
     for (size_t i = 0; i < n; i++)
         buf_printf(out, ",\"%s\":%llu", numbers[i].name,
@@ -82,8 +81,8 @@ static bool cache_stats_add_server(void *ctx, const struct cache_server *server)
 
     memcpy(address, server->address, sizeof(server->address));
     if (s->json) {
-        buf_puts(&s->line, "{\"server\":");
-        json_escape(address, &s->line);
+        buf_putc(&s->line, '{');
+        json_add("server", address, &s->line);
         buf_printf(&s->line,
                    ",\"state\":\"%s\",\"since\":%llu,\"opened\":%u,"
                    "\"pid\":%u,\"reported\":%llu}",

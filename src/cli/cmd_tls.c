@@ -44,32 +44,26 @@ static void cmd_tls_json(const char *domain, const struct store_entry *e,
     const struct sts_policy *p = &e->policy;
     char a[CLOCK_TEXT_MAX], b[CLOCK_TEXT_MAX];
 
-    buf_puts(out, "{\"domain\":");
-    json_escape(domain, out);
+    buf_putc(out, '{');
+    json_add("domain", domain, out);
     buf_puts(out, ",\"policy\":");
     if (e->has_policy) {
         buf_printf(out,
                    "{\"mode\":\"%s\",\"id\":\"%s\",\"in_force\":%s,"
-                   "\"max_age\":%u,\"fetched\":\"%s\",\"expires\":\"%s\","
-                   "\"mx\":[",
+                   "\"max_age\":%u,\"fetched\":\"%s\",\"expires\":\"%s\"",
                    sts_mode_word(p->mode), p->id,
                    sts_in_force(p, clock_wall_s()) ? "true" : "false",
                    p->max_age_s, clock_text(p->fetched_s, a),
                    clock_text(p->expires_s, b));
-        for (size_t i = 0; i < p->n_mx; i++) {
-            buf_puts(out, i > 0 ? "," : "");
-            json_escape(p->mx[i], out);
-        }
-        buf_puts(out, "]}");
+        json_add_list("mx", p->mx, p->n_mx, out);
+        buf_putc(out, '}');
     } else {
         buf_puts(out, "null");
     }
-    buf_printf(out,
-               ",\"last_try\":\"%s\",\"next_try\":\"%s\",\"failures\":%u,"
-               "\"error\":",
+    buf_printf(out, ",\"last_try\":\"%s\",\"next_try\":\"%s\",\"failures\":%u",
                clock_text(e->tried_s, a), clock_text(e->next_s, b),
                e->failures);
-    json_escape(e->error, out);
+    json_add("error", e->error, out);
     buf_putc(out, '}');
 }
 

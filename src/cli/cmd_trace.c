@@ -145,13 +145,9 @@ static void trace_add_json_policy(struct trace *t, struct buf *out)
         buf_puts(out, "null");
         return;
     }
-    buf_puts(out, "{\"answer\":");
-    if (policy.len > 0)
-        json_escape(policy.data, out);
-    else
-        buf_puts(out, "null");
-    buf_puts(out, ",\"why\":");
-    json_escape(why, out);
+    buf_putc(out, '{');
+    json_add("answer", policy.len > 0 ? policy.data : NULL, out);
+    json_add("why", why, out);
     buf_putc(out, '}');
     buf_free(&policy);
 }
@@ -190,12 +186,10 @@ static void trace_add_json(struct trace *t, struct buf *out)
         buf_puts(out, ",\"main_cf\":null}");
         return;
     }
-    buf_puts(out, ",\"main_cf\":{\"config_directory\":");
-    json_escape(t->view->postfix.dir, out);
-    buf_puts(out, ",\"local_by\":");
-    json_escape(t->view->why, out);
-    buf_puts(out, ",\"visible_reason\":");
-    json_escape(t->view->reason, out);
+    buf_puts(out, ",\"main_cf\":{");
+    json_add("config_directory", t->view->postfix.dir, out);
+    json_add("local_by", t->view->why, out);
+    json_add("visible_reason", t->view->reason, out);
     buf_puts(out, ",\"transport_maps\":[");
     if (!trace_is_alias(t))
         (void)view_tables(t->view, t->key, ours, true, out);

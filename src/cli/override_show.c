@@ -67,18 +67,6 @@ void override_show_text(const struct override *o, int64_t now_s,
 
 /* ---- JSON ---- */
 
-static void show_json_list(const char *name, const struct strlist *l,
-                           struct buf *out)
-{
-    buf_printf(out, ",\"%s\":[", name);
-    for (size_t i = 0; i < l->n; i++) {
-        if (i > 0)
-            buf_putc(out, ',');
-        json_escape(l->v[i], out);
-    }
-    buf_putc(out, ']');
-}
-
 static void show_json_hops(const struct override *o, struct buf *out)
 {
     char hop[HOP_TEXT_MAX];
@@ -86,20 +74,9 @@ static void show_json_hops(const struct override *o, struct buf *out)
     buf_puts(out, ",\"hops\":[");
     for (size_t i = 0; i < o->n_hops; i++) {
         hop_format(&o->hops[i], hop);
-        if (i > 0)
-            buf_putc(out, ',');
-        json_escape(hop, out);
+        json_add(NULL, hop, out);
     }
     buf_putc(out, ']');
-}
-
-static void show_json_text(const char *name, const char *text, struct buf *out)
-{
-    buf_printf(out, ",\"%s\":", name);
-    if (text != NULL)
-        json_escape(text, out);
-    else
-        buf_puts(out, "null");
 }
 
 static void show_json_time(const char *name, int64_t time_s, struct buf *out)
@@ -107,26 +84,26 @@ static void show_json_time(const char *name, int64_t time_s, struct buf *out)
     char text[GENTIME_MAX];
 
     gentime_format(time_s, text);
-    show_json_text(name, time_s != 0 ? text : NULL, out);
+    json_add(name, time_s != 0 ? text : NULL, out);
 }
 
 void override_show_json(const struct override *o, bool state, int64_t now_s,
                         struct buf *out)
 {
-    buf_puts(out, "{\"dn\":");
-    json_escape(o->dn, out);
-    show_json_list("keys", &o->keys, out);
-    show_json_list("exchanges", &o->exchanges, out);
-    show_json_text("mode", override_mode_name(o->mode), out);
+    buf_putc(out, '{');
+    json_add("dn", o->dn, out);
+    json_add_list("keys", o->keys.v, o->keys.n, out);
+    json_add_list("exchanges", o->exchanges.v, o->exchanges.n, out);
+    json_add("mode", override_mode_name(o->mode), out);
     show_json_hops(o, out);
-    show_json_list("excludes", &o->excludes, out);
-    show_json_text("transport", o->transport, out);
-    show_json_text("group", override_group_name(o), out);
-    show_json_text("reason", o->reason, out);
+    json_add_list("excludes", o->excludes.v, o->excludes.n, out);
+    json_add("transport", o->transport, out);
+    json_add("group", override_group_name(o), out);
+    json_add("reason", o->reason, out);
     buf_printf(out, ",\"enabled\":%s", o->enabled ? "true" : "false");
     show_json_time("not_before", o->not_before_s, out);
     show_json_time("not_after", o->not_after_s, out);
     if (state)
-        show_json_text("state", show_state_word(o, now_s), out);
+        json_add("state", show_state_word(o, now_s), out);
     buf_putc(out, '}');
 }

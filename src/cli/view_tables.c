@@ -38,12 +38,10 @@ static void tables_say(struct tables *t, const char *word, const char *key,
 
     t->hits++;
     if (t->json) {
-        buf_puts(t->out, applies ? "{\"table\":" : ",{\"table\":");
-        json_escape(word, t->out);
-        buf_puts(t->out, ",\"key\":");
-        json_escape(key, t->out);
-        buf_puts(t->out, error ? ",\"error\":" : ",\"answer\":");
-        json_escape(text, t->out);
+        buf_puts(t->out, applies ? "{" : ",{");
+        json_add("table", word, t->out);
+        json_add("key", key, t->out);
+        json_add(error ? "error" : "answer", text, t->out);
         buf_printf(t->out, ",\"applies\":%s}", applies ? "true" : "false");
         return;
     }

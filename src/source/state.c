@@ -198,54 +198,34 @@ static void state_add_time(struct buf *b, const char *name, int64_t at_s)
 
     if (at_s != 0)
         (void)clock_text(at_s, text);
-    if (text[0] == '\0')
-        buf_printf(b, "\"%s\":null", name);
-    else
-        buf_printf(b, "\"%s\":\"%s\"", name, text);
-}
-
-static void state_add_text(struct buf *b, const char *name, const char *text)
-{
-    buf_printf(b, "\"%s\":", name);
-    json_escape(text, b);
+    json_add(name, text[0] != '\0' ? text : NULL, b);
 }
 
 static void state_print(const struct state *s, struct buf *b)
 {
     buf_putc(b, '{');
     state_add_time(b, "read", s->read_s);
-    buf_putc(b, ',');
     state_add_time(b, "tried", s->tried_s);
-    buf_puts(b, ",\"error\":");
-    if (s->error[0] != '\0')
-        json_escape(s->error, b);
-    else
-        buf_puts(b, "null");
-    buf_putc(b, ',');
-    state_add_text(b, "source", s->source);
-    buf_putc(b, ',');
-    state_add_text(b, "table", s->table);
+    json_add("error", s->error[0] != '\0' ? s->error : NULL, b);
+    json_add("source", s->source, b);
+    json_add("table", s->table, b);
     buf_printf(b, ",\"entries\":%lu,\"held_back\":%lu,\"held\":[",
                (unsigned long)s->entries, (unsigned long)s->held_back);
-    for (uint32_t i = 0; i < s->n_held; i++) {
-        buf_puts(b, i > 0 ? "," : "");
-        json_escape(s->held[i], b);
-    }
+    for (uint32_t i = 0; i < s->n_held; i++)
+        json_add(NULL, s->held[i], b);
     buf_printf(b, "],\"kept_count\":%lu,\"kept\":[",
                (unsigned long)s->kept_count);
     for (uint32_t i = 0; i < s->n_kept; i++) {
         buf_puts(b, i > 0 ? ",{" : "{");
-        state_add_text(b, "dn", s->kept[i].dn);
-        buf_putc(b, ',');
+        json_add("dn", s->kept[i].dn, b);
         state_add_time(b, "since", s->kept[i].since_s);
-        buf_putc(b, ',');
-        state_add_text(b, "why", s->kept[i].why);
+        json_add("why", s->kept[i].why, b);
         buf_putc(b, '}');
     }
     buf_printf(b,
                "],\"left_out\":%lu,\"follower\":", (unsigned long)s->left_out);
     if (s->follower_pid != 0) {
-        buf_printf(b, "{\"pid\":%ld,", (long)s->follower_pid);
+        buf_printf(b, "{\"pid\":%ld", (long)s->follower_pid);
         state_add_time(b, "alive", s->follower_alive_s);
         buf_puts(b, "}}\n");
     } else {

@@ -9,6 +9,8 @@
 #include "util/json.h"
 #include "util/str.h"
 
+#include <string.h>
+
 static void json_add_code(uint32_t c, struct buf *out)
 {
     if (c > 0xffff) {
@@ -40,4 +42,31 @@ void json_escape(const char *text, struct buf *out)
         }
     }
     buf_putc(out, '"');
+}
+
+static void json_begin(const char *name, struct buf *out)
+{
+    if (out->len > 0 && strchr("{[", out->data[out->len - 1]) == NULL)
+        buf_putc(out, ',');
+    if (name != NULL)
+        buf_printf(out, "\"%s\":", name);
+}
+
+void json_add(const char *name, const char *text, struct buf *out)
+{
+    json_begin(name, out);
+    if (text != NULL)
+        json_escape(text, out);
+    else
+        buf_puts(out, "null");
+}
+
+void json_add_list(const char *name, char *const *texts, size_t n,
+                   struct buf *out)
+{
+    json_begin(name, out);
+    buf_putc(out, '[');
+    for (size_t i = 0; i < n; i++)
+        json_add(NULL, texts[i], out);
+    buf_putc(out, ']');
 }
