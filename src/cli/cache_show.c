@@ -11,7 +11,6 @@
 #include "util/json.h"
 
 #include <arpa/inet.h>
-#include <string.h>
 
 static const char *cache_show_state_word(enum cache_verdict verdict)
 {
@@ -191,13 +190,13 @@ void show_line(const char *domain, const struct cache_entry_state *st,
         cache_show_json_domain(NULL, domain, st, set, out);
         return;
     }
-    cli_add_printable(out, domain, strlen(domain));
+    buf_puts_printable(out, domain);
     buf_printf(out, "\t%s\t%lld\t%s\t", cache_show_state_word(st->verdict),
                cache_show_left_s(st), cli_outcomes[cli_outcome(set)].text);
     for (size_t i = 0; i < set->n_mx; i++) {
         buf_printf(out, "%s%u ", i > 0 ? ", " : "",
                    (unsigned)set->mx[i].preference);
-        cli_add_printable(out, set->mx[i].host, strlen(set->mx[i].host));
+        buf_puts_printable(out, set->mx[i].host);
     }
 }
 
@@ -221,7 +220,7 @@ static void cache_show_text_host(const struct probe_cache *c,
 
     cache_show_get_host(c, set, host->host, &f);
     buf_printf(out, "\n%5u  ", (unsigned)host->preference);
-    cli_add_printable(out, host->host, strlen(host->host));
+    buf_puts_printable(out, host->host);
     buf_puts(out, "  ");
     if (f.sum == ADDR_UNKNOWN) {
         buf_puts(out, "address not known");
@@ -242,7 +241,7 @@ static void cache_show_text_all(const struct probe_cache *c, const char *domain,
                                 const struct cache_entry_state *st,
                                 const struct mxset *set, struct buf *out)
 {
-    cli_add_printable(out, domain, strlen(domain));
+    buf_puts_printable(out, domain);
     buf_puts(out, ": ");
     if (st->verdict == CACHE_MISS) {
         buf_puts(out, "not in the cache");
@@ -252,7 +251,7 @@ static void cache_show_text_all(const struct probe_cache *c, const char *domain,
     buf_printf(out, ": %s", cli_outcomes[cli_outcome(set)].text);
     if (set->failure != NULL) {
         buf_puts(out, ": ");
-        cli_add_printable(out, set->failure, strlen(set->failure));
+        buf_puts_printable(out, set->failure);
     }
     buf_puts(out, set->secure ? ", secure" : "");
     cache_show_text_txt("MTA-STS", &set->sts, out);

@@ -91,7 +91,7 @@ static bool cache_stats_add_server(void *ctx, const struct cache_server *server)
                    cache_stats_ago_s(s, server->reported_ms));
     } else {
         buf_puts(&s->line, "name server   ");
-        cli_add_printable(&s->line, address, strlen(address));
+        buf_puts_printable(&s->line, address);
         buf_printf(&s->line,
                    "  %s for %llu s, opened %u times"
                    "  (process %u, %llu s ago)",

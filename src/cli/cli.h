@@ -95,8 +95,6 @@ extern const struct cli_outcome_words {
     const char *text, *word; /* for people, for JSON */
 } cli_outcomes[OUTCOMES];
 
-/* Append text of others: what is not printable ASCII as '?'. */
-void cli_add_printable(struct buf *out, const char *text, size_t len);
 /* Print it with a newline, empty it. false: no memory, or nobody reads. */
 bool cli_put_line(struct buf *line);
 

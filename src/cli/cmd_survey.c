@@ -84,7 +84,7 @@ static void survey_add_site(const char *site, bool json, struct buf *out)
     while ((site = site_next(site, &preference, &host, &len)) != NULL) {
         if (!json) {
             buf_printf(out, "%s%u ", sep, preference);
-            cli_add_printable(out, host, len);
+            buf_add_printable(out, host, len);
         } else {
             struct buf name = {0};
 
@@ -127,7 +127,7 @@ static bool survey_print_table(struct survey *s, struct tally *t, bool site)
         else if (s->json)
             json_escape(e->text, out);
         else
-            cli_add_printable(out, e->text, strlen(e->text));
+            buf_puts_printable(out, e->text);
         if (s->json)
             buf_printf(out, "%s,\"domains\":%llu}", site ? "]" : "",
                        (unsigned long long)e->count);

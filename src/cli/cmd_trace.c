@@ -70,23 +70,10 @@ static bool trace_read_time(const char *text, int64_t *time_s_r)
 
 /* ---- what Postfix makes of it ---- */
 
-/* Text behind an indent, broken at spaces to fit 80 columns. */
+/* Text behind an indent. */
 static void trace_add_wrapped(const char *text, struct buf *out)
 {
-    size_t column = sizeof(INDENT) - 1, word;
-
-    for (; *text != '\0'; text += word + strspn(text + word, " ")) {
-        word = strcspn(text, " ");
-        if (column + 1 + word > 80 && column > sizeof(INDENT) - 1) {
-            buf_puts(out, "\n" INDENT);
-            column = sizeof(INDENT) - 1;
-        } else if (column > sizeof(INDENT) - 1) {
-            buf_putc(out, ' ');
-            column++;
-        }
-        cli_add_printable(out, text, word);
-        column += word;
-    }
+    buf_puts_wrapped(out, text, sizeof(INDENT) - 1, sizeof(INDENT) - 1);
     buf_putc(out, '\n');
 }
 

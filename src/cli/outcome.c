@@ -6,7 +6,6 @@
  */
 
 #include "cli/cli.h"
-#include "util/str.h"
 
 #include <stdio.h>
 
@@ -31,15 +30,6 @@ enum cli_outcome cli_outcome(const struct mxset *set)
         break;
     }
     return OUTCOME_FAILURE;
-}
-
-void cli_add_printable(struct buf *out, const char *text, size_t len)
-{
-    size_t at = out->len;
-
-    buf_add(out, text, len);
-    if (!out->failed)
-        str_printable(out->data + at);
 }
 
 bool cli_put_line(struct buf *line)

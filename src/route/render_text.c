@@ -16,57 +16,22 @@
 #include <string.h>
 
 #include "route/guard.h"
-#include "util/str.h"
 
-#define COLUMNS      80
 #define PLACE_MAX    300 /* host, brackets, port */
 #define PLACE_COLUMN 40  /* a longer place does not widen the column */
-
-static void render_text_add_printable(const char *text, size_t n,
-                                      struct buf *out)
-{
-    size_t at = out->len;
-
-    buf_add(out, text, n);
-    if (!out->failed)
-        str_printable_utf8(out->data + at);
-}
-
-/* Append words from column `at`, in lines indented by `indent`. */
-static void render_text_add_wrapped(const char *text, size_t at, size_t indent,
-                                    struct buf *out)
-{
-    bool first = true;
-
-    while (*(text += strspn(text, " ")) != '\0') {
-        size_t n = strcspn(text, " ");
-
-        if (at + 1 + n > COLUMNS && at > indent) {
-            buf_printf(out, "\n%*s", (int)indent, "");
-            at = indent;
-        } else if (!first) {
-            buf_putc(out, ' ');
-            at++;
-        }
-        render_text_add_printable(text, n, out);
-        at += n;
-        text += n;
-        first = false;
-    }
-}
 
 static void render_text_add_head(const struct mxhop_route *r, struct buf *out)
 {
     size_t start = out->len;
 
-    render_text_add_printable(r->key, strlen(r->key), out);
+    buf_puts_printable(out, r->key);
     buf_printf(out, ": %s", render_disposition(r->disposition));
     if (r->status[0] != '\0')
         buf_printf(out, " %s", r->status);
     if (r->reason[0] == '\0')
         return;
     buf_puts(out, ": ");
-    render_text_add_wrapped(r->reason, out->len - start, 4, out);
+    buf_puts_wrapped(out, r->reason, out->len - start, 4);
 }
 
 static size_t render_text_format_place(const struct mxhop_hop *hop, char *place)
@@ -104,11 +69,11 @@ static void render_text_add_hop(const struct mxhop_hop *hop, size_t width,
     buf_putc(out, '\n');
     start = out->len;
     buf_printf(out, "%5u  ", (unsigned)hop->preference);
-    render_text_add_printable(place, n, out);
+    buf_add_printable(out, place, n);
     if (n < width)
         buf_printf(out, "%*s", (int)(width - n), "");
     buf_puts(out, "  ");
-    render_text_add_wrapped(hop->source, out->len - start, 9, out);
+    buf_puts_wrapped(out, hop->source, out->len - start, 9);
     if (hop->tls_class != MXHOP_TLS_NONE)
         buf_printf(out, ", class %s", render_tls_class(hop->tls_class));
 }
@@ -117,7 +82,7 @@ static void render_text_add_line(const char *name, const char *text,
                                  struct buf *out)
 {
     buf_printf(out, "\n  %s: ", name);
-    render_text_add_wrapped(text, strlen(name) + 4, 4, out);
+    buf_puts_wrapped(out, text, strlen(name) + 4, 4);
 }
 
 bool render_text(const struct mxhop_route *r, struct buf *out)

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define COLUMNS 80
+
 static bool buf_reserve(struct buf *b, size_t more)
 {
     size_t cap = b->cap != 0 ? b->cap : 64;
@@ -53,13 +55,39 @@ void buf_puts(struct buf *b, const char *text)
     buf_add(b, text, strlen(text));
 }
 
-void buf_puts_printable(struct buf *b, const char *text)
+void buf_add_printable(struct buf *b, const char *text, size_t n)
 {
     size_t at = b->len;
 
-    buf_puts(b, text);
+    buf_add(b, text, n);
     if (!b->failed)
         str_printable_utf8(b->data + at);
+}
+
+void buf_puts_printable(struct buf *b, const char *text)
+{
+    buf_add_printable(b, text, strlen(text));
+}
+
+void buf_puts_wrapped(struct buf *b, const char *text, size_t at, size_t indent)
+{
+    bool first = true;
+
+    while (*(text += strspn(text, " ")) != '\0') {
+        size_t n = strcspn(text, " ");
+
+        if (at + 1 + n > COLUMNS && at > indent) {
+            buf_printf(b, "\n%*s", (int)indent, "");
+            at = indent;
+        } else if (!first) {
+            buf_putc(b, ' ');
+            at++;
+        }
+        buf_add_printable(b, text, n);
+        at += n;
+        text += n;
+        first = false;
+    }
 }
 
 void buf_putc(struct buf *b, char c)

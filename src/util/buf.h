@@ -23,7 +23,12 @@ struct buf {
 void buf_add(struct buf *b, const void *bytes, size_t n);
 void buf_puts(struct buf *b, const char *text);
 /* The same with what str_printable_utf8() leaves of it. */
+void buf_add_printable(struct buf *b, const char *text, size_t n);
 void buf_puts_printable(struct buf *b, const char *text);
+/* The same word by word, in lines of 80 columns. It begins in column `at`; what
+   comes on further lines is indented. */
+void buf_puts_wrapped(struct buf *b, const char *text, size_t at,
+                      size_t indent);
 void buf_putc(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
