@@ -10,7 +10,6 @@
 #include "util/json.h"
 
 #include <pwd.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 

@@ -12,7 +12,6 @@
  */
 
 #include "cli/check.h"
-#include "model/key.h"
 #include "util/clock.h"
 #include "util/str.h"
 

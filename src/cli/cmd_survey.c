@@ -19,7 +19,6 @@
 #include <libpsl.h>
 #include <limits.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/random.h>
 #include <sysexits.h>
 

@@ -5,7 +5,6 @@
 #include "cli/cli.h"
 #include "cli/view.h"
 #include "util/clock.h"
-#include "util/str.h"
 
 #include <errno.h>
 #include <limits.h>

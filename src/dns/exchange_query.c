@@ -21,7 +21,6 @@
 
 #include "dns/exchange_int.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include "util/clock.h"

@@ -33,7 +33,6 @@
 #include <sys/epoll.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #define HTTPS_HEADERS_MAX 32768u
 #define HTTPS_CA_S        300L /* until the authorities are read again */

@@ -10,7 +10,6 @@
 #include "fetch/job.h"
 #include "dns/reply.h"
 #include "util/clock.h"
-#include "util/err.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -13,7 +13,6 @@
 #include "util/buf.h"
 #include "util/str.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define DEPTH_MAX 64

@@ -27,9 +27,7 @@
 #include "ldap/ldap_read.h"
 #include "ldap/ldap_sync.h"
 #include "util/clock.h"
-#include "util/err.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
