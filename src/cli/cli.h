@@ -70,6 +70,26 @@ int cli_become_table_owner(const struct conf *conf);
    and there is one. Else false. */
 bool cli_cache_owner(const struct conf *conf, const char *config, char *name_r);
 
+/* A row of a command that has commands of its own; behind the last one a row
+   without a name, whose usage lists them all. */
+enum cli_format { FORMAT_TEXT, FORMAT_JSON, FORMAT_LDIF };
+struct cli_action {
+    const char *name;
+    enum cli_format format; /* unless another is asked for, */
+    const char *formats;    /* of these; "": there is no --format */
+    int min, max;           /* arguments */
+    const char *usage;      /* which: "cache list takes " ... */
+};
+struct cli_call {
+    size_t action; /* the row */
+    enum cli_format format;
+    int n;
+    char **arguments;
+};
+/* false after a complaint: EXIT_USAGE. */
+bool cli_read_action(const char *command, const struct cli_action *actions,
+                     int argc, char **argv, struct cli_call *c_r);
+
 /* text or json; false after a complaint. */
 bool cli_read_format(const char *command, const char *text, bool *json_r);
 /* A number from min to max; false after a complaint. */

@@ -10,8 +10,6 @@
 #include "model/key.h"
 #include "util/clock.h"
 
-#include <getopt.h>
-#include <string.h>
 #include <time.h>
 
 #define FLUSH_MS       5000 /* how long another writer is waited for */
@@ -132,70 +130,40 @@ static int cmd_cache_flush(struct cache *cache, int n, char **domains)
 
 /* ---- arguments ---- */
 
-enum action { CACHE_STATS, CACHE_LIST, CACHE_GET, CACHE_FLUSH, CACHE_ACTIONS };
+enum { CACHE_STATS, CACHE_LIST, CACHE_GET, CACHE_FLUSH };
 
-static const struct {
-    const char *name, *purpose;
-    bool has_format, needs_domain, takes_domains;
-} actions[] = {
-    [CACHE_STATS] = {"stats", "describe", true, false, false},
-    [CACHE_LIST] = {"list", "list", true, false, false},
-    [CACHE_GET] = {"get", "look into", true, true, true},
-    [CACHE_FLUSH] = {"flush", "flush", false, false, true},
+static const struct cli_action actions[] = {
+    [CACHE_STATS] = {"stats", FORMAT_TEXT, "text json", 0, 0, "no arguments"},
+    [CACHE_LIST] = {"list", FORMAT_TEXT, "text json", 0, 0, "no arguments"},
+    [CACHE_GET] = {"get", FORMAT_TEXT, "text json", 1, INT_MAX, "domains"},
+    [CACHE_FLUSH] = {"flush", FORMAT_TEXT, "", 0, INT_MAX, "domains or none"},
+    {.usage = "stats, list, get or flush"},
 };
-
-static int cmd_cache_run(enum action action, const char *config, bool json,
-                         int n, char **domains)
-{
-    struct probe_cache c;
-    int status;
-    struct mxhop *mx =
-        cli_open_cache(config, actions[action].purpose, &c, &status);
-
-    if (mx == NULL)
-        return status;
-    if (action == CACHE_STATS)
-        status = show_stats(&c, json);
-    else if (action == CACHE_LIST)
-        status = cmd_cache_list(&c, json);
-    else if (action == CACHE_GET)
-        status = cmd_cache_get(&c, json, n, domains);
-    else
-        status = cmd_cache_flush(c.cache, n, domains);
-    mxhop_close(&mx);
-    return status;
-}
-
-static int cmd_cache_run_action(enum action action, const char *config,
-                                int argc, char **argv)
-{
-    static const struct option options[] = {
-        {"format", required_argument, NULL, 'f'},
-        {0},
-    };
-    bool json = false;
-    int opt;
-
-    while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (opt != 'f')
-            return cli_bad_option("cache", argv[optind - 1]);
-        if (!actions[action].has_format)
-            return cli_usage("cache", "cache %s has no --format", argv[0]);
-        if (!cli_read_format("cache", optarg, &json))
-            return EXIT_USAGE;
-    }
-    if (optind < argc && !actions[action].takes_domains)
-        return cli_usage("cache", "cache %s takes no arguments", argv[0]);
-    if (optind >= argc && actions[action].needs_domain)
-        return cli_usage("cache", "cache %s needs a domain", argv[0]);
-    return cmd_cache_run(action, config, json, argc - optind, argv + optind);
-}
 
 int cmd_cache(const char *config, int argc, char **argv)
 {
-    for (int i = 0; argc > 1 && i < CACHE_ACTIONS; i++)
-        if (strcmp(argv[1], actions[i].name) == 0)
-            return cmd_cache_run_action((enum action)i, config, argc - 1,
-                                        argv + 1);
-    return cli_usage("cache", "cache needs stats, list, get or flush");
+    static const char *const purposes[] = {"describe", "list", "look into",
+                                           "flush"};
+    struct probe_cache c;
+    struct cli_call call;
+    struct mxhop *mx;
+    int status;
+    bool json;
+
+    if (!cli_read_action("cache", actions, argc, argv, &call))
+        return EXIT_USAGE;
+    mx = cli_open_cache(config, purposes[call.action], &c, &status);
+    if (mx == NULL)
+        return status;
+    json = call.format == FORMAT_JSON;
+    if (call.action == CACHE_STATS)
+        status = show_stats(&c, json);
+    else if (call.action == CACHE_LIST)
+        status = cmd_cache_list(&c, json);
+    else if (call.action == CACHE_GET)
+        status = cmd_cache_get(&c, json, call.n, call.arguments);
+    else
+        status = cmd_cache_flush(c.cache, call.n, call.arguments);
+    mxhop_close(&mx);
+    return status;
 }

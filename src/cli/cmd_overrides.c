@@ -8,14 +8,10 @@
 #include "model/key.h"
 #include "ldap/attributes.h"
 #include "util/clock.h"
-#include "util/str.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
-
-enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_LDIF };
 
 /* ---- list, export ---- */
 
@@ -44,8 +40,8 @@ static bool overrides_in_list(const struct strlist *l, const char *text)
     return false;
 }
 
-static bool overrides_print_one(const struct override *o, enum format format,
-                                bool state)
+static bool overrides_print_one(const struct override *o,
+                                enum cli_format format, bool state)
 {
     struct buf out = {0};
     bool printed;
@@ -64,7 +60,7 @@ static bool overrides_print_one(const struct override *o, enum format format,
     return printed;
 }
 
-static int overrides_print_all(const struct ovset *set, enum format format,
+static int overrides_print_all(const struct ovset *set, enum cli_format format,
                                bool state)
 {
     for (size_t i = 0; i < set->n; i++)
@@ -74,7 +70,7 @@ static int overrides_print_all(const struct ovset *set, enum format format,
 }
 
 static int overrides_print_key(const struct ovset *set, const char *text,
-                               enum format format)
+                               enum cli_format format)
 {
     char name[1 + NAME_MAX_TEXT + 1];
     int status = EXIT_NOT_THERE;
@@ -100,8 +96,7 @@ static int overrides_print_key(const struct ovset *set, const char *text,
     return status;
 }
 
-static int overrides_list(const struct conf *conf, enum format format, int n,
-                          char **keys)
+static int overrides_list(const struct conf *conf, const struct cli_call *call)
 {
     struct ovset set;
     int worst = ovset_read_table(&set, conf);
@@ -111,12 +106,13 @@ static int overrides_list(const struct conf *conf, enum format format, int n,
     if (conf->overrides[0] == '\0')
         cli_complain("warning: the parameter overrides is empty: lookups "
                      "ignore this table");
-    if (n == 0 && format == FORMAT_TEXT)
+    if (call->n == 0 && call->format == FORMAT_TEXT)
         puts(OVERRIDE_SHOW_HEADER);
-    if (n == 0)
-        worst = overrides_print_all(&set, format, true);
-    for (int i = 0; i < n; i++) {
-        int status = overrides_print_key(&set, keys[i], format);
+    if (call->n == 0)
+        worst = overrides_print_all(&set, call->format, true);
+    for (int i = 0; i < call->n; i++) {
+        int status =
+            overrides_print_key(&set, call->arguments[i], call->format);
 
         if (status > worst)
             worst = status;
@@ -125,34 +121,29 @@ static int overrides_list(const struct conf *conf, enum format format, int n,
     return worst;
 }
 
-static int overrides_export(const struct conf *conf, enum format format, int n,
-                            char **arguments)
+static int overrides_export(const struct conf *conf,
+                            const struct cli_call *call)
 {
     struct ovset set;
     int status = ovset_read_table(&set, conf);
 
-    (void)n;
-    (void)arguments;
     if (status == 0)
-        status = overrides_print_all(&set, format, false);
+        status = overrides_print_all(&set, call->format, false);
     ovset_free(&set);
     return status;
 }
 
 /* ---- diff ---- */
 
-static int overrides_diff(const struct conf *conf, enum format format, int n,
-                          char **files)
+static int overrides_diff(const struct conf *conf, const struct cli_call *call)
 {
     char source[CLI_LDIF_MAX];
     struct ovset table, file;
     int status = ovset_read_table(&table, conf);
 
-    (void)format;
-    (void)n;
     if (status != 0)
         return status;
-    cli_ldif(files[0], source);
+    cli_ldif(call->arguments[0], source);
     status = ovset_read_file(&file, source);
     if (status == 0)
         status = override_diff(&table, &file);
@@ -163,74 +154,28 @@ static int overrides_diff(const struct conf *conf, enum format format, int n,
 
 /* ---- arguments ---- */
 
-static const struct action {
-    const char *name;
-    int (*run)(const struct conf *conf, enum format format, int n,
-               char **arguments);
-    int min, max; /* arguments */
-    enum format format;
-    const char *formats, *usage;
-} actions[] = {
-    {"list", overrides_list, 0, INT32_MAX, FORMAT_TEXT, "text json",
-     "any keys"},
-    {"export", overrides_export, 0, 0, FORMAT_LDIF, "ldif json",
-     "no arguments"},
-    {"diff", overrides_diff, 1, 1, FORMAT_TEXT, "", "one file"},
+static const struct cli_action actions[] = {
+    {"list", FORMAT_TEXT, "text json", 0, INT_MAX, "any keys"},
+    {"export", FORMAT_LDIF, "ldif json", 0, 0, "no arguments"},
+    {"diff", FORMAT_TEXT, "", 1, 1, "one file"},
+    {.usage = "list, export or diff"},
 };
-
-static bool overrides_read_format(const struct action *a, const char *text,
-                                  enum format *format_r)
-{
-    static const char *const names[] = {
-        [FORMAT_TEXT] = "text", [FORMAT_JSON] = "json", [FORMAT_LDIF] = "ldif"};
-
-    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (strcmp(text, names[i]) == 0 && str_in_list(a->formats, text)) {
-            *format_r = (enum format)i;
-            return true;
-        }
-    cli_usage("overrides", "unknown format \"%s\" for %s; expected one of: %s",
-              text, a->name, a->formats);
-    return false;
-}
-
-static int overrides_run_action(const struct action *a, const char *config,
-                                int argc, char **argv)
-{
-    static const struct option options[] = {
-        {"format", required_argument, NULL, 'f'},
-        {0},
-    };
-    enum format format = a->format;
-    struct mxhop_error err;
-    struct conf conf;
-    int opt, status;
-
-    while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (opt != 'f')
-            return cli_bad_option("overrides", argv[optind - 1]);
-        if (a->formats[0] == '\0')
-            return cli_usage("overrides", "overrides %s has no --format",
-                             argv[0]);
-        if (!overrides_read_format(a, optarg, &format))
-            return EXIT_USAGE;
-    }
-    if (argc - optind < a->min || argc - optind > a->max)
-        return cli_usage("overrides", "overrides %s takes %s", a->name,
-                         a->usage);
-    if (conf_load(&conf, config, NULL, NULL, &err) != MXHOP_OK)
-        return cli_fail(&err);
-    status = a->run(&conf, format, argc - optind, argv + optind);
-    conf_free(&conf);
-    return status;
-}
 
 int cmd_overrides(const char *config, int argc, char **argv)
 {
-    for (size_t i = 0; argc > 1 && i < sizeof(actions) / sizeof(actions[0]);
-         i++)
-        if (strcmp(argv[1], actions[i].name) == 0)
-            return overrides_run_action(&actions[i], config, argc - 1,
-                                        argv + 1);
-    return cli_usage("overrides", "overrides needs list, export or diff");
+    static int (*const run[])(const struct conf *conf,
+                              const struct cli_call *call) = {
+        overrides_list, overrides_export, overrides_diff};
+    struct mxhop_error err;
+    struct cli_call call;
+    struct conf conf;
+    int status;
+
+    if (!cli_read_action("overrides", actions, argc, argv, &call))
+        return EXIT_USAGE;
+    if (conf_load(&conf, config, NULL, NULL, &err) != MXHOP_OK)
+        return cli_fail(&err);
+    status = run[call.action](&conf, &call);
+    conf_free(&conf);
+    return status;
 }

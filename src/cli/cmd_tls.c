@@ -14,14 +14,12 @@
 #include "util/json.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
 
-#define EXIT_MISSING 1
 #define WAIT_MS      75000u /* the service writes within a minute */
 #define WAIT_STEP_MS 50
 
@@ -158,7 +156,7 @@ static int cmd_tls_get(const struct conf *conf, struct store *s,
 
     if (found == FIXED_ABSENT) {
         cli_complain("%s: not in the TLS store", domain);
-        return EXIT_MISSING;
+        return EXIT_NOT_THERE;
     }
     if (found != FIXED_FOUND)
         return cmd_tls_damaged(conf, found);
@@ -267,49 +265,47 @@ static int cmd_tls_tell(const struct conf *conf, const char *domain,
 
 /* ---- arguments ---- */
 
-enum action { TLS_LIST, TLS_GET, TLS_FETCH, TLS_FORGET, TLS_ACTIONS };
+enum { TLS_LIST, TLS_GET, TLS_FETCH, TLS_FORGET };
 
-static const struct {
-    const char *name;
-    bool has_format, takes_domains;
-} actions[] = {
-    [TLS_LIST] = {"list", true, false},
-    [TLS_GET] = {"get", true, true},
-    [TLS_FETCH] = {"fetch", false, true},
-    [TLS_FORGET] = {"forget", false, true},
+static const struct cli_action actions[] = {
+    [TLS_LIST] = {"list", FORMAT_TEXT, "text json", 0, 0, "no arguments"},
+    [TLS_GET] = {"get", FORMAT_TEXT, "text json", 1, INT_MAX, "domains"},
+    [TLS_FETCH] = {"fetch", FORMAT_TEXT, "", 1, INT_MAX, "domains"},
+    [TLS_FORGET] = {"forget", FORMAT_TEXT, "", 1, INT_MAX, "domains"},
+    {.usage = "list, get, fetch or forget"},
 };
 
-static int cmd_tls_domain(enum action action, const struct conf *conf,
-                          struct store *s, const char *text, bool json)
+static int cmd_tls_domain(const struct cli_call *call, const struct conf *conf,
+                          struct store *s, const char *text)
 {
     char domain[NAME_MAX_TEXT + 1];
     const char *wrong = name_normalise(text, domain);
 
     if (wrong != NULL) {
         cli_complain("%s: %s", text, wrong);
-        return EXIT_MISSING;
+        return EXIT_NOT_THERE;
     }
-    return action == TLS_GET ? cmd_tls_get(conf, s, domain, json)
-                             : cmd_tls_tell(conf, domain, action == TLS_FORGET);
+    return call->action == TLS_GET
+               ? cmd_tls_get(conf, s, domain, call->format == FORMAT_JSON)
+               : cmd_tls_tell(conf, domain, call->action == TLS_FORGET);
 }
 
-static int cmd_tls_run(enum action action, const struct conf *conf, bool json,
-                       int n, char **domains)
+static int cmd_tls_run(const struct cli_call *call, const struct conf *conf)
 {
     struct store *s = NULL;
     struct mxhop_error err;
     int status = 0, one;
 
-    if (actions[action].has_format) {
+    if (call->action == TLS_LIST || call->action == TLS_GET) {
         if (store_open(&s, conf->tls_store, false, NULL, &err) != MXHOP_OK)
             return cli_fail(&err);
     } else if (!cmd_tls_may_tell(conf)) {
         return EX_NOPERM;
     }
-    if (action == TLS_LIST)
-        status = cmd_tls_list(conf, s, json);
-    for (int i = 0; i < n; i++) {
-        one = cmd_tls_domain(action, conf, s, domains[i], json);
+    if (call->action == TLS_LIST)
+        status = cmd_tls_list(conf, s, call->format == FORMAT_JSON);
+    for (int i = 0; i < call->n; i++) {
+        one = cmd_tls_domain(call, conf, s, call->arguments[i]);
         if (one != 0)
             status = one;
     }
@@ -317,42 +313,18 @@ static int cmd_tls_run(enum action action, const struct conf *conf, bool json,
     return status;
 }
 
-static int cmd_tls_run_action(enum action action, const char *config, int argc,
-                              char **argv)
-{
-    static const struct option options[] = {
-        {"format", required_argument, NULL, 'f'},
-        {0},
-    };
-    struct mxhop_error err;
-    struct conf conf;
-    bool json = false;
-    int opt, status;
-
-    while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (opt != 'f')
-            return cli_bad_option("tls", argv[optind - 1]);
-        if (!actions[action].has_format)
-            return cli_usage("tls", "tls %s has no --format", argv[0]);
-        if (!cli_read_format("tls", optarg, &json))
-            return EXIT_USAGE;
-    }
-    if (optind < argc && !actions[action].takes_domains)
-        return cli_usage("tls", "tls %s takes no arguments", argv[0]);
-    if (optind >= argc && actions[action].takes_domains)
-        return cli_usage("tls", "tls %s needs a domain", argv[0]);
-    if (conf_load(&conf, config, NULL, NULL, &err) != MXHOP_OK)
-        return cli_fail(&err);
-    status = cmd_tls_run(action, &conf, json, argc - optind, argv + optind);
-    conf_free(&conf);
-    return status;
-}
-
 int cmd_tls(const char *config, int argc, char **argv)
 {
-    for (int i = 0; argc > 1 && i < TLS_ACTIONS; i++)
-        if (strcmp(argv[1], actions[i].name) == 0)
-            return cmd_tls_run_action((enum action)i, config, argc - 1,
-                                      argv + 1);
-    return cli_usage("tls", "tls needs list, get, fetch or forget");
+    struct mxhop_error err;
+    struct cli_call call;
+    struct conf conf;
+    int status;
+
+    if (!cli_read_action("tls", actions, argc, argv, &call))
+        return EXIT_USAGE;
+    if (conf_load(&conf, config, NULL, NULL, &err) != MXHOP_OK)
+        return cli_fail(&err);
+    status = cmd_tls_run(&call, &conf);
+    conf_free(&conf);
+    return status;
 }

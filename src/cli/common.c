@@ -5,8 +5,10 @@
 #include "cli/cli.h"
 #include "cli/view.h"
 #include "util/clock.h"
+#include "util/str.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -208,6 +210,61 @@ struct mxhop *cli_open_cache(const char *config, const char *purpose,
     *status_r = EXIT_CONFIG;
     mxhop_close(&mx);
     return NULL;
+}
+
+static bool cli_take_format(const char *command, const struct cli_action *a,
+                            const char *text, enum cli_format *format_r)
+{
+    static const char *const names[] = {
+        [FORMAT_TEXT] = "text", [FORMAT_JSON] = "json", [FORMAT_LDIF] = "ldif"};
+
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(text, names[i]) == 0 && str_in_list(a->formats, text)) {
+            *format_r = (enum cli_format)i;
+            return true;
+        }
+    if (a->formats[0] == '\0')
+        cli_usage(command, "%s %s has no --format", command, a->name);
+    else
+        cli_usage(command, "unknown format \"%s\" for %s; expected one of: %s",
+                  text, a->name, a->formats);
+    return false;
+}
+
+bool cli_read_action(const char *command, const struct cli_action *actions,
+                     int argc, char **argv, struct cli_call *c_r)
+{
+    static const struct option options[] = {
+        {"format", required_argument, NULL, 'f'},
+        {0},
+    };
+    const struct cli_action *a = actions;
+    int opt;
+
+    while (a->name != NULL && (argc < 2 || strcmp(argv[1], a->name) != 0))
+        a++;
+    if (a->name == NULL) {
+        cli_usage(command, "%s needs %s", command, a->usage);
+        return false;
+    }
+    *c_r =
+        (struct cli_call){.action = (size_t)(a - actions), .format = a->format};
+    argc--;
+    argv++;
+    while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (opt != 'f') {
+            cli_bad_option(command, argv[optind - 1]);
+            return false;
+        }
+        if (!cli_take_format(command, a, optarg, &c_r->format))
+            return false;
+    }
+    c_r->n = argc - optind;
+    c_r->arguments = argv + optind;
+    if (c_r->n >= a->min && c_r->n <= a->max)
+        return true;
+    cli_usage(command, "%s %s takes %s", command, a->name, a->usage);
+    return false;
 }
 
 bool cli_read_format(const char *command, const char *text, bool *json_r)
