@@ -53,16 +53,13 @@ int cli_no_memory(void);
 int cli_fail(const struct mxhop_error *err);
 int cli_status(enum mxhop_disposition disposition);
 
-/* Open a handle that logs to standard error; NULL after a complaint, with
- *status_r the exit status. The configuration is read here. Where we are root,
-   the process is the user whose the shared cache is, if there is one, from then
-   on. */
-struct mxhop *cli_open_as_owner(const char *config, int *status_r);
-/* The same with a configuration that was read from there, as whoever we are,
-   logging warnings only. *conf is the handle's then. */
+/* Open a handle with a configuration that was read from there, as whoever we
+   are; it logs warnings to standard error. NULL after a complaint, with
+   *status_r the exit status. *conf is the handle's then. */
 struct mxhop *cli_open_quietly(struct conf *conf, const char *config,
                                int *status_r);
-/* identity.c: become that user; an exit status. */
+/* identity.c: where we are root, become the user whose the shared cache is, if
+   there is one, for good; an exit status. */
 int cli_become_owner(const struct conf *conf, const char *config);
 /* The same for the owner of the directory that the override table is in. */
 int cli_become_table_owner(const struct conf *conf);

@@ -138,11 +138,6 @@ static struct mxhop *cli_load(const char *config, bool as_owner,
     return mx;
 }
 
-struct mxhop *cli_open_as_owner(const char *config, int *status_r)
-{
-    return cli_load(config, true, NULL, status_r);
-}
-
 static bool cli_strip(void *ctx, const char *address, char *out, size_t size)
 {
     const struct view *v = ctx;
@@ -196,7 +191,7 @@ struct mxhop *cli_open_quietly(struct conf *conf, const char *config,
 struct mxhop *cli_open_cache(const char *config, const char *purpose,
                              struct probe_cache *cache_r, int *status_r)
 {
-    struct mxhop *mx = cli_open_as_owner(config, status_r);
+    struct mxhop *mx = cli_load(config, true, NULL, status_r);
     const char *cache;
 
     if (mx == NULL || probe_shared_cache(mx, cache_r))

@@ -64,8 +64,10 @@ int view_take(struct view *v, const char *config,
               const struct view_options *options);
 void view_free(struct view *v);
 
-/* cli_open_as_owner(), with the view where it is taken, and deciding as of at_s
-   (0: now). *v must outlive it. */
+/* Read the configuration and open a handle that logs to standard error, as the
+   owner of the shared cache (cli_become_owner()), with the view where it is
+   taken, and deciding as of at_s (0: now). *v must outlive it. NULL after a
+   complaint, with *status_r the exit status. */
 struct mxhop *cli_open_in_view(const char *config, struct view *v, int64_t at_s,
                                int *status_r);
 
