@@ -33,6 +33,7 @@
 #include <unistd.h>
 #include "util/clock.h"
 #include "util/err.h"
+#include "util/vec.h"
 
 #define EVENTS_BATCH 64
 
@@ -175,7 +176,7 @@ enum mxhop_status engine_ask(struct engine *e, const char *name, uint16_t type,
 
     if (strlen(name) >= WIRE_NAME_TEXT)
         return MXHOP_ERR_SYNTAX;
-    if (!heap_reserve(&e->heap, e->heap.n + 1))
+    if (!vec_room(&e->heap.q, e->heap.n, &e->heap.cap, sizeof(struct query *)))
         return MXHOP_ERR_MEMORY;
     q = query_new(e, name, type);
     if (q == NULL)

@@ -3,30 +3,11 @@
  *
  * A binary heap of queries by the time of their next action. Each query knows
  * its place, so that the end of one query does not search for it. Memory is
- * taken before a query is added (heap_reserve), so nothing else can fail. The
+ * taken before a query is added, by the caller, so nothing here can fail. The
  * heap does not own the queries.
  */
 
 #include "dns/exchange_int.h"
-
-#include <stdlib.h>
-
-bool heap_reserve(struct heap *h, size_t n)
-{
-    size_t cap = h->cap != 0 ? h->cap : 64;
-    struct query **q;
-
-    if (n <= h->cap)
-        return true;
-    while (cap < n)
-        cap *= 2;
-    q = realloc(h->q, cap * sizeof(struct query *));
-    if (q == NULL)
-        return false;
-    h->q = q;
-    h->cap = cap;
-    return true;
-}
 
 static void heap_put(struct heap *h, size_t at, struct query *q)
 {

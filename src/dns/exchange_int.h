@@ -132,8 +132,7 @@ struct engine {
 };
 
 /* exchange_heap.c */
-bool heap_reserve(struct heap *h, size_t n); /* room for n in all */
-void heap_add(struct heap *h, struct query *q);
+void heap_add(struct heap *h, struct query *q); /* there is room, vec_room() */
 void heap_remove(struct heap *h, struct query *q);
 void heap_moved(struct heap *h, struct query *q); /* its due_ms changed */
 

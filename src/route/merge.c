@@ -19,8 +19,7 @@
  */
 
 #include "route/steps.h"
-
-#include <stdlib.h>
+#include "util/vec.h"
 
 #define TIER_NONE UINT8_MAX
 
@@ -41,15 +40,8 @@ static const struct plan {
 
 static bool merge_add(struct candidates *list, const struct candidate *c)
 {
-    if (list->n == list->cap) {
-        size_t cap = list->cap != 0 ? 2 * list->cap : 8;
-        struct candidate *v = realloc(list->v, cap * sizeof(*v));
-
-        if (v == NULL)
-            return false;
-        list->v = v;
-        list->cap = cap;
-    }
+    if (!vec_room(&list->v, list->n, &list->cap, sizeof(*list->v)))
+        return false;
     list->v[list->n++] = *c;
     return true;
 }

@@ -21,6 +21,7 @@
 #include "dns/exchange_int.h"
 #include "support/failmalloc.h"
 #include "util/clock.h"
+#include "util/vec.h"
 
 #define GUARD_MS 20000 /* a test that takes longer hangs */
 #define SEEN     512   /* queries that are remembered */
@@ -1044,8 +1045,8 @@ START_TEST(timers_come_out_in_order)
     uint64_t last = 0;
     size_t n;
 
-    ck_assert(heap_reserve(&h, N));
     for (unsigned i = 0; i < N; i++) {
+        ck_assert(vec_room(&h.q, h.n, &h.cap, sizeof(struct query *)));
         queries[i].due_ms = i * 7919u % 307;
         heap_add(&h, &queries[i]);
     }
