@@ -148,19 +148,13 @@ static void clean_drop_behind_self(struct candidates *list)
 static int clean_by_host(const void *a, const void *b)
 {
     const struct candidate *x = a, *y = b;
-    int d = order_host_compare(x->host, y->host);
+    int d = str_icmp(x->host, y->host);
 
     if (d == 0)
         d = x->port - y->port;
     if (d == 0)
         d = (x->drop != DROP_NO) - (y->drop != DROP_NO);
     return d != 0 ? d : order_compare(x, y);
-}
-
-static bool clean_same_host(const struct candidate *a,
-                            const struct candidate *b)
-{
-    return order_host_compare(a->host, b->host) == 0;
 }
 
 /* What is known of a host in one place is known of it everywhere: only the
@@ -184,7 +178,7 @@ static void clean_share_addresses(struct candidates *list, unsigned families)
     size_t from = 0;
 
     for (size_t i = 1; i <= list->n; i++) {
-        if (i < list->n && clean_same_host(&list->v[from], &list->v[i]))
+        if (i < list->n && str_ieq(list->v[from].host, list->v[i].host))
             continue;
         clean_share(list, from, i, families);
         from = i;
@@ -201,7 +195,7 @@ static void clean_drop_duplicates(struct candidates *list)
 
         if (c->drop != DROP_NO)
             continue;
-        if (first != NULL && clean_same_host(first, c) &&
+        if (first != NULL && str_ieq(first->host, c->host) &&
             first->port == c->port)
             c->drop = DROP_DUPLICATE;
         else

@@ -128,11 +128,6 @@ bool candidate_same_group(const struct candidate *a, const struct candidate *b);
 size_t decide_pick(const struct rules *rules, const struct mxset *set,
                    int64_t now_s, uint16_t *index, size_t cap);
 
-/* Seconds until the order of ties of this set turns: at least 1; UINT32_MAX:
-   never. What decide() says in slot_left_s where the list has the set in it. */
-uint32_t decide_slot_left_s(const struct rules *rules, const struct mxset *set,
-                            int64_t now_s);
-
 /* The steps of decide(), each on a list of candidates, for their tests. */
 struct candidates {
     struct candidate *v;

@@ -84,26 +84,6 @@ struct slot order_slot(const struct decide_input *in,
     return order_slot_at(in->rules, spread, in->now_s);
 }
 
-uint32_t decide_slot_left_s(const struct rules *rules, const struct mxset *set,
-                            int64_t now_s)
-{
-    return order_slot_at(rules, order_set_spread(rules, set), now_s).left_s;
-}
-
-static unsigned char order_fold(char c)
-{
-    return (unsigned char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-}
-
-int order_host_compare(const char *a, const char *b)
-{
-    while (*a != '\0' && order_fold(*a) == order_fold(*b)) {
-        a++;
-        b++;
-    }
-    return order_fold(*a) - order_fold(*b);
-}
-
 static int order_compare_u64(uint64_t a, uint64_t b)
 {
     return (a > b) - (a < b);
@@ -127,7 +107,7 @@ int order_compare(const struct candidate *a, const struct candidate *b)
     if (d == 0)
         d = order_compare_u64(a->tie, b->tie);
     if (d == 0)
-        d = order_host_compare(a->host, b->host);
+        d = str_icmp(a->host, b->host);
     if (d == 0)
         d = a->port - b->port;
     if (d == 0)
@@ -174,7 +154,7 @@ static int order_by_turn(const void *a, const void *b)
     if (d == 0)
         d = order_compare_u64(x->tie, y->tie);
     if (d == 0)
-        d = order_host_compare(x->host, y->host);
+        d = str_icmp(x->host, y->host);
     return d != 0 ? d : x->index - y->index;
 }
 

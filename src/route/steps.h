@@ -14,9 +14,6 @@ struct slot {
 struct slot order_slot(const struct decide_input *in,
                        const struct candidates *list);
 
-/* ASCII, ignoring case; as strcmp(3). */
-int order_host_compare(const char *a, const char *b);
-
 /* The position in the list to try, for hosts of any state; as strcmp(3). Zero
    only for candidates that cannot be told apart. */
 int order_compare(const struct candidate *a, const struct candidate *b);

@@ -28,11 +28,18 @@ static bool str_ieq_n(const char *a, const char *b, size_t n)
     return true;
 }
 
+int str_icmp(const char *a, const char *b)
+{
+    while (*a != '\0' && str_low(*a) == str_low(*b)) {
+        a++;
+        b++;
+    }
+    return (unsigned char)str_low(*a) - (unsigned char)str_low(*b);
+}
+
 bool str_ieq(const char *a, const char *b)
 {
-    size_t n = strlen(a);
-
-    return n == strlen(b) && str_ieq_n(a, b, n);
+    return str_icmp(a, b) == 0;
 }
 
 bool str_iends(const char *s, const char *suffix)

@@ -8,7 +8,8 @@
 #include <stdint.h>
 
 void str_lower(char *s);                    /* A-Z in place */
-bool str_ieq(const char *a, const char *b); /* ASCII, ignoring case */
+int str_icmp(const char *a, const char *b); /* strcmp(3), ignoring case */
+bool str_ieq(const char *a, const char *b);
 bool str_iends(const char *s, const char *suffix);
 
 bool str_is_space(char c); /* ASCII; a line feed, too */
