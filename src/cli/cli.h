@@ -127,6 +127,13 @@ bool cli_source(const struct conf *conf, struct source *s_r);
 /* From the configuration: what compile_overrides() needs. */
 struct compile_options cli_compile_options(const struct conf *conf,
                                            const struct source *source);
+/* refresh_dry.c: compile_overrides(), and the exit status for what came of it,
+   after a complaint where nothing did (then *result_r is not done). */
+int refresh_run(const struct compile_options *options,
+                struct compile_result *result_r);
+/* Print what it would change, and change nothing. The same exit status. */
+int refresh_dry_run(const struct conf *conf,
+                    const struct compile_options *options, const char *config);
 /* One line on standard error: `before`, file and line unless that is 0, place,
    text. */
 void cli_say_of(const struct source *source, const char *before, size_t line,

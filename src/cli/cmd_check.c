@@ -14,7 +14,6 @@
  */
 
 #include "cli/check.h"
-#include "cli/refresh.h"
 
 #include <getopt.h>
 #include <stdarg.h>

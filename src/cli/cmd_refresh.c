@@ -8,7 +8,6 @@
  */
 
 #include "cli/check.h"
-#include "cli/refresh.h"
 #include "source/follow.h"
 #include "util/notify.h"
 

@@ -6,7 +6,6 @@
  * each domain in the shared cache would get from the one and from the other.
  */
 
-#include "cli/refresh.h"
 #include "cli/ovset.h"
 #include "overrides/codec.h"
 #include "util/clock.h"

@@ -52,6 +52,10 @@ void param_print(const struct param *p, const struct conf *c, struct buf *out);
 void param_print_range(const struct param *p, struct buf *out);
 char **param_text(const struct param *p, struct conf *c);
 
+/* conf/suggest.c: the parameter whose name is nearest to name, which somebody
+   may have meant; NULL if none is near. */
+const char *suggest_name(const char *name);
+
 /* Numbers with units: conf/units.c. false: not such a number. */
 bool units_read_time(const char *text, const char *unit, uint64_t *ms_r);
 bool units_read_size(const char *text, uint64_t *bytes_r);

@@ -9,7 +9,6 @@
  */
 
 #include "conf/params.h"
-#include "conf/suggest.h"
 #include "util/err.h"
 #include "util/maincf.h"
 

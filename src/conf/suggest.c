@@ -7,7 +7,6 @@
  * a file here. Bounded: a longer text than any name could be is near to none.
  */
 
-#include "conf/suggest.h"
 #include "conf/params.h"
 
 #include <stdbool.h>

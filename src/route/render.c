@@ -11,7 +11,6 @@
 
 #include <string.h>
 
-#include "route/guard.h"
 #include "route/steps.h"
 
 const char *render_disposition(enum mxhop_disposition d)

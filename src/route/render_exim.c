@@ -27,7 +27,7 @@
 
 #include <string.h>
 
-#include "route/guard.h"
+#include "route/steps.h"
 
 static bool render_exim_skip(const struct mxhop_hop *hop, bool skip_unresolved)
 {

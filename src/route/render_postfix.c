@@ -46,7 +46,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "route/guard.h"
+#include "route/steps.h"
 #include "util/hash.h"
 
 #define MARK_BITS   48

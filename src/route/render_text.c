@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "route/guard.h"
+#include "route/steps.h"
 
 #define PLACE_MAX    300 /* host, brackets, port */
 #define PLACE_COLUMN 40  /* a longer place does not widen the column */
