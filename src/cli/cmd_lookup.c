@@ -30,35 +30,29 @@ static const struct {
 
 #define N_FORMATS (sizeof(formats) / sizeof(formats[0]))
 
-static int cmd_lookup_print_one(struct mxhop *mx, const char *key,
-                                size_t format, bool several)
+/* *worst becomes the gravest: gravity is the order of the exit statuses. */
+static void cmd_lookup_print(struct mxhop *mx, const char *key, size_t format,
+                             bool several, int *worst)
 {
     struct mxhop_route *route;
     struct mxhop_error err;
-    char *text;
+    char *text = NULL;
     int status;
 
-    if (mxhop_lookup(mx, key, MXHOP_ADDRESS, &route, &err) != MXHOP_OK)
-        return cli_fail(&err);
-    status = cli_status(route->disposition);
-    if (mxhop_render(mx, route, formats[format].format, &text, &err) !=
-        MXHOP_OK)
+    if (mxhop_lookup(mx, key, MXHOP_ADDRESS, &route, &err) != MXHOP_OK) {
         status = cli_fail(&err);
+    } else {
+        status = cli_status(route->disposition);
+        if (mxhop_render(mx, route, formats[format].format, &text, &err) !=
+            MXHOP_OK)
+            status = cli_fail(&err);
+        mxhop_route_free(&route);
+    }
     if (text != NULL && several && formats[format].keyed)
         printf("%s\t%s\n", key, text);
     else if (text != NULL)
         puts(text);
     free(text);
-    mxhop_route_free(&route);
-    return status;
-}
-
-/* *worst becomes the gravest: gravity is the order of the exit statuses. */
-static void cmd_lookup_print(struct mxhop *mx, const char *key, size_t format,
-                             bool several, int *worst)
-{
-    int status = cmd_lookup_print_one(mx, key, format, several);
-
     if (status > *worst)
         *worst = status;
 }

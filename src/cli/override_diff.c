@@ -72,42 +72,45 @@ static bool diff_add_lines(const struct strlist *from, const struct strlist *to,
     return differ;
 }
 
-/* One of the two may be NULL. An exit status. */
+/* One of the two may be NULL. false: they are the same. */
+static bool diff_add(const struct override *from, const struct override *to,
+                     struct buf *out)
+{
+    struct strlist old = {0}, new = {0};
+    bool differ = true;
+
+    if (diff_list_lines(from, &old) && diff_list_lines(to, &new))
+        differ = diff_add_lines(&old, &new, out);
+    else
+        out->failed = true;
+    strlist_free(&old);
+    strlist_free(&new);
+    return differ;
+}
+
+/* An exit status. */
 static int diff_compare(const struct override *from, const struct override *to)
 {
-    const struct override *named = from != NULL ? from : to;
     const char *sign = from == NULL ? "+ " : to == NULL ? "- " : "! ";
-    struct strlist old = {0}, new = {0};
     struct buf out = {0};
-    int status = 0;
+    int status;
 
-    buf_puts(&out, sign);
-    buf_puts_printable(&out, named->dn);
-    buf_putc(&out, '\n');
-    if (!diff_list_lines(from, &old) || !diff_list_lines(to, &new))
-        out.failed = true;
-    else if (diff_add_lines(&old, &new, &out))
-        status = 1;
+    diff_add_line(&out, sign, from != NULL ? from->dn : to->dn);
+    status = diff_add(from, to, &out) ? 1 : 0;
     if (out.failed)
         status = cli_no_memory();
     else if (status == 1)
         fputs(out.data, stdout);
     buf_free(&out);
-    strlist_free(&old);
-    strlist_free(&new);
     return status;
 }
 
 bool override_differs(const struct override *a, const struct override *b)
 {
-    struct strlist old = {0}, new = {0};
     struct buf out = {0};
-    bool differ = !diff_list_lines(a, &old) || !diff_list_lines(b, &new) ||
-                  diff_add_lines(&old, &new, &out);
+    bool differ = diff_add(a, b, &out);
 
     buf_free(&out);
-    strlist_free(&old);
-    strlist_free(&new);
     return differ;
 }
 

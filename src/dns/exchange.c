@@ -151,11 +151,6 @@ bool engine_down(const struct engine *e)
     return e->servers.n > 0;
 }
 
-size_t engine_in_flight(const struct engine *e)
-{
-    return e->heap.n;
-}
-
 bool engine_is_crowded(const struct engine *e)
 {
     return e->heap.n >= e->sockets_max / 4;

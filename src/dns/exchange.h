@@ -76,7 +76,6 @@ enum mxhop_status engine_ask(struct engine *e, const char *name, uint16_t type,
 /* Let what was asked for ctx end at deadline_ms, if that is earlier. */
 void engine_hurry(struct engine *e, const void *ctx, uint64_t deadline_ms);
 
-size_t engine_in_flight(const struct engine *e);
 /* So many queries in flight that those to come may have to wait for a socket:
    ask for no more at once than must be. */
 bool engine_is_crowded(const struct engine *e);

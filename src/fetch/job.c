@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TYPE_TXT  16
 #define LINKS_MAX 8 /* questions for the end of a CNAME chain */
 
 struct job {
@@ -143,7 +142,7 @@ static void job_take_txt(void *ctx, enum exchange_outcome outcome,
     j->txt = (struct sts_record){.ttl_s = UINT32_MAX};
     status = reply_txt(msg, len, q, TLS_TXT_STS, &j->txt, last);
     if (status == RECORDS_PARTIAL && j->links++ < LINKS_MAX) {
-        if (engine_ask(j->tools.engine, last, TYPE_TXT,
+        if (engine_ask(j->tools.engine, last, WIRE_TYPE_TXT,
                        clock_boot_ms() + j->tools.dns_timeout_ms, job_take_txt,
                        j) == MXHOP_OK)
             return;
@@ -174,7 +173,7 @@ bool job_start(const struct job_tools *tools, const char *domain, job_fn *fn,
     for (unsigned f = 0; f < FAMILIES; f++)
         j->addrs.ttl_s[f] = UINT32_MAX;
     snprintf(name, sizeof(name), "_mta-sts.%s", domain);
-    if (engine_ask(tools->engine, name, TYPE_TXT,
+    if (engine_ask(tools->engine, name, WIRE_TYPE_TXT,
                    clock_boot_ms() + tools->dns_timeout_ms, job_take_txt,
                    j) == MXHOP_OK)
         return true;

@@ -17,12 +17,12 @@
 #include "source/neighbours.h"
 #include "source/state.h"
 #include "ldap/stage.h"
+#include "util/clock.h"
 #include "util/err.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define FOLLOWER_GONE_S 600 /* it says each minute that it is there */
@@ -47,8 +47,7 @@ static void compile_take_note(void *ctx, const struct ovtable_note *n)
     struct compile_notes *notes = ctx;
     struct stage *stage = notes->stage;
     struct state *s = &notes->state;
-    char since[32] = "?";
-    struct tm tm;
+    char since[CLOCK_TEXT_MAX];
 
     notes->any = true;
     if (n->held_s != 0) {
@@ -68,12 +67,11 @@ static void compile_take_note(void *ctx, const struct ovtable_note *n)
         strncpy(k->why, n->why, sizeof(k->why) - 1);
         k->since_s = n->kept_s;
     }
-    if (gmtime_r(&(time_t){n->kept_s}, &tm) != NULL)
-        strftime(since, sizeof(since), "%Y-%m-%d %H:%M:%SZ", &tm);
-    finding_report(
-        stage->report, stage->ctx, n->dn, n->line,
-        "%s; the last good version (kept since %s) %s", n->why, since,
-        n->off ? "is switched off, as mxhopEnabled says" : "stays in force");
+    finding_report(stage->report, stage->ctx, n->dn, n->line,
+                   "%s; the last good version (kept since %s) %s", n->why,
+                   clock_text(n->kept_s, since),
+                   n->off ? "is switched off, as mxhopEnabled says"
+                          : "stays in force");
 }
 
 static void compile_put_state(const struct compile_options *o,
