@@ -644,7 +644,7 @@ START_TEST(last_good_version)
                          "5 cn=a,dc=example mxhopMode: \"past\": expected "
                          "replace") != NULL &&
                       strstr(said, "; the last good version (kept since "
-                                   "2027-01-15 08:00:00Z) stays in force\n") &&
+                                   "2027-01-15T08:00:00Z) stays in force\n") &&
                       strstr(said, "cn=b,dc=example objectClass: ") &&
                       strstr(said, "; the entry is skipped\n"),
                   "%s", said);
