@@ -19,7 +19,6 @@
 #include <libpsl.h>
 #include <limits.h>
 #include <stdio.h>
-#include <sys/random.h>
 #include <sysexits.h>
 
 #define LIMIT_DEFAULT 20
@@ -114,7 +113,7 @@ static bool survey_print_table(struct survey *s, struct tally *t, bool site)
         printf("%s%zu %s", site ? "\n" : "", t->n,
                site ? "sites\n" : "providers\n");
     for (size_t i = 0; i < n; i++) {
-        const struct tally_entry *e = t->slots[i];
+        const struct tally_entry *e = t->v[i];
 
         if (s->json)
             buf_puts(out, site ? "{\"site\":[" : "{\"suffix\":");
@@ -174,13 +173,9 @@ static int survey_run(const char *config, const char *file, unsigned jobs,
     int status = many_open(&m, file), printed;
     struct view view;
     struct mxhop *mx;
-    uint64_t seed;
 
     if (status != 0)
         return status;
-    if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
-        seed = 0;
-    s->sites = s->suffixes = TALLY_INIT(seed);
     /* Whether Postfix sends reports of TLS. */
     status = view_take(&view, config, &(struct view_options){0});
     mx = status == 0 ? cli_open_in_view(config, &view, 0, &status) : NULL;
