@@ -80,15 +80,6 @@ static bool identity_make_directory(const char *dir, const struct identity *who)
     return made;
 }
 
-static bool identity_can_read(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-
-    if (fd >= 0)
-        close(fd);
-    return fd >= 0;
-}
-
 /* Be that user for a moment: NULL, or why it is no good. *back_r: whether the
    process is root again. */
 static const char *identity_try_identity(const struct identity *who,
@@ -103,7 +94,7 @@ static const char *identity_try_identity(const struct identity *who,
         return strerror(errno);
     if (setegid(who->gid) != 0 || seteuid(who->uid) != 0)
         why = strerror(errno);
-    else if (!identity_can_read(config))
+    else if (faccessat(AT_FDCWD, config, R_OK, AT_EACCESS) != 0)
         why = "that user cannot read the configuration";
     *back_r = seteuid(0) == 0 && setegid(getgid()) == 0 &&
               setgroups((size_t)n, groups) == 0;

@@ -26,7 +26,7 @@ struct wire_name {
 void wire_name_read(struct cursor *c, struct wire_name *n_r);
 
 /* Presentation form as of ns_name_ntop(3), "." for the root, no other
-   trailing dot; text has WIRE_NAME_TEXT bytes (wire/reply.h). */
+   trailing dot; text has WIRE_NAME_TEXT bytes (dns/reply.h). */
 void wire_name_print(const struct wire_name *n, char *text);
 
 /* The reverse; one trailing dot is allowed. False if text is not a name: an

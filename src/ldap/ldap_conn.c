@@ -135,8 +135,3 @@ enum mxhop_status ldap_conn_root(struct ldap_conn *c, const char *attribute,
 
     return code == LDAP_SUCCESS ? MXHOP_OK : ldap_conn_fail(c, code, err);
 }
-
-void ldap_conn_abandon(struct ldap_conn *c, int msgid)
-{
-    ldap_abandon_ext(c->ld, msgid, NULL, NULL);
-}

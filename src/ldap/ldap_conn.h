@@ -45,9 +45,6 @@ enum mxhop_status ldap_conn_search(struct ldap_conn *c, const char *doing,
 enum mxhop_status ldap_conn_root(struct ldap_conn *c, const char *attribute,
                                  int *msgid_r, struct mxhop_error *err);
 
-/* Nobody waits for the rest of it any more. */
-void ldap_conn_abandon(struct ldap_conn *c, int msgid);
-
 /*
  * The next message, of whatever operation, which the caller frees with
  * ldap_msgfree(3). At deadline_ms (clock_boot_ms()), messages or not:

@@ -309,7 +309,7 @@ static enum mxhop_status follow_sync(struct follower *f,
         if (status == MXHOP_OK)
             status = follow_listen(f, err);
         if (f->resume)
-            ldap_conn_abandon(f->conn, f->sync.msgid);
+            ldap_abandon_ext(f->conn->ld, f->sync.msgid, NULL, NULL);
         ldap_sync_end(&f->sync);
         scratch = f->sync.must_reload;
     } while (scratch || f->resume);
