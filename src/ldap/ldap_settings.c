@@ -24,14 +24,28 @@
 #include <ldap.h>
 
 #define DEFAULT_CA "/etc/ssl/certs/ca-certificates.crt"
+#define URI_MAX    600
 
 /* ---- servers ---- */
 
+static bool settings_is_loopback(const char *host)
+{
+    struct in_addr four;
+    struct in6_addr six;
+
+    if (inet_pton(AF_INET, host, &four) == 1)
+        return ntohl(four.s_addr) >> 24 == 127;
+    if (inet_pton(AF_INET6, host, &six) == 1)
+        return IN6_IS_ADDR_LOOPBACK(&six);
+    return *host == '\0' || str_ieq(host, "localhost");
+}
+
+/* clear: the first one to which others on the way may listen. */
 static enum mxhop_status settings_add_server(struct buf *out, const char *word,
-                                             size_t len,
+                                             size_t len, char clear[URI_MAX],
                                              struct mxhop_error *err)
 {
-    char uri[600], *colon;
+    char uri[URI_MAX], *colon;
     LDAPURLDesc *url;
     bool known;
 
@@ -53,6 +67,9 @@ static enum mxhop_status settings_add_server(struct buf *out, const char *word,
     known = str_in_list("ldap ldaps ldapi", url->lud_scheme) &&
             !ldap_is_set(url->lud_dn) && url->lud_filter == NULL &&
             url->lud_attrs == NULL && url->lud_exts == NULL;
+    if (*clear == '\0' && strcmp(url->lud_scheme, "ldap") == 0 &&
+        !settings_is_loopback(url->lud_host != NULL ? url->lud_host : ""))
+        strcpy(clear, uri);
     ldap_free_urldesc(url);
     if (!known)
         return err_set(err, MXHOP_ERR_CONFIG,
@@ -64,6 +81,7 @@ static enum mxhop_status settings_add_server(struct buf *out, const char *word,
 }
 
 static enum mxhop_status settings_servers(struct ldap_settings *s,
+                                          char clear[URI_MAX],
                                           struct mxhop_error *err)
 {
     const char *pos = s->servers, *word;
@@ -72,7 +90,7 @@ static enum mxhop_status settings_servers(struct ldap_settings *s,
     size_t len;
 
     while (status == MXHOP_OK && (word = str_next_word(&pos, &len)) != NULL)
-        status = settings_add_server(&out, word, len, err);
+        status = settings_add_server(&out, word, len, clear, err);
     if (status == MXHOP_OK && out.len == 0 && !out.failed)
         status = err_set(err, MXHOP_ERR_CONFIG,
                          "ldap_server_host: empty; expected the servers "
@@ -88,51 +106,8 @@ static enum mxhop_status settings_servers(struct ldap_settings *s,
 
 /* ---- the rest ---- */
 
-static bool settings_is_loopback(const char *host)
-{
-    struct in_addr four;
-    struct in6_addr six;
-
-    if (inet_pton(AF_INET, host, &four) == 1)
-        return ntohl(four.s_addr) >> 24 == 127;
-    if (inet_pton(AF_INET6, host, &six) == 1)
-        return IN6_IS_ADDR_LOOPBACK(&six);
-    return *host == '\0' || str_ieq(host, "localhost");
-}
-
-/* Whoever reads the password on its way can write routes, if its owner can. */
-static enum mxhop_status settings_plaintext(const struct ldap_settings *s,
-                                            struct mxhop_error *err)
-{
-    const char *pos = s->servers, *word;
-    LDAPURLDesc *url;
-    size_t len;
-
-    if (s->start_tls || s->bind_plaintext || !ldap_is_set(s->bind_dn))
-        return MXHOP_OK;
-    while ((word = str_next_word(&pos, &len)) != NULL) {
-        char uri[600];
-        bool clear;
-
-        snprintf(uri, sizeof(uri), "%.*s", (int)len, word);
-        if (ldap_url_parse(uri, &url) != LDAP_URL_SUCCESS)
-            continue; /* settings_servers() took them */
-        clear =
-            strcmp(url->lud_scheme, "ldap") == 0 &&
-            !settings_is_loopback(url->lud_host != NULL ? url->lud_host : "");
-        ldap_free_urldesc(url);
-        if (clear)
-            return err_set(err, MXHOP_ERR_CONFIG,
-                           "ldap_bind: the password would go to %.200s in "
-                           "clear; set ldap_start_tls = yes, or name the "
-                           "server as ldaps:, or allow it with "
-                           "ldap_bind_plaintext = yes",
-                           uri);
-    }
-    return MXHOP_OK;
-}
-
 static enum mxhop_status settings_bind(const struct ldap_settings *s,
+                                       const char *clear,
                                        struct mxhop_error *err)
 {
     bool has_file = ldap_is_set(s->bind_pw_file);
@@ -163,7 +138,14 @@ static enum mxhop_status settings_bind(const struct ldap_settings *s,
     if (!ldap_is_set(s->bind_dn) && has_password)
         return err_set(err, MXHOP_ERR_CONFIG,
                        "ldap_bind_dn: empty; expected whose password it is");
-    return settings_plaintext(s, err);
+    /* Whoever reads it on its way can write routes, if its owner can. */
+    if (s->start_tls || s->bind_plaintext || !has_password || *clear == '\0')
+        return MXHOP_OK;
+    return err_set(err, MXHOP_ERR_CONFIG,
+                   "ldap_bind: the password would go to %.200s in clear; set "
+                   "ldap_start_tls = yes, or name the server as ldaps:, or "
+                   "allow it with ldap_bind_plaintext = yes",
+                   clear);
 }
 
 static enum mxhop_status settings_tls(struct ldap_settings *s,
@@ -263,13 +245,13 @@ bool ldap_settings_copy(struct ldap_settings *s_r,
 enum mxhop_status ldap_settings_complete(struct ldap_settings *s,
                                          struct mxhop_error *err)
 {
-    char **texts[] = TEXTS(s);
+    char **texts[] = TEXTS(s), clear[URI_MAX] = "";
     enum mxhop_status status;
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         if (*texts[i] == NULL && (*texts[i] = strdup("")) == NULL)
             return err_nomem(err);
-    if ((status = settings_servers(s, err)) != MXHOP_OK)
+    if ((status = settings_servers(s, clear, err)) != MXHOP_OK)
         return status;
     if (*s->base == '\0')
         return err_set(err, MXHOP_ERR_CONFIG,
@@ -283,7 +265,7 @@ enum mxhop_status ldap_settings_complete(struct ldap_settings *s,
         (status = settings_filter(s, err)) != MXHOP_OK ||
         (status = settings_tls(s, err)) != MXHOP_OK)
         return status;
-    return settings_bind(s, err);
+    return settings_bind(s, clear, err);
 }
 
 void ldap_settings_free(struct ldap_settings *s)
