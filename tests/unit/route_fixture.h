@@ -4,11 +4,11 @@
 #define UNIT_ROUTE_FIXTURE_H
 
 #include <arpa/inet.h>
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/suite.h"
 #include "route/decide.h"
 #include "util/buf.h"
 
@@ -161,16 +161,10 @@ static enum drop fixture_drop(const struct candidate *c, size_t n,
 
 static inline int fixture_run(Suite *suite)
 {
-    SRunner *runner = srunner_create(suite);
-    int failed;
-
     /* Not every program uses every word. */
     (void)fixture_rules, (void)fixture_networks, (void)fixture_set;
     (void)fixture_override, (void)fixture_text, (void)fixture_drop;
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }
 
 #endif

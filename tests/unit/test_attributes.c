@@ -1,8 +1,8 @@
 /* Overrides as LDIF, and back again: an equal override, whatever is in it. */
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
+#include "support/suite.h"
 #include "ldap/attributes.h"
 #include "ldap/gentime.h"
 #include "source/ldif.h"
@@ -189,16 +189,11 @@ int main(void)
 {
     Suite *s = suite_create("attributes");
     TCase *t = tcase_create("attributes");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_add_test(t, names);
     tcase_add_test(t, everything);
     tcase_add_test(t, times);
     tcase_add_test(t, no_memory);
     suite_add_tcase(s, t);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -1,8 +1,8 @@
 /* dns/breaker: a server and its breaker on a clock of our own. */
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
+#include "support/suite.h"
 #include "dns/breaker.h"
 
 #define BEGIN_MS 100000u
@@ -229,8 +229,6 @@ int main(void)
 {
     Suite *s = suite_create("breaker");
     TCase *t = tcase_create("breaker");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_add_checked_fixture(t, setup, NULL);
     tcase_add_test(t, starts_closed_and_asks_for_nothing);
@@ -246,8 +244,5 @@ int main(void)
     tcase_add_test(t, sure_of_what_was_probed);
     tcase_add_test(t, names);
     suite_add_tcase(s, t);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

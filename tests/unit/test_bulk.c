@@ -1,8 +1,8 @@
 /* bulk: many domains through one handle, against a name server in a thread. */
 
-#include <check.h>
 #include <fcntl.h>
 #include <unistd.h>
+#include "support/suite.h"
 #include "handle/bulk.h"
 #include "handle/handle.h"
 #include "support/failmalloc.h"
@@ -392,8 +392,6 @@ int main(void)
 {
     Suite *s = suite_create("bulk");
     TCase *t = tcase_create("bulk");
-    SRunner *r;
-    int failed;
 
     tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_set_tags(t, "threads");
@@ -409,9 +407,5 @@ int main(void)
     tcase_add_test(t, refuses_silly_numbers_of_jobs);
     tcase_add_test(t, out_of_memory);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(s);
 }

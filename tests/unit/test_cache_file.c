@@ -1,13 +1,13 @@
 /* Where the cache is, and whose: what is refused, and what comes of a directory
    that is removed while it is in use. */
 
-#include <check.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "support/suite.h"
 #include "cache/cache.h"
 #include "cache/cache_file.h"
 
@@ -182,8 +182,6 @@ int main(void)
 {
     Suite *s = suite_create("cache_file");
     TCase *t = tcase_create("cache_file");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     place.up_fd = place.dir_fd = -1;
     tcase_add_checked_fixture(t, setup, teardown);
@@ -192,8 +190,5 @@ int main(void)
     tcase_add_loop_test(t, refused, 0, sizeof(wrongs) / sizeof(wrongs[0]));
     tcase_add_test(t, removed_and_made_anew);
     suite_add_tcase(s, t);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -1,9 +1,9 @@
 /* Records: what was written is read back; cut or altered ones are bad. */
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "support/suite.h"
 #include "overrides/codec.h"
 #include "support/failmalloc.h"
 
@@ -136,15 +136,10 @@ int main(void)
 {
     Suite *s = suite_create("codec");
     TCase *t = tcase_create("codec");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_add_test(t, damaged);
     tcase_add_test(t, override_roundtrip);
     tcase_add_test(t, no_memory);
     suite_add_tcase(s, t);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

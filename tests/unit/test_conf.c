@@ -1,12 +1,12 @@
 /* The configuration file. */
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "support/suite.h"
 #include "conf/conf.h"
 #include "support/failmalloc.h"
 
@@ -589,8 +589,6 @@ int main(void)
 {
     Suite *s = suite_create("conf");
     TCase *t = tcase_create("conf");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     suite_add_tcase(s, t);
     tcase_set_timeout(t, 60);
@@ -611,8 +609,5 @@ int main(void)
     tcase_add_test(t, test_memory);
     tcase_add_test(t, test_memory_in_errors);
     tcase_add_test(t, test_random);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -5,7 +5,6 @@
  */
 
 #include <arpa/inet.h>
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,6 +16,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include "support/suite.h"
 #include "dns/exchange.h"
 #include "dns/exchange_int.h"
 #include "support/failmalloc.h"
@@ -1961,8 +1961,6 @@ int main(void)
 {
     Suite *s = suite_create("exchange");
     TCase *t = tcase_create("exchange");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(t, 2 * GUARD_MS / 1000);
     tcase_add_loop_test(t, one_query, 0, sizeof(cases) / sizeof(cases[0]));
@@ -2011,9 +2009,5 @@ int main(void)
     tcase_add_test(t, no_servers_are_not_down);
     tcase_add_test(t, closing_nothing);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(s);
 }

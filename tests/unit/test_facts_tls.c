@@ -6,11 +6,11 @@
  * asked. Nothing is decided from it here: `mta_sts = watch'.
  */
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "support/suite.h"
 #include "handle/handle.h"
 #include "support/minidns.h"
 
@@ -292,8 +292,6 @@ int main(void)
 {
     Suite *s = suite_create("facts_tls");
     TCase *t = tcase_create("facts_tls");
-    SRunner *r;
-    int failed;
 
     tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_set_timeout(t, 60);
@@ -308,9 +306,5 @@ int main(void)
     tcase_add_test(t, a_text_has_an_end);
     tcase_add_test(t, tlsa_has_an_end);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(s);
 }

@@ -1,6 +1,5 @@
 /* The immutable bucket table: found, absent or damaged, and nothing else. */
 
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -10,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "support/suite.h"
 #include "support/damage.h"
 #include "support/failmalloc.h"
 #include "support/pace.h"
@@ -600,8 +600,6 @@ int main(void)
 {
     Suite *s = suite_create("fixed");
     TCase *t = tcase_create("fixed");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_set_timeout(t, 600);
     tcase_add_checked_fixture(t, setup, teardown);
@@ -622,8 +620,5 @@ int main(void)
     tcase_add_test(t, what_cannot_be_built);
     tcase_add_test(t, no_memory);
     suite_add_tcase(s, t);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -1,9 +1,9 @@
 /* Hops as administrators write them. */
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/suite.h"
 #include "model/hop.h"
 
 static const struct {
@@ -187,8 +187,6 @@ int main(void)
 {
     Suite *s = suite_create("hop");
     TCase *t = tcase_create("hop");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     suite_add_tcase(s, t);
     tcase_add_loop_test(t, test_good, 0, sizeof(good) / sizeof(good[0]));
@@ -196,8 +194,5 @@ int main(void)
     tcase_add_test(t, test_long);
     tcase_add_test(t, test_longest_text_fits);
     tcase_add_test(t, test_random);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

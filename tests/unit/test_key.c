@@ -1,9 +1,9 @@
 /* Names in normal form, and what an MTA asks. */
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/suite.h"
 #include "model/key.h"
 
 #define L63 "abcdefghijklmnopqrstuvwxyz0123456789-_abcdefghijklmnopqrstuvwxy"
@@ -202,8 +202,6 @@ int main(void)
 {
     Suite *s = suite_create("key");
     TCase *t = tcase_create("key");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     suite_add_tcase(s, t);
     tcase_add_loop_test(t, test_names, 0, sizeof(names) / sizeof(names[0]));
@@ -211,8 +209,5 @@ int main(void)
     tcase_add_test(t, test_every_byte);
     tcase_add_test(t, test_any_length);
     tcase_add_test(t, test_random);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

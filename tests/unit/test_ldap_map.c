@@ -1,8 +1,8 @@
 /* Entries of somebody else's schema: what their results become. */
 
-#include <check.h>
 #include <stdio.h>
 #include <string.h>
+#include "support/suite.h"
 #include "ldap/ldap_map.h"
 
 static char key_name[] = "mail", result_name[] = "transport", empty[] = "";
@@ -96,15 +96,9 @@ int main(void)
 {
     Suite *suite = suite_create("ldap_map");
     TCase *t = tcase_create("all");
-    SRunner *runner;
-    int failed;
 
     tcase_add_loop_test(t, format, 0, N(formats));
     tcase_add_loop_test(t, result, 0, N(results));
     suite_add_tcase(suite, t);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -1,11 +1,11 @@
 /* The file of a Postfix ldap: table, and its filter, for a mirror. */
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "support/suite.h"
 #include "ldap/ldap_settings.h"
 
 /* ---- filters ---- */
@@ -369,8 +369,6 @@ int main(void)
 {
     Suite *suite = suite_create("ldap_postfix");
     TCase *t = tcase_create("all");
-    SRunner *runner;
-    int failed;
 
     tcase_add_loop_test(t, filter_for_all, 0, N(good_filters));
     tcase_add_loop_test(t, filter_refused, 0, N(bad_filters));
@@ -386,9 +384,5 @@ int main(void)
     tcase_add_loop_test(t, attribute_that_is_none, 0, N(bad_attributes));
     tcase_add_test(t, password_in_the_file);
     suite_add_tcase(suite, t);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

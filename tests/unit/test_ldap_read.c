@@ -3,11 +3,11 @@
  * 4533, RFC 2696), in any order, and what then holds.
  */
 
-#include <check.h>
 #include <dirent.h>
 #include <ldap.h>
 #include <stdio.h>
 #include <string.h>
+#include "support/suite.h"
 #include "ldap/ldap_read.h"
 #include "support/failmalloc.h"
 #include "support/fakeldap.h"
@@ -412,17 +412,11 @@ int main(void)
 {
     Suite *suite = suite_create("ldap_read");
     TCase *t = tcase_create("all");
-    SRunner *runner;
-    int failed;
 
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, taken, 0, N(good));
     tcase_add_loop_test(t, refused, 0, N(bad));
     tcase_add_loop_test(t, no_memory, 0, N(scarce));
     suite_add_tcase(suite, t);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -1,7 +1,6 @@
 /* Queries, and the list of name servers. */
 
 #include <arpa/inet.h>
-#include <check.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include "support/suite.h"
 #include "dns/message.h"
 
 static const uint8_t tail[] = {7,   'e', 'x', 'a', 'm', 'p', 'l', 'e', 3,
@@ -208,8 +208,6 @@ int main(void)
 {
     Suite *s = suite_create("message");
     TCase *t = tcase_create("message");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_add_test(t, test_query);
     tcase_add_test(t, test_round);
@@ -218,8 +216,5 @@ int main(void)
     tcase_add_loop_test(t, test_bad_lists, 0, COUNT(bad_lists));
     tcase_add_loop_test(t, test_resolv_conf, 0, COUNT(confs));
     suite_add_tcase(s, t);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? 0 : 1;
+    return suite_run(s);
 }

@@ -5,7 +5,6 @@
  * configured is a port where nobody listens.
  */
 
-#include <check.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <mxhop/mxhop.h>
@@ -18,6 +17,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "support/suite.h"
 #include "source/compile.h"
 #include "support/damage.h"
 #include "support/failmalloc.h"
@@ -853,8 +853,6 @@ int main(void)
 {
     Suite *s = suite_create("mxhop");
     TCase *tc = tcase_create("handle");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_set_tags(tc, "threads");
@@ -885,9 +883,5 @@ int main(void)
     tcase_add_test(tc, unknown_addresses_are_cold);
     tcase_add_test(tc, closes_on_a_worker_that_nobody_waited_for);
     suite_add_tcase(s, tc);
-    runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -1,10 +1,10 @@
 /* MX sets as plain values. */
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/suite.h"
 #include "model/mxset.h"
 #include "support/failmalloc.h"
 
@@ -180,8 +180,6 @@ int main(void)
 {
     Suite *s = suite_create("mxset");
     TCase *t = tcase_create("mxset");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     suite_add_tcase(s, t);
     tcase_add_test(t, test_state);
@@ -191,8 +189,5 @@ int main(void)
     tcase_add_test(t, test_copy_is_deep);
     tcase_add_test(t, test_copy_of_nothing);
     tcase_add_test(t, test_memory);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

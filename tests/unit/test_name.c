@@ -1,10 +1,10 @@
 /* Names: in a message, as octets, as text. */
 
 #include <arpa/nameser.h>
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "support/suite.h"
 #include "unit/wire_build.h"
 #include "dns/name.h"
 #include "dns/reply.h"
@@ -345,8 +345,6 @@ int main(void)
 {
     Suite *s = suite_create("name");
     TCase *t = tcase_create("name");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_add_loop_test(t, test_sizes, 0, COUNT(sizes));
     tcase_add_test(t, test_255_through_pointer);
@@ -361,8 +359,5 @@ int main(void)
     tcase_add_loop_test(t, test_within, 0, COUNT(zones));
     tcase_add_test(t, test_cursor);
     suite_add_tcase(s, t);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? 0 : 1;
+    return suite_run(s);
 }

@@ -1,10 +1,10 @@
 /* Entries of the table that share a key with what a refresh read. */
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "support/suite.h"
 #include "source/neighbours.h"
 #include "support/ovreplace.h"
 #include "support/failmalloc.h"
@@ -175,8 +175,6 @@ int main(void)
 {
     Suite *s = suite_create("neighbours");
     TCase *tc = tcase_create("neighbours");
-    SRunner *sr;
-    int failed;
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_loop_test(tc, who_shares_a_key_and_stays, 0,
@@ -184,9 +182,5 @@ int main(void)
     tcase_add_test(tc, no_table);
     tcase_add_test(tc, out_of_memory);
     suite_add_tcase(s, tc);
-    sr = srunner_create(s);
-    srunner_run_all(sr, CK_ENV);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed == 0 ? 0 : 1;
+    return suite_run(s);
 }

@@ -1,10 +1,10 @@
 /* Address blocks. */
 
 #include <arpa/inet.h>
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/suite.h"
 #include "model/rules.h"
 #include "support/failmalloc.h"
 
@@ -136,16 +136,11 @@ int main(void)
 {
     Suite *s = suite_create("networks");
     TCase *t = tcase_create("networks");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     suite_add_tcase(s, t);
     tcase_add_loop_test(t, test_match, 0, sizeof(rows) / sizeof(rows[0]));
     tcase_add_loop_test(t, test_wrong, 0, sizeof(wrong) / sizeof(wrong[0]));
     tcase_add_test(t, test_long_word);
     tcase_add_test(t, test_memory);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -1,9 +1,9 @@
 /* Overrides as plain values. */
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/suite.h"
 #include "model/override.h"
 #include "support/failmalloc.h"
 
@@ -111,15 +111,10 @@ int main(void)
 {
     Suite *s = suite_create("override");
     TCase *t = tcase_create("override");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     suite_add_tcase(s, t);
     tcase_add_test(t, test_modes);
     tcase_add_test(t, test_active);
     tcase_add_test(t, test_memory);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

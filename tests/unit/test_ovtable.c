@@ -1,6 +1,5 @@
 /* The override table on disk: whole sets, damage, dying writers, odd files. */
 
-#include <check.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "support/suite.h"
 #include "overrides/ovtable_int.h"
 #include "support/damage.h"
 #include "support/failmalloc.h"
@@ -1152,8 +1152,6 @@ int main(void)
 {
     Suite *s = suite_create("ovtable");
     TCase *t = tcase_create("ovtable");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_set_timeout(t, 600);
     tcase_add_checked_fixture(t, setup, teardown);
@@ -1188,8 +1186,5 @@ int main(void)
     tcase_add_test(t, an_old_list_without_key);
     tcase_add_test(t, bad_arguments);
     suite_add_tcase(s, t);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

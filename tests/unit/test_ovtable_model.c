@@ -1,11 +1,11 @@
 /* The override table against a plain model of it, under random deltas. */
 
-#include <check.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "support/suite.h"
 #include "overrides/ovtable.h"
 #include "support/failmalloc.h"
 #include "support/ovreplace.h"
@@ -836,8 +836,6 @@ int main(void)
 {
     Suite *s = suite_create("ovtable_model");
     TCase *t = tcase_create("ovtable_model");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_set_timeout(t, 120);
     tcase_add_checked_fixture(t, setup, teardown);
@@ -854,8 +852,5 @@ int main(void)
     tcase_add_test(t, trial);
     tcase_add_test(t, no_table_no_place);
     suite_add_tcase(s, t);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -1,6 +1,6 @@
 /* What main.cf and master.cf mean: words, lists, addresses, guards. */
 
-#include <check.h>
+#include "support/suite.h"
 #include <mxhop/postfix.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -599,8 +599,6 @@ int main(void)
 {
     Suite *suite = suite_create("postfix");
     TCase *tcase = tcase_create("postfix");
-    SRunner *runner;
-    int failed;
 
     tcase_add_test(tcase, test_words);
     tcase_add_test(tcase, test_our_table);
@@ -619,9 +617,5 @@ int main(void)
     tcase_add_test(tcase, test_limit);
     tcase_add_test(tcase, test_knows_sts);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

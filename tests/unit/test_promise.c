@@ -3,7 +3,6 @@
    rules are written here once more, from that page alone. */
 
 #include <arpa/inet.h>
-#include <check.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "support/suite.h"
 #include "handle/handle.h"
 #include "support/ovreplace.h"
 #include "support/pace.h"
@@ -1023,17 +1023,11 @@ int main(void)
 {
     Suite *s = suite_create("promise");
     TCase *tc = tcase_create("universes");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, promise, 0, worlds());
     tcase_add_loop_test(tc, kept, 0, worlds());
     suite_add_tcase(s, tc);
-    runner = srunner_create(s);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(s);
 }

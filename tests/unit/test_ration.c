@@ -1,8 +1,8 @@
 /* The ration of waiting: at most a share of any ten seconds. */
 
-#include <check.h>
 #include <string.h>
 #include <stdlib.h>
+#include "support/suite.h"
 #include "dns/ration.h"
 
 static const struct {
@@ -142,8 +142,6 @@ int main(void)
 {
     Suite *s = suite_create("ration");
     TCase *t = tcase_create("ration");
-    SRunner *r;
-    int failed;
 
     tcase_add_loop_test(t, allows_what_is_left, 0,
                         sizeof(cases) / sizeof(cases[0]));
@@ -153,9 +151,5 @@ int main(void)
     tcase_add_loop_test(t, no_window_exceeds_the_share, 0,
                         sizeof(greedy) / sizeof(greedy[0]));
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(s);
 }

@@ -1,10 +1,10 @@
 /* Records of the cache: what was written is read back; what does not fit
    together is bad. */
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "support/suite.h"
 #include "cache/record.h"
 #include "support/failmalloc.h"
 
@@ -295,8 +295,6 @@ int main(void)
 {
     Suite *s = suite_create("record");
     TCase *t = tcase_create("record");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_add_test(t, printable);
     tcase_add_test(t, domain_roundtrip);
@@ -308,8 +306,5 @@ int main(void)
     tcase_add_loop_test(t, bad_site, 0, COUNT(bad_sites));
     tcase_add_test(t, no_memory);
     suite_add_tcase(s, t);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -1,9 +1,9 @@
 /* Replies: whose they are, and what is taken out of them. */
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "support/suite.h"
 #include "support/failmalloc.h"
 #include "unit/wire_build.h"
 #include "dns/reply.h"
@@ -727,13 +727,8 @@ static TCase *records(void)
 int main(void)
 {
     Suite *s = suite_create("reply");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     suite_add_tcase(s, judging());
     suite_add_tcase(s, records());
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? 0 : 1;
+    return suite_run(s);
 }

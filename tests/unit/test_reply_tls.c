@@ -1,8 +1,8 @@
 /* Replies: the texts at _mta-sts.DOMAIN, and TLSA records. */
 
-#include <check.h>
 #include <stdlib.h>
 
+#include "support/suite.h"
 #include "unit/wire_build.h"
 #include "dns/reply.h"
 
@@ -298,8 +298,6 @@ int main(void)
 {
     Suite *s = suite_create("reply_tls");
     TCase *t = tcase_create("reply_tls");
-    SRunner *r;
-    int failed;
 
     tcase_add_test(t, sts);
     tcase_add_test(t, sts_none);
@@ -310,9 +308,5 @@ int main(void)
     tcase_add_test(t, cut_data);
     tcase_add_test(t, wrong_type_asked);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(s);
 }

@@ -1,7 +1,7 @@
 /* dns/resolve: against a name server in a thread of this program. */
 
-#include <check.h>
 #include <sys/resource.h>
+#include "support/suite.h"
 #include "dns/exchange_int.h"
 #include "dns/resolve_int.h"
 #include "support/failmalloc.h"
@@ -862,8 +862,6 @@ int main(void)
     Suite *s = suite_create("resolve");
     TCase *t = tcase_create("rows");
     TCase *many = tcase_create("many");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, setup, teardown);
@@ -894,8 +892,5 @@ int main(void)
     tcase_add_test(many, test_odd_hosts_do_not_count);
     tcase_add_test(many, test_queries_are_bounded);
     suite_add_tcase(s, many);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

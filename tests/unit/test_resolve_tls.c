@@ -1,7 +1,7 @@
 /* dns/resolve: TXT at _mta-sts and _smtp._tls beside MX, TLSA behind
    addresses. */
 
-#include <check.h>
+#include "support/suite.h"
 #include "dns/resolve_int.h"
 #include "support/failmalloc.h"
 #include "support/minidns.h"
@@ -715,8 +715,6 @@ int main(void)
 {
     Suite *s = suite_create("resolve_tls");
     TCase *t = tcase_create("resolve_tls");
-    SRunner *r;
-    int failed;
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_set_timeout(t, 60);
@@ -737,9 +735,5 @@ int main(void)
     tcase_add_test(t, closed_in_flight);
     tcase_add_test(t, out_of_memory);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(s);
 }

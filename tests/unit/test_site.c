@@ -1,8 +1,8 @@
 /* model/site: the same text for all domains with the same hosts. */
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
+#include "support/suite.h"
 #include "model/site.h"
 #include "support/failmalloc.h"
 
@@ -106,17 +106,11 @@ int main(void)
 {
     Suite *s = suite_create("site");
     TCase *t = tcase_create("site");
-    SRunner *r;
-    int failed;
 
     tcase_add_loop_test(t, text, 0, N_SITES);
     tcase_add_test(t, only_hosts_are_a_site);
     tcase_add_test(t, lines);
     tcase_add_test(t, out_of_memory);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(s);
 }

@@ -3,12 +3,12 @@
  * meets them: what is taken, what is refused, and with which words.
  */
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <sys/stat.h>
+#include "support/suite.h"
 #include "source/compile.h"
 #include "ldap/gentime.h"
 #include "source/ldif.h"
@@ -664,8 +664,6 @@ int main(void)
     Suite *s = suite_create("source");
     TCase *entry = tcase_create("entry"), *ldif = tcase_create("ldif"),
           *comp = tcase_create("compile");
-    SRunner *runner;
-    int failed;
 
     tcase_add_test(entry, whole_entry);
     tcase_add_loop_test(entry, invalid_entry, 0,
@@ -694,9 +692,5 @@ int main(void)
     suite_add_tcase(s, entry);
     suite_add_tcase(s, ldif);
     suite_add_tcase(s, comp);
-    runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(s);
 }

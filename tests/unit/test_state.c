@@ -1,11 +1,11 @@
 /* What a refresh leaves beside the table, and what a reader makes of it. */
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "support/suite.h"
 #include "source/state.h"
 
 static char dir[64], table[80], path[96];
@@ -222,8 +222,6 @@ int main(void)
 {
     Suite *s = suite_create("state");
     TCase *c = tcase_create("state");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, all_comes_back);
@@ -236,9 +234,5 @@ int main(void)
     tcase_add_test(c, largest);
     tcase_add_test(c, other_things_under_the_name);
     suite_add_tcase(s, c);
-    runner = srunner_create(s);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run(s);
 }

@@ -1,6 +1,5 @@
 /* The TLS store, and the datagrams that ask for what is not in it. */
 
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "support/suite.h"
 #include "policy/store.h"
 #include "policy/want.h"
 #include "support/damage.h"
@@ -487,8 +487,6 @@ int main(void)
 {
     Suite *s = suite_create("store");
     TCase *t = tcase_create("store");
-    SRunner *r;
-    int failed;
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_set_timeout(t, 120);
@@ -505,9 +503,5 @@ int main(void)
     tcase_add_test(t, wants_wait_for_room_where_somebody_waits);
     tcase_add_test(t, wants_of_strangers_have_no_domain);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(s);
 }

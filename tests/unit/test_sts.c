@@ -1,10 +1,10 @@
 /* MTA-STS: the text of policies, TXT records, matching, time. */
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/suite.h"
 #include "policy/sts.h"
 #include "support/failmalloc.h"
 
@@ -184,8 +184,6 @@ int main(void)
 {
     Suite *s = suite_create("sts");
     TCase *t = tcase_create("sts");
-    SRunner *r;
-    int failed;
 
     tcase_add_loop_test(t, policy, 0, N(policies));
     tcase_add_test(t, policy_with_nul);
@@ -194,9 +192,5 @@ int main(void)
     tcase_add_loop_test(t, match, 0, N(matches));
     tcase_add_test(t, time_of_a_policy);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(s);
 }

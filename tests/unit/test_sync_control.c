@@ -1,8 +1,8 @@
 /* Wire bytes of RFC 4533's controls. */
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
+#include "support/suite.h"
 #include "ldap/sync_control.h"
 
 #define BV(text)                         \
@@ -193,8 +193,6 @@ int main(void)
 {
     Suite *s = suite_create("sync_control");
     TCase *t = tcase_create("all");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     suite_add_tcase(s, t);
     tcase_add_test(t, request);
@@ -206,8 +204,5 @@ int main(void)
     tcase_add_test(t, info);
     tcase_add_test(t, info_set);
     tcase_add_test(t, info_bad);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? 0 : 1;
+    return suite_run(s);
 }

@@ -1,8 +1,8 @@
 /* Cookies of OpenLDAP, and those of others, which stay as they are. */
 
-#include <check.h>
 #include <stdio.h>
 #include <string.h>
+#include "support/suite.h"
 #include "ldap/sync_cookie.h"
 
 #define A1 "20261125213841.000001Z#000000#001#000000"
@@ -104,16 +104,10 @@ int main(void)
 {
     Suite *suite = suite_create("sync_cookie");
     TCase *t = tcase_create("all");
-    SRunner *runner;
-    int failed;
 
     tcase_add_loop_test(t, advance, 0, N(advances));
     tcase_add_test(t, too_long_together);
     tcase_add_loop_test(t, drop_sender, 0, N(senders));
     suite_add_tcase(suite, t);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -1,8 +1,8 @@
 /* util/tally: counts of texts. */
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "support/suite.h"
 #include "support/failmalloc.h"
 #include "util/tally.h"
 
@@ -93,16 +93,11 @@ int main(void)
 {
     Suite *s = suite_create("tally");
     TCase *tc = tcase_create("tally");
-    SRunner *runner = srunner_create(s);
-    int failed;
 
     tcase_add_test(tc, sorts_by_count_then_text);
     tcase_add_test(tc, nothing_is_fine);
     tcase_add_test(tc, many_texts);
     tcase_add_test(tc, out_of_memory);
     suite_add_tcase(s, tc);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(s);
 }

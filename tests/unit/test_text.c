@@ -6,6 +6,7 @@
  * and a name server in a thread that counts what it is asked.
  */
 
+#include "support/suite.h"
 #include "text_fixture.h"
 
 static const struct {
@@ -519,8 +520,6 @@ int main(void)
     Suite *s = suite_create("text");
     TCase *tc = tcase_create("finished answers");
     TCase *starved = tcase_create("a cache that takes nothing");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_set_tags(tc, "threads");
@@ -551,9 +550,5 @@ int main(void)
     tcase_set_timeout(starved, 120);
     tcase_add_test(starved, a_cache_that_takes_nothing_is_mentioned_once);
     suite_add_tcase(s, starved);
-    runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(s);
 }

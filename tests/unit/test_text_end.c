@@ -4,6 +4,7 @@
  * stays
  */
 
+#include "support/suite.h"
 #include "text_fixture.h"
 
 /* Without prefetch and without stale answers the end of the TTL shows. */
@@ -202,8 +203,6 @@ int main(void)
     Suite *s = suite_create("text_end");
     TCase *timed = tcase_create("their end");
     TCase *elsewhere = tcase_create("changes elsewhere");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(timed, set_up, tear_down);
     tcase_set_timeout(timed, 120);
@@ -219,9 +218,5 @@ int main(void)
     tcase_add_loop_test(elsewhere, changes_elsewhere_cool_nothing, 0,
                         sizeof(general) / sizeof(general[0]));
     suite_add_tcase(s, elsewhere);
-    runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -1,8 +1,8 @@
 /* model/tls: which texts at _mta-sts say that there is a policy. */
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
+#include "support/suite.h"
 #include "model/tls.h"
 
 #define ID32 "abcdefghijklmnopqrstuvwxyz012345"
@@ -120,16 +120,10 @@ int main(void)
 {
     Suite *s = suite_create("tls");
     TCase *t = tcase_create("tls");
-    SRunner *r;
-    int failed;
 
     tcase_add_loop_test(t, judged, 0, N_CASES);
     tcase_add_test(t, nul_inside);
     tcase_add_test(t, reports);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(s);
 }

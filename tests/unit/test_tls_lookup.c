@@ -2,7 +2,6 @@
    domain, and that a kept answer is never another than a new one. */
 
 #include <arpa/inet.h>
-#include <check.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "support/suite.h"
 #include "handle/handle.h"
 #include "policy/want.h"
 #include "support/failmalloc.h"
@@ -1294,8 +1294,7 @@ int main(void)
 {
     Suite *s = suite_create("tls_lookup");
     TCase *tc = tcase_create("tls_lookup");
-    SRunner *runner;
-    int failed, n = (int)(sizeof(states) / sizeof(states[0]));
+    int n = (int)(sizeof(states) / sizeof(states[0]));
 
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_set_timeout(tc, 60);
@@ -1326,9 +1325,5 @@ int main(void)
     tcase_add_test(tc, a_policy_is_waited_for);
     tcase_add_loop_test(tc, a_policy_is_not_waited_for, 0, 3);
     suite_add_tcase(s, tc);
-    runner = srunner_create(s);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(s);
 }

@@ -1,6 +1,5 @@
 /* src/util: buffers, strings, error text, hash. */
 
-#include <check.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "support/suite.h"
 #include "support/failmalloc.h"
 #include "util/buf.h"
 #include "util/clock.h"
@@ -370,8 +370,6 @@ int main(void)
 {
     Suite *s = suite_create("util");
     TCase *t = tcase_create("util");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     suite_add_tcase(s, t);
     tcase_add_test(t, test_buf_grows);
@@ -392,8 +390,5 @@ int main(void)
     tcase_add_test(t, test_hash_is_stable);
     tcase_add_test(t, test_no_stranger_leads_root);
     tcase_add_test(t, test_clock);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -1,12 +1,12 @@
 /* dns/worker: against a name server in a thread of this program. */
 
-#include <check.h>
 #include <dirent.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include "support/suite.h"
 #include "dns/worker_int.h"
 #include "support/failmalloc.h"
 #include "support/minidns.h"
@@ -1135,8 +1135,6 @@ int main(void)
 {
     Suite *s = suite_create("worker");
     TCase *t = tcase_create("all");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_set_tags(t, "threads");
     tcase_set_timeout(t, 60);
@@ -1178,8 +1176,5 @@ int main(void)
     tcase_add_test(t, test_fork);
     tcase_add_test(t, test_memory);
     suite_add_tcase(s, t);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }
