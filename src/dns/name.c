@@ -3,9 +3,9 @@
  *
  * A name is decompressed into 255 octets at most and lower-cased (ASCII), so
  * that comparing names is comparing octets, and no byte within a label can be
- * taken for a separator. As text, every byte outside printable ASCII is
- * written \DDD and the characters . \ " ; @ $ ( ) get a backslash: the form
- * of ns_name_ntop(3), on which what follows (clean, logs) relies.
+ * taken for a separator. As text they have the form of ns_name_ntop(3), which
+ * what follows (clean, logs) relies on: printable ASCII, every other byte
+ * written \DDD, with a backslash before the characters . \ " ; @ $ ( ).
  *
  * Decompression ends: each pointer must lead before the run of labels that it
  * ends, and not into the header; hops are capped besides.
@@ -15,6 +15,7 @@
 
 #include "dns/name.h"
 
+#include <arpa/nameser.h>
 #include <string.h>
 
 #define HEADER_OCTETS 12
@@ -90,104 +91,24 @@ void wire_name_read(struct cursor *c, struct wire_name *n_r)
         c->pos = at.pos;
 }
 
-static bool wire_name_is_special(uint8_t b)
-{
-    return b == '.' || b == '\\' || b == '"' || b == ';' || b == '@' ||
-           b == '$' || b == '(' || b == ')';
-}
-
-static char *wire_name_print_octet(uint8_t b, char *out)
-{
-    if (b <= ' ' || b > '~') {
-        *out++ = '\\';
-        *out++ = (char)('0' + b / 100);
-        *out++ = (char)('0' + b / 10 % 10);
-        *out++ = (char)('0' + b % 10);
-        return out;
-    }
-    if (wire_name_is_special(b))
-        *out++ = '\\';
-    *out++ = (char)b;
-    return out;
-}
-
 void wire_name_print(const struct wire_name *n, char *text)
 {
-    const uint8_t *label = n->octets;
-    char *out = text;
-
-    if (n->len <= 1)
-        *out++ = '.';
-    while (n->len > 1 && *label != 0) {
-        if (out != text)
-            *out++ = '.';
-        for (uint8_t i = 1; i <= *label; i++)
-            out = wire_name_print_octet(label[i], out);
-        label += 1 + *label;
-    }
-    *out = '\0';
-}
-
-static bool wire_name_is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-/* The octet that \DDD or \X stands for; *s is at the backslash and moves to
-   the last character of the escape. */
-static bool wire_name_parse_escape(const char **s, uint8_t *octet_r)
-{
-    const char *p = *s + 1;
-    int value;
-
-    if (*p == '\0')
-        return false;
-    if (!wire_name_is_digit(*p)) {
-        *octet_r = (uint8_t)*p;
-        *s = p;
-        return true;
-    }
-    if (!wire_name_is_digit(p[1]) || !wire_name_is_digit(p[2]))
-        return false;
-    value = (p[0] - '0') * 100 + (p[1] - '0') * 10 + (p[2] - '0');
-    if (value > 255)
-        return false;
-    *octet_r = (uint8_t)value;
-    *s = p + 2;
-    return true;
-}
-
-/* One label up to a separator or the end of the text; *s moves there. */
-static bool wire_name_parse_label(const char **s, struct wire_name *n)
-{
-    uint8_t label[WIRE_LABEL_MAX];
-    uint8_t len = 0, octet;
-
-    for (; **s != '\0' && **s != '.'; (*s)++) {
-        octet = (uint8_t) * *s;
-        if (octet == '\\' && !wire_name_parse_escape(s, &octet))
-            return false;
-        if (len == WIRE_LABEL_MAX)
-            return false;
-        label[len++] = octet;
-    }
-    return len > 0 && wire_name_add(n, label, len);
+    if (n->len == 0 || ns_name_ntop(n->octets, text, NS_MAXDNAME) < 0)
+        strcpy(text, ".");
 }
 
 bool wire_name_parse(const char *text, struct wire_name *n_r)
 {
-    const char *s = text;
+    uint8_t *label = n_r->octets;
 
     n_r->len = 0;
-    if (strcmp(text, ".") == 0)
-        return wire_name_add(n_r, NULL, 0);
-    do {
-        if (!wire_name_parse_label(&s, n_r))
-            return false;
-        if (*s == '.')
-            s++;
-    } while (*s != '\0');
-    return wire_name_add(n_r, NULL, 0);
+    if (*text == '\0' || ns_name_pton(text, label, WIRE_NAME_OCTETS) < 0)
+        return false;
+    for (; *label != 0; label += 1 + *label)
+        for (uint8_t i = 1; i <= *label; i++)
+            label[i] = wire_name_lower(label[i]);
+    n_r->len = (uint8_t)(label + 1 - n_r->octets);
+    return true;
 }
 
 bool wire_name_equal(const struct wire_name *a, const struct wire_name *b)
