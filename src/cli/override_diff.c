@@ -91,11 +91,12 @@ static bool diff_add(const struct override *from, const struct override *to,
 /* An exit status. */
 static int diff_compare(const struct override *from, const struct override *to)
 {
+    const struct override *named = from != NULL ? from : to;
     const char *sign = from == NULL ? "+ " : to == NULL ? "- " : "! ";
     struct buf out = {0};
     int status;
 
-    diff_add_line(&out, sign, from != NULL ? from->dn : to->dn);
+    diff_add_line(&out, sign, named->dn);
     status = diff_add(from, to, &out) ? 1 : 0;
     if (out.failed)
         status = cli_no_memory();
