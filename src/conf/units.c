@@ -18,7 +18,7 @@ struct unit {
     uint64_t factor;
 };
 
-/* Largest first. */
+/* Largest first; of two spellings the first is printed. */
 static const struct unit times[] = {
     {"w", 7ull * 24 * 3600 * 1000},
     {"d", 24ull * 3600 * 1000},
@@ -28,16 +28,10 @@ static const struct unit times[] = {
     {"ms", 1},
 };
 static const struct unit sizes[] = {
-    {"G", 1ull << 30},
-    {"M", 1ull << 20},
-    {"K", 1ull << 10},
+    {"G", 1ull << 30}, {"GiB", 1ull << 30},
+    {"M", 1ull << 20}, {"MiB", 1ull << 20},
+    {"K", 1ull << 10}, {"KiB", 1ull << 10},
     {"", 1},
-};
-/* Other spellings, read but never printed. */
-static const struct unit more_sizes[] = {
-    {"GiB", 1ull << 30},
-    {"MiB", 1ull << 20},
-    {"KiB", 1ull << 10},
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -83,8 +77,7 @@ bool units_read_size(const char *text, uint64_t *bytes_r)
     uint64_t n;
 
     return units_read_digits(text, &n, &rest) &&
-           (units_scale(n, rest, sizes, COUNT(sizes), bytes_r) ||
-            units_scale(n, rest, more_sizes, COUNT(more_sizes), bytes_r));
+           units_scale(n, rest, sizes, COUNT(sizes), bytes_r);
 }
 
 bool units_read_number(const char *text, const char *suffix, uint64_t *n_r)
