@@ -9,6 +9,7 @@
 
 #include "ldap/entry.h"
 #include "ldap/gentime.h"
+#include "overrides/ovtable.h"
 #include "util/err.h"
 #include "util/str.h"
 #include "util/vec.h"
@@ -314,8 +315,25 @@ static enum entry_verdict entry_take_value(const struct raw_value *v,
     return why == NULL ? ENTRY_OK : entry_complain(v, why, line_r, err);
 }
 
+/* Whether the override table can hold it, and what a refresh may note with it.
+ */
+static bool entry_fits(const struct override *o, const char *dn)
+{
+    const struct strlist *lists[] = {&o->keys, &o->exchanges, &o->excludes};
+    size_t octets = strlen(dn) + 2048, most = o->n_hops;
+
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        most = lists[i]->n > most ? lists[i]->n : most;
+        for (size_t k = 0; k < lists[i]->n; k++)
+            octets += 4 + strlen(lists[i]->v[k]);
+    }
+    for (size_t i = 0; i < o->n_hops; i++)
+        octets += 10 + strlen(o->hops[i].host);
+    return most <= OVTABLE_VALUES_MAX && octets <= OVTABLE_ENTRY_MAX;
+}
+
 /* What the attributes must be together. NULL, or what is wrong. */
-static const char *entry_judge(const struct override *o)
+static const char *entry_judge(const struct override *o, const char *dn)
 {
     bool takes_hops = o->mode == OVERRIDE_REPLACE ||
                       o->mode == OVERRIDE_PREPEND ||
@@ -338,10 +356,14 @@ static const char *entry_judge(const struct override *o)
     if (o->not_before_s != 0 && o->not_after_s != 0 &&
         o->not_before_s > o->not_after_s)
         return "mxhopNotAfter: the window ends before it begins";
+    if (*dn == '\0' || !entry_fits(o, dn))
+        return "the entry has no name, or more than 65536 values of one "
+               "attribute, or more than 4 MiB";
     return NULL;
 }
 
-/* The line of the attribute that a text of entry_judge() begins with. */
+/* The line of the attribute that a text of entry_judge() begins with; else of
+   the entry. */
 static size_t entry_line(const struct raw_entry *raw, const char *why)
 {
     for (size_t i = 0; i < raw->n_values; i++) {
@@ -364,7 +386,7 @@ enum entry_verdict entry_parse(const struct raw_entry *raw,
     *o_r = (struct override){.mode = OVERRIDE_REPLACE, .enabled = true};
     for (size_t i = 0; verdict == ENTRY_OK && i < raw->n_values; i++)
         verdict = entry_take_value(&raw->values[i], &seen, o_r, line_r, err);
-    if (verdict == ENTRY_OK && (why = entry_judge(o_r)) != NULL) {
+    if (verdict == ENTRY_OK && (why = entry_judge(o_r, raw->dn)) != NULL) {
         err_set(err, MXHOP_ERR_SYNTAX, "%s", why);
         *line_r = entry_line(raw, why);
         verdict = ENTRY_INVALID;

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+_Static_assert(OVTABLE_ENTRY_MAX == FIXED_VALUE_MAX, "as large as a record");
+
 #define OVERRIDE_VERSION 1
 #define OVERRIDE_MARKED  2 /* marks, and then the same */
 #define META_VERSION     4

@@ -19,8 +19,9 @@
 #define OVTABLE_KEY_MAX    511
 #define OVTABLE_COOKIE_MAX 4096
 /* What a lookup may have to read is bounded by these. */
-#define OVTABLE_LIST_MAX   4096  /* entries under one key */
-#define OVTABLE_VALUES_MAX 65536 /* of one attribute of an entry */
+#define OVTABLE_LIST_MAX   4096       /* entries under one key */
+#define OVTABLE_VALUES_MAX 65536      /* of one attribute of an entry */
+#define OVTABLE_ENTRY_MAX  (4u << 20) /* octets */
 
 struct ovtable; /* open for reading, by one thread at a time */
 

@@ -40,59 +40,6 @@ void ovtable_id_of_dn(const char *dn, unsigned char id_r[OVTABLE_ID_LEN])
 
 /* ---- the delta ---- */
 
-static enum mxhop_status apply_too_many(const struct override *o, size_t n,
-                                        struct mxhop_error *err)
-{
-    return err_set(err, MXHOP_ERR_ARGUMENT,
-                   "%s: %zu values of one attribute, at most %d are possible",
-                   o->dn, n, OVTABLE_VALUES_MAX);
-}
-
-static enum mxhop_status apply_check_keys(const struct override *o,
-                                          const struct strlist *keys,
-                                          struct mxhop_error *err)
-{
-    if (keys->n > OVTABLE_VALUES_MAX)
-        return apply_too_many(o, keys->n, err);
-    for (size_t i = 0; i < keys->n; i++) {
-        size_t len = strlen(keys->v[i]);
-
-        if (len == 0 || len > OVTABLE_KEY_MAX)
-            return err_set(err, MXHOP_ERR_ARGUMENT,
-                           "%s: key of %zu octets, 1 to %d are possible", o->dn,
-                           len, OVTABLE_KEY_MAX);
-    }
-    return MXHOP_OK;
-}
-
-static enum mxhop_status apply_check_delta(const struct apply *a)
-{
-    const struct ovtable_delta *d = a->d;
-    enum mxhop_status status = MXHOP_OK;
-
-    if (d->cookie_len > OVTABLE_COOKIE_MAX)
-        return err_set(a->err, MXHOP_ERR_ARGUMENT,
-                       "%s: cookie of %zu octets, at most %d are possible",
-                       a->w->path, d->cookie_len, OVTABLE_COOKIE_MAX);
-    for (size_t i = 0; i < d->n_upsert && status == MXHOP_OK; i++) {
-        const struct override *o = d->upsert[i].o;
-
-        if (o == NULL)
-            continue;
-        if (o->dn == NULL || o->dn[0] == '\0')
-            return err_set(a->err, MXHOP_ERR_ARGUMENT,
-                           "%s: entry %zu has no DN", a->w->path, i + 1);
-        status = apply_check_keys(o, &o->keys, a->err);
-        if (status == MXHOP_OK)
-            status = apply_check_keys(o, &o->exchanges, a->err);
-        if (status == MXHOP_OK && o->excludes.n > OVTABLE_VALUES_MAX)
-            status = apply_too_many(o, o->excludes.n, a->err);
-        if (status == MXHOP_OK && o->n_hops > OVTABLE_VALUES_MAX)
-            status = apply_too_many(o, o->n_hops, a->err);
-    }
-    return status;
-}
-
 /* Where the item with this id is noted, or is to be. */
 static uint32_t *apply_slot(const struct apply *a, const unsigned char *id)
 {
@@ -582,12 +529,11 @@ static enum mxhop_status apply_once(const struct ovtable_write *w,
                       .refused = refused,
                       .err = err,
                       .place = {.dir_fd = -1, .lock_fd = -1}};
-    enum mxhop_status status = apply_check_delta(&a);
+    enum mxhop_status status;
 
     a.lists.stays = apply_stays;
     a.lists.ctx = &a;
-    if (status == MXHOP_OK)
-        status = apply_hash_delta(&a);
+    status = apply_hash_delta(&a);
     if (status == MXHOP_OK)
         status = ovtable_enter(&a.place, w->path, err);
     if (status == MXHOP_OK)

@@ -14,6 +14,7 @@
 #include "source/ldif.h"
 #include "source/state.h"
 #include "support/failmalloc.h"
+#include "util/buf.h"
 #include "util/err.h"
 
 /* ---- entries ---- */
@@ -659,6 +660,31 @@ START_TEST(last_good_version)
 }
 END_TEST
 
+/* More keys than an entry may have, and longer ones than there is room for. */
+START_TEST(too_large_an_entry_is_alone)
+{
+    static const unsigned keys[] = {65537, 40000};
+    static const int width[] = {1, 60};
+    struct mxhop_error err = {0};
+    struct compile_result r;
+    struct buf text = {0};
+
+    buf_puts(&text, ENTRY("a", "mxhopKey: a.example\nmxhopMode: pass\n")
+                        ENTRY("b", "mxhopMode: pass\n"));
+    text.len--; /* the empty line behind it */
+    for (unsigned i = 0; i < keys[_i]; i++)
+        buf_printf(&text, "mxhopKey: d%u.%0*d.%0*d.example\n", i, width[_i], 0,
+                   width[_i], 0);
+    ck_assert(!text.failed);
+    ck_assert_int_eq(compile(text.data, false, &r, &err), MXHOP_OK);
+    ck_assert_uint_eq(r.change.after, 1);
+    ck_assert_uint_eq(r.skipped, 1);
+    ck_assert_msg(strstr(said, "cn=b,dc=example the entry has ") != NULL, "%s",
+                  said);
+    buf_free(&text);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("source");
@@ -689,6 +715,7 @@ int main(void)
     tcase_add_test(comp, syntax_error_keeps_the_table);
     tcase_add_test(comp, shrunk_set_is_held);
     tcase_add_test(comp, last_good_version);
+    tcase_add_loop_test(comp, too_large_an_entry_is_alone, 0, 2);
     suite_add_tcase(s, entry);
     suite_add_tcase(s, ldif);
     suite_add_tcase(s, comp);
