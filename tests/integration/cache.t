@@ -8,7 +8,6 @@
 # may wait for 20 s in most of them, so one that waits where it should not is
 # far out of the bounds.
 
-M=mxhop:/etc/mxhop/mxhop.cf
 LDIF=/etc/mxhop/overrides.ldif
 ME=alice@mta.mxhop.test
 BOUND_MS=8000 # for what takes some milliseconds

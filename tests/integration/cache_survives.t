@@ -8,7 +8,6 @@
 # Only mxhop is told who knows the domains here: the machine's own resolver knows
 # the mail hosts and nothing else. Mail that mxhop does not route is bounced.
 
-M=mxhop:/etc/mxhop/mxhop.cf
 ME=alice@mta.mxhop.test
 C=/run/mxhop/mxhop
 KEYS=$SCRATCH/keys

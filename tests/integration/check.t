@@ -3,7 +3,6 @@
 # somebody should look at is a warning and ends with 1. Each finding says where
 # and what to do.
 
-M=mxhop:/etc/mxhop/mxhop.cf
 CF=/etc/mxhop/mxhop.cf
 TABLE=/var/lib/mxhop/overrides
 LDIF=/etc/mxhop/overrides.ldif

@@ -3,7 +3,6 @@
 # Postfix does with a broken one and how it recovers; and what the people at
 # both ends of a rejected or deferred message see.
 
-M=mxhop:/etc/mxhop/mxhop.cf
 CF=/etc/mxhop/mxhop.cf
 
 setup() {

@@ -8,8 +8,6 @@
 # shellcheck source=tests/integration/exim.sh
 . "$ROOT/tests/integration/exim.sh"
 
-STORE=/var/lib/mxhop-tls
-
 setup() {
 	tls_certificate good {good,two,six}.hosts.test
 	tls_certificate badca '*.hosts.test' '*.signed.test' by=foreign
@@ -28,9 +26,7 @@ setup() {
 		@      MX 10 self
 	END
 	{
-		for domain in sts two six onlyca name bare half impossible early silent mute ended failed; do
-			echo "_mta-sts.$domain TXT \"v=STSv1; id=1;\""
-		done
+		sts_txt sts two six onlyca name bare half impossible early silent mute ended failed
 		printf "mta-sts.%s A $STS_ADDRESS\n" early silent mute
 		cat <<-'END'
 			sts         MX 10 good.hosts.test.

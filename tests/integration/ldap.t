@@ -6,7 +6,6 @@
 # shellcheck source=tests/integration/ldap.sh
 . "$ROOT/tests/integration/ldap.sh"
 
-M=mxhop:/etc/mxhop/mxhop.cf
 TABLE=/var/lib/mxhop/overrides
 
 setup() {

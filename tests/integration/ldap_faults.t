@@ -8,7 +8,6 @@
 # shellcheck source=tests/integration/hosts.sh
 . "$ROOT/tests/integration/hosts.sh"
 
-M=mxhop:/etc/mxhop/mxhop.cf
 TABLE=/var/lib/mxhop/overrides
 ENTRIES=1000
 

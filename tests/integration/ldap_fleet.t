@@ -9,7 +9,6 @@
 # shellcheck source=tests/integration/hosts.sh
 . "$ROOT/tests/integration/hosts.sh"
 
-M=mxhop:/etc/mxhop/mxhop.cf
 MTAS='m1 m2'
 
 setup() {

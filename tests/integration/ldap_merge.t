@@ -6,7 +6,6 @@
 # shellcheck source=tests/integration/ldap.sh
 . "$ROOT/tests/integration/ldap.sh"
 
-M=mxhop:/etc/mxhop/mxhop.cf
 WAYS='domain parent recipient exchange provider'
 
 # NAME; HOP or Attribute=VALUE; ... => answer => answer if there is no MX set.

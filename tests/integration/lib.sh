@@ -15,6 +15,7 @@ MAIL_LOG=$SCRATCH/mail.log
 NSD_ADDRESS=127.0.0.53
 FAULTDNS=$ROOT/build/test/faultdns
 FAULTLINK=$ROOT/build/test/faultlink
+M=mxhop:/etc/mxhop/mxhop.cf
 mkdir -p "$SCRATCH"/{pids,marks,zones,forwards,rules,tmp}
 
 # --- assertions ---

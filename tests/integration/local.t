@@ -2,7 +2,6 @@
 # Mail that Postfix delivers itself stays its own, with transport_maps =
 # mxhop:... beside it: every such domain has an MX record that points to a trap.
 
-M=mxhop:/etc/mxhop/mxhop.cf
 ME=alice@mta.mxhop.test
 TRAP=192.0.2.66
 

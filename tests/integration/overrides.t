@@ -2,8 +2,6 @@
 # Overrides through the real Postfix table: what each mode makes of a domain's
 # MX set, which entry wins, which ones do not count, and where mail then goes.
 
-M=mxhop:/etc/mxhop/mxhop.cf
-
 setup() {
 	local d
 	{

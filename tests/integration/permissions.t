@@ -2,7 +2,6 @@
 # Who may read, write and hold up the override table: ordinary users, owners
 # of directories, and files that are somebody else's.
 
-M=mxhop:/etc/mxhop/mxhop.cf
 TABLE=/var/lib/mxhop/overrides
 LDIF=/etc/mxhop/overrides.ldif
 OTHER=/var/lib/other

@@ -2,8 +2,6 @@
 # The table type mxhop as Postfix sees it: open, ask, close, broken and mended
 # configuration, what is local, and what makes `answer = auto` hold back.
 
-M=mxhop:/etc/mxhop/mxhop.cf
-
 setup() {
 	local d
 	for d in example other sub.example v1 v2 v3 w1 relayed u.relayed multi; do

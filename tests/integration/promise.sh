@@ -3,7 +3,6 @@
 # and compare who took it with what the override allows. A file.t reads it at
 # its top: . "$ROOT/tests/integration/promise.sh"
 
-M=mxhop:/etc/mxhop/mxhop.cf
 ME=alice@mta.mxhop.test
 CF=/etc/mxhop/mxhop.cf
 TABLE=/var/lib/mxhop/overrides

@@ -7,7 +7,6 @@
 # Each situation has a domain for everybody (KIND.test), which may also be a
 # sender's, and one that this system relays to (r-KIND.test).
 
-M=mxhop:/etc/mxhop/mxhop.cf
 CF=/etc/mxhop/mxhop.cf
 OUTSIDE=192.0.2.250 # who connects to it comes from it, not from mynetworks
 RESTRICTED=2525     # a port where recipients are verified

@@ -4,7 +4,6 @@
 #
 # Each message has a recipient of its own: qmgr(8) remembers its last answer.
 
-M=mxhop:/etc/mxhop/mxhop.cf
 TABLE=/var/lib/mxhop/overrides
 LDIF=/etc/mxhop/overrides.ldif
 LOOKS=1.1 # seconds between two looks of a daemon at its table

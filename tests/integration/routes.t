@@ -2,7 +2,6 @@
 # From a domain's DNS to the host that gets the mail: the main job, through the
 # plugin in a real Postfix, with NSD as authority and Unbound as resolver.
 
-M=mxhop:/etc/mxhop/mxhop.cf
 ME=alice@mta.mxhop.test
 
 setup() {

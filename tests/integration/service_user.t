@@ -5,7 +5,6 @@
 # shellcheck source=tests/integration/ldap.sh
 . "$ROOT/tests/integration/ldap.sh"
 
-M=mxhop:/etc/mxhop/mxhop.cf
 DIR=/var/lib/mxhop
 STORE=/var/lib/mxhop-tls
 UNITS=$ROOT/contrib/systemd

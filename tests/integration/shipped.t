@@ -2,7 +2,6 @@
 # An override table that another host has compiled (docs/fleet.md): the receiver
 # has neither the source nor a connection to it.
 
-M=mxhop:/etc/mxhop/mxhop.cf
 DIR=/var/lib/mxhop
 TABLE=$DIR/overrides
 

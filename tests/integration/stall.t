@@ -4,7 +4,6 @@
 # from what is measured (a second at most) and farther from what a table that
 # waits would need (half a minute), so that a busy machine does not matter.
 
-M=mxhop:/etc/mxhop/mxhop.cf
 ME=alice@mta.mxhop.test
 BOUND_MS=4000
 

@@ -11,6 +11,8 @@ CA=$SCRATCH/ca.pem        # an authority that everybody trusts
 STS_ROOT=$SCRATCH/sts     # see tests/support/stsweb.py
 ANCHORS=$SCRATCH/anchors  # of the signed zones
 STS_ADDRESS=192.0.2.240   # of the web server
+STORE=/var/lib/mxhop-tls
+T=mxhop_tls:/etc/mxhop/mxhop.cf
 
 # --- certificates ---
 
@@ -161,6 +163,9 @@ whole_tlsa() { # HOST NAME SELECTOR
 
 # --- MTA-STS ---
 
+# Records that say that these have a policy.
+sts_txt() { printf '_mta-sts.%s TXT "v=STSv1; id=1;"\n' "$@"; } # NAME...
+
 # The web server mta-sts.DOMAIN with a certificate of its own, or NAME; the
 # caller's zone has the address and the TXT record.
 sts_policy() { # DOMAIN [NAME] < POLICY
@@ -223,4 +228,10 @@ start_tls_postfix() { # VERSION [NAME=VALUE...]
 	start_postfix "smtp_tls_CAfile = $CA" 'smtp_tls_CApath =' \
 		'smtp_tls_security_level = may' 'smtp_tls_loglevel = 1' "$@"
 	assert_match "$(postconf -h mail_version)" "^$version\\." release
+}
+
+# With both of mxhop's tables, and DANE.
+start_tls_mxhop() { # VERSION [NAME=VALUE...]
+	start_tls_postfix "$1" "transport_maps = $M" "smtp_tls_policy_maps = $T" \
+		'smtp_dns_support_level = dnssec' "${@:2}"
 }

@@ -3,7 +3,6 @@
 # in mxhop.cf, main.cf and master.cf, in the store and at the name servers. Each
 # finding says where and what to do.
 
-M=mxhop:/etc/mxhop/mxhop.cf
 T=mxhop_tls:/etc/mxhop/mxhop.cf
 STORE=/var/lib/mxhop-tls
 

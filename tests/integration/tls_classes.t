@@ -6,7 +6,6 @@
 # shellcheck source=tests/integration/tls.sh
 . "$ROOT/tests/integration/tls.sh"
 
-T=mxhop_tls:/etc/mxhop/mxhop.cf
 STS='secure match=hostname servername='
 
 setup() {

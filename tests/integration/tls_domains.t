@@ -5,9 +5,6 @@
 # shellcheck source=tests/integration/tls.sh
 . "$ROOT/tests/integration/tls.sh"
 
-M=mxhop:/etc/mxhop/mxhop.cf
-T=mxhop_tls:/etc/mxhop/mxhop.cf
-STORE=/var/lib/mxhop-tls
 NEW=(new crowded listed silent wished slow1 slow2 slow3 many other flooded) # with a web server, never seen
 
 setup() {
@@ -27,35 +24,20 @@ setup() {
 		none    A 192.0.2.1
 	END
 	{
-		for domain in sts wild onlyca swapped outside foreign testing nothing expired exempt \
-			unknown "${NEW[@]}"; do
-			echo "_mta-sts.$domain TXT \"v=STSv1; id=1;\""
-		done
+		sts_txt sts wild onlyca swapped outside foreign testing nothing expired exempt \
+			unknown "${NEW[@]}"
 		for domain in "${NEW[@]}"; do
 			echo "mta-sts.$domain A $STS_ADDRESS"
 			echo "$domain MX 10 good.hosts.test."
 		done
-		cat <<-'END'
-			sts      MX 10 good.hosts.test.
-			wild     MX 10 good.hosts.test.
-			onlyca   MX 10 ca.hosts.test.
-			swapped  MX 10 swapped.hosts.test.
-			outside  MX 10 ca.hosts.test.
-			outside  MX 20 good.hosts.test.
-			foreign  MX 10 good.signed.test.
-			plain    MX 10 ca.hosts.test.
-			testing  MX 10 ca.hosts.test.
-			nothing  MX 10 ca.hosts.test.
-			expired  MX 10 ca.hosts.test.
-			exempt   MX 10 ca.hosts.test.
-			unknown  MX 10 ca.hosts.test.
-			failed   MX 10 ca.hosts.test.
-		END
+		printf '%s MX 10 ca.hosts.test.\n' onlyca outside plain testing nothing expired \
+			exempt unknown failed
+		printf '%s MX 10 good.hosts.test.\n' sts wild
+		printf '%s\n' 'outside MX 20 good.hosts.test.' 'swapped MX 10 swapped.hosts.test.' \
+			'foreign MX 10 good.signed.test.'
 	} | zone dom.test
 	{
-		for domain in both mixed testing bad; do
-			echo "_mta-sts.$domain TXT \"v=STSv1; id=1;\""
-		done
+		sts_txt both mixed testing bad
 		cat <<-'END'
 			good     MX 10 good.signed.test.
 			both     MX 10 good.signed.test.
@@ -92,8 +74,7 @@ setup() {
 	done
 	start_sts_web
 	standard_policies
-	start_tls_postfix 3.7 "transport_maps = $M" "smtp_tls_policy_maps = $T" \
-		'smtp_dns_support_level = dnssec'
+	start_tls_mxhop 3.7
 }
 
 standard_policies() {
@@ -572,8 +553,7 @@ lists_begin_with() { # DOMAIN TEXT
 # --- newer releases ---
 
 assert_release() { # VERSION
-	start_tls_postfix "$1" "transport_maps = $M" "smtp_tls_policy_maps = $T" \
-		'smtp_dns_support_level = dnssec'
+	start_tls_mxhop "$1"
 	assert_policy sts.dom.test 'secure match=good.hosts.test:mx.other.test servername=hostname policy_type=sts policy_domain=sts.dom.test { mx_host_pattern=good.hosts.test } { mx_host_pattern=mx.other.test }'
 	assert_policy both.dane.test dane-only
 	assert_policy good.dane.test dane

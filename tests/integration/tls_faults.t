@@ -7,12 +7,7 @@
 # shellcheck source=tests/integration/tls.sh
 . "$ROOT/tests/integration/tls.sh"
 
-M=mxhop:/etc/mxhop/mxhop.cf
-T=mxhop_tls:/etc/mxhop/mxhop.cf
-STORE=/var/lib/mxhop-tls
-
 setup() {
-	local domain
 	tls_certificate good {good.hosts,vanish.signed,wrong.signed}.test
 	tls_certificate badca '*.hosts.test' '*.signed.test' by=foreign
 	zone hosts.test <<-'END'
@@ -22,9 +17,7 @@ setup() {
 	END
 	signed_hosts "$(vanish_tlsa)"
 	{
-		for domain in sts onlyca none testing silent moved; do
-			echo "_mta-sts.$domain TXT \"v=STSv1; id=1;\""
-		done
+		sts_txt sts onlyca none testing silent moved
 		echo '_mta-sts.renewed TXT "v=STSv1; id=2;"'
 		printf "mta-sts.%s A $STS_ADDRESS\n" moved renewed silent
 		printf '%s MX 10 ca.hosts.test.\n' plain onlyca none testing gone silent
@@ -66,7 +59,7 @@ setup() {
 	mxhop refresh
 	cp "$MXHOP_BUILD/bin/mxhop-tls" /usr/sbin/
 	standard_policies
-	start 3.7
+	start_tls_mxhop 3.7
 }
 
 vanish_tlsa() { tlsa vanish good | sed 's/TLSA/10 &/'; }
@@ -82,11 +75,6 @@ signed_hosts() { # RECORDS
 		$(tlsa wrong badca)
 	END
 	sign_zone signed.test
-}
-
-start() { # VERSION
-	start_tls_postfix "$1" "transport_maps = $M" "smtp_tls_policy_maps = $T" \
-		'smtp_dns_support_level = dnssec'
 }
 
 # Those that are an hour old may be fetched anew.
@@ -360,7 +348,7 @@ case_hops_of_overrides() {
 
 case_debian_13() {
 	use_release trixie
-	start 3.10
+	start_tls_mxhop 3.10
 	case_txt_that_cannot_be_looked_up
 	case_txt_that_is_gone
 	case_modes_that_enforce_nothing

@@ -6,11 +6,8 @@
 # shellcheck source=tests/integration/tls.sh
 . "$ROOT/tests/integration/tls.sh"
 
-M=mxhop:/etc/mxhop/mxhop.cf
-T=mxhop_tls:/etc/mxhop/mxhop.cf
-STORE=/var/lib/mxhop-tls
-
 setup() {
+	local host
 	tls_certificate good good.hosts.test good.signed.test second.hosts.test
 	tls_certificate badca '*.hosts.test' '*.signed.test' by=foreign
 	tls_certificate domain ta.dane.test
@@ -45,42 +42,19 @@ setup() {
 		_25._tcp.short TYPE52 \\# 4 030101ab
 	END
 	{
-		# An id for each of these says that there is a policy.
-		for domain in sts onlyca half impossible early watched testing expired; do
-			echo "_mta-sts.$domain TXT \"v=STSv1; id=1;\""
-		done
+		sts_txt sts onlyca half impossible early watched testing expired
 		printf 'mta-sts.%s A %s\n' early "$STS_ADDRESS" watched "$STS_ADDRESS"
-		cat <<-'END'
-			sts         MX 10 good.hosts.test.
-			onlyca      MX 10 ca.hosts.test.
-			half        MX 10 ca.hosts.test.
-			half        MX 20 good.hosts.test.
-			impossible  MX 10 ca.hosts.test.
-			plain       MX 10 ca.hosts.test.
-			early       MX 10 ca.hosts.test.
-			watched     MX 10 ca.hosts.test.
-			testing     MX 10 ca.hosts.test.
-			expired     MX 10 ca.hosts.test.
-			failed      MX 10 ca.hosts.test.
-			changing    MX 10 ca.hosts.test.
-			bare        MX 10 bare.hosts.test.
-			admin       MX 10 good.hosts.test.
-			below.admin MX 10 good.hosts.test.
-			report      MX 10 good.hosts.test.
-			_smtp._tls.report TXT "v=TLSRPTv1; rua=mailto:tls@report.dom.test"
-		END
+		printf '%s MX 10 ca.hosts.test.\n' onlyca half impossible plain early watched \
+			testing expired failed changing
+		printf '%s MX 10 good.hosts.test.\n' sts admin below.admin report
+		printf '%s\n' 'half MX 20 good.hosts.test.' 'bare MX 10 bare.hosts.test.' \
+			'_smtp._tls.report TXT "v=TLSRPTv1; rua=mailto:tls@report.dom.test"'
 	} | zone dom.test
 	{
-		cat <<-'END'
-			good     MX 10 good.signed.test.
-			bad      MX 10 bad.signed.test.
-			ta       MX 10 ta.signed.test.
-			bogus    MX 10 bogus.signed.test.
-			none     MX 10 none.signed.test.
-			unsigned MX 10 good.hosts.test.
-		END
-		printf '%s MX 10 %s.signed.test.\n' cert cert other other odd odd \
-			oddkey oddkey both both short short
+		echo 'unsigned MX 10 good.hosts.test.'
+		for host in good bad ta bogus none cert other odd oddkey both short; do
+			echo "$host MX 10 $host.signed.test."
+		done
 	} | zone dane.test
 	printf '%s\n' 'good MX 10 good.signed.test.' | zone loose.test
 	sign_zone signed.test
@@ -101,8 +75,7 @@ setup() {
 	END
 	standard_policies
 	touch /etc/postfix/admin
-	start_tls_postfix 3.7 "transport_maps = $M" "smtp_tls_policy_maps = $T" \
-		'smtp_dns_support_level = dnssec'
+	start_tls_mxhop 3.7
 }
 
 policies() { # < LINES
@@ -554,8 +527,7 @@ case_a_domain_without_a_policy_costs_no_system_call() {
 
 case_debian_13() {
 	use_release trixie
-	start_tls_postfix 3.10 "transport_maps = $M" "smtp_tls_policy_maps = $T" \
-		'smtp_dns_support_level = dnssec'
+	start_tls_mxhop 3.10
 	case_mail_goes_by_the_policy
 	case_dane_is_a_class
 }
@@ -573,8 +545,7 @@ asks_for_reports_of_host() { # DOMAIN
 case_domains_that_want_reports() {
 	use_release trixie
 	standard_policies
-	start_tls_postfix 3.10 "transport_maps = $M" "smtp_tls_policy_maps = $T" \
-		'smtp_dns_support_level = dnssec'
+	start_tls_mxhop 3.10
 	assert_answer report.dom.test ':[good.hosts.test]'
 	assert_eq "$(dns_queries _smtp._tls.report.dom.test TXT)" 0
 	postfix_set 'smtp_tlsrpt_enable = yes' 'smtp_tlsrpt_socket_name = run/none'

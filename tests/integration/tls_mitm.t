@@ -7,10 +7,6 @@
 # shellcheck source=tests/integration/tls.sh
 . "$ROOT/tests/integration/tls.sh"
 
-M=mxhop:/etc/mxhop/mxhop.cf
-T=mxhop_tls:/etc/mxhop/mxhop.cf
-STORE=/var/lib/mxhop-tls
-
 setup() {
 	local name domain
 	tls_certificate good good.hosts.test

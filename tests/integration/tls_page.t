@@ -5,9 +5,6 @@
 # shellcheck source=tests/integration/tls.sh
 . "$ROOT/tests/integration/tls.sh"
 
-T=mxhop_tls:/etc/mxhop/mxhop.cf
-STORE=/var/lib/mxhop-tls
-
 setup() {
 	tls_certificate good good.signed.test
 	zone hosts.test <<<'good A 192.0.2.1'

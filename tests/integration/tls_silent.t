@@ -6,9 +6,6 @@
 # shellcheck source=tests/integration/tls.sh
 . "$ROOT/tests/integration/tls.sh"
 
-M=mxhop:/etc/mxhop/mxhop.cf
-T=mxhop_tls:/etc/mxhop/mxhop.cf
-STORE=/var/lib/mxhop-tls
 SILENT=192.0.2.81
 GOOD=(good{1..16}) # with a policy, never seen
 

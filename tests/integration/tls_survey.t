@@ -5,8 +5,6 @@
 # shellcheck source=tests/integration/tls.sh
 . "$ROOT/tests/integration/tls.sh"
 
-STORE=/var/lib/mxhop-tls
-
 setup() {
 	tls_certificate good mx.signed.test
 	zone signed.test <<-END

@@ -3,7 +3,6 @@
 # Postfix: random keys, each under many a main.cf, and the same answer each time.
 # MXHOP_LONG asks about all 500 keys; else every configuration gets some.
 
-M=mxhop:/etc/mxhop/mxhop.cf
 SEED=${MXHOP_SEED:-11}
 
 setup() {

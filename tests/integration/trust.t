@@ -7,7 +7,6 @@
 # shellcheck source=tests/integration/exim.sh
 . "$ROOT/tests/integration/exim.sh"
 
-M=mxhop:/etc/mxhop/mxhop.cf
 LDIF=/etc/mxhop/overrides.ldif
 SERVICE_UID=64301
 
