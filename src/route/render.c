@@ -13,6 +13,8 @@
 
 #include "route/steps.h"
 
+#define TEXT_MAX 200 /* octets for a sender */
+
 const char *render_disposition(enum mxhop_disposition d)
 {
     static const char *const names[] = {
@@ -83,6 +85,16 @@ const char *guard_status(const char *status, char class_digit)
         status[strspn(status, digits_and_dots)] == '\0')
         return status;
     return class_digit == '5' ? "5.0.0" : "4.0.0";
+}
+
+void guard_text(const char *text, const char *without, struct buf *out)
+{
+    for (size_t i = 0; i < TEXT_MAX && text[i] != '\0'; i++) {
+        bool plain = text[i] >= ' ' && text[i] <= '~' &&
+                     strchr(without, text[i]) == NULL;
+
+        buf_putc(out, plain ? text[i] : '?');
+    }
 }
 
 render_fn *render_for(enum mxhop_format format)

@@ -24,9 +24,6 @@
  */
 
 #include "route/render.h"
-
-#include <string.h>
-
 #include "route/steps.h"
 
 static bool render_exim_skip(const struct mxhop_hop *hop, bool skip_unresolved)
@@ -73,33 +70,15 @@ bool render_exim(const struct mxhop_route *r, struct buf *out)
     return any;
 }
 
-/* One line of printable ASCII in which nothing is left to expand. */
-static void render_exim_add_text(const char *action, const char *status,
-                                 const char *text, struct buf *out)
-{
-    buf_printf(out, "%s %s ", action, status);
-    for (size_t i = 0; i < GUARD_TEXT_MAX && text[i] != '\0'; i++) {
-        bool plain = text[i] >= ' ' && text[i] <= '~' &&
-                     strchr("$\\{}", text[i]) == NULL;
-
-        buf_putc(out, plain ? text[i] : '?');
-    }
-}
-
+/* Nothing in the text is left to expand. */
 bool render_exim_fate(const struct mxhop_route *r, struct buf *out)
 {
-    switch (r->disposition) {
-    case MXHOP_PASS:
-    case MXHOP_ROUTE:
+    if (r->disposition == MXHOP_REJECT)
+        buf_printf(out, ":fail: 550 %s ", guard_status(r->status, '5'));
+    else if (r->disposition == MXHOP_DEFER)
+        buf_printf(out, ":defer: 451 %s ", guard_status(r->status, '4'));
+    else
         return false;
-    case MXHOP_REJECT:
-        render_exim_add_text(":fail: 550", guard_status(r->status, '5'),
-                             r->reason, out);
-        return true;
-    case MXHOP_DEFER:
-        render_exim_add_text(":defer: 451", guard_status(r->status, '4'),
-                             r->reason, out);
-        return true;
-    }
-    return false;
+    guard_text(r->reason, "$\\{}", out);
+    return true;
 }

@@ -138,13 +138,11 @@ static bool render_postfix_add_list(const struct mxhop_route *r,
     return written > 0;
 }
 
-/* One line of printable ASCII, whatever the text is. */
 static void render_postfix_add_text(const char *service, const char *status,
                                     const char *text, struct buf *out)
 {
     buf_printf(out, "%s:%s ", service, status);
-    for (size_t i = 0; i < GUARD_TEXT_MAX && text[i] != '\0'; i++)
-        buf_putc(out, text[i] < ' ' || text[i] > '~' ? '?' : text[i]);
+    guard_text(text, "", out);
 }
 
 static void render_postfix_defer(const struct mxhop_route *r,

@@ -5,6 +5,7 @@
 #define ROUTE_STEPS_H
 
 #include "route/decide.h"
+#include "util/buf.h"
 
 /* A time slot in which the order of equals does not change. */
 struct slot {
@@ -49,8 +50,6 @@ const char *outcome_set_text(const struct decide_input *in);
 
 /* ---- render.c: the last guard before a list reaches an MTA ---- */
 
-#define GUARD_TEXT_MAX 200 /* octets of a text for a sender */
-
 /* Whether a hop may be written at all. */
 bool guard_hop(const struct mxhop_hop *hop);
 /* Whether a transport is a service name of master.cf(5), or empty. */
@@ -60,5 +59,8 @@ bool guard_defer_service(const char *service);
 /* The status code if it is of the class, 4 or 5, else CLASS.0.0. */
 const char *guard_status(const char *status, char class_digit);
 bool guard_is_v6(const struct mxhop_hop *hop);
+/* A text for a sender: the beginning of it, one line of printable ASCII without
+   these characters. */
+void guard_text(const char *text, const char *without, struct buf *out);
 
 #endif
