@@ -9,6 +9,7 @@
 
 #include "route/render.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "route/steps.h"
@@ -85,6 +86,18 @@ const char *guard_status(const char *status, char class_digit)
         status[strspn(status, digits_and_dots)] == '\0')
         return status;
     return class_digit == '5' ? "5.0.0" : "4.0.0";
+}
+
+size_t guard_place(const struct mxhop_hop *hop, char place[PLACE_MAX])
+{
+    char port[8] = "";
+
+    if (hop->port != 0)
+        snprintf(port, sizeof(port), ":%u", (unsigned)hop->port);
+    return (size_t)snprintf(place, PLACE_MAX,
+                            guard_is_v6(hop) && hop->port != 0 ? "[%.260s]%s"
+                                                               : "%.260s%s",
+                            hop->host, port);
 }
 
 void guard_text(const char *text, const char *without, struct buf *out)

@@ -39,16 +39,6 @@ static bool render_exim_any_resolved(const struct mxhop_route *r)
     return false;
 }
 
-static void render_exim_add_hop(const struct mxhop_hop *hop, struct buf *out)
-{
-    if (hop->port == 0)
-        buf_puts(out, hop->host);
-    else if (guard_is_v6(hop))
-        buf_printf(out, "[%s]:%u", hop->host, (unsigned)hop->port);
-    else
-        buf_printf(out, "%s:%u", hop->host, (unsigned)hop->port);
-}
-
 bool render_exim(const struct mxhop_route *r, struct buf *out)
 {
     bool skip_unresolved, new_group = false, any = false;
@@ -58,12 +48,13 @@ bool render_exim(const struct mxhop_route *r, struct buf *out)
     skip_unresolved = render_exim_any_resolved(r);
     for (size_t i = 0; i < r->n_hops; i++) {
         const struct mxhop_hop *hop = &r->hops[i];
+        char place[PLACE_MAX];
 
         new_group |= hop->starts_group;
         if (render_exim_skip(hop, skip_unresolved))
             continue;
         buf_puts(out, !any ? "<;" : new_group ? ";+;" : ";");
-        render_exim_add_hop(hop, out);
+        buf_add(out, place, guard_place(hop, place));
         any = true;
         new_group = false;
     }

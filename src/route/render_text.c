@@ -17,8 +17,7 @@
 
 #include "route/steps.h"
 
-#define PLACE_MAX    300 /* host, brackets, port */
-#define PLACE_COLUMN 40  /* a longer place does not widen the column */
+#define PLACE_COLUMN 40 /* a longer place does not widen the column */
 
 static void render_text_add_head(const struct mxhop_route *r, struct buf *out)
 {
@@ -34,26 +33,13 @@ static void render_text_add_head(const struct mxhop_route *r, struct buf *out)
     buf_puts_wrapped(out, r->reason, out->len - start, 4);
 }
 
-static size_t render_text_format_place(const struct mxhop_hop *hop, char *place)
-{
-    char port[8] = "";
-    int n;
-
-    if (hop->port != 0)
-        snprintf(port, sizeof(port), ":%u", (unsigned)hop->port);
-    n = snprintf(place, PLACE_MAX,
-                 guard_is_v6(hop) && hop->port != 0 ? "[%.260s]%s" : "%.260s%s",
-                 hop->host, port);
-    return (size_t)n;
-}
-
 static size_t render_text_place_width(const struct mxhop_route *r)
 {
     char place[PLACE_MAX];
     size_t width = 0, n;
 
     for (size_t i = 0; i < r->n_hops; i++) {
-        n = render_text_format_place(&r->hops[i], place);
+        n = guard_place(&r->hops[i], place);
         if (n > width && n <= PLACE_COLUMN)
             width = n;
     }
@@ -64,7 +50,7 @@ static void render_text_add_hop(const struct mxhop_hop *hop, size_t width,
                                 struct buf *out)
 {
     char place[PLACE_MAX];
-    size_t n = render_text_format_place(hop, place), start;
+    size_t n = guard_place(hop, place), start;
 
     buf_putc(out, '\n');
     start = out->len;

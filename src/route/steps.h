@@ -59,6 +59,9 @@ bool guard_defer_service(const char *service);
 /* The status code if it is of the class, 4 or 5, else CLASS.0.0. */
 const char *guard_status(const char *status, char class_digit);
 bool guard_is_v6(const struct mxhop_hop *hop);
+/* Host and port as people and Exim write them; the length. */
+#define PLACE_MAX 300 /* host, brackets, port */
+size_t guard_place(const struct mxhop_hop *hop, char place[PLACE_MAX]);
 /* A text for a sender: the beginning of it, one line of printable ASCII without
    these characters. */
 void guard_text(const char *text, const char *without, struct buf *out);
