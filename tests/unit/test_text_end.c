@@ -170,28 +170,19 @@ static const char *set_with_other(const char *entry, const char *host)
 
 START_TEST(changes_elsewhere_cool_nothing)
 {
-    const char *entry = general[_i].general, *text;
+    const char *entry = general[_i].general;
     struct mxhop *mx = open_with_overrides(set_with_other(entry, "192.0.2.8"));
-    struct mxhop_error err;
 
     ck_assert(becomes_free(mx, "a.example", general[_i].answer));
     for (int i = 0; i < 3; i++) {
         char host[32], want[40];
-        bool hit;
 
         snprintf(host, sizeof(host), "192.0.2.%d", 10 + i);
         snprintf(want, sizeof(want), ":[%s]", host);
         refresh_elsewhere(set_with_other(entry, host));
         ck_assert(answer_becomes(mx, "other.example", want));
         usleep(50000); /* the worker writes that down */
-        failmalloc_at(1);
-        if (mxhop_text(mx, "a.example", MXHOP_FORMAT_POSTFIX, &text, &err) !=
-            MXHOP_OK)
-            text = "(error)";
-        hit = failmalloc_hit();
-        failmalloc_at(0);
-        ck_assert(!hit);
-        ck_assert_int_eq(strcasecmp(text, general[_i].answer), 0);
+        ck_assert(is_free(mx, "a.example", general[_i].answer));
     }
     ck_assert_uint_le(minidns_count(&dns, "a.example 15"), 1);
     mxhop_close(&mx);

@@ -161,25 +161,32 @@ static inline const char *text_of(struct mxhop *mx, const char *key)
     return folded;
 }
 
-/* Until the answer comes without a single allocation. The worker, which writes
-   what a lookup leaves behind some milliseconds later, needs its memory. */
-static inline bool becomes_free(struct mxhop *mx, const char *key,
-                                const char *want)
+/* Whether the answer comes without a single allocation. */
+static inline bool is_free(struct mxhop *mx, const char *key, const char *want)
 {
-    uint64_t until_ms = clock_boot_ms() + QUICK_MS;
     struct mxhop_error err;
     const char *text;
     bool hit;
 
+    failmalloc_at(1);
+    if (mxhop_text(mx, key, MXHOP_FORMAT_POSTFIX, &text, &err) != MXHOP_OK)
+        text = "(error)";
+    hit = failmalloc_hit();
+    failmalloc_at(0);
+    return !hit && strcasecmp(text != NULL ? text : "(none)", want) == 0;
+}
+
+/* The worker, which writes what a lookup leaves behind some milliseconds later,
+   needs its memory. */
+static inline bool becomes_free(struct mxhop *mx, const char *key,
+                                const char *want)
+{
+    uint64_t until_ms = clock_boot_ms() + QUICK_MS;
+
     do {
         text_of(mx, key);
         usleep(50000);
-        failmalloc_at(1);
-        if (mxhop_text(mx, key, MXHOP_FORMAT_POSTFIX, &text, &err) != MXHOP_OK)
-            text = "(error)";
-        hit = failmalloc_hit();
-        failmalloc_at(0);
-        if (!hit && strcasecmp(text != NULL ? text : "(none)", want) == 0)
+        if (is_free(mx, key, want))
             return true;
     } while (clock_boot_ms() < until_ms);
     return false;
