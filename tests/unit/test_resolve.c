@@ -3,17 +3,8 @@
 #include <sys/resource.h>
 #include "support/suite.h"
 #include "dns/exchange_int.h"
-#include "dns/resolve_int.h"
 #include "support/failmalloc.h"
-#include "support/minidns.h"
-#include "util/buf.h"
-
-#define BOTH        (FAMILY_BIT(FAMILY_V4) | FAMILY_BIT(FAMILY_V6))
-#define MX          WIRE_TYPE_MX
-#define A           WIRE_TYPE_A
-#define AAAA        WIRE_TYPE_AAAA
-
-#define DEADLINE_MS 800 /* what runs into it must, the rest takes a few ms */
+#include "resolve_fixture.h"
 
 static const struct minidns_row rows[] = {
     {"two.example", MX, "ttl 500 mx 20 mx2.example ttl 70 mx 10 MX1.example",
@@ -77,21 +68,6 @@ static const struct minidns_row rows[] = {
 
 /* ---- the owner, and what it was told ---- */
 
-struct fixture {
-    struct minidns dns;
-    struct engine *engine;
-    struct resolver *resolver;
-    const char *known_host;
-    unsigned known_families; /* of it; 0: all */
-    size_t pick_max;
-    struct buf told;
-    struct buf result; /* of tasks, one line each */
-    size_t n_results;
-    uint64_t ended_ms;
-};
-
-static struct fixture fx;
-
 static void add_family(struct buf *b, const struct hostaddrs *a, unsigned f)
 {
     static const char *const names[] = {"?", "some", "none", "failed"};
@@ -143,7 +119,7 @@ static unsigned host_known(void *ctx, const char *host, unsigned families,
         return 0;
     *addrs_r = (struct hostaddrs){.state = {ADDR_SOME, ADDR_NONE}, .n = {1}};
     inet_pton(AF_INET, "198.51.100.1", &addrs_r->v4[0]);
-    return fx.known_families != 0 ? fx.known_families : families;
+    return fx.known_what != 0 ? fx.known_what : families; /* 0: all */
 }
 
 static void host_learned(void *ctx, const char *host,
@@ -170,19 +146,6 @@ static void mx_learned(void *ctx, const char *domain, const struct mxset *set)
     buf_putc(&fx.told, '>');
 }
 
-static size_t pick(void *ctx, const struct mxset *set, uint16_t *index,
-                   size_t cap)
-{
-    size_t n = 0;
-
-    (void)ctx;
-    while (n < set->n_mx && n < cap && n < fx.pick_max) {
-        index[n] = (uint16_t)n;
-        n++;
-    }
-    return n;
-}
-
 static void resolved(void *ctx, const char *name, struct mxset *set)
 {
     (void)ctx;
@@ -207,55 +170,15 @@ static enum mxhop_status open_resolver(unsigned families)
     return resolver_open(&fx.resolver, fx.engine, &owner, families, NULL);
 }
 
-static void close_resolver(void)
-{
-    resolver_close(&fx.resolver);
-    engine_close(&fx.engine);
-}
-
 static void setup_rows(const struct minidns_row *table)
 {
-    memset(&fx, 0, sizeof(fx));
-    fx.pick_max = RESOLVE_PICK_MAX;
-    minidns_start(&fx.dns, table);
+    begin(table);
     ck_assert_int_eq(open_resolver(BOTH), MXHOP_OK);
 }
 
 static void setup(void)
 {
     setup_rows(rows);
-}
-
-static void teardown(void)
-{
-    close_resolver();
-    buf_free(&fx.told);
-    buf_free(&fx.result);
-    minidns_stop(&fx.dns);
-}
-
-static void start(const char *domain, const struct mxset *known,
-                  uint64_t timeout_ms)
-{
-    ck_assert_int_eq(resolver_start_domain(fx.resolver, domain, known,
-                                           clock_boot_ms() + timeout_ms,
-                                           resolved, NULL),
-                     MXHOP_OK);
-}
-
-static void run_tasks(void)
-{
-    while (!TAILQ_EMPTY(&fx.resolver->live) ||
-           !TAILQ_EMPTY(&fx.resolver->ended))
-        resolver_step(fx.resolver, clock_boot_ms() + 5000, -1);
-}
-
-static void forget(void)
-{
-    buf_reset(&fx.told);
-    buf_reset(&fx.result);
-    fx.n_results = 0;
-    minidns_forget(&fx.dns);
 }
 
 /* ---- tests ---- */
@@ -472,7 +395,7 @@ START_TEST(test_one_family_known)
     struct mxset known = {.ttl_s = 9};
 
     fx.known_host = "mx1.example";
-    fx.known_families = FAMILY_BIT(FAMILY_V4);
+    fx.known_what = FAMILY_BIT(FAMILY_V4);
     start("also.example", NULL, DEADLINE_MS);
     run_tasks();
     ck_assert_str_eq(fx.result.data,
@@ -491,7 +414,7 @@ START_TEST(test_one_family_known)
     ck_assert_uint_eq(minidns_count(&fx.dns, "mx1.example 1"), 0);
 
     forget();
-    fx.known_families = FAMILY_BIT(FAMILY_V6);
+    fx.known_what = FAMILY_BIT(FAMILY_V6);
     start("also.example", NULL, DEADLINE_MS);
     run_tasks();
     ck_assert_str_eq(fx.result.data,

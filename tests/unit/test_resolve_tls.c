@@ -2,22 +2,15 @@
    addresses. */
 
 #include "support/suite.h"
-#include "dns/resolve_int.h"
 #include "support/failmalloc.h"
-#include "support/minidns.h"
-#include "util/buf.h"
+#include "resolve_fixture.h"
 
-#define BOTH        (FAMILY_BIT(FAMILY_V4) | FAMILY_BIT(FAMILY_V6))
-#define MX          WIRE_TYPE_MX
-#define A           WIRE_TYPE_A
-#define AAAA        WIRE_TYPE_AAAA
-#define TXT         WIRE_TYPE_TXT
-#define TLSA        WIRE_TYPE_TLSA
-#define ALL         (TLS_WANT_STS | TLS_WANT_DANE)
+#define TXT  WIRE_TYPE_TXT
+#define TLSA WIRE_TYPE_TLSA
+#define ALL  (TLS_WANT_STS | TLS_WANT_DANE)
 
-#define DEADLINE_MS 800
-#define EE          "ttl 70 tlsa 3 1 1 32"
-#define TA          "tlsa 2 0 1 32 tlsa 3 1 1 32"
+#define EE   "ttl 70 tlsa 3 1 1 32"
+#define TA   "tlsa 2 0 1 32 tlsa 3 1 1 32"
 
 static const struct minidns_row rows[] = {
     /* TXT */
@@ -121,20 +114,6 @@ static const struct minidns_row rows[] = {
 
 /* ---- the owner, and what it was told ---- */
 
-struct fixture {
-    struct minidns dns;
-    struct engine *engine;
-    struct resolver *resolver;
-    const char *known_host; /* signed, with an address */
-    unsigned known_what;
-    struct tlsa known_tlsa;
-    struct buf told;
-    struct buf result; /* of tasks, one line each */
-    size_t n_results;
-};
-
-static struct fixture fx;
-
 static void add_sts(struct buf *b, const struct sts_record *r)
 {
     static const char *const names[] = {"?", "none", "id=", "failed"};
@@ -194,17 +173,6 @@ static void txt_learned(void *ctx, const char *domain, enum tls_txt which,
     buf_putc(&fx.told, '}');
 }
 
-static size_t pick(void *ctx, const struct mxset *set, uint16_t *index,
-                   size_t cap)
-{
-    size_t n = 0;
-
-    (void)ctx;
-    for (; n < set->n_mx && n < cap; n++)
-        index[n] = (uint16_t)n;
-    return n;
-}
-
 static void resolved(void *ctx, const char *name, struct mxset *set)
 {
     (void)ctx;
@@ -243,49 +211,10 @@ static void open_resolver(unsigned tls_wanted, bool trust_ad)
                      MXHOP_OK);
 }
 
-static void close_resolver(void)
-{
-    resolver_close(&fx.resolver);
-    engine_close(&fx.engine);
-}
-
 static void setup(void)
 {
-    memset(&fx, 0, sizeof(fx));
-    minidns_start(&fx.dns, rows);
+    begin(rows);
     open_resolver(ALL, true);
-}
-
-static void teardown(void)
-{
-    close_resolver();
-    buf_free(&fx.told);
-    buf_free(&fx.result);
-    minidns_stop(&fx.dns);
-}
-
-static void start(const char *domain, const struct mxset *known,
-                  uint64_t timeout_ms)
-{
-    ck_assert_int_eq(resolver_start_domain(fx.resolver, domain, known,
-                                           clock_boot_ms() + timeout_ms,
-                                           resolved, NULL),
-                     MXHOP_OK);
-}
-
-static void run_tasks(void)
-{
-    while (!TAILQ_EMPTY(&fx.resolver->live) ||
-           !TAILQ_EMPTY(&fx.resolver->ended))
-        resolver_step(fx.resolver, clock_boot_ms() + 5000, -1);
-}
-
-static void forget(void)
-{
-    buf_reset(&fx.told);
-    buf_reset(&fx.result);
-    fx.n_results = 0;
-    minidns_forget(&fx.dns);
 }
 
 static void assert_told(const char *what)
