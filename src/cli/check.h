@@ -53,9 +53,11 @@ void check_table_is_new(struct check *c, const struct conf *conf,
 void check_hear(void *ctx, const struct finding *f);
 /* Entries that are kept, and that the source did not tell of. */
 void check_kept(struct check *c);
-/* Whether that user could open the file, as a lookup does: 0, or an errno. Only
-   root can tell; everybody else, and for a user that is not known, gets 0. */
-int check_open_as(const char *path, const char *user);
+/* Whether that user can open the file, as a lookup does; false after a finding,
+   which says what becomes of mail then. Only root can tell; for everybody else,
+   and a user that is not known, it is true. */
+bool check_readable(struct check *c, enum check_level level, const char *path,
+                    const char *user, const char *then);
 /* A file that others may write, or put another in its place. */
 void check_file_mode(struct check *c, const char *file);
 

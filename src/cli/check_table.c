@@ -57,32 +57,27 @@ static int table_try(const char *path, const struct passwd *pw)
     return fd < 0 ? errno : 0;
 }
 
-int check_open_as(const char *path, const char *user)
+bool check_readable(struct check *c, enum check_level level, const char *path,
+                    const char *user, const char *then)
 {
     const struct passwd *pw = user != NULL ? getpwnam(user) : NULL;
     int status = 0;
     pid_t pid;
 
     if (geteuid() != 0 || pw == NULL || pw->pw_uid == 0)
-        return 0;
+        return true;
     pid = fork();
     if (pid == 0)
         _exit(table_try(path, pw));
     while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
-    return pid > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : 0;
-}
-
-static void table_is_readable(struct check *c, const struct conf *conf,
-                              const char *user)
-{
-    int error = check_open_as(conf->override_table, user);
-
-    if (error != 0)
-        check_say(c, CHECK_ERROR, conf->override_table, 0,
-                  "user %s, who looks up for the mail system, cannot read it: "
-                  "%s; %s; give the file mode 0644, its directory 0755",
-                  user, strerror(error), table_then(conf));
+    if (pid <= 0 || !WIFEXITED(status) || WEXITSTATUS(status) == 0)
+        return true;
+    check_say(c, level, path, 0,
+              "user %s, who looks up for the mail system, cannot read it: %s; "
+              "%s; give the file mode 0644, its directory 0755",
+              user, strerror(WEXITSTATUS(status)), then);
+    return false;
 }
 
 /* ---- the last refresh ---- */
@@ -168,7 +163,8 @@ bool check_table(struct check *c, const struct conf *conf, const char *user)
     bool usable = ovtable_open(&t, conf->override_table, &err) == MXHOP_OK;
 
     if (usable)
-        table_is_readable(c, conf, user);
+        check_readable(c, CHECK_ERROR, conf->override_table, user,
+                       table_then(conf));
     else
         check_say(c, CHECK_ERROR, err.text, 0, "%s", table_then(conf));
     ovtable_close(&t);

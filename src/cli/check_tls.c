@@ -73,7 +73,6 @@ static void tls_store(struct check *c, const struct conf *conf,
     struct store *s = NULL;
     struct mxhop_error err;
     char path[PATH_MAX];
-    int error;
 
     if (store_open(&s, conf->tls_store, false, &missing, &err) != MXHOP_OK) {
         check_say(c, level, err.text, 0, "%s%s", tls_then(conf),
@@ -81,13 +80,8 @@ static void tls_store(struct check *c, const struct conf *conf,
         return;
     }
     snprintf(path, sizeof(path), "%s/" STORE_FILE, conf->tls_store);
-    error = check_open_as(path, user);
-    if (error != 0)
-        check_say(c, level, path, 0,
-                  "user %s, who looks up for the mail system, cannot read it: "
-                  "%s; %s; give the file mode 0644, its directory 0755",
-                  user, strerror(error), tls_then(conf));
-    else if (enforce && store_count(s) == 0)
+    if (check_readable(c, level, path, user, tls_then(conf)) && enforce &&
+        store_count(s) == 0)
         check_say(c, CHECK_WARNING, path, 0,
                   "is empty: nothing is known of the domains that you send to, "
                   "and each first message waits for a policy or goes without; "
