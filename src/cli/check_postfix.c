@@ -117,21 +117,18 @@ void check_main_cf(struct check *c, struct view *v)
 {
     const char *policies = postconf_param(&v->postfix, "smtp_tls_policy_maps");
     struct services m = {.c = c, .place = v->postfix.master};
-    struct buf place = {0};
 
     if (v->postfix.n_params == 0)
         return;
     m.classes =
         policies != NULL && postfix_find(policies, TLS_TABLE_TYPE ":") != NULL;
-    buf_printf(&place, "%s/main.cf", v->postfix.dir);
-    for (size_t i = 0; i < v->postfix.n_params && !place.failed; i++) {
+    for (size_t i = 0; i < v->postfix.n_params; i++) {
         const struct postconf_param *p = &v->postfix.params[i];
 
         if (p->set && postfix_is_suspect(&m, p->value) &&
             postconf_is_builtin(&v->postfix, p->name))
-            postfix_judge(&m, place.data, p->name, p->name, p->value);
+            postfix_judge(&m, v->postfix.main, p->name, p->name, p->value);
     }
-    buf_free(&place);
     (void)master_services(v->postfix.master, postfix_judge_options, &m);
 }
 

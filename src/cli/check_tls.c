@@ -96,17 +96,13 @@ static void tls_say_why(struct check *c, struct view *v, enum check_level level,
                         const char *why, const char *then)
 {
     static const char master[] = "master.cf: ";
-    struct buf place = {0};
+    const char *place = v->postfix.main;
 
     if (strncmp(why, master, strlen(master)) == 0) {
-        check_say(c, level, v->postfix.master, 0, "%s; %s",
-                  why + strlen(master), then);
-        return;
+        place = v->postfix.master;
+        why += strlen(master);
     }
-    buf_printf(&place, "%s/main.cf", v->postfix.dir);
-    if (!place.failed)
-        check_say(c, level, place.data, 0, "%s; %s", why, then);
-    buf_free(&place);
+    check_say(c, level, place, 0, "%s; %s", why, then);
 }
 
 static bool tls_wants_dane(struct view *v)
@@ -199,17 +195,11 @@ static void tls_postfix(struct check *c, struct mxhop *mx, struct view *v)
 
 static void tls_reports(struct check *c, struct mxhop *mx, struct view *v)
 {
-    struct buf place = {0};
-
-    if (!probe_asks_for_reports(mx))
-        return;
-    buf_printf(&place, "%s/main.cf", v->postfix.dir);
-    if (!place.failed)
-        check_say(c, CHECK_NOTE, place.data, 0,
+    if (probe_asks_for_reports(mx))
+        check_say(c, CHECK_NOTE, v->postfix.main, 0,
                   "smtp_tlsrpt_enable: domains that want reports of TLS get no "
                   "list, so that Postfix can report (tlsrpt = auto); `mxhop "
                   "survey' counts them");
-    buf_free(&place);
 }
 
 /* ---- Exim ---- */

@@ -149,7 +149,7 @@ static void trace_add_text(struct trace *t, struct buf *out)
         trace_cut_newline(out);
         return;
     }
-    buf_printf(out, " 8 main.cf    %s/main.cf\n", t->view->postfix.dir);
+    buf_printf(out, " 8 main.cf    %s\n", t->view->postfix.main);
     if (t->view->why[0] != '\0')
         buf_printf(out, INDENT "local by: %s\n", t->view->why);
     if (t->view->reason[0] != '\0') {

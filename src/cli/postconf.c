@@ -204,6 +204,14 @@ static bool postconf_add(struct postconf_call *c, const char *argument)
     return c->argv[c->n++] != NULL;
 }
 
+static char *postconf_path(const struct postconf *p, const char *name)
+{
+    struct buf path = {0};
+
+    buf_printf(&path, "%s/%s", p->dir, name);
+    return buf_detach(&path);
+}
+
 static enum mxhop_status postconf_load(struct postconf *p,
                                        struct mxhop_error *err)
 {
@@ -211,13 +219,12 @@ static enum mxhop_status postconf_load(struct postconf *p,
     char *names[] = {"postconf", "-c", p->dir, "-n", NULL};
     enum mxhop_status status = MXHOP_OK;
     struct postconf_call call = {0};
-    struct buf path = {0};
 
-    buf_printf(&path, "%s/master.cf", p->dir);
-    p->master = buf_detach(&path);
-    if (p->master == NULL || !postconf_add(&call, "postconf") ||
-        !postconf_add(&call, "-c") || !postconf_add(&call, p->dir) ||
-        !postconf_add(&call, "-x")) {
+    p->main = postconf_path(p, "main.cf");
+    p->master = postconf_path(p, "master.cf");
+    if (p->main == NULL || p->master == NULL ||
+        !postconf_add(&call, "postconf") || !postconf_add(&call, "-c") ||
+        !postconf_add(&call, p->dir) || !postconf_add(&call, "-x")) {
         status = err_nomem(err);
         goto out;
     }
@@ -265,6 +272,7 @@ void postconf_free(struct postconf *p)
     free(p->params);
     postmap_end(p);
     free(p->dir);
+    free(p->main);
     free(p->master);
     free(p->expanded);
     *p = (struct postconf){.helper = -1};

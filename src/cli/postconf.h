@@ -26,8 +26,8 @@ struct postmap_table { /* that the helper of postmap_begin() may be asked about
 
 /* All of it belongs to the reader; nobody changes it after postconf_read(). */
 struct postconf {
-    char *dir;    /* config_directory */
-    char *master; /* its master.cf */
+    char *dir;           /* config_directory */
+    char *main, *master; /* its main.cf and master.cf */
     struct postconf_param *params;
     size_t n_params, cap;
     int master_error; /* why master.cf cannot be read (errno), or 0 */

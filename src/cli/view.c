@@ -209,8 +209,8 @@ int view_take(struct view *v, const char *config,
     }
     if (!view_find_table(v, config)) {
         snprintf(v->skipped, sizeof(v->skipped),
-                 "transport_maps in %s/main.cf does not name mxhop:%s",
-                 v->postfix.dir, config);
+                 "transport_maps in %s does not name mxhop:%s", v->postfix.main,
+                 config);
         return view_not_taken(v, options, false);
     }
     v->config = (struct postfix_config){.ctx = &v->postfix,
