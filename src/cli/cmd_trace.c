@@ -160,7 +160,7 @@ static void trace_add_text(struct trace *t, struct buf *out)
         buf_puts(out, INDENT "no table is asked: virtual_alias_maps has the "
                              "say\n");
     else
-        (void)view_tables(t->view, t->key, ours, false, out);
+        view_tables(t->view, t->key, ours, false, out);
     trace_add_policy(t, out);
     trace_cut_newline(out);
 }
@@ -179,7 +179,7 @@ static void trace_add_json(struct trace *t, struct buf *out)
     json_add("visible_reason", t->view->reason, out);
     buf_puts(out, ",\"transport_maps\":[");
     if (!trace_is_alias(t))
-        (void)view_tables(t->view, t->key, ours, true, out);
+        view_tables(t->view, t->key, ours, true, out);
     buf_putc(out, ']');
     trace_add_json_policy(t, out);
     buf_puts(out, "}}");

@@ -58,15 +58,13 @@ static bool view_find_table(struct view *v, const char *config)
         if (file == NULL)
             continue;
         v->table = strndup(file, len);
-        v->ours = strdup(word[i]);
         if (v->table != NULL && view_same_file(v->table, config))
             break;
         free(v->table);
-        free(v->ours);
-        v->table = v->ours = NULL;
+        v->table = NULL;
     }
     free(word);
-    return v->table != NULL && v->ours != NULL;
+    return v->table != NULL;
 }
 
 /* ---- who we are ---- */
@@ -240,7 +238,6 @@ void view_free(struct view *v)
     view_close_lists(v);
     postconf_free(&v->postfix);
     free(v->table);
-    free(v->ours);
     free(v->own_addresses);
     *v = (struct view){0};
 }

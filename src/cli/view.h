@@ -32,8 +32,8 @@ struct view {
     bool plain; /* nobody wants to know about main.cf */
     struct postconf postfix;
     struct postfix_config config;
-    char *table, *ours; /* the file as main.cf names it; the whole word */
-    char reason[512];   /* why Postfix must see the domains; or "" */
+    char *table;      /* the file as main.cf names it */
+    char reason[512]; /* why Postfix must see the domains; or "" */
     struct guard_by_domain by_domain;
     char visible[512]; /* the last domain that it must see: why */
     char *own_addresses;
@@ -94,6 +94,9 @@ enum mxhop_local view_is_local(void *ctx, const char *domain);
 /* Whether a table compares keys. Tables of patterns see a whole name only. */
 bool view_table_is_fixed(const char *table);
 
+/* Whether a word of main.cf names the view's own table of that type. */
+bool view_is_table(const struct view *v, const char *word, const char *type);
+
 /* ---- view_policy.c ---- */
 
 /* How a value of smtp_tls_policy_maps names mxhop_tls. Behind proxy: it answers
@@ -118,9 +121,9 @@ struct view_asker {
 /*
  * What transport_maps answers for an address or a domain, table by table, in
  * the order in which trivial-rewrite(8) asks. In lines of text, or as the
- * elements of a JSON array. false: out of memory.
+ * elements of a JSON array.
  */
-bool view_tables(struct view *v, const char *key, struct view_asker ours,
+void view_tables(struct view *v, const char *key, struct view_asker ours,
                  bool json, struct buf *out);
 
 #endif

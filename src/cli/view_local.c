@@ -49,6 +49,15 @@ bool view_table_is_fixed(const char *table)
     return true;
 }
 
+bool view_is_table(const struct view *v, const char *word, const char *type)
+{
+    size_t n = strlen(type);
+
+    word = word_unproxy(word);
+    return strncmp(word, type, n) == 0 && word[n] == ':' &&
+           strcmp(word + n + 1, v->table) == 0;
+}
+
 static bool local_parse(struct view *v, enum postfix_list_id id, char *text,
                         bool wanted, int depth);
 

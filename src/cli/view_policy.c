@@ -21,12 +21,9 @@ enum view_tls view_names_tls(const struct view *v, const char *policy_maps)
     enum view_tls found = VIEW_TLS_ABSENT;
 
     for (size_t i = 0; word != NULL && word[i] != NULL; i++) {
-        const char *table = word_unproxy(word[i]);
-
-        if (strncmp(table, TLS_TABLE_TYPE ":", sizeof(TLS_TABLE_TYPE)) != 0 ||
-            strcmp(table + sizeof(TLS_TABLE_TYPE), v->table) != 0)
+        if (!view_is_table(v, word[i], TLS_TABLE_TYPE))
             continue;
-        if (table == word[i])
+        if (word_unproxy(word[i]) == word[i])
             found = VIEW_TLS_NAMED;
         else if (found == VIEW_TLS_ABSENT)
             found = VIEW_TLS_PROXIED;

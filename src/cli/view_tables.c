@@ -24,13 +24,6 @@ struct tables {
     unsigned hits;
 };
 
-static bool tables_is_ours(const struct view *v, const char *word)
-{
-    word = word_unproxy(word);
-    return strncmp(word, TABLE_TYPE ":", sizeof(TABLE_TYPE)) == 0 &&
-           strcmp(word + sizeof(TABLE_TYPE), v->table) == 0;
-}
-
 static void tables_say(struct tables *t, const char *word, const char *key,
                        bool error, const char *text)
 {
@@ -63,7 +56,7 @@ static void tables_ask(struct tables *t, const char *key, bool whole)
         enum postmap_found found;
         char *value = NULL;
 
-        if (tables_is_ours(t->v, t->word[i])) {
+        if (view_is_table(t->v, t->word[i], TABLE_TYPE)) {
             value = t->ours.ask(t->ours.ctx, key);
             found = value != NULL ? POSTMAP_FOUND : POSTMAP_ABSENT;
         } else if (whole || view_table_is_fixed(t->word[i])) {
@@ -97,17 +90,18 @@ static void tables_ask_all(struct tables *t, const char *key)
     tables_ask(t, "*", true);
 }
 
-bool view_tables(struct view *v, const char *key, struct view_asker ours,
+void view_tables(struct view *v, const char *key, struct view_asker ours,
                  bool json, struct buf *out)
 {
     struct tables t = {.v = v, .ours = ours, .json = json, .out = out};
 
     t.word = postconf_words(postconf_param(&v->postfix, "transport_maps"));
-    if (t.word == NULL)
-        return false;
+    if (t.word == NULL) {
+        out->failed = true;
+        return;
+    }
     tables_ask_all(&t, key);
     if (t.hits == 0 && !json)
         buf_puts(out, "              no table of transport_maps answers\n");
     free(t.word);
-    return !out->failed;
 }
