@@ -708,6 +708,7 @@ int main(void)
     tcase_add_test(ldif, no_regular_file);
     tcase_add_test(ldif, out_of_memory);
     tcase_add_checked_fixture(comp, enter_directory, leave_directory);
+    tcase_set_timeout(comp, 60); /* asan is slow with large entries */
     tcase_add_test(comp, clash_and_past);
     tcase_add_test(comp, past_window_is_said_once);
     tcase_add_test(comp, one_entry_to_a_dn);
