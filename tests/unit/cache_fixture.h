@@ -276,17 +276,6 @@ static inline void put_route(const char *domain, const char *text,
     flush();
 }
 
-static inline int run_tests(Suite *s)
-{
-    SRunner *r = srunner_create(s);
-    int failed;
-
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
-}
-
 /* A case in which each test begins with an empty cache. */
 static inline TCase *cache_case(Suite *s)
 {

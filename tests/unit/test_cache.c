@@ -1,6 +1,7 @@
 /* The policy of the DNS cache: TTLs, stale, failures, prefetch, per family;
    claims. */
 
+#include "support/suite.h"
 #include "cache_fixture.h"
 
 /* ---- what an answer is worth, and for how long ---- */
@@ -498,5 +499,5 @@ int main(void)
     tcase_add_test(t, claims_of_many);
     tcase_add_test(t, claim_keeps_the_answer);
     tcase_add_test(t, claims_without_others);
-    return run_tests(s);
+    return suite_run(s);
 }

@@ -1,6 +1,7 @@
 /* The DNS cache among records that are damaged, or were written by somebody
    hostile, and allocations that fail: a miss, never a wrong answer. */
 
+#include "support/suite.h"
 #include "cache_fixture.h"
 
 /* ---- records that are not to be believed ---- */
@@ -466,5 +467,5 @@ int main(void)
     tcase_add_test(t, no_memory_to_read_a_failure);
     tcase_add_test(t, open_no_memory);
     tcase_add_test(t, closed_with_things_pending);
-    return run_tests(s);
+    return suite_run(s);
 }

@@ -1,6 +1,7 @@
 /* The DNS cache: what is worth keeping, how it is written, listed and
    forgotten. */
 
+#include "support/suite.h"
 #include "cache_fixture.h"
 
 /* ---- what is worth keeping ---- */
@@ -546,5 +547,5 @@ int main(void)
     tcase_add_test(t, forget_everything);
     tcase_add_test(t, flood_of_strangers);
     tcase_add_test(t, a_domain_takes_300_octets);
-    return run_tests(s);
+    return suite_run(s);
 }

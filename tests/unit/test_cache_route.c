@@ -1,5 +1,6 @@
 /* The DNS cache: finished answers, and threads that use it. */
 
+#include "support/suite.h"
 #include "cache_fixture.h"
 
 /* ---- finished answers ---- */
@@ -305,5 +306,5 @@ int main(void)
     tcase_add_test(t, routes_that_are_not_kept);
     tcase_set_tags(crew, "threads");
     tcase_add_test(crew, threads);
-    return run_tests(s);
+    return suite_run(s);
 }

@@ -1,6 +1,7 @@
 /* The DNS cache: what it keeps of _mta-sts, _smtp._tls and TLSA records, each
    with an end of its own. */
 
+#include "support/suite.h"
 #include "cache_fixture.h"
 
 #define STALE_MS (259200000ull) /* stale_max */
@@ -510,5 +511,5 @@ int main(void)
     tcase_add_test(t, damaged);
     tcase_add_test(t, from_the_future);
     tcase_add_test(t, out_of_memory);
-    return run_tests(s);
+    return suite_run(s);
 }
