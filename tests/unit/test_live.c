@@ -13,6 +13,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -985,6 +986,25 @@ START_TEST(a_full_file_system_is_told)
 }
 END_TEST
 
+/* As in a shell with `ulimit -f'. */
+START_TEST(what_cannot_be_written_is_told)
+{
+    struct rlimit limit = {4096, RLIM_INFINITY};
+
+    put("a", "1");
+    signal(SIGXFSZ, SIG_IGN);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    ck_assert(live_begin(t, 100));
+    live_del(t, "a", 1);
+    ck_assert(!live_end(t));
+    ck_assert(has("a", "1"));
+    limit.rlim_cur = RLIM_INFINITY;
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    put("a", "2");
+    ck_assert(has("a", "2"));
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("live");
@@ -1029,6 +1049,7 @@ static Suite *suite(void)
     tcase_add_test(file, a_damaged_file_gives_misses_at_worst);
     tcase_add_test(file, a_hostile_owner_crashes_nobody);
     tcase_add_test(file, a_full_file_system_is_told);
+    tcase_add_test(file, what_cannot_be_written_is_told);
     tcase_set_timeout(threads, 600);
     tcase_add_test(threads, a_reader_sees_whole_values_while_a_thread_writes);
     suite_add_tcase(s, threads);
