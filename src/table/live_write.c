@@ -247,7 +247,8 @@ static bool head_is_good(const struct live *t)
 {
     return t->head.magic == LIVE_MAGIC && t->head.machine == LIVE_MACHINE &&
            t->head.check == live_head_check(&t->head) && t->head.n > 0 &&
-           t->head.boot == t->boot && (uint64_t)t->head.n + 1 <= t->pages;
+           t->head.n <= t->most_n && t->head.boot == t->boot &&
+           (uint64_t)t->head.n + 1 <= t->pages;
 }
 
 /* Only what is new: tmpfs looks at every page that it is given. */

@@ -15,6 +15,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -986,6 +987,39 @@ START_TEST(a_full_file_system_is_told)
 }
 END_TEST
 
+/* Whoever read the holes would fill the file system, and be killed then. */
+START_TEST(a_length_that_is_only_claimed_is_not_read)
+{
+    unsigned char *bytes, sum = 0;
+    struct statvfs fs;
+    struct live_head head;
+    size_t len;
+
+    close_table();
+    if (!small_tmpfs())
+        return; /* as above */
+    close(dir_fd);
+    dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    open_file(64 * MIB);
+    put("key1", "value1");
+    bytes = read_all(&len);
+    memcpy(&head, bytes, sizeof(head));
+    head.n = 1000;
+    memcpy(bytes, &head, sizeof(head));
+    damage_repair(bytes, len);
+    write_all(bytes, len);
+    free(bytes);
+    ck_assert_int_eq(ftruncate(t->fd, (off_t)(head.n + 1) * LIVE_PAGE), 0);
+    ck_assert(lacks("key1"));
+    live_walk(v, see_any, &sum);
+    ck_assert_int_eq(fstatvfs(dir_fd, &fs), 0);
+    ck_assert_uint_gt(fs.f_bfree, fs.f_blocks / 2);
+    put("key1", "value1");
+    ck_assert(has("key1", "value1"));
+    umount2(dir, MNT_DETACH);
+}
+END_TEST
+
 /* As in a shell with `ulimit -f'. */
 START_TEST(what_cannot_be_written_is_told)
 {
@@ -1049,6 +1083,7 @@ static Suite *suite(void)
     tcase_add_test(file, a_damaged_file_gives_misses_at_worst);
     tcase_add_test(file, a_hostile_owner_crashes_nobody);
     tcase_add_test(file, a_full_file_system_is_told);
+    tcase_add_test(file, a_length_that_is_only_claimed_is_not_read);
     tcase_add_test(file, what_cannot_be_written_is_told);
     tcase_set_timeout(threads, 600);
     tcase_add_test(threads, a_reader_sees_whole_values_while_a_thread_writes);
