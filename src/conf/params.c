@@ -219,8 +219,9 @@ const struct param params[] = {
      .doc =
          "For\n"
          ".Ql mxhop refresh --follow :\n"
-         "how often to ask a directory that cannot report changes by itself,\n"
-         "and how often to check that a quiet connection still works."},
+         "how often to ask a directory that cannot report changes by itself.\n"
+         "That a quiet connection still works is checked as often, and every\n"
+         "ten seconds at least."},
     {AT(mta_sts), CHOICE(sts_modes, "off"),
      .doc = "What to do about MTA-STS, RFC 8461, with which domains say that\n"
             "their mail is to be sent over verified TLS only:\n"
