@@ -205,11 +205,12 @@ const struct param params[] = {
             "It need not be inside a chroot jail of the mail system."},
     {AS("override_shrink_limit", override_shrink_limit_percent),
      NUMBER(PARAM_PERCENT, "50%", 0, 100),
-     .doc = "If a refresh would remove more than this share of the\n"
-            "overrides of the last day, those that are gone\n"
-            "stay in force, unless it is run with\n"
+     .doc = "If a refresh would make the set of overrides smaller by more\n"
+            "than this share of the largest set of the last day, those that\n"
+            "are gone stay in force, unless it is run with\n"
             ".Fl -force ;\n"
             "what is new or changed takes effect.\n"
+            "As many others in their place do not make the set smaller.\n"
             "An empty or truncated source should not unroute mail.\n"
             "A damaged override table counts with the overrides that it had,\n"
             "unless its header is damaged too: then nothing is held back.\n"
