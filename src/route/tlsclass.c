@@ -95,12 +95,12 @@ size_t tlsclass_assign(const struct decide_input *in, struct candidates *list,
     return left;
 }
 
-static const char *tlsclass_of_reports(const struct sts_record *rpt)
+static const char *tlsclass_of_reports(const struct domain_txt *rpt)
 {
-    if (rpt->state == STS_TXT_ID)
+    if (rpt->state == TXT_FOUND)
         return "it wants reports of TLS (_smtp._tls), which a list would take "
                "from it (tlsrpt = auto)";
-    if (rpt->state == STS_TXT_UNKNOWN)
+    if (rpt->state == TXT_UNKNOWN)
         return "whether it wants reports of TLS is not known yet (tlsrpt = "
                "auto)";
     return NULL;
