@@ -22,7 +22,8 @@
  *
  * A certificate is verified by the name of the host at level `verify', unless
  * its match says otherwise, and by nothing of the domain at `fingerprint'.
- * There a list changes nothing. Reports of TLS (RFC 8460) are for domains that
+ * There a list changes nothing, unless smtp_tls_servername asks servers for the
+ * certificate of the domain. Reports of TLS (RFC 8460) are for domains that
  * publish where they go, whatever there is of classes.
  */
 
@@ -95,6 +96,13 @@ static bool guards_is_match_by_domain(struct search *s, const char *value)
                         strcasecmp(word, "dot-nexthop") == 0;
     free(copy);
     return s->by_nexthop && s->verify;
+}
+
+/* The name that a server is asked for, which chooses its certificate. */
+static bool guards_is_nexthop(struct search *s, const char *value)
+{
+    (void)s;
+    return strcmp(value, "nexthop") == 0;
 }
 
 /* A report is for a domain, and smtp(8) would ask where those for the host go.
@@ -214,6 +222,7 @@ static const struct guard guards[] = {
     {"smtp_tls_security_level", guards_is_level_by_domain, "",
      guards_note_level},
     {"smtp_tls_verify_cert_match", guards_is_match_by_domain, "", NULL},
+    {"smtp_tls_servername", guards_is_nexthop, "", NULL},
     {"smtp_tls_dane_insecure_mx_policy", guards_never, "",
      guards_note_insecure},
     {"smtp_tlsrpt_enable", guards_note_reports, "", NULL},

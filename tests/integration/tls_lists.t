@@ -11,7 +11,8 @@ T=mxhop_tls:/etc/mxhop/mxhop.cf
 STORE=/var/lib/mxhop-tls
 
 setup() {
-	tls_certificate good good.hosts.test good.signed.test second.hosts.test
+	tls_certificate good good.hosts.test good.signed.test second.hosts.test \
+		named.hosts.test
 	tls_certificate badca '*.hosts.test' '*.signed.test' by=foreign
 	tls_certificate domain ta.dane.test
 	zone hosts.test <<-'END'
@@ -19,6 +20,7 @@ setup() {
 		second  A 192.0.2.1
 		ca      A 192.0.2.2
 		bare    A 192.0.2.4
+		named   A 192.0.2.5
 	END
 	zone signed.test <<-END
 		good    A 192.0.2.1
@@ -64,6 +66,7 @@ setup() {
 			failed      MX 10 ca.hosts.test.
 			changing    MX 10 ca.hosts.test.
 			bare        MX 10 bare.hosts.test.
+			named       MX 10 named.hosts.test.
 			admin       MX 10 good.hosts.test.
 			below.admin MX 10 good.hosts.test.
 			report      MX 10 good.hosts.test.
@@ -91,6 +94,7 @@ setup() {
 	start_receiver 192.0.2.2 badca
 	start_receiver 192.0.2.3 domain
 	start_receiver 192.0.2.4 -
+	start_receiver 192.0.2.5 badca named.dom.test=good
 	compile_policies
 	install -d "$STORE"
 	use_mxhop_plugin <<-'END'
@@ -342,6 +346,24 @@ case_level_verify_is_no_reason() {
 		unsigned.dane.test 192.0.2.1 tls=TLS
 		sts.dom.test       192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test
 	END
+	postfix_set 'smtp_tls_security_level = may'
+}
+
+# A server chooses its certificate by the name that it is asked for. With a list
+# that would be the host's.
+case_servers_are_asked_for_the_domain() {
+	standard_policies
+	postfix_set 'smtp_tls_security_level = verify' 'smtp_tls_servername = nexthop'
+	assert_answer named.dom.test ''
+	assert_outcomes <<-'END'
+		named.dom.test 192.0.2.5 tls=TLS[^ ]* sni=named.dom.test$
+		sts.dom.test   192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test$
+	END
+	mark
+	postfix_set 'smtp_tls_servername = hostname'
+	assert_answer named.dom.test ':[named.hosts.test]'
+	assert_outcomes <<<'named.dom.test Server certificate not verified'
+	postfix_unset smtp_tls_servername
 	postfix_set 'smtp_tls_security_level = may'
 }
 

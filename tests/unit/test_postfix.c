@@ -197,6 +197,9 @@ START_TEST(test_guards_in_main_cf)
     MAIN_CF("smtp_sasl_password_maps", "hash:/x");
     ck_assert(guard_reason(&pf, &by_domain, text, sizeof(text)));
     ck_assert_str_eq(text, "smtp_sasl_password_maps = hash:/x");
+    MAIN_CF("smtp_tls_servername", "nexthop");
+    ck_assert(guard_reason(&pf, &by_domain, text, sizeof(text)));
+    ck_assert_str_eq(text, "smtp_tls_servername = nexthop");
     MAIN_CF("smtp_requiretls_policy", "enforce");
     ck_assert(guard_reason(&pf, &by_domain, text, sizeof(text)));
     ck_assert_str_eq(text, "smtp_requiretls_policy = enforce");
