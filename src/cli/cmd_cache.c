@@ -150,7 +150,7 @@ static int cmd_cache_run(enum action action, const char *config, bool json,
     struct probe_cache c;
     int status;
     struct mxhop *mx =
-        cli_open_cache(config, actions[action].purpose, &c, &status);
+        cli_open_cache(config, NULL, actions[action].purpose, &c, &status);
 
     if (mx == NULL)
         return status;

@@ -137,11 +137,6 @@ static struct mxhop *cli_load(const char *config, bool as_owner,
     return mx;
 }
 
-struct mxhop *cli_open_as_owner(const char *config, int *status_r)
-{
-    return cli_load(config, true, NULL, status_r);
-}
-
 static bool cli_strip(void *ctx, const char *address, char *out, size_t size)
 {
     const struct view *v = ctx;
@@ -192,10 +187,11 @@ struct mxhop *cli_open_quietly(struct conf *conf, const char *config,
     return cli_open_with(conf, config, cli_log_warning, NULL, status_r);
 }
 
-struct mxhop *cli_open_cache(const char *config, const char *purpose,
-                             struct probe_cache *cache_r, int *status_r)
+struct mxhop *cli_open_cache(const char *config, struct view *v,
+                             const char *purpose, struct probe_cache *cache_r,
+                             int *status_r)
 {
-    struct mxhop *mx = cli_open_as_owner(config, status_r);
+    struct mxhop *mx = cli_load(config, true, v, status_r);
     const char *cache;
 
     if (mx == NULL || probe_shared_cache(mx, cache_r))

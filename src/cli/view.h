@@ -64,8 +64,11 @@ int view_take(struct view *v, const char *config,
               const struct view_options *options);
 void view_free(struct view *v);
 
-/* cli_open_as_owner(), with the view where it is taken, and deciding as of at_s
-   (0: now). *v must outlive it. */
+/* Open a handle that logs to standard error, with the view where it is taken,
+   and deciding as of at_s (0: now); NULL after a complaint, with *status_r the
+   exit status. *v must outlive it. The configuration is read here. Where we are
+   root, the process is the user whose the shared cache is, if there is one,
+   from then on. */
 struct mxhop *cli_open_in_view(const char *config, struct view *v, int64_t at_s,
                                int *status_r);
 

@@ -618,6 +618,38 @@ case_domains_that_want_reports() {
 	sed -i '/^tlsrpt/d' /etc/mxhop/mxhop.cf
 }
 
+# What main.cf makes the table ask for is in the cache before the first mail comes.
+case_warm_asks_for_what_postfix_needs() {
+	local other=/etc/postfix-other
+	use_release trixie
+	start_tls_postfix 3.10 "transport_maps = $M" "smtp_tls_policy_maps = $T" \
+		'smtp_dns_support_level = dnssec' 'smtp_tlsrpt_enable = yes' \
+		'smtp_tlsrpt_socket_name = run/none'
+	set_parameter mta_sts off
+	reload_postfix
+	mxhop cache flush
+	printf '%s\n' plain.dom.test report.dom.test good.dane.test | mxhop warm -
+	mark
+	assert_outcomes <<-'END'
+		plain.dom.test 192.0.2.2 tls=TLS
+		good.dane.test 192.0.2.1 tls=TLS
+	END
+	assert_eq "$(dns_queries plain.dom.test MX)" 0
+	assert_answer plain.dom.test ':[ca.hosts.test]'
+	assert_answer good.dane.test ':[good.signed.test]:0025'
+	assert_answer report.dom.test ''
+	assert_eq "$(dns_queries _smtp._tls.plain.dom.test TXT)" 0
+	mxhop cache flush
+	mark
+	cp -r /etc/postfix $other
+	postconf -c $other -e 'transport_maps =' "config_directory = $other"
+	MAIL_CONFIG=$other mxhop warm - <<<plain.dom.test
+	assert_eq "$(dns_queries plain.dom.test MX)" 1
+	assert_eq "$(dns_queries _smtp._tls.plain.dom.test TXT)" 0
+	rm -r $other
+	set_parameter mta_sts enforce
+}
+
 # A service that sends reports is enough, and no classes are needed.
 case_reports_of_one_service() {
 	postfix_set 'smtp_tlsrpt_enable = no' 'smtp_tls_policy_maps ='
