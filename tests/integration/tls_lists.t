@@ -66,6 +66,7 @@ setup() {
 			failed      MX 10 ca.hosts.test.
 			changing    MX 10 ca.hosts.test.
 			bare        MX 10 bare.hosts.test.
+			hosted      MX 10 mx.own.test.
 			named       MX 10 named.hosts.test.
 			admin       MX 10 good.hosts.test.
 			below.admin MX 10 good.hosts.test.
@@ -85,6 +86,8 @@ setup() {
 		printf '%s MX 10 %s.signed.test.\n' cert cert other other odd odd \
 			oddkey oddkey both both short short
 	} | zone dane.test
+	printf '%s\n' 'out MX 10 ca.hosts.test.' 'in MX 10 mx' 'mx A 192.0.2.2' |
+		zone own.test
 	printf '%s\n' 'good MX 10 good.signed.test.' | zone loose.test
 	sign_zone signed.test
 	sign_zone dane.test
@@ -659,4 +662,73 @@ case_reports_of_one_service() {
 	assert_answer plain.dom.test ':[ca.hosts.test]'
 	postconf -PX relay/unix/smtp_tlsrpt_enable
 	postfix_set "smtp_tls_policy_maps = $T"
+}
+
+# --- from here on Postfix is that of Debian sid ---
+
+# A message to any@DOMAIN with REQUIRETLS, for each line of `DOMAIN EXPECTED': how
+# received() says that it came, or why it is returned.
+assert_required() { # < LINES
+	local domain expected
+	while read -r domain expected; do
+		printf 'Subject: test\nTo: any@%s\n\ntest\n' "$domain" |
+			sendmail -i -O requiretls=yes -f alice@mta.mxhop.test -- "any@$domain"
+		case $expected in
+		192.*)
+			wait_for_log "to=<any@$domain>, .*status=sent"
+			assert_match "$(received "any@$domain")" "^$expected requiretls\$" "$domain"
+			;;
+		*) wait_for_log "to=<any@$domain>, .*status=bounced \\(.*$expected" ;;
+		esac
+	done
+	purge
+}
+
+# Such mail takes a class, or what the administrator says of the host of an override.
+# Postfix does not ask for that of its own domain, nor of addresses.
+case_requiretls() {
+	local level='disables certificate matching'
+	use_release sid
+	standard_policies
+	set_parameter overrides ldif:/etc/mxhop/overrides.ldif
+	ldif_table <<-'END' | refresh_overrides
+		gateway Key gateway.test; Hop [good.hosts.test]
+		trusted Key trusted.test; Hop [second.hosts.test]
+		address Key address.test; Hop [192.0.2.2]
+	END
+	echo '[second.hosts.test] secure match=hostname' >/etc/postfix/admin
+	start_tls_postfix 3.11 "transport_maps = $M" 'mydomain = Own.test' \
+		"smtp_tls_policy_maps = texthash:/etc/postfix/admin $T" \
+		'smtp_dns_support_level = dnssec'
+	assert_answer sts.dom.test ':[good.hosts.test]:025'
+	assert_answer good.dane.test ':[good.signed.test]:0025'
+	assert_answer plain.dom.test ':[ca.hosts.test]'
+	assert_answer in.own.test ':[mx.own.test]'
+	assert_answer out.own.test ''
+	assert_answer hosted.dom.test ''
+	assert_match "$(mxhop trace hosted.dom.test || true)" 'must be seen: either it or its host'
+	assert_required <<-END
+		gateway.test    $level
+		trusted.test    192.0.2.1 tls=TLS[^ ]* sni=-
+		address.test    192.0.2.2 tls=TLS[^ ]* sni=-
+	END
+	for _ in 'with lists' without; do
+		assert_required <<-END
+			sts.dom.test    192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test
+			good.dane.test  192.0.2.1 tls=TLS[^ ]* sni=good.signed.test
+			onlyca.dom.test no trusted server certificate was found
+			plain.dom.test  $level
+			hosted.dom.test $level
+			out.own.test    192.0.2.2 tls=TLS[^ ]* sni=-
+			in.own.test     192.0.2.2 tls=TLS[^ ]* sni=-
+		END
+		mark
+		postfix_set 'transport_maps ='
+	done
+	postfix_set "transport_maps = $M" 'smtp_requiretls_policy = enforce'
+	assert_answer out.own.test ':[ca.hosts.test]'
+	assert_answer hosted.dom.test ':[mx.own.test]'
+	assert_required <<<"hosted.dom.test $level"
+	postfix_set 'smtp_requiretls_policy = inline:{.own.test=opportunistic} enforce'
+	assert_answer plain.dom.test ''
 }
