@@ -934,11 +934,28 @@ END_TEST
 /* ---- no room ---- */
 
 /* A file system of our own, in a mount namespace of our own. */
-static bool small_tmpfs(void)
+static void open_dir_anew(void)
 {
-    return geteuid() == 0 && unshare(CLONE_NEWNS) == 0 &&
-           mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
-           mount("none", dir, "tmpfs", 0, "size=2M,mode=0700") == 0;
+    close(dir_fd);
+    dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+static bool enter_small_tmpfs(void)
+{
+    close_table();
+    if (geteuid() != 0 || unshare(CLONE_NEWNS) != 0 ||
+        mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", dir, "tmpfs", 0, "size=2M,mode=0700") != 0)
+        return false;
+    open_dir_anew();
+    return true;
+}
+
+static void leave_small_tmpfs(void)
+{
+    close_table();
+    umount2(dir, MNT_DETACH);
+    open_dir_anew();
 }
 
 static void fill_file_system(void)
@@ -957,11 +974,8 @@ START_TEST(a_full_file_system_is_told)
 {
     bool told = false;
 
-    close_table();
-    if (!small_tmpfs())
+    if (!enter_small_tmpfs())
         return; /* not root: tests/integration/cache_survives.t has it, too */
-    close(dir_fd);
-    dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     open_file(80 * 1024);
     for (unsigned i = 0; i < 2000; i++) {
         ck_assert(live_begin(t, 100));
@@ -983,7 +997,7 @@ START_TEST(a_full_file_system_is_told)
     unlinkat(dir_fd, "aside", 0);
     put("b", "2");
     ck_assert(has("b", "2"));
-    umount2(dir, MNT_DETACH);
+    leave_small_tmpfs();
 }
 END_TEST
 
@@ -995,11 +1009,8 @@ START_TEST(a_length_that_is_only_claimed_is_not_read)
     struct live_head head;
     size_t len;
 
-    close_table();
-    if (!small_tmpfs())
+    if (!enter_small_tmpfs())
         return; /* as above */
-    close(dir_fd);
-    dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     open_file(64 * MIB);
     put("key1", "value1");
     bytes = read_all(&len);
@@ -1016,7 +1027,7 @@ START_TEST(a_length_that_is_only_claimed_is_not_read)
     ck_assert_uint_gt(fs.f_bfree, fs.f_blocks / 2);
     put("key1", "value1");
     ck_assert(has("key1", "value1"));
-    umount2(dir, MNT_DETACH);
+    leave_small_tmpfs();
 }
 END_TEST
 
