@@ -125,6 +125,10 @@ struct mxhop_host {
        why. Its text is valid until the next call; NULL: it need not. */
     unsigned visible_if;
     const char *(*visible_domain)(void *ctx, const char *domain);
+    /* Comma or space separated names, `.parent' among them, with which the MTA
+       is less strict about TLS. It must see a domain that is one of them if a
+       host of it is not, and the other way round. May be empty. */
+    const char *own_domains;
 
     /* For mxhop_tls_text(): how many processes with this configuration may wait
        for policies at a time, for longer than any other delivery takes. */

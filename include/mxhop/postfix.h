@@ -39,8 +39,9 @@ struct guard_by_domain {
     unsigned classes; /* POSTFIX_CLASS_...: hosts of a list can have them */
     bool unsigned_mx; /* it must see domains whose MX records are not signed, */
     bool reports;     /* those that publish where reports of TLS go */
-    char tables[2048]; /* and the domains that one of these has, or has a
-                          .parent of; may be empty */
+    char tables[2048];     /* and the domains that one of these has, or has a
+                              .parent of; may be empty */
+    char own_domains[600]; /* as in struct mxhop_host */
 };
 
 /* Why Postfix must see the domains that the table is asked about (answer =
@@ -120,6 +121,8 @@ unsigned postfix_smtp_limit(const struct postfix_config *pf);
 /* Whether a release of Postfix, such as "3.10.5" or "3.11-20250101", takes what
    is told of an MTA-STS policy beside the hosts. */
 bool postfix_knows_sts(const char *mail_version);
+/* And REQUIRETLS (RFC 8689), for which it has smtp_requiretls_policy. */
+bool postfix_knows_requiretls(const char *mail_version);
 
 /* Whether main.cf never lets mail go in the clear, or by DANE alone: level dane
    would be less. */

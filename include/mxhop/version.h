@@ -3,6 +3,6 @@
 #ifndef MXHOP_VERSION_H
 #define MXHOP_VERSION_H
 
-#define MXHOP_VERSION "0.1.0"
+#define MXHOP_VERSION "0.2.0"
 
 #endif

@@ -412,6 +412,7 @@ struct postfix_host *host_create(const char *name, struct mxhop_host *api_r)
         .tls_classes = host_classes(host),
         .visible_if = host_visible_if(host),
         .visible_domain = host->policies != NULL ? host_visible_domain : NULL,
+        .own_domains = host->by_domain.own_domains,
         .own_names = host->own_name,
         .own_addresses = host->own_addresses,
         .address_families = host_address_families(),

@@ -165,7 +165,7 @@ struct cache_entry_state cache_get_domain(struct cache_view *v,
     struct cache_entry_state state = {0};
     struct live_value value;
     struct domain_record r;
-    struct sts_record txt[TLS_TXTS];
+    struct domain_txt txt[TLS_TXTS];
 
     memset(set_r, 0, sizeof(*set_r));
     if (!cache_get(v, CACHE_DOMAIN, domain, &value) ||

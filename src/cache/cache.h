@@ -127,10 +127,10 @@ void cache_put_domain(struct cache *c, const char *domain, uint64_t now_ms,
                       const struct mxset *set);
 void cache_put_host(struct cache *c, const char *host, uint64_t now_ms,
                     const struct hostaddrs *addrs);
-/* A text of it, whatever is known of the domain beside it. STS_TXT_FAILED is
+/* A text of it, whatever is known of the domain beside it. TXT_FAILED is
    noted beside an answer. */
 void cache_put_txt(struct cache *c, const char *domain, enum tls_txt which,
-                   uint64_t now_ms, const struct sts_record *txt);
+                   uint64_t now_ms, const struct domain_txt *txt);
 /* Somebody was asked to refresh these now: not due for 30 s. */
 void cache_note_refresh(struct cache *c, const char *domain, uint64_t now_ms);
 void cache_note_host_refresh(struct cache *c, const char *host,

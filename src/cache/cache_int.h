@@ -50,7 +50,7 @@ struct pending {
     enum pending_op {
         PENDING_ANSWER,       /* bytes: the set's */
         PENDING_FAILURE,      /* bytes: why */
-        PENDING_TXT,          /* bytes: struct sts_record */
+        PENDING_TXT,          /* bytes: struct domain_txt */
         PENDING_REFRESH,      /* a domain's */
         PENDING_ROUTE,        /* bytes: the set's, then a record */
         PENDING_OVERRIDDEN,   /* bytes: a record */
@@ -144,10 +144,10 @@ struct cache_entry_state judge_domain(const struct cache_policy *p,
 /* As cache_get_domain() says; whether it is to be asked for in the background.
  */
 bool judge_txt(const struct cache_policy *p, const struct domain_record *r,
-               enum tls_txt which, uint64_t now_ms, struct sts_record *txt_r);
+               enum tls_txt which, uint64_t now_ms, struct domain_txt *txt_r);
 /* Note what became of the question; whether there is another answer now. */
 bool judge_update_txt(const struct cache_policy *p, struct domain_record *r,
-                      enum tls_txt which, const struct sts_record *txt,
+                      enum tls_txt which, const struct domain_txt *txt,
                       uint64_t now_ms);
 /* Fills *addrs_r with what is known of the families in the mask; those that
    are not known, and all others, are ADDR_UNKNOWN. TLSA records alike. */

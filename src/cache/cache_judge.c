@@ -147,7 +147,7 @@ struct cache_entry_state judge_domain(const struct cache_policy *p,
                        p->prefetch_percent,
                        f->refresh_ms,
                        &f->failure};
-    struct sts_record txt;
+    struct domain_txt txt;
     bool known;
     struct cache_entry_state s = judge_timing(&t, now_ms, &known);
 

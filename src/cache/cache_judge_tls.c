@@ -15,40 +15,36 @@
 /* What has ended is used as a stale MX set is. But of a domain that may have
    got a policy since that is believed for a while only. */
 bool judge_txt(const struct cache_policy *p, const struct domain_record *r,
-               enum tls_txt which, uint64_t now_ms, struct sts_record *txt_r)
+               enum tls_txt which, uint64_t now_ms, struct domain_txt *txt_r)
 {
     const struct txt_fixed *f = &r->txt[which].f;
-    struct timing t = {f->state != STS_TXT_UNKNOWN,
-                       f->stored_ms,
-                       f->ttl_s,
-                       p->stale_max_s,
-                       p->prefetch_percent,
-                       r->f.refresh_ms,
-                       &f->failure};
+    struct timing t = {
+        f->state != TXT_UNKNOWN, f->stored_ms,    f->ttl_s,   p->stale_max_s,
+        p->prefetch_percent,     r->f.refresh_ms, &f->failure};
     struct cache_entry_state s;
     bool known, believed;
 
-    *txt_r = (struct sts_record){0};
+    *txt_r = (struct domain_txt){0};
     if ((r->f.flags & DOMAIN_TXT(which)) == 0)
         return false;
     s = judge_timing(&t, now_ms, &known);
     if (s.verdict == CACHE_MISS)
         return false;
-    txt_r->state = STS_TXT_FAILED;
+    txt_r->state = TXT_FAILED;
     txt_r->ttl_s = s.ttl_s;
     if (s.verdict == CACHE_FAILING)
         return false;
     txt_r->state = f->state;
     memcpy(txt_r->id, r->txt[which].id, f->id_len);
     believed = s.verdict == CACHE_FRESH ||
-               s.stale_s < judge_stale_limit_s(p, txt_r->state == STS_TXT_NONE);
+               s.stale_s < judge_stale_limit_s(p, txt_r->state == TXT_NONE);
     if (believed && txt_r->ttl_s == 0)
         txt_r->ttl_s = 1;
     return believed && s.refresh_due;
 }
 
 bool judge_update_txt(const struct cache_policy *p, struct domain_record *r,
-                      enum tls_txt which, const struct sts_record *txt,
+                      enum tls_txt which, const struct domain_txt *txt,
                       uint64_t now_ms)
 {
     size_t id_len = strnlen(txt->id, STS_ID_MAX);
@@ -59,17 +55,17 @@ bool judge_update_txt(const struct cache_policy *p, struct domain_record *r,
     if ((r->f.flags & DOMAIN_TXT(which)) == 0)
         *f = (struct txt_fixed){0};
     r->f.flags |= (uint16_t)DOMAIN_TXT(which);
-    if (txt->state == STS_TXT_FAILED) {
+    if (txt->state == TXT_FAILED) {
         judge_note_failure(&f->failure, now_ms);
         return false;
     }
     same = f->state == txt->state && f->id_len == id_len &&
            memcmp(id, txt->id, id_len) == 0;
-    *f = (struct txt_fixed){
-        .stored_ms = now_ms,
-        .ttl_s = judge_clamp_ttl_s(p, txt->ttl_s, txt->state == STS_TXT_NONE),
-        .state = (uint8_t)txt->state,
-        .id_len = (uint8_t)id_len};
+    *f = (struct txt_fixed){.stored_ms = now_ms,
+                            .ttl_s = judge_clamp_ttl_s(p, txt->ttl_s,
+                                                       txt->state == TXT_NONE),
+                            .state = (uint8_t)txt->state,
+                            .id_len = (uint8_t)id_len};
     memcpy(id, txt->id, id_len);
     return !same;
 }

@@ -118,11 +118,11 @@ void cache_put_domain(struct cache *c, const char *domain, uint64_t now_ms,
 }
 
 void cache_put_txt(struct cache *c, const char *domain, enum tls_txt which,
-                   uint64_t now_ms, const struct sts_record *txt)
+                   uint64_t now_ms, const struct domain_txt *txt)
 {
     struct pending p = {.op = PENDING_TXT, .now_ms = now_ms, .which = which};
 
-    if (txt->state != STS_TXT_UNKNOWN)
+    if (txt->state != TXT_UNKNOWN)
         queue_put(c, &p, domain, txt, sizeof(*txt));
 }
 

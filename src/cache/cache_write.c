@@ -269,7 +269,7 @@ static void write_failure(struct writer *w, const struct pending *p)
    again. */
 static void write_txt(struct writer *w, const struct pending *p)
 {
-    struct sts_record txt;
+    struct domain_txt txt;
     enum live_worth worth;
     struct domain_record r;
 

@@ -97,7 +97,7 @@ static size_t record_take_txt(const char *at, size_t len, struct txt_record *r)
     if (len < sizeof(*s))
         return 0;
     memcpy(s, at, sizeof(*s));
-    if (s->state > STS_TXT_ID || (s->state == STS_TXT_ID) != (s->id_len > 0) ||
+    if (s->state > TXT_FOUND || (s->state == TXT_FOUND) != (s->id_len > 0) ||
         s->id_len > STS_ID_MAX || s->id_len > len - sizeof(*s))
         return 0;
     memcpy(r->id, at + sizeof(*s), s->id_len);

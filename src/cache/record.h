@@ -66,7 +66,7 @@ struct txt_fixed {
     uint64_t stored_ms;
     struct failure_note failure;
     uint32_t ttl_s;
-    uint8_t state; /* STS_TXT_UNKNOWN: no answer; STS_TXT_NONE; STS_TXT_ID */
+    uint8_t state; /* TXT_UNKNOWN: no answer; TXT_NONE; TXT_FOUND */
     uint8_t id_len;
     uint16_t unused;
 };

@@ -38,11 +38,10 @@ static void cache_show_add_bool(const char *name, bool value, struct buf *out)
 
 /* ---- about TLS ---- */
 
-static const char *const cache_show_sts_words[] = {[STS_TXT_UNKNOWN] =
-                                                       "unknown",
-                                                   [STS_TXT_NONE] = "none",
-                                                   [STS_TXT_ID] = "id",
-                                                   [STS_TXT_FAILED] = "failed"};
+static const char *const cache_show_txt_words[] = {[TXT_UNKNOWN] = "unknown",
+                                                   [TXT_NONE] = "none",
+                                                   [TXT_FOUND] = "id",
+                                                   [TXT_FAILED] = "failed"};
 
 static const char *const cache_show_tlsa_words[] = {
     [TLSA_UNKNOWN] = "unknown", [TLSA_NONE] = "none",
@@ -50,16 +49,16 @@ static const char *const cache_show_tlsa_words[] = {
     [TLSA_WHOLE] = "whole",     [TLSA_FAILED] = "failed"};
 
 /* Nothing where nobody asked. */
-static void cache_show_json_txt(const char *name, const struct sts_record *sts,
+static void cache_show_json_txt(const char *name, const struct domain_txt *txt,
                                 struct buf *out)
 {
-    if (sts->state == STS_TXT_UNKNOWN)
+    if (txt->state == TXT_UNKNOWN)
         return;
     buf_printf(out, ",\"%s\":{\"state\":\"%s\"", name,
-               cache_show_sts_words[sts->state]);
-    if (sts->state == STS_TXT_ID)
-        buf_printf(out, ",\"id\":\"%s\"", sts->id);
-    buf_printf(out, ",\"ttl\":%u}", sts->ttl_s);
+               cache_show_txt_words[txt->state]);
+    if (txt->state == TXT_FOUND)
+        buf_printf(out, ",\"id\":\"%s\"", txt->id);
+    buf_printf(out, ",\"ttl\":%u}", txt->ttl_s);
 }
 
 static void cache_show_json_tlsa(const struct tlsa *tlsa, struct buf *out)
@@ -73,13 +72,13 @@ static void cache_show_json_tlsa(const struct tlsa *tlsa, struct buf *out)
     buf_printf(out, ",\"ttl\":%u}", tlsa->ttl_s);
 }
 
-static void cache_show_text_txt(const char *name, const struct sts_record *sts,
+static void cache_show_text_txt(const char *name, const struct domain_txt *txt,
                                 struct buf *out)
 {
-    if (sts->state == STS_TXT_ID)
-        buf_printf(out, ", %s id %s", name, sts->id);
-    else if (sts->state != STS_TXT_UNKNOWN)
-        buf_printf(out, ", %s %s", name, cache_show_sts_words[sts->state]);
+    if (txt->state == TXT_FOUND)
+        buf_printf(out, ", %s id %s", name, txt->id);
+    else if (txt->state != TXT_UNKNOWN)
+        buf_printf(out, ", %s %s", name, cache_show_txt_words[txt->state]);
 }
 
 static void cache_show_text_tlsa(const struct tlsa *tlsa, struct buf *out)

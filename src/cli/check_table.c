@@ -146,10 +146,11 @@ static void table_state(struct check *c, const struct conf *conf,
         check_say(c, CHECK_WARNING, table, 0,
                   "the last refresh, at %s, failed: %s; the set in force stays",
                   table_time(s->tried_s, when), s->error);
+    if (strcmp(conf->overrides, "ldap") != 0)
+        return; /* a follower may be remembered from when it was */
     if (s->follower_pid != 0)
         table_follower(c, conf, s);
-    else if (s->read_s != 0 && strcmp(conf->overrides, "ldap") == 0 &&
-             s->read_s + OLD_S < clock_wall_s())
+    else if (s->read_s != 0 && s->read_s + OLD_S < clock_wall_s())
         check_say(c, CHECK_WARNING, table, 0,
                   "the directory was read last at %s: run `mxhop refresh' by a "
                   "timer, or with --follow as a service",

@@ -54,8 +54,8 @@ int cli_fail(const struct mxhop_error *err);
 int cli_status(enum mxhop_disposition disposition);
 
 /* Open a handle with a configuration that was read from there, as whoever we
-   are; it logs warnings to standard error. NULL after a complaint, with
-   *status_r the exit status. *conf is the handle's then. */
+   are; NULL after a complaint, with *status_r the exit status. It logs warnings
+   only, to standard error. *conf is the handle's then. */
 struct mxhop *cli_open_quietly(struct conf *conf, const char *config,
                                int *status_r);
 /* identity.c: where we are root, become the user whose the shared cache is, if
@@ -93,10 +93,14 @@ bool cli_read_format(const char *command, const char *text, bool *json_r);
 bool cli_read_number(const char *command, const char *option, const char *text,
                      unsigned min, unsigned max, unsigned *n_r);
 
-/* Open a handle with a shared cache, as its owner; NULL after a complaint that
-   says what it is needed for. */
-struct mxhop *cli_open_cache(const char *config, const char *purpose,
-                             struct probe_cache *cache_r, int *status_r);
+struct view;
+/* Open a handle with a shared cache, in the view, unless it is NULL. The
+   configuration is read here. Where we are root, the process is the user whose
+   the cache is from then on. NULL after a complaint that says what the cache is
+   needed for. */
+struct mxhop *cli_open_cache(const char *config, struct view *v,
+                             const char *purpose, struct probe_cache *cache_r,
+                             int *status_r);
 
 /* What became of a domain, for summaries. */
 enum cli_outcome {

@@ -152,7 +152,7 @@ int cmd_cache(const char *config, int argc, char **argv)
 
     if (!cli_read_action("cache", actions, argc, argv, &call))
         return EXIT_USAGE;
-    mx = cli_open_cache(config, purposes[call.action], &c, &status);
+    mx = cli_open_cache(config, NULL, purposes[call.action], &c, &status);
     if (mx == NULL)
         return status;
     json = call.format == FORMAT_JSON;

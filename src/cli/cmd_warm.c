@@ -2,12 +2,15 @@
  * warm - fill the shared cache with the domains of a list
  *
  * For a mail system that was just set up or started, so that its first lookups
- * wait for nobody. What is fresh in the cache is not asked for again, so it
- * can be run by a timer as well.
+ * wait for nobody. What main.cf makes the table inside Postfix ask about TLS is
+ * asked for, too, or a domain would be left to Postfix until it is known. What
+ * is fresh in the cache is not asked for again, so it can be run by a timer as
+ * well.
  */
 
 #include "cli/cli.h"
 #include "cli/many.h"
+#include "cli/view.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -52,16 +55,20 @@ static int warm_run(const char *config, const char *file, unsigned jobs)
     struct many m = {.ctx = &w, .answered = warm_count, .jobs = jobs};
     int status = many_open(&m, file);
     struct probe_cache cache;
+    struct view view;
     struct mxhop *mx;
 
     if (status != 0)
         return status;
-    mx = cli_open_cache(config, "warm", &cache, &status);
+    status = view_take(&view, config, &(struct view_options){0});
+    mx = status == 0 ? cli_open_cache(config, &view, "warm", &cache, &status)
+                     : NULL;
     if (mx != NULL) {
         status = many_run(&m, mx);
         mxhop_close(&mx);
         warm_print_summary(&w, &m);
     }
+    view_free(&view);
     return many_end(&m, status);
 }
 

@@ -188,10 +188,11 @@ struct mxhop *cli_open_quietly(struct conf *conf, const char *config,
     return cli_open_with(conf, config, cli_log_warning, NULL, status_r);
 }
 
-struct mxhop *cli_open_cache(const char *config, const char *purpose,
-                             struct probe_cache *cache_r, int *status_r)
+struct mxhop *cli_open_cache(const char *config, struct view *v,
+                             const char *purpose, struct probe_cache *cache_r,
+                             int *status_r)
 {
-    struct mxhop *mx = cli_load(config, true, NULL, status_r);
+    struct mxhop *mx = cli_load(config, true, v, status_r);
     const char *cache;
 
     if (mx == NULL || probe_shared_cache(mx, cache_r))

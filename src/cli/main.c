@@ -20,7 +20,7 @@ static const struct command commands[] = {
     {"trace",
      "[--at TIME] [--format text|json] [--no-main-cf | --instance DIR] KEY",
      "explain every step of one lookup", cmd_trace},
-    {"refresh", "[--dry-run] [--strict] [--force | --follow]",
+    {"refresh", "[--strict] [[--dry-run] [--force] | --follow]",
      "compile the overrides into the override table", cmd_refresh},
     {"check", "[-v] [--instance DIR | --no-main-cf] [FILE] | --defaults",
      "check configuration and overrides, or a file of overrides", cmd_check},

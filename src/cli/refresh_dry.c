@@ -92,7 +92,7 @@ static void dry_print_domains(struct dry *d, const char *config)
     struct mxhop *mx;
     int ignored;
 
-    mx = cli_open_cache(config, "compare with", &cache, &ignored);
+    mx = cli_open_cache(config, NULL, "compare with", &cache, &ignored);
     if (mx == NULL)
         return;
     cache_list(cache.view, clock_boot_ms(), dry_take, d);

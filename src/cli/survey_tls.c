@@ -50,7 +50,7 @@ void survey_tls_close(struct survey_tls *t)
 /* SURVEY_NEITHER: none, or one of mode none. */
 static enum survey_tls_class survey_tls_sts(struct survey_tls *t,
                                             const char *domain,
-                                            const struct sts_record *txt)
+                                            const struct domain_txt *txt)
 {
     enum survey_tls_class class = SURVEY_NEITHER;
     struct store_entry e = {0};
@@ -63,9 +63,9 @@ static enum survey_tls_class survey_tls_sts(struct survey_tls *t,
         class = SURVEY_ENFORCE;
     else if (in_force && e.policy.mode == STS_MODE_TESTING)
         class = SURVEY_TESTING;
-    else if (!in_force && txt->state == STS_TXT_ID)
+    else if (!in_force && txt->state == TXT_FOUND)
         class = SURVEY_UNFETCHED;
-    else if (!in_force && txt->state != STS_TXT_NONE)
+    else if (!in_force && txt->state != TXT_NONE)
         class = SURVEY_UNKNOWN;
     store_entry_free(&e);
     return class;
@@ -94,7 +94,7 @@ void survey_tls_count(struct survey_tls *t, const struct bulk_answer *answer)
 {
     enum survey_tls_class sts, dane;
 
-    t->reports += t->reports_on && answer->set->rpt.state == STS_TXT_ID;
+    t->reports += t->reports_on && answer->set->rpt.state == TXT_FOUND;
     if (!t->on)
         return;
     sts = survey_tls_sts(t, answer->domain, &answer->set->sts);

@@ -288,6 +288,7 @@ void view_host(struct view *v, struct mxhop_host *host)
         host->visible_if |= MXHOP_VISIBLE_UNSIGNED;
     if (d->reports)
         host->visible_if |= MXHOP_VISIBLE_REPORTED;
+    host->own_domains = d->own_domains;
     if (d->tables[0] != '\0')
         host->visible_domain = view_visible_domain;
     host->flags &= ~MXHOP_THIS_MACHINE;

@@ -75,7 +75,7 @@ enum records_status reply_addrs(const uint8_t *msg, size_t len,
    fills state and id of *txt, lowers its ttl_s. Start with UINT32_MAX. */
 enum records_status reply_txt(const uint8_t *msg, size_t len,
                               const struct question *q, enum tls_txt which,
-                              struct sts_record *txt, char *last);
+                              struct domain_txt *txt, char *last);
 
 /* The answer to a TLSA question: fills state and trust_anchor of *tlsa, lowers
    its ttl_s, clears *secure if AD is not set; without it there are none that

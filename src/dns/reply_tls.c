@@ -29,7 +29,7 @@
 
 struct txt_sink {
     enum tls_txt which;
-    struct sts_record found;
+    struct domain_txt found;
     unsigned n; /* of the texts that begin as ours */
 };
 
@@ -61,9 +61,9 @@ static bool reply_take_txt(void *ctx, const struct record *r)
 
 enum records_status reply_txt(const uint8_t *msg, size_t len,
                               const struct question *q, enum tls_txt which,
-                              struct sts_record *txt, char *last)
+                              struct domain_txt *txt, char *last)
 {
-    struct txt_sink sink = {.which = which, .found = {.state = STS_TXT_NONE}};
+    struct txt_sink sink = {.which = which, .found = {.state = TXT_NONE}};
     enum records_status status;
     struct answer a;
 

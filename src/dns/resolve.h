@@ -34,10 +34,10 @@ struct resolver_owner {
        cap entries, returns how many. */
     size_t (*pick)(void *ctx, const struct mxset *set, uint16_t *index,
                    size_t cap);
-    /* A text of a domain was asked for; the state may be STS_TXT_FAILED. May be
+    /* A text of a domain was asked for; the state may be TXT_FAILED. May be
        NULL without TLS_WANT_TXT(). */
     void (*txt_learned)(void *ctx, const char *domain, enum tls_txt which,
-                        const struct sts_record *txt);
+                        const struct domain_txt *txt);
     unsigned tls_wanted; /* TLS_WANT_...: asked for beside the rest */
 };
 

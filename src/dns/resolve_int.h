@@ -61,8 +61,8 @@ struct txt_ask {
     enum tls_txt which;
     bool pending;
     unsigned links;          /* asked for the end of a CNAME chain */
-    struct sts_record found; /* in the replies so far */
-    struct sts_record known; /* for the task's set, in the end */
+    struct domain_txt found; /* in the replies so far */
+    struct domain_txt known; /* for the task's set, in the end */
 };
 
 enum task_state {

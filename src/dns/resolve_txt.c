@@ -4,7 +4,7 @@
  * At _mta-sts (RFC 8461 3.1), and at _smtp._tls (RFC 8460 3). Asked for beside
  * the MX records, so that a domain costs no more round trips than without. What
  * becomes of it never changes what becomes of the MX set. What is not a plain
- * answer is STS_TXT_FAILED, which the owner learns as such; where there was an
+ * answer is TXT_FAILED, which the owner learns as such; where there was an
  * answer before, which has ended, the task keeps that. Where no name server is
  * to be reached, or time was too short to mean anything, nothing was learnt.
  *
@@ -29,13 +29,13 @@ static void txt_learned(struct txt_ask *a)
 
     r->told = true;
     r->owner.txt_learned(r->owner.ctx, t->name, a->which, &a->found);
-    if (a->found.state != STS_TXT_FAILED || a->known.state == STS_TXT_UNKNOWN)
+    if (a->found.state != TXT_FAILED || a->known.state == TXT_UNKNOWN)
         a->known = a->found;
 }
 
 static void txt_failed(struct txt_ask *a)
 {
-    a->found = (struct sts_record){.state = STS_TXT_FAILED};
+    a->found = (struct domain_txt){.state = TXT_FAILED};
     txt_learned(a);
 }
 
@@ -53,7 +53,7 @@ static void txt_ask(struct txt_ask *a, const char *name)
         a->pending = true;
         break;
     case MXHOP_ERR_SYNTAX: /* too long a name for there to be one */
-        a->found.state = STS_TXT_NONE;
+        a->found.state = TXT_NONE;
         txt_learned(a);
         break;
     default:
@@ -73,7 +73,7 @@ void txt_begin(struct task *t)
                               .which = (enum tls_txt)i,
                               .known = t->set.txt[i],
                               .found = {.ttl_s = UINT32_MAX}};
-        if ((wanted & TLS_WANT_TXT(i)) == 0 || sts_record_holds(&a->known))
+        if ((wanted & TLS_WANT_TXT(i)) == 0 || domain_txt_holds(&a->known))
             continue;
         snprintf(name, sizeof(name), "%s%s", txt_prefix[i], t->name);
         txt_ask(a, name);

@@ -22,7 +22,7 @@ struct job {
     const char *domain;
     job_fn *fn;
     void *ctx;
-    struct sts_record txt;
+    struct domain_txt txt;
     struct hostaddrs addrs;
     unsigned pending; /* questions in flight */
     unsigned links;
@@ -139,7 +139,7 @@ static void job_take_txt(void *ctx, enum exchange_outcome outcome,
         job_end(j, unasked ? JOB_UNASKED : JOB_FAILED, text, NULL);
         return;
     }
-    j->txt = (struct sts_record){.ttl_s = UINT32_MAX};
+    j->txt = (struct domain_txt){.ttl_s = UINT32_MAX};
     status = reply_txt(msg, len, q, TLS_TXT_STS, &j->txt, last);
     if (status == RECORDS_PARTIAL && j->links++ < LINKS_MAX) {
         if (engine_ask(j->tools.engine, last, WIRE_TYPE_TXT,
@@ -152,10 +152,10 @@ static void job_take_txt(void *ctx, enum exchange_outcome outcome,
                 "the TXT record cannot be looked up: unusable "
                 "answer",
                 NULL);
-    else if (j->txt.state != STS_TXT_ID && status == RECORDS_SOME)
+    else if (j->txt.state != TXT_FOUND && status == RECORDS_SOME)
         job_end(j, JOB_NONE,
                 "there is not exactly one TXT record with a valid id", NULL);
-    else if (j->txt.state != STS_TXT_ID)
+    else if (j->txt.state != TXT_FOUND)
         job_end(j, JOB_NONE, "there is no TXT record", NULL);
     else
         job_ask_addrs(j);

@@ -11,10 +11,10 @@
 #include "util/json.h"
 
 static const char *const txt_words[] = {
-    [STS_TXT_UNKNOWN] = "unknown",
-    [STS_TXT_NONE] = "none",
-    [STS_TXT_ID] = "id",
-    [STS_TXT_FAILED] = "failed",
+    [TXT_UNKNOWN] = "unknown",
+    [TXT_NONE] = "none",
+    [TXT_FOUND] = "id",
+    [TXT_FAILED] = "failed",
 };
 
 const char *explain_tlsa_word(const struct tlsa *t)
@@ -57,41 +57,41 @@ static void explain_tls_classes(const struct lookup *l, struct buf *out)
                              : "");
 }
 
-static void explain_tls_reports(const struct sts_record *r, struct buf *out)
+static void explain_tls_reports(const struct domain_txt *r, struct buf *out)
 {
     switch (r->state) {
-    case STS_TXT_ID:
+    case TXT_FOUND:
         explain_sentence(out,
                          "_smtp._tls: wants reports of TLS, which the MTA "
                          "sends, TTL %u s",
                          r->ttl_s);
         break;
-    case STS_TXT_NONE:
+    case TXT_NONE:
         explain_sentence(out, "_smtp._tls: no record, TTL %u s", r->ttl_s);
         break;
-    case STS_TXT_FAILED:
+    case TXT_FAILED:
         explain_sentence(out,
                          "_smtp._tls: lookup failed: as if there were none");
         break;
-    case STS_TXT_UNKNOWN:
+    case TXT_UNKNOWN:
         explain_sentence(out, "_smtp._tls: not known yet");
         break;
     }
 }
 
-static void explain_tls_txt(const struct sts_record *r, struct buf *out)
+static void explain_tls_txt(const struct domain_txt *r, struct buf *out)
 {
     switch (r->state) {
-    case STS_TXT_ID:
+    case TXT_FOUND:
         explain_sentence(out, "_mta-sts: id %s, TTL %u s", r->id, r->ttl_s);
         break;
-    case STS_TXT_NONE:
+    case TXT_NONE:
         explain_sentence(out, "_mta-sts: no record, TTL %u s", r->ttl_s);
         break;
-    case STS_TXT_FAILED:
+    case TXT_FAILED:
         explain_sentence(out, "_mta-sts: lookup failed: as if there were none");
         break;
-    case STS_TXT_UNKNOWN:
+    case TXT_UNKNOWN:
         explain_sentence(out, "_mta-sts: not known yet");
         break;
     }
@@ -203,7 +203,7 @@ void explain_tls_json(const struct lookup *l, struct buf *out)
                                          [STS_NO_STORE] = "unusable",
                                          [STS_ABSENT] = "absent",
                                          [STS_STORED] = "stored"};
-    const struct sts_record *txt = &l->set.sts;
+    const struct domain_txt *txt = &l->set.sts;
 
     if (!explain_has_tls(l))
         return;
@@ -218,17 +218,16 @@ void explain_tls_json(const struct lookup *l, struct buf *out)
         json_escape(l->tls.visible, out);
     else
         buf_puts(out, "null");
-    buf_printf(
-        out, ",\"txt\":\"%s\",\"id\":",
-        txt_words[l->asked_dns && !l->cold ? txt->state : STS_TXT_UNKNOWN]);
-    if (txt->state == STS_TXT_ID)
+    buf_printf(out, ",\"txt\":\"%s\",\"id\":",
+               txt_words[l->asked_dns && !l->cold ? txt->state : TXT_UNKNOWN]);
+    if (txt->state == TXT_FOUND)
         json_escape(txt->id, out);
     else
         buf_puts(out, "null");
     if (explain_has_reports(l))
         buf_printf(out, ",\"reports\":\"%s\"",
                    txt_words[l->asked_dns && !l->cold ? l->set.rpt.state
-                                                      : STS_TXT_UNKNOWN]);
+                                                      : TXT_UNKNOWN]);
     buf_printf(out, ",\"store\":\"%s\"", stores[l->tls.stored]);
     if (l->tls.entry.has_policy)
         explain_tls_json_policy(l, out);

@@ -33,8 +33,8 @@ static bool facts_is_due(const struct mxhop *mx,
 /* Beside a set that is no domain's nothing is asked for. */
 static const struct mxset facts_no_domain = {
     .outcome = MX_HOSTS,
-    .sts = {.state = STS_TXT_NONE, .ttl_s = UINT32_MAX},
-    .rpt = {.state = STS_TXT_NONE, .ttl_s = UINT32_MAX}};
+    .sts = {.state = TXT_NONE, .ttl_s = UINT32_MAX},
+    .rpt = {.state = TXT_NONE, .ttl_s = UINT32_MAX}};
 
 /* Of the hosts of a set: TLSA records count behind a signed one only. */
 static unsigned facts_wanted(const struct mxhop *mx, const struct mxset *set)
@@ -79,7 +79,7 @@ unsigned facts_missing(const struct mxhop *mx, struct cache_view *view,
     }
     for (int i = 0; i < TLS_TXTS; i++)
         if ((mx->tls_wanted & TLS_WANT_TXT(i)) != 0 &&
-            !sts_record_holds(&set->txt[i]))
+            !domain_txt_holds(&set->txt[i]))
             missing |= FACTS_DUE | FACTS_TLS;
     return missing;
 }

@@ -35,6 +35,7 @@ struct mxhop {
     struct rules rules; /* points into conf and the host_* copies */
     struct mxhop_host host;
     char *host_names, *host_addresses, *host_reason, *host_cache_owner;
+    char *host_own_domains;
     bool addresses_due; /* own addresses are this machine's, not yet read */
     struct log log;
     enum answer_mode answer; /* with auto resolved */

@@ -52,7 +52,7 @@ static void learn_mx_learned(void *ctx, const char *domain,
 }
 
 static void learn_txt_learned(void *ctx, const char *domain, enum tls_txt which,
-                              const struct sts_record *txt)
+                              const struct domain_txt *txt)
 {
     const struct mxhop *mx = ctx;
 

@@ -108,6 +108,7 @@ static bool conclude(struct lookup *l)
         .learning = l->mx->dns.worker != NULL,
         .classes = l->mx->host.tls_classes,
         .visible_if = l->mx->answer_auto ? l->mx->host.visible_if : 0,
+        .own_domains = l->mx->answer_auto ? l->mx->host_own_domains : NULL,
         .now_s = l->now_s,
     };
     bool again = true;

@@ -126,7 +126,8 @@ static enum mxhop_status take_host(struct mxhop *mx,
     if (!copy_text(&mx->host_names, host->own_names) ||
         !copy_text(&mx->host_reason, host->visible_reason) ||
         !copy_text(&mx->host_addresses, host->own_addresses) ||
-        !copy_text(&mx->host_cache_owner, host->cache_owner))
+        !copy_text(&mx->host_cache_owner, host->cache_owner) ||
+        !copy_text(&mx->host_own_domains, host->own_domains))
         return err_nomem(err);
     mx->host = *host;
     return MXHOP_OK;
@@ -336,6 +337,7 @@ void mxhop_close(struct mxhop **mx)
     free(m->host_names);
     free(m->host_reason);
     free(m->host_cache_owner);
+    free(m->host_own_domains);
     free(m->host_addresses);
     buf_free(&m->text.last);
     if (m->config.fd >= 0)

@@ -47,7 +47,7 @@ static bool ststransport_is_on(const struct lookup *l)
 static bool ststransport_is_to_come(const struct lookup *l)
 {
     return l->tls.open && l->tls.stored != STS_NO_STORE &&
-           l->set.sts.state == STS_TXT_ID;
+           l->set.sts.state == TXT_FOUND;
 }
 
 void ststransport_wait(struct lookup *l)

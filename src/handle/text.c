@@ -37,6 +37,7 @@ static uint64_t text_rules_hash(const struct mxhop *mx)
     add_text(&all, MXHOP_VERSION);
     add_text(&all, mx->host_names);
     add_text(&all, mx->host_addresses);
+    add_text(&all, mx->host_own_domains);
     buf_add(&all, &mx->rules.seed, sizeof(mx->rules.seed));
     buf_add(&all, &mx->rules.families, sizeof(mx->rules.families));
     buf_add(&all, &mx->answer, sizeof(mx->answer));

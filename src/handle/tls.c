@@ -208,7 +208,7 @@ void tls_want(struct mxhop *mx, const char *domain)
 }
 
 /* Whether there may be a policy that is not known. */
-static bool tls_is_open(const struct tls_facts *t, const struct sts_record *txt,
+static bool tls_is_open(const struct tls_facts *t, const struct domain_txt *txt,
                         int64_t now_s)
 {
     switch (t->stored) {
@@ -221,10 +221,10 @@ static bool tls_is_open(const struct tls_facts *t, const struct sts_record *txt,
     case STS_ABSENT:
         break;
     case STS_NO_STORE:
-        return txt->state != STS_TXT_NONE;
+        return txt->state != TXT_NONE;
     }
     /* A lookup that fails must not hold up mail. */
-    return txt->state == STS_TXT_ID || txt->state == STS_TXT_UNKNOWN;
+    return txt->state == TXT_FOUND || txt->state == TXT_UNKNOWN;
 }
 
 /* The service would let a very short policy end before it is fetched again, as
@@ -255,13 +255,13 @@ void tls_weigh(struct lookup *l)
 {
     struct mxhop *mx = l->mx;
     struct tls_facts *t = &l->tls;
-    const struct sts_record *txt = &l->set.sts;
+    const struct domain_txt *txt = &l->set.sts;
     bool in_force = t->stored == STS_STORED && t->entry.has_policy &&
                     sts_in_force(&t->entry.policy, l->now_s);
 
     if (t->stored == STS_OFF)
         return;
-    if (txt->state == STS_TXT_ID &&
+    if (txt->state == TXT_FOUND &&
         (!in_force || strcmp(txt->id, t->entry.policy.id) != 0 ||
          tls_is_to_renew(l)))
         tls_want(mx, l->key.domain);
@@ -309,7 +309,7 @@ bool tls_is_settled(const struct lookup *l)
 {
     bool reports = (l->mx->tls_wanted & TLS_WANT_RPT) != 0 && l->asked_dns;
 
-    if (l->tls.open || (reports && l->set.rpt.state == STS_TXT_UNKNOWN))
+    if (l->tls.open || (reports && l->set.rpt.state == TXT_UNKNOWN))
         return false;
     for (size_t i = 0; i < l->decision.n; i++)
         if (l->decision.c[i].drop == DROP_CLASS_UNKNOWN)

@@ -89,8 +89,8 @@ static void tlstext_look(struct lookup *l)
 /* There may be a policy, and time may tell. */
 static bool tlstext_is_to_come(const struct lookup *l)
 {
-    return l->tls.open && (l->set.sts.state == STS_TXT_ID ||
-                           l->set.sts.state == STS_TXT_UNKNOWN);
+    return l->tls.open &&
+           (l->set.sts.state == TXT_FOUND || l->set.sts.state == TXT_UNKNOWN);
 }
 
 static void tlstext_wait(struct lookup *l, uint64_t start_ms)
@@ -103,7 +103,7 @@ static void tlstext_wait(struct lookup *l, uint64_t start_ms)
 
     while (place >= 0 && tlstext_is_to_come(l) && now_ms < until_ms &&
            waiters_may_stay(mx, place, l->key.domain)) {
-        if (l->set.sts.state == STS_TXT_UNKNOWN) {
+        if (l->set.sts.state == TXT_UNKNOWN) {
             tlstext_ask(l, until_ms);
         } else if (now_ms >= say_ms) {
             if (want_send(mx->tls.want_fd, mx->conf.tls_store, l->key.domain,

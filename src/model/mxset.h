@@ -72,9 +72,9 @@ struct mxset {
     char *failure;    /* MX_FAILURE: why, for people; else NULL */
     union {           /* whatever the outcome */
         struct {
-            struct sts_record sts, rpt;
+            struct domain_txt sts, rpt;
         };
-        struct sts_record txt[TLS_TXTS];
+        struct domain_txt txt[TLS_TXTS];
     };
     struct mx *mx; /* by preference, then as received */
     size_t n_mx;

@@ -55,7 +55,7 @@ static const char *sts_delimiter(const char *at, const char *end)
 
 /* One `name=value'; NULL: it is not well formed. */
 static const char *sts_field(const char *at, const char *end,
-                             struct sts_record *r)
+                             struct domain_txt *r)
 {
     const char *name = at, *value;
     size_t name_len, len;
@@ -82,7 +82,7 @@ static const char *sts_field(const char *at, const char *end,
 }
 
 static bool sts_well_formed(const char *at, const char *end,
-                            struct sts_record *r)
+                            struct domain_txt *r)
 {
     for (;;) {
         at = sts_field(at, end, r);
@@ -95,12 +95,12 @@ static bool sts_well_formed(const char *at, const char *end,
     return at != NULL && r->id[0] != '\0';
 }
 
-bool sts_record_holds(const struct sts_record *r)
+bool domain_txt_holds(const struct domain_txt *r)
 {
-    return r->state != STS_TXT_UNKNOWN && r->ttl_s > 0;
+    return r->state != TXT_UNKNOWN && r->ttl_s > 0;
 }
 
-void sts_txt_judge(struct sts_record *r, unsigned *n, const char *text,
+void sts_txt_judge(struct domain_txt *r, unsigned *n, const char *text,
                    size_t len)
 {
     const char *end = text + len, *at;
@@ -112,19 +112,19 @@ void sts_txt_judge(struct sts_record *r, unsigned *n, const char *text,
     if (at == NULL)
         return;
     memset(r->id, 0, sizeof(r->id));
-    r->state = STS_TXT_NONE;
+    r->state = TXT_NONE;
     if (++*n == 1 && sts_well_formed(at, end, r))
-        r->state = STS_TXT_ID;
+        r->state = TXT_FOUND;
     else
         memset(r->id, 0, sizeof(r->id));
 }
 
-void rpt_txt_judge(struct sts_record *r, const char *text, size_t len)
+void rpt_txt_judge(struct domain_txt *r, const char *text, size_t len)
 {
     static const char begin[] = "v=" RPT_VERSION;
 
     if (len < strlen(begin) || strncasecmp(text, begin, strlen(begin)) != 0)
         return;
-    r->state = STS_TXT_ID;
+    r->state = TXT_FOUND;
     memcpy(r->id, RPT_VERSION, sizeof(RPT_VERSION));
 }

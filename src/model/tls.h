@@ -23,18 +23,18 @@ _Static_assert(TLS_WANT_TXT(TLS_TXT_RPT) == TLS_WANT_RPT, "in their order");
 
 /* The TXT record at _mta-sts.DOMAIN (RFC 8461 section 3.1), or at
    _smtp._tls.DOMAIN (RFC 8460 section 3), whose id is its version. */
-enum sts_txt {
-    STS_TXT_UNKNOWN, /* not asked, or not known any more */
-    STS_TXT_NONE,    /* there is none, or none that counts */
-    STS_TXT_ID,    /* the domain says that it has a policy, or wants reports */
-    STS_TXT_FAILED /* the lookup failed: there may be one */
+enum txt_state {
+    TXT_UNKNOWN, /* not asked, or not known any more */
+    TXT_NONE,    /* there is none, or none that counts */
+    TXT_FOUND,   /* the domain says that it has a policy, or wants reports */
+    TXT_FAILED   /* the lookup failed: there may be one */
 };
 
 #define STS_ID_MAX 32 /* octets of an id */
 
-struct sts_record {
-    enum sts_txt state;
-    char id[STS_ID_MAX + 1]; /* "" without STS_TXT_ID */
+struct domain_txt {
+    enum txt_state state;
+    char id[STS_ID_MAX + 1]; /* "" without TXT_FOUND */
     uint32_t ttl_s;
 };
 
@@ -42,16 +42,16 @@ struct sts_record {
 bool sts_id_is_valid(const char *id, size_t len);
 /* It need not be asked for: known, and not past its time, or of no use to ask
    for again yet. What is past its time has ttl_s 0. */
-bool sts_record_holds(const struct sts_record *r);
+bool domain_txt_holds(const struct domain_txt *r);
 /* One more of the texts at _mta-sts.DOMAIN, its strings joined. Start with
-   {.state = STS_TXT_NONE} and *n 0, which counts those of this version: with a
+   {.state = TXT_NONE} and *n 0, which counts those of this version: with a
    second one, or where the only one is not well formed, there is none that
    counts. ttl_s is left alone. */
-void sts_txt_judge(struct sts_record *r, unsigned *n, const char *text,
+void sts_txt_judge(struct domain_txt *r, unsigned *n, const char *text,
                    size_t len);
 /* The same of a text at _smtp._tls.DOMAIN. One that begins as of this version
    counts, whatever follows: what the MTA makes of it is for the MTA to say. */
-void rpt_txt_judge(struct sts_record *r, const char *text, size_t len);
+void rpt_txt_judge(struct domain_txt *r, const char *text, size_t len);
 
 enum sts_mode { STS_MODE_NONE, STS_MODE_TESTING, STS_MODE_ENFORCE };
 

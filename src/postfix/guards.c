@@ -13,16 +13,21 @@
  * administrator's, beside mxhop_tls, can be asked for the domain, if it is a
  * table on this machine: then the domains that it has must be seen.
  *
- * smtp_sasl_password_maps and smtp_requiretls_policy are reasons as soon as
- * they are set: either may name the domain.
+ * smtp_sasl_password_maps is a reason as soon as it is set: it may name the
+ * domain. So is smtp_requiretls_policy if it has a table. Where it is not set,
+ * Postfix asks less of the servers of its own domain, for mail with REQUIRETLS
+ * (RFC 8689), than of others, by the name of the next hop. With a list, such
+ * mail to a domain in it would be returned if its server is elsewhere, and be
+ * sent as to ourselves if only the server is in it.
  *
  * When in doubt (master.cf cannot be read), there is a reason. Postfix's own
- * defaults never are one, so a parameter that this program has not read and
- * that main.cf does not set needs no default here.
+ * defaults never are one for all domains, so a parameter that this program has
+ * not read and that main.cf does not set needs no default here.
  *
  * A certificate is verified by the name of the host at level `verify', unless
  * its match says otherwise, and by nothing of the domain at `fingerprint'.
- * There a list changes nothing. Reports of TLS (RFC 8460) are for domains that
+ * There a list changes nothing, unless smtp_tls_servername asks servers for the
+ * certificate of the domain. Reports of TLS (RFC 8460) are for domains that
  * publish where they go, whatever there is of classes.
  */
 
@@ -56,6 +61,12 @@ static bool guards_is_set(struct search *s, const char *value)
 {
     (void)s;
     return *value != '\0';
+}
+
+static bool guards_has_a_table(struct search *s, const char *value)
+{
+    (void)s;
+    return strchr(value, ':') != NULL;
 }
 
 static bool guards_is_yes(struct search *s, const char *value)
@@ -95,6 +106,13 @@ static bool guards_is_match_by_domain(struct search *s, const char *value)
                         strcasecmp(word, "dot-nexthop") == 0;
     free(copy);
     return s->by_nexthop && s->verify;
+}
+
+/* The name that a server is asked for, which chooses its certificate. */
+static bool guards_is_nexthop(struct search *s, const char *value)
+{
+    (void)s;
+    return strcmp(value, "nexthop") == 0;
 }
 
 /* A report is for a domain, and smtp(8) would ask where those for the host go.
@@ -214,10 +232,11 @@ static const struct guard guards[] = {
     {"smtp_tls_security_level", guards_is_level_by_domain, "",
      guards_note_level},
     {"smtp_tls_verify_cert_match", guards_is_match_by_domain, "", NULL},
+    {"smtp_tls_servername", guards_is_nexthop, "", NULL},
     {"smtp_tls_dane_insecure_mx_policy", guards_never, "",
      guards_note_insecure},
     {"smtp_tlsrpt_enable", guards_note_reports, "", NULL},
-    {"smtp_requiretls_policy", guards_is_set, "", NULL},
+    {"smtp_requiretls_policy", guards_has_a_table, "", NULL},
     {"smtp_sasl_password_maps", guards_is_set, "", NULL},
     {"relayhost", guards_is_set, REWRITE, NULL},
     {"sender_dependent_relayhost_maps", guards_is_set, REWRITE, NULL},
@@ -316,6 +335,26 @@ static bool guards_in_master_cf(struct search *s)
     return s->found;
 }
 
+static const char *guards_value(const struct search *s, const char *param)
+{
+    const char *value = s->pf->param(s->pf->ctx, param);
+
+    return value != NULL ? value : "";
+}
+
+static void guards_note_own_domains(struct search *s)
+{
+    const struct postfix_config *pf = s->pf;
+
+    if (postfix_knows_requiretls(guards_value(s, "mail_version")) &&
+        strcasecmp(guards_value(s, "requiretls_enable"), "no") != 0 &&
+        pf->param(pf->ctx, "smtp_requiretls_policy") == NULL)
+        snprintf(s->by_domain->own_domains, sizeof(s->by_domain->own_domains),
+                 "%s",
+                 pf->expand(pf->ctx, "${domain_to_ascii{$mydomain}} "
+                                     ".${domain_to_ascii{$mydomain}}"));
+}
+
 bool guard_reason(const struct postfix_config *pf, struct guard_by_domain *d_r,
                   char *text, size_t size)
 {
@@ -328,6 +367,7 @@ bool guard_reason(const struct postfix_config *pf, struct guard_by_domain *d_r,
     bool found;
 
     *d_r = (struct guard_by_domain){0};
+    guards_note_own_domains(&s);
     (void)postfix_tls_classes(pf, &d_r->classes, why, sizeof(why));
     snprintf(no_classes, sizeof(no_classes),
              "; its TLS classes mean nothing: %s", why);

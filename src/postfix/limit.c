@@ -57,7 +57,9 @@ unsigned postfix_smtp_limit(const struct postfix_config *pf)
     return l.least;
 }
 
-bool postfix_knows_sts(const char *mail_version)
+/* From 3.MINOR.PATCH on. */
+static bool limit_is_from(const char *mail_version, unsigned from_minor,
+                          unsigned from_patch)
 {
     unsigned major = 0, minor = 0, patch = 0;
 
@@ -65,7 +67,17 @@ bool postfix_knows_sts(const char *mail_version)
         return false;
     if (major != 3)
         return major > 3;
-    return minor > 10 || (minor == 10 && patch >= 5);
+    return minor > from_minor || (minor == from_minor && patch >= from_patch);
+}
+
+bool postfix_knows_sts(const char *mail_version)
+{
+    return limit_is_from(mail_version, 10, 5);
+}
+
+bool postfix_knows_requiretls(const char *mail_version)
+{
+    return limit_is_from(mail_version, 11, 0);
 }
 
 bool postfix_level_is_strict(const struct postfix_config *pf)

@@ -46,6 +46,7 @@ struct decide_input {
     bool policy_open;                /* there may be one that is not known */
     unsigned classes;                /* CLASS_BIT(): the MTA knows them */
     unsigned visible_if;             /* of struct mxhop_host */
+    const char *own_domains;         /* of it, or NULL */
     int64_t now_s;                   /* wall time: rotation slots */
 };
 

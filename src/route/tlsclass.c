@@ -18,11 +18,15 @@
  * know, is dropped: it never gets into a list without the class. Unless an
  * override has a say, the whole domain then passes, and the MTA sees it.
  *
+ * An MTA may be less strict with names of its own domain (own_domains). A
+ * domain passes if it is one of them and a host is not, or the other way round.
+ *
  * Hops of overrides are of no class, spliced ones neither: they are where the
  * administrator wants mail to go, and what holds there is in the MTA's tables.
  */
 
 #include "model/sts.h"
+#include "route/match.h"
 #include "route/steps.h"
 
 bool tlsclass_outside(const struct decide_input *in, const struct candidate *c)
@@ -95,12 +99,12 @@ size_t tlsclass_assign(const struct decide_input *in, struct candidates *list,
     return left;
 }
 
-static const char *tlsclass_of_reports(const struct sts_record *rpt)
+static const char *tlsclass_of_reports(const struct domain_txt *rpt)
 {
-    if (rpt->state == STS_TXT_ID)
+    if (rpt->state == TXT_FOUND)
         return "it wants reports of TLS (_smtp._tls), which a list would take "
                "from it (tlsrpt = auto)";
-    if (rpt->state == STS_TXT_UNKNOWN)
+    if (rpt->state == TXT_UNKNOWN)
         return "whether it wants reports of TLS is not known yet (tlsrpt = "
                "auto)";
     return NULL;
@@ -126,6 +130,11 @@ const char *tlsclass_why_pass(const struct decide_input *in,
         if (c->drop == DROP_CLASS_UNKNOWN || c->drop == DROP_NO_CLASS ||
             c->drop == DROP_POLICY_UNKNOWN)
             return drop_text(c->drop);
+        if (c->drop == DROP_NO && in->own_domains != NULL &&
+            match_host_list(in->own_domains, c->host) !=
+                match_host_list(in->own_domains, in->domain))
+            return "either it or its host is in the MTA's own domain, where "
+                   "REQUIRETLS is not insisted on";
         if (c->drop != DROP_NO || c->tls_class != MXHOP_TLS_DANE)
             continue;
         if (c->addrs->tlsa.state == TLSA_WHOLE)

@@ -45,26 +45,31 @@ uint64_t live_boot(void)
     return n > 0 ? hash_bytes(1, id, (size_t)n) : 0;
 }
 
+static uint32_t live_buckets(uint64_t size_bytes)
+{
+    uint64_t n = (size_bytes < MAP_MAX ? size_bytes : MAP_MAX) / LIVE_PAGE;
+
+    return n > LIVE_FIRST_N + 1 ? (uint32_t)(n - 1) : LIVE_FIRST_N;
+}
+
 /* Takes fd. */
 static enum mxhop_status live_new(struct live **t_r, int fd,
                                   uint64_t size_bytes, struct mxhop_error *err)
 {
     struct live *t = calloc(1, sizeof(*t));
     struct statvfs fs;
-    uint64_t n;
 
     if (t == NULL || pthread_mutex_init(&t->writing, NULL) != 0) {
         free(t);
         close(fd);
         return err_nomem(err);
     }
-    if (size_bytes > MAP_MAX)
-        size_bytes = MAP_MAX;
-    if (fstatvfs(fd, &fs) == 0 && fs.f_blocks > 0 &&
-        size_bytes / fs.f_frsize > fs.f_blocks / 2)
-        size_bytes = fs.f_blocks / 2 * fs.f_frsize;
-    n = size_bytes / LIVE_PAGE;
-    t->max_n = n > LIVE_FIRST_N + 1 ? (uint32_t)(n - 1) : LIVE_FIRST_N;
+    t->most_n = UINT32_MAX;
+    if (fstatvfs(fd, &fs) == 0 && fs.f_blocks > 0)
+        t->most_n = live_buckets((uint64_t)fs.f_blocks / 2 * fs.f_frsize);
+    t->max_n = live_buckets(size_bytes);
+    if (t->max_n > t->most_n)
+        t->max_n = t->most_n;
     t->fd = fd;
     t->dir_fd = t->lock_fd = -1;
     t->pid = getpid();
@@ -247,7 +252,7 @@ static bool live_read_head(struct live_view *v, uint32_t *n_r, uint64_t *seed_r)
     *n_r = h->n;
     *seed_r = h->seed;
     if (h->magic != LIVE_MAGIC || h->machine != LIVE_MACHINE ||
-        h->boot != v->t->boot || *n_r == 0)
+        h->boot != v->t->boot || *n_r == 0 || *n_r > v->t->most_n)
         return false;
     if (((uint64_t)*n_r + 1) * LIVE_PAGE <= v->map_len)
         return true;

@@ -78,6 +78,7 @@ struct live {
     char name[64], lock_name[64 + sizeof(".lock")];
     uint64_t boot;
     uint32_t max_n;          /* buckets it may grow to */
+    uint32_t most_n;         /* and more have holes: half of the file system */
     pid_t pid;               /* that opened it */
     atomic_uint replaced;    /* counts what `fd` was */
     pthread_mutex_t writing; /* the threads of this process */

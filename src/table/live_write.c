@@ -157,20 +157,6 @@ static void page_store(struct live *t, struct live_page *p)
     p->was_used = b.used;
 }
 
-static int page_find(const struct live_page *p, uint16_t tag, bool piece,
-                     const void *key, size_t key_len)
-{
-    for (unsigned k = 0; k < p->count; k++) {
-        const struct page_record *r = &p->rec[k];
-
-        if (r->tag == tag && r->head.key_len == key_len &&
-            (r->head.kind == LIVE_PIECE) == piece &&
-            memcmp(p->bytes + r->at + sizeof(r->head), key, key_len) == 0)
-            return (int)k;
-    }
-    return -1;
-}
-
 static void page_remove(struct live_page *p, unsigned k)
 {
     p->used -= p->rec[k].len;
@@ -261,7 +247,8 @@ static bool head_is_good(const struct live *t)
 {
     return t->head.magic == LIVE_MAGIC && t->head.machine == LIVE_MACHINE &&
            t->head.check == live_head_check(&t->head) && t->head.n > 0 &&
-           t->head.boot == t->boot && (uint64_t)t->head.n + 1 <= t->pages;
+           t->head.n <= t->most_n && t->head.boot == t->boot &&
+           (uint64_t)t->head.n + 1 <= t->pages;
 }
 
 /* Only what is new: tmpfs looks at every page that it is given. */
@@ -368,85 +355,66 @@ static bool live_is_full(const struct live *t)
 
 /* ---- records ---- */
 
-/* Where in its page, as it lies in the map, the record of the key is; 0: not in
-   this bucket. The bucket's head alone tells, nearly always, that it is not. */
-static unsigned live_offset(struct live *t, uint32_t i, uint16_t tag,
-                            bool piece, const void *key, size_t key_len,
-                            struct live_record *r_r)
+/* Where a record is, as it lies in the map. */
+struct live_spot {
+    uint32_t bucket;
+    unsigned at; /* offset in the page */
+    struct live_record head;
+};
+
+/* The bucket's head alone tells, nearly always, that the key is not in it. */
+static bool live_is_in(struct live *t, uint32_t i, uint64_t hash, bool piece,
+                       const void *key, size_t key_len, struct live_spot *s_r)
 {
     const unsigned char *page = live_page_at(t->writer, i);
+    struct live_record *r = &s_r->head;
     struct live_bucket b;
 
     if (page == NULL)
-        return 0;
+        return false;
     memcpy(&b, page, sizeof(b));
     if (b.count > LIVE_SLOTS ||
         b.check != live_bucket_check(&b, t->head.seed, i))
-        return 0;
+        return false;
+    s_r->bucket = i;
     for (unsigned k = 0; k < b.count; k++) {
-        unsigned at = b.slot[k].at;
+        unsigned at = s_r->at = b.slot[k].at;
 
-        if (b.slot[k].tag != tag || at < sizeof(b) ||
-            at > LIVE_PAGE - sizeof(*r_r))
+        if (b.slot[k].tag != live_tag(hash) || at < sizeof(b) ||
+            at > LIVE_PAGE - sizeof(*r))
             continue;
-        memcpy(r_r, page + at, sizeof(*r_r));
-        if (r_r->key_len == key_len && (r_r->kind == LIVE_PIECE) == piece &&
-            live_record_len(r_r) <= LIVE_PAGE - at &&
-            memcmp(page + at + sizeof(*r_r), key, key_len) == 0)
-            return at;
-    }
-    return 0;
-}
-
-/* Where the key is, into *at_r; NULL: nowhere. A home that is read is in
-   page[0], another bucket in page[1]. */
-static struct live_page *live_locate(struct live *t, uint64_t hash, bool piece,
-                                     const void *key, size_t key_len, int *at_r)
-{
-    uint16_t tag = live_tag(hash);
-    uint32_t home = live_home(hash, t->head.n),
-             other = live_other(hash, t->head.n);
-    struct live_record r;
-
-    for (int k = 0; k < (home == other ? 1 : 2); k++) {
-        uint32_t i = k == 0 ? home : other;
-
-        if (live_offset(t, i, tag, piece, key, key_len, &r) == 0)
-            continue;
-        page_load(t, &t->page[k], i);
-        *at_r = page_find(&t->page[k], tag, piece, key, key_len);
-        if (*at_r >= 0)
-            return &t->page[k];
-    }
-    return NULL;
-}
-
-/* A record takes the place of one of its length, and the rest of its page stays
-   as it is: a quarter of the time of a whole page. */
-static bool live_overwrite(struct live *t, uint64_t hash,
-                           const unsigned char *record)
-{
-    uint32_t i[] = {live_home(hash, t->head.n), live_other(hash, t->head.n)};
-    struct live_record r, old;
-    size_t len;
-
-    memcpy(&r, record, sizeof(r));
-    len = live_record_len(&r);
-    for (int k = 0; k < 2; k++) {
-        unsigned at = live_offset(t, i[k], live_tag(hash), r.kind == LIVE_PIECE,
-                                  record + sizeof(r), r.key_len, &old);
-
-        if (at == 0)
-            continue;
-        if (live_record_len(&old) != len)
-            return false;
-        page_forget(t, i[k]);
-        if (pwrite(t->fd, record, len,
-                   ((off_t)i[k] + 1) * LIVE_PAGE + (off_t)at) != (ssize_t)len)
-            t->failed = true;
-        return true;
+        memcpy(r, page + at, sizeof(*r));
+        if (r->key_len == key_len && (r->kind == LIVE_PIECE) == piece &&
+            live_record_len(r) <= LIVE_PAGE - at &&
+            memcmp(page + at + sizeof(*r), key, key_len) == 0)
+            return true;
     }
     return false;
+}
+
+static bool live_locate(struct live *t, uint64_t hash, bool piece,
+                        const void *key, size_t key_len, struct live_spot *s_r)
+{
+    return live_is_in(t, live_home(hash, t->head.n), hash, piece, key, key_len,
+                      s_r) ||
+           live_is_in(t, live_other(hash, t->head.n), hash, piece, key, key_len,
+                      s_r);
+}
+
+/* Its bucket without it: the home in page[0], another in page[1]. */
+static struct live_page *live_take_out(struct live *t, uint64_t hash,
+                                       const struct live_spot *s)
+{
+    struct live_page *p =
+        &t->page[s->bucket == live_home(hash, t->head.n) ? 0 : 1];
+
+    page_load(t, p, s->bucket);
+    for (unsigned k = 0; k < p->count; k++)
+        if (p->rec[k].at == s->at) {
+            page_remove(p, k);
+            break;
+        }
+    return p;
 }
 
 /* Move records to the other bucket that they may be in until `len` octets fit.
@@ -488,17 +456,16 @@ static bool live_try_put(struct live *t, uint64_t hash,
     uint32_t home = live_home(hash, t->head.n),
              other = live_other(hash, t->head.n);
     struct live_page *p = &t->page[0], *q = home == other ? p : &t->page[1];
-    struct live_page *was, *to = NULL;
+    struct live_page *was = NULL, *to = NULL;
     struct live_record r;
+    struct live_spot s;
     size_t len;
-    int at;
 
     memcpy(&r, record, sizeof(r));
     len = live_record_len(&r);
-    was = live_locate(t, hash, r.kind == LIVE_PIECE, record + sizeof(r),
-                      r.key_len, &at);
-    if (was != NULL)
-        page_remove(was, (unsigned)at);
+    if (live_locate(t, hash, r.kind == LIVE_PIECE, record + sizeof(r),
+                    r.key_len, &s))
+        was = live_take_out(t, hash, &s);
     page_load(t, p, home);
     if (!page_fits(p, len))
         page_load(t, q, other);
@@ -543,6 +510,8 @@ static void live_put_record(struct live *t, enum live_kind kind,
                             .worth = worth & 3,
                             .kind = kind & 3};
     uint64_t hash = hash_bytes(t->head.seed, key, key_len);
+    size_t size = live_record_len(&r);
+    struct live_spot s;
     bool done;
 
     memcpy(record, &r, sizeof(r));
@@ -551,7 +520,16 @@ static void live_put_record(struct live *t, enum live_kind kind,
         memcpy(record + sizeof(r) + key_len, value, len);
     r.check = live_record_check(record, t->head.seed);
     memcpy(record, &r.check, sizeof(r.check));
-    done = live_overwrite(t, hash, record);
+    /* In the place of one of its length: a quarter of the time of a page. */
+    done = live_locate(t, hash, kind == LIVE_PIECE, key, key_len, &s) &&
+           live_record_len(&s.head) == size;
+    if (done) {
+        page_forget(t, s.bucket);
+        if (pwrite(t->fd, record, size,
+                   ((off_t)s.bucket + 1) * LIVE_PAGE + (off_t)s.at) !=
+            (ssize_t)size)
+            t->failed = true;
+    }
     for (int tries = 0; !done && tries < PUT_TRIES && live_may_grow(t);
          tries++) {
         done = live_try_put(t, hash, record, false);
@@ -571,13 +549,10 @@ static void live_del_record(struct live *t, bool piece, const void *key,
                             size_t key_len)
 {
     uint64_t hash = hash_bytes(t->head.seed, key, key_len);
-    struct live_page *p;
-    int at;
+    struct live_spot s;
 
-    while ((p = live_locate(t, hash, piece, key, key_len, &at)) != NULL) {
-        page_remove(p, (unsigned)at);
-        page_store(t, p);
-    }
+    while (!t->failed && live_locate(t, hash, piece, key, key_len, &s))
+        page_store(t, live_take_out(t, hash, &s));
 }
 
 /* The pieces of a long value that is to go. */

@@ -115,7 +115,7 @@ static void put_text(struct cache *cache, unsigned long i,
 static void put_domains(struct cache *cache, unsigned long n,
                         unsigned long sets, bool sts)
 {
-    const struct sts_record none = {.state = STS_TXT_NONE, .ttl_s = DAY_S};
+    const struct domain_txt none = {.state = TXT_NONE, .ttl_s = DAY_S};
     char host[64];
     unsigned long s;
 

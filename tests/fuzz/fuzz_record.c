@@ -35,10 +35,10 @@ static void check_domain(const uint8_t *data, size_t size, struct buf *b)
         check_text(r.route.text, data, size);
     for (int i = 0; i < TLS_TXTS; i++)
         if ((r.f.flags & DOMAIN_TXT(i)) != 0)
-            assert(r.txt[i].f.state == STS_TXT_ID
+            assert(r.txt[i].f.state == TXT_FOUND
                        ? sts_id_is_valid(r.txt[i].id, r.txt[i].f.id_len)
                        : r.txt[i].f.id_len == 0 &&
-                             r.txt[i].f.state <= STS_TXT_ID);
+                             r.txt[i].f.state <= TXT_FOUND);
     assert(domain_record_encode(b, &r));
     check_same(b, data, size);
 }

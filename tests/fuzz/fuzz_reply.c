@@ -36,10 +36,10 @@ static void check_set(const struct mxset *s, enum records_status status)
     }
 }
 
-static void check_sts(const struct sts_record *r, enum records_status status)
+static void check_sts(const struct domain_txt *r, enum records_status status)
 {
-    assert((r->state == STS_TXT_ID) == (r->id[0] != '\0'));
-    assert(r->state != STS_TXT_ID || status == RECORDS_SOME);
+    assert((r->state == TXT_FOUND) == (r->id[0] != '\0'));
+    assert(r->state != TXT_FOUND || status == RECORDS_SOME);
     assert(strlen(r->id) <= STS_ID_MAX);
     for (const char *p = r->id; *p != '\0'; p++)
         assert(strchr("0123456789abcdefghijklmnopqrstuvwxyz"
@@ -61,7 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                               .secure = true};
     char last[WIRE_NAME_TEXT];
     struct mxset set = {0};
-    struct sts_record sts = {.ttl_s = UINT32_MAX}, rpt = sts;
+    struct domain_txt sts = {.ttl_s = UINT32_MAX}, rpt = sts;
     struct tlsa tlsa = {.ttl_s = UINT32_MAX};
     enum records_status mx, addr, txt, dane;
     bool secure = true;

@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* Input: records as text, each behind its length in two octets. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct sts_record r = {0}, again = {0};
+    struct domain_txt r = {0}, again = {0};
     unsigned n = 0, n_again = 0;
     char text[64];
 
@@ -25,8 +25,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         sts_txt_judge(&r, &n, (const char *)data + at, len);
         at += len;
     }
-    assert((r.state == STS_TXT_ID) == (r.id[0] != '\0'));
-    if (r.state != STS_TXT_ID)
+    assert((r.state == TXT_FOUND) == (r.id[0] != '\0'));
+    if (r.state != TXT_FOUND)
         return 0;
     assert(sts_id_is_valid(r.id, strlen(r.id)) && n == 1);
     snprintf(text, sizeof(text), "v=STSv1; id=%s", r.id);

@@ -22,7 +22,7 @@ setup() {
 	start_dns
 	configure_postfix
 	make -s -C "$ROOT" install >&2
-	sed -i '/^mxhop:/d' /etc/passwd /etc/group
+	sed -i -E '/^mxhop(-tls)?:/d' /etc/passwd /etc/group
 	start_postfix
 }
 

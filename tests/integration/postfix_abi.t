@@ -256,7 +256,8 @@ case_guards_in_main_cf() {
 		smtp_enforce_tls=yes smtp_tls_security_level={dane,dane-only,secure} \
 		'relayhost=[192.0.2.9]' sender_dependent_relayhost_maps=hash:/x \
 		sender_dependent_default_transport_maps=hash:/x \
-		smtp_sasl_password_maps=hash:/x smtp_requiretls_policy=enforce \
+		smtp_sasl_password_maps=hash:/x smtp_requiretls_policy=hash:/x,enforce \
+		smtp_tls_servername=nexthop \
 		'default_transport=smtp:[192.0.2.9]' default_transport=uucp \
 		"transport_maps=hash:/x,$M" "transport_maps=$M proxy:hash:/x" \
 		parent_domain_matches_subdomains=transport_maps; do
@@ -273,6 +274,7 @@ case_guards_in_main_cf() {
 case_no_guard_without_need() {
 	local setting
 	for setting in smtp_tls_security_level={may,encrypt,verify,fingerprint} smtp_enforce_tls=no \
+		smtp_requiretls_policy={,enforce} smtp_tls_servername={,hostname,NextHop,mx.example.test} \
 		smtp_tls_policy_maps= smtp_sasl_password_maps= relayhost= default_transport=smtp \
 		"transport_maps=proxy:$M"; do
 		fresh

@@ -83,7 +83,7 @@ received() { # RECIPIENT
 	for log in "$SCRATCH"/receiver-*.log; do
 		log=${log##*/receiver-}
 		since_mark "$SCRATCH/receiver-$log" |
-			sed -nE "s/^message $1 (tls=[^ ]* sni=[^ ]*) .*/${log%.log} \1/p"
+			sed -nE "s/^message $1 (tls=.*) session=.*/${log%.log} \1/p"
 	done
 }
 

@@ -464,6 +464,7 @@ assert_policies_hold() {
 
 # What is on a tmpfs is gone, and the service is not there yet.
 case_reboot() {
+	assert_policies_hold
 	stop_postfix
 	rm -r /run/mxhop/*
 	start_postfix

@@ -13,7 +13,8 @@ SERVICES='may none encrypt verify secure dane dane-only fingerprint'
 
 setup() {
 	local host
-	tls_certificate good good.hosts.test good.signed.test second.hosts.test
+	tls_certificate good good.hosts.test good.signed.test second.hosts.test \
+		named.hosts.test
 	tls_certificate badca '*.hosts.test' '*.signed.test' by=foreign
 	tls_certificate domain ta.dom.test certified.dom.test
 	zone hosts.test <<-'END'
@@ -24,6 +25,7 @@ setup() {
 		domain    A 192.0.2.3
 		bare      A 192.0.2.4
 		refused   A 192.0.2.5
+		named     A 192.0.2.7
 	END
 	zone signed.test <<-END
 		good      A 192.0.2.1
@@ -62,7 +64,7 @@ setup() {
 	{
 		cat "$SCRATCH/mx"
 		printf '%s MX 10 %s.hosts.test.\n' unsigned ca plain good cert domain \
-			certified domain ca ca nostarttls bare
+			certified domain ca ca nostarttls bare named named
 	} | zone dom.test
 	# The records of the domains themselves are not signed here.
 	printf '%s MX 10 %s.signed.test.\n' loose loose looser looser | zone loose.test
@@ -75,6 +77,7 @@ setup() {
 	start_receiver 192.0.2.3 domain
 	start_receiver 192.0.2.4 -
 	start_receiver 192.0.2.6 good
+	start_receiver 192.0.2.7 badca named.dom.test=good
 }
 
 # Hosts with one TLSA record each that is none.
@@ -486,6 +489,32 @@ case_other_levels() {
 		fingerprint good.dom.test     [good.hosts.test]    tls    tls
 		fingerprint self.dom.test     [ca.hosts.test]      $CERT  $CERT
 	END
+}
+
+# A server that has a certificate for the domain, which it shows to whoever asks for
+# the domain. Another spelling is a name like any other.
+case_servername_nexthop() {
+	local level list
+	for level in may verify fingerprint; do
+		postconf -M "sni-$level/unix=sni-$(postconf -M "$level/unix") -o smtp_tls_servername=nexthop"
+	done
+	postconf -M 'spelt/unix=spelt unix - - y - - smtp -o smtp_tls_servername=NextHop'
+	set_policies </dev/null
+	for level in may verify fingerprint; do
+		list=$CERT
+		[[ $level != may ]] || list=tls
+		sed -i '/dom.test/d' /etc/postfix/routes
+		mark
+		assert_levels <<<"sni-$level named.dom.test [named.hosts.test] tls $list"
+		assert_match "$(received any@named.dom.test)" ' sni=named.dom.test$'
+		[[ $level != may ]] ||
+			assert_match "$(received any@list1.named.dom.test)" ' sni=named.hosts.test$'
+		purge
+	done
+	add_routes <<<'spelt.test spelt:[named.hosts.test]:025'
+	reload_postfix
+	assert_outcomes <<<'spelt.test tls'
+	assert_match "$(received any@spelt.test)" ' sni=NextHop$'
 }
 
 # A host with TLSA records whose certificate no public authority has signed.

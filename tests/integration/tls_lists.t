@@ -8,7 +8,8 @@
 
 setup() {
 	local host
-	tls_certificate good good.hosts.test good.signed.test second.hosts.test
+	tls_certificate good good.hosts.test good.signed.test second.hosts.test \
+		named.hosts.test
 	tls_certificate badca '*.hosts.test' '*.signed.test' by=foreign
 	tls_certificate domain ta.dane.test
 	zone hosts.test <<-'END'
@@ -16,6 +17,7 @@ setup() {
 		second  A 192.0.2.1
 		ca      A 192.0.2.2
 		bare    A 192.0.2.4
+		named   A 192.0.2.5
 	END
 	zone signed.test <<-END
 		good    A 192.0.2.1
@@ -48,6 +50,7 @@ setup() {
 			testing expired failed changing
 		printf '%s MX 10 good.hosts.test.\n' sts admin below.admin report
 		printf '%s\n' 'half MX 20 good.hosts.test.' 'bare MX 10 bare.hosts.test.' \
+			'hosted MX 10 mx.own.test.' 'named MX 10 named.hosts.test.' \
 			'_smtp._tls.report TXT "v=TLSRPTv1; rua=mailto:tls@report.dom.test"'
 	} | zone dom.test
 	{
@@ -56,6 +59,8 @@ setup() {
 			echo "$host MX 10 $host.signed.test."
 		done
 	} | zone dane.test
+	printf '%s\n' 'out MX 10 ca.hosts.test.' 'in MX 10 mx' 'mx A 192.0.2.2' |
+		zone own.test
 	printf '%s\n' 'good MX 10 good.signed.test.' | zone loose.test
 	sign_zone signed.test
 	sign_zone dane.test
@@ -65,6 +70,7 @@ setup() {
 	start_receiver 192.0.2.2 badca
 	start_receiver 192.0.2.3 domain
 	start_receiver 192.0.2.4 -
+	start_receiver 192.0.2.5 badca named.dom.test=good
 	compile_policies
 	install -d "$STORE"
 	use_mxhop_plugin <<-'END'
@@ -318,6 +324,24 @@ case_level_verify_is_no_reason() {
 	postfix_set 'smtp_tls_security_level = may'
 }
 
+# A server chooses its certificate by the name that it is asked for. With a list
+# that would be the host's.
+case_servers_are_asked_for_the_domain() {
+	standard_policies
+	postfix_set 'smtp_tls_security_level = verify' 'smtp_tls_servername = nexthop'
+	assert_answer named.dom.test ''
+	assert_outcomes <<-'END'
+		named.dom.test 192.0.2.5 tls=TLS[^ ]* sni=named.dom.test$
+		sts.dom.test   192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test$
+	END
+	mark
+	postfix_set 'smtp_tls_servername = hostname'
+	assert_answer named.dom.test ':[named.hosts.test]'
+	assert_outcomes <<<'named.dom.test Server certificate not verified'
+	postfix_unset smtp_tls_servername
+	postfix_set 'smtp_tls_security_level = may'
+}
+
 # A pattern of the administrator's that fits a host of the list, and not the
 # domain, would take the class's place.
 case_patterns_do_not_answer_for_classes() {
@@ -567,6 +591,38 @@ case_domains_that_want_reports() {
 	sed -i '/^tlsrpt/d' /etc/mxhop/mxhop.cf
 }
 
+# What main.cf makes the table ask for is in the cache before the first mail comes.
+case_warm_asks_for_what_postfix_needs() {
+	local other=/etc/postfix-other
+	use_release trixie
+	start_tls_postfix 3.10 "transport_maps = $M" "smtp_tls_policy_maps = $T" \
+		'smtp_dns_support_level = dnssec' 'smtp_tlsrpt_enable = yes' \
+		'smtp_tlsrpt_socket_name = run/none'
+	set_parameter mta_sts off
+	reload_postfix
+	mxhop cache flush
+	printf '%s\n' plain.dom.test report.dom.test good.dane.test | mxhop warm -
+	mark
+	assert_outcomes <<-'END'
+		plain.dom.test 192.0.2.2 tls=TLS
+		good.dane.test 192.0.2.1 tls=TLS
+	END
+	assert_eq "$(dns_queries plain.dom.test MX)" 0
+	assert_answer plain.dom.test ':[ca.hosts.test]'
+	assert_answer good.dane.test ':[good.signed.test]:0025'
+	assert_answer report.dom.test ''
+	assert_eq "$(dns_queries _smtp._tls.plain.dom.test TXT)" 0
+	mxhop cache flush
+	mark
+	cp -r /etc/postfix $other
+	postconf -c $other -e 'transport_maps =' "config_directory = $other"
+	MAIL_CONFIG=$other mxhop warm - <<<plain.dom.test
+	assert_eq "$(dns_queries plain.dom.test MX)" 1
+	assert_eq "$(dns_queries _smtp._tls.plain.dom.test TXT)" 0
+	rm -r $other
+	set_parameter mta_sts enforce
+}
+
 # A service that sends reports is enough, and no classes are needed.
 case_reports_of_one_service() {
 	postfix_set 'smtp_tlsrpt_enable = no' 'smtp_tls_policy_maps ='
@@ -576,4 +632,73 @@ case_reports_of_one_service() {
 	assert_answer plain.dom.test ':[ca.hosts.test]'
 	postconf -PX relay/unix/smtp_tlsrpt_enable
 	postfix_set "smtp_tls_policy_maps = $T"
+}
+
+# --- from here on Postfix is that of Debian sid ---
+
+# A message to any@DOMAIN with REQUIRETLS, for each line of `DOMAIN EXPECTED': how
+# received() says that it came, or why it is returned.
+assert_required() { # < LINES
+	local domain expected
+	while read -r domain expected; do
+		printf 'Subject: test\nTo: any@%s\n\ntest\n' "$domain" |
+			sendmail -i -O requiretls=yes -f alice@mta.mxhop.test -- "any@$domain"
+		case $expected in
+		192.*)
+			wait_for_log "to=<any@$domain>, .*status=sent"
+			assert_match "$(received "any@$domain")" "^$expected requiretls\$" "$domain"
+			;;
+		*) wait_for_log "to=<any@$domain>, .*status=bounced \\(.*$expected" ;;
+		esac
+	done
+	purge
+}
+
+# Such mail takes a class, or what the administrator says of the host of an override.
+# Postfix does not ask for that of its own domain, nor of addresses.
+case_requiretls() {
+	local level='disables certificate matching'
+	use_release sid
+	standard_policies
+	set_parameter overrides ldif:/etc/mxhop/overrides.ldif
+	ldif_table <<-'END' | refresh_overrides
+		gateway Key gateway.test; Hop [good.hosts.test]
+		trusted Key trusted.test; Hop [second.hosts.test]
+		address Key address.test; Hop [192.0.2.2]
+	END
+	echo '[second.hosts.test] secure match=hostname' >/etc/postfix/admin
+	start_tls_postfix 3.11 "transport_maps = $M" 'mydomain = Own.test' \
+		"smtp_tls_policy_maps = texthash:/etc/postfix/admin $T" \
+		'smtp_dns_support_level = dnssec'
+	assert_answer sts.dom.test ':[good.hosts.test]:025'
+	assert_answer good.dane.test ':[good.signed.test]:0025'
+	assert_answer plain.dom.test ':[ca.hosts.test]'
+	assert_answer in.own.test ':[mx.own.test]'
+	assert_answer out.own.test ''
+	assert_answer hosted.dom.test ''
+	assert_match "$(mxhop trace hosted.dom.test || true)" 'must be seen: either it or its host'
+	assert_required <<-END
+		gateway.test    $level
+		trusted.test    192.0.2.1 tls=TLS[^ ]* sni=-
+		address.test    192.0.2.2 tls=TLS[^ ]* sni=-
+	END
+	for _ in 'with lists' without; do
+		assert_required <<-END
+			sts.dom.test    192.0.2.1 tls=TLS[^ ]* sni=good.hosts.test
+			good.dane.test  192.0.2.1 tls=TLS[^ ]* sni=good.signed.test
+			onlyca.dom.test no trusted server certificate was found
+			plain.dom.test  $level
+			hosted.dom.test $level
+			out.own.test    192.0.2.2 tls=TLS[^ ]* sni=-
+			in.own.test     192.0.2.2 tls=TLS[^ ]* sni=-
+		END
+		mark
+		postfix_set 'transport_maps ='
+	done
+	postfix_set "transport_maps = $M" 'smtp_requiretls_policy = enforce'
+	assert_answer out.own.test ':[ca.hosts.test]'
+	assert_answer hosted.dom.test ':[mx.own.test]'
+	assert_required <<<"hosted.dom.test $level"
+	postfix_set 'smtp_requiretls_policy = inline:{.own.test=opportunistic} enforce'
+	assert_answer plain.dom.test ''
 }

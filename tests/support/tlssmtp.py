@@ -10,8 +10,10 @@ CERTIFICATE there is no STARTTLS. On stdout, a line each:
     starttls sni=NAME TLSv1.3     (sni=- without one)
     failed REASON                 the client went away during the handshake
     message RECIPIENT tls=TLSv1.3 sni=NAME session=N   (or tls=- sni=-)
+    message RECIPIENT tls=TLSv1.3 sni=NAME requiretls session=N
 
-where N counts the connections, from 1. It ends with its parent's signal.
+where N counts the connections, from 1; the last one was asked for with
+REQUIRETLS, which is offered inside TLS. It ends with its parent's signal.
 """
 
 import socket
@@ -39,6 +41,7 @@ class Session(socketserver.StreamRequestHandler):
     timeout = 60
     sni = tls = "-"
     rcpts = ()
+    words = ()
 
     def reply(self, text):
         self.wfile.write(text.encode() + b"\r\n")
@@ -67,7 +70,7 @@ class Session(socketserver.StreamRequestHandler):
             return
         for rcpt in self.rcpts:
             say("message", rcpt, "tls=" + self.tls, "sni=" + self.sni,
-                f"session={number}")
+                *self.words, f"session={number}")
         self.rcpts = ()
         self.reply("250 taken")
 
@@ -82,13 +85,16 @@ class Session(socketserver.StreamRequestHandler):
             command = line.decode("latin-1").strip()
             verb = command.upper()
             if verb.startswith("EHLO"):
-                offer = contexts and self.tls == "-"
-                self.reply("250-receiver.test" if offer else "250 receiver.test")
-                if offer:
-                    self.reply("250 STARTTLS")
+                self.reply("250-receiver.test")
+                if contexts and self.tls == "-":
+                    self.reply("250-STARTTLS")
+                self.reply("250 HELP" if self.tls == "-" else "250 REQUIRETLS")
             elif verb == "STARTTLS" and contexts and self.tls == "-":
                 if not self.starttls():
                     return
+            elif verb.startswith("MAIL FROM:"):
+                self.words = ("requiretls",) if "REQUIRETLS" in verb.split() else ()
+                self.reply("250 ok")
             elif verb.startswith("RCPT TO:"):
                 self.rcpts += (command[8:].split(">")[0].strip(" <"),)
                 self.reply("250 ok")

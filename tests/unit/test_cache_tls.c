@@ -9,28 +9,28 @@
 
 /* ---- _mta-sts ---- */
 
-static struct sts_record text(enum sts_txt state, const char *id,
+static struct domain_txt text(enum txt_state state, const char *id,
                               uint32_t ttl_s)
 {
-    struct sts_record r = {.state = state, .ttl_s = ttl_s};
+    struct domain_txt r = {.state = state, .ttl_s = ttl_s};
 
     strcpy(r.id, id);
     return r;
 }
 
-static void put_sts(enum sts_txt state, const char *id, uint32_t ttl_s,
+static void put_sts(enum txt_state state, const char *id, uint32_t ttl_s,
                     uint64_t now_ms)
 {
-    struct sts_record r = text(state, id, ttl_s);
+    struct domain_txt r = text(state, id, ttl_s);
 
     cache_put_txt(cache, EXAMPLE, TLS_TXT_STS, now_ms, &r);
     flush();
 }
 
-static struct sts_record sts_at(uint64_t now_ms)
+static struct domain_txt sts_at(uint64_t now_ms)
 {
     struct mxset s;
-    struct sts_record r;
+    struct domain_txt r;
 
     cache_get_domain(view, EXAMPLE, now_ms, &s);
     r = s.sts;
@@ -38,10 +38,10 @@ static struct sts_record sts_at(uint64_t now_ms)
     return r;
 }
 
-static void assert_sts(uint64_t now_ms, enum sts_txt state, const char *id,
+static void assert_sts(uint64_t now_ms, enum txt_state state, const char *id,
                        uint32_t ttl_s)
 {
-    struct sts_record r = sts_at(now_ms);
+    struct domain_txt r = sts_at(now_ms);
 
     ck_assert_int_eq(r.state, state);
     ck_assert_str_eq(r.id, id);
@@ -51,47 +51,47 @@ static void assert_sts(uint64_t now_ms, enum sts_txt state, const char *id,
 START_TEST(sts_has_an_end)
 {
     put(MX_HOSTS, false, 3600, T0);
-    assert_sts(T0, STS_TXT_UNKNOWN, "", 0);
-    put_sts(STS_TXT_ID, "20160831", 100, T0);
-    assert_sts(T0, STS_TXT_ID, "20160831", 100);
-    assert_sts(T0 + 90000, STS_TXT_ID, "20160831", 10);
+    assert_sts(T0, TXT_UNKNOWN, "", 0);
+    put_sts(TXT_FOUND, "20160831", 100, T0);
+    assert_sts(T0, TXT_FOUND, "20160831", 100);
+    assert_sts(T0 + 90000, TXT_FOUND, "20160831", 10);
     ck_assert(!get(T0 + 90000, NULL).refresh_due);
     /* Past it, it is used while it is asked for anew. */
-    assert_sts(T0 + 100000, STS_TXT_ID, "20160831", 1);
+    assert_sts(T0 + 100000, TXT_FOUND, "20160831", 1);
     ck_assert_int_eq(get(T0 + 100000, NULL).verdict, CACHE_FRESH);
     ck_assert(get(T0 + 100000, NULL).refresh_due);
-    put_sts(STS_TXT_ID, "2", 100, T0 + 100000);
-    assert_sts(T0 + 100000, STS_TXT_ID, "2", 100);
+    put_sts(TXT_FOUND, "2", 100, T0 + 100000);
+    assert_sts(T0 + 100000, TXT_FOUND, "2", 100);
     ck_assert(!get(T0 + 100000, NULL).refresh_due);
     put(MX_HOSTS, false, 3600, T0 + 150000); /* the MX set was asked for */
-    assert_sts(T0 + 150000, STS_TXT_ID, "2", 50);
+    assert_sts(T0 + 150000, TXT_FOUND, "2", 50);
 }
 END_TEST
 
 /* Beside the other text, and with its own time. */
 START_TEST(reports_have_an_end_of_their_own)
 {
-    struct sts_record rpt = text(STS_TXT_ID, "TLSRPTv1", 200);
+    struct domain_txt rpt = text(TXT_FOUND, "TLSRPTv1", 200);
     struct mxset s;
 
     put(MX_HOSTS, false, 3600, T0);
     cache_put_txt(cache, EXAMPLE, TLS_TXT_RPT, T0, &rpt);
-    put_sts(STS_TXT_NONE, "", 100, T0);
+    put_sts(TXT_NONE, "", 100, T0);
     put(MX_HOSTS, false, 3600, T0 + 10000); /* the MX set was asked for */
-    assert_sts(T0 + 50000, STS_TXT_NONE, "", 50);
+    assert_sts(T0 + 50000, TXT_NONE, "", 50);
     cache_get_domain(view, EXAMPLE, T0 + 150000, &s);
-    ck_assert_int_eq(s.rpt.state, STS_TXT_ID);
+    ck_assert_int_eq(s.rpt.state, TXT_FOUND);
     ck_assert_uint_eq(s.rpt.ttl_s, 50);
     mxset_free(&s);
-    put_sts(STS_TXT_ID, "1", 1000, T0 + 150000);
+    put_sts(TXT_FOUND, "1", 1000, T0 + 150000);
     ck_assert(!get(T0 + 199000, NULL).refresh_due);
     ck_assert(get(T0 + 200000, NULL).refresh_due);
-    rpt.state = STS_TXT_FAILED;
+    rpt.state = TXT_FAILED;
     cache_put_txt(cache, EXAMPLE, TLS_TXT_RPT, T0 + 200000, &rpt);
     flush();
     cache_get_domain(view, EXAMPLE, T0 + 201000, &s);
-    ck_assert_int_eq(s.rpt.state, STS_TXT_ID); /* what was there stays */
-    ck_assert_int_eq(s.sts.state, STS_TXT_ID);
+    ck_assert_int_eq(s.rpt.state, TXT_FOUND); /* what was there stays */
+    ck_assert_int_eq(s.sts.state, TXT_FOUND);
     mxset_free(&s);
 }
 END_TEST
@@ -101,19 +101,19 @@ END_TEST
 START_TEST(sts_none)
 {
     put(MX_HOSTS, false, 7200, T0);
-    put_sts(STS_TXT_NONE, "", 3600, T0); /* negative_ttl_max holds */
-    assert_sts(T0, STS_TXT_NONE, "", 900);
-    assert_sts(T0 + 899000, STS_TXT_NONE, "", 1);
-    assert_sts(T0 + 1799000, STS_TXT_NONE, "", 1);
+    put_sts(TXT_NONE, "", 3600, T0); /* negative_ttl_max holds */
+    assert_sts(T0, TXT_NONE, "", 900);
+    assert_sts(T0 + 899000, TXT_NONE, "", 1);
+    assert_sts(T0 + 1799000, TXT_NONE, "", 1);
     ck_assert(get(T0 + 1799000, NULL).refresh_due);
-    assert_sts(T0 + 1801000, STS_TXT_NONE, "", 0);
+    assert_sts(T0 + 1801000, TXT_NONE, "", 0);
     ck_assert(!get(T0 + 1801000, NULL).refresh_due);
     ck_assert_int_eq(get(T0 + 7200000, NULL).verdict, CACHE_STALE);
-    assert_sts(T0 + 7200000, STS_TXT_NONE, "", 0);
-    assert_sts(T0 + 900000 + STALE_MS - 1, STS_TXT_NONE, "", 0);
-    assert_sts(T0 + 900000 + STALE_MS, STS_TXT_UNKNOWN, "", 0);
-    put_sts(STS_TXT_NONE, "", 1, T0); /* ttl_min holds */
-    assert_sts(T0, STS_TXT_NONE, "", 30);
+    assert_sts(T0 + 7200000, TXT_NONE, "", 0);
+    assert_sts(T0 + 900000 + STALE_MS - 1, TXT_NONE, "", 0);
+    assert_sts(T0 + 900000 + STALE_MS, TXT_UNKNOWN, "", 0);
+    put_sts(TXT_NONE, "", 1, T0); /* ttl_min holds */
+    assert_sts(T0, TXT_NONE, "", 30);
 }
 END_TEST
 
@@ -124,18 +124,18 @@ START_TEST(sts_failures)
 
     put(MX_HOSTS, false, 86400, T0);
     for (size_t i = 0; i < COUNT(wait_s); i++) {
-        put_sts(STS_TXT_FAILED, "", 0, now_ms);
-        put_sts(STS_TXT_FAILED, "", 0, now_ms); /* the same one */
-        assert_sts(now_ms, STS_TXT_FAILED, "", wait_s[i]);
+        put_sts(TXT_FAILED, "", 0, now_ms);
+        put_sts(TXT_FAILED, "", 0, now_ms); /* the same one */
+        assert_sts(now_ms, TXT_FAILED, "", wait_s[i]);
         now_ms += wait_s[i] * 1000;
-        assert_sts(now_ms, STS_TXT_UNKNOWN, "", 0);
+        assert_sts(now_ms, TXT_UNKNOWN, "", 0);
         ck_assert_int_eq(get(now_ms, NULL).verdict, CACHE_FRESH);
     }
-    put_sts(STS_TXT_ID, "1", 60, now_ms); /* ends the row */
-    put_sts(STS_TXT_FAILED, "", 0, now_ms + 1000);
-    assert_sts(now_ms + 1000, STS_TXT_ID, "1", 59);
-    put_sts(STS_TXT_FAILED, "", 0, now_ms + 60000); /* the answer stays */
-    assert_sts(now_ms + 60000, STS_TXT_ID, "1", 10);
+    put_sts(TXT_FOUND, "1", 60, now_ms); /* ends the row */
+    put_sts(TXT_FAILED, "", 0, now_ms + 1000);
+    assert_sts(now_ms + 1000, TXT_FOUND, "1", 59);
+    put_sts(TXT_FAILED, "", 0, now_ms + 60000); /* the answer stays */
+    assert_sts(now_ms + 60000, TXT_FOUND, "1", 10);
     ck_assert(!get(now_ms + 60000, NULL).refresh_due);
     ck_assert(get(now_ms + 70000, NULL).refresh_due);
 }
@@ -147,21 +147,21 @@ START_TEST(sts_before_mx)
     struct cache_entry_state st;
     enum mx_outcome outcome;
 
-    put_sts(STS_TXT_ID, "1", 60, T0);
+    put_sts(TXT_FOUND, "1", 60, T0);
     st = get(T0, NULL);
     ck_assert_int_eq(st.verdict, CACHE_MISS);
     ck_assert(!st.claimed && !st.failed_before);
-    assert_sts(T0, STS_TXT_UNKNOWN, "", 0); /* nothing is said of a miss */
+    assert_sts(T0, TXT_UNKNOWN, "", 0); /* nothing is said of a miss */
     put(MX_HOSTS, false, 60, T0);
-    assert_sts(T0, STS_TXT_ID, "1", 60);
+    assert_sts(T0, TXT_FOUND, "1", 60);
     put(MX_FAILURE, false, 0, T0 + STALE_MS + 60000); /* none left */
     ck_assert_int_eq(get(T0 + STALE_MS + 60000, &outcome).verdict,
                      CACHE_FAILING);
     ck_assert_int_eq(outcome, MX_FAILURE);
-    put_sts(STS_TXT_ID, "2", 60, T0 + STALE_MS + 60000);
-    assert_sts(T0 + STALE_MS + 60000, STS_TXT_ID, "2", 60);
+    put_sts(TXT_FOUND, "2", 60, T0 + STALE_MS + 60000);
+    assert_sts(T0 + STALE_MS + 60000, TXT_FOUND, "2", 60);
     put(MX_NXDOMAIN, false, 60, T0 + STALE_MS + 70000);
-    assert_sts(T0 + STALE_MS + 70000, STS_TXT_ID, "2", 50);
+    assert_sts(T0 + STALE_MS + 70000, TXT_FOUND, "2", 50);
 }
 END_TEST
 
@@ -172,11 +172,11 @@ START_TEST(sts_claimed)
     bool granted;
 
     reopen_shared();
-    put_sts(STS_TXT_ID, "1", 60, T0);
+    put_sts(TXT_FOUND, "1", 60, T0);
     cache_claim(cache, names, 1, T0, &granted); /* cold */
     ck_assert(granted);
     ck_assert(get(T0, NULL).claimed);
-    put_sts(STS_TXT_ID, "2", 60, T0); /* by whoever asks */
+    put_sts(TXT_FOUND, "2", 60, T0); /* by whoever asks */
     ck_assert(get(T0, NULL).claimed);
     cache_claim(cache, names, 1, T0, &granted);
     ck_assert(!granted);
@@ -185,7 +185,7 @@ START_TEST(sts_claimed)
     ck_assert(!granted);
     cache_claim(cache, names, 1, T0 + 60000, &granted);
     ck_assert(granted);
-    assert_sts(T0 + 60000, STS_TXT_ID, "2", 30); /* the other one sees to it */
+    assert_sts(T0 + 60000, TXT_FOUND, "2", 30); /* the other one sees to it */
     ck_assert(!get(T0 + 60000, NULL).refresh_due);
     cache_claim(cache, names, 1, T0 + 60001, &granted);
     ck_assert(!granted);
@@ -196,13 +196,13 @@ START_TEST(sts_prefetch)
 {
     reopen_with_prefetch();
     put(MX_HOSTS, false, 3600, T0);
-    put_sts(STS_TXT_ID, "1", 100, T0);
+    put_sts(TXT_FOUND, "1", 100, T0);
     ck_assert(!get(T0 + 90000, NULL).refresh_due);
     ck_assert(get(T0 + 90001, NULL).refresh_due);
     cache_note_refresh(cache, EXAMPLE, T0 + 90001);
     flush();
     ck_assert(!get(T0 + 95000, NULL).refresh_due);
-    assert_sts(T0 + 95000, STS_TXT_ID, "1", 5);
+    assert_sts(T0 + 95000, TXT_FOUND, "1", 5);
 }
 END_TEST
 
@@ -222,19 +222,19 @@ START_TEST(sts_ends_routes)
     struct mxset s = make_set(MX_HOSTS, 3600, "mx.example.com");
 
     put(MX_HOSTS, false, 3600, T0);
-    put_sts(STS_TXT_ID, "1", 100, T0);
+    put_sts(TXT_FOUND, "1", 100, T0);
     put_route(EXAMPLE, "[mx.example.com]", &s, MADE_OF);
     ck_assert(has_route(T0));
-    put_sts(STS_TXT_ID, "1", 100, T0 + 1);
-    put_sts(STS_TXT_FAILED, "", 0, T0 + 2);
+    put_sts(TXT_FOUND, "1", 100, T0 + 1);
+    put_sts(TXT_FAILED, "", 0, T0 + 2);
     put(MX_HOSTS, false, 3600, T0 + 3);
     ck_assert(has_route(T0 + 3));
-    put_sts(STS_TXT_ID, "2", 100, T0 + 4);
+    put_sts(TXT_FOUND, "2", 100, T0 + 4);
     ck_assert(!has_route(T0 + 4));
     put_route(EXAMPLE, "[mx.example.com]", &s, MADE_OF);
-    put_sts(STS_TXT_NONE, "", 100, T0 + 5);
+    put_sts(TXT_NONE, "", 100, T0 + 5);
     ck_assert(!has_route(T0 + 5));
-    assert_sts(T0 + 5, STS_TXT_NONE, "", 100);
+    assert_sts(T0 + 5, TXT_NONE, "", 100);
     mxset_free(&s);
 }
 END_TEST
@@ -250,7 +250,7 @@ START_TEST(sts_room)
     ck_assert_uint_eq(without.len, sizeof(struct domain_fixed));
     put(MX_NXDOMAIN, false, 60, T0);
     ck_assert(raw_get(CACHE_DOMAIN, EXAMPLE, &without));
-    put_sts(STS_TXT_NONE, "", 60, T0);
+    put_sts(TXT_NONE, "", 60, T0);
     ck_assert(raw_get(CACHE_DOMAIN, EXAMPLE, &with));
     ck_assert_int_eq(with.worth, LIVE_NEGATIVE);
     ck_assert_uint_eq(with.dead_s, without.dead_s);
@@ -418,20 +418,20 @@ START_TEST(damaged)
     size_t len;
 
     put(MX_HOSTS, false, 60, T0);
-    put_sts(STS_TXT_ID, "20160831", 60, T0);
+    put_sts(TXT_FOUND, "20160831", 60, T0);
     ck_assert(raw_get(CACHE_DOMAIN, EXAMPLE, &value));
     len = value.len;
     ck_assert_uint_le(len, sizeof(whole));
     memcpy(whole, value.data, len);
     for (size_t i = 0; i < len * 8; i++) {
-        struct sts_record r;
+        struct domain_txt r;
 
         memcpy(bytes, whole, len);
         bytes[i / 8] ^= (unsigned char)(1 << i % 8);
         raw_put(CACHE_DOMAIN, EXAMPLE, bytes, len);
         r = sts_at(T0);
-        ck_assert(r.state <= STS_TXT_FAILED);
-        ck_assert_int_eq(r.state == STS_TXT_ID,
+        ck_assert(r.state <= TXT_FAILED);
+        ck_assert_int_eq(r.state == TXT_FOUND,
                          sts_id_is_valid(r.id, strlen(r.id)));
     }
     for (size_t n = 0; n < len; n++) {
@@ -460,7 +460,7 @@ START_TEST(from_the_future)
     struct hostaddrs a;
 
     put(MX_HOSTS, false, 60, T0);
-    put_sts(STS_TXT_ID, "1", 60, T0 + 20000);
+    put_sts(TXT_FOUND, "1", 60, T0 + 20000);
     ck_assert_int_eq(get(T0, NULL).verdict, CACHE_MISS);
     put_host("mx", ADDR_SOME, ADDR_NONE, T0);
     ck_assert_int_eq(host_at(T0, BOTH, &a).verdict, CACHE_FRESH);
@@ -475,7 +475,7 @@ START_TEST(out_of_memory)
 
     put(MX_HOSTS, false, 60, T0);
     for (unsigned n = 1; hit; n++) {
-        struct sts_record r = text(STS_TXT_ID, "1", 60);
+        struct domain_txt r = text(TXT_FOUND, "1", 60);
 
         failmalloc_at(n);
         cache_put_txt(cache, EXAMPLE, TLS_TXT_STS, T0, &r);
@@ -485,7 +485,7 @@ START_TEST(out_of_memory)
         cache_flush(cache, 0);
         ck_assert_int_eq(get(T0, NULL).verdict, CACHE_FRESH);
     }
-    assert_sts(T0, STS_TXT_ID, "1", 60);
+    assert_sts(T0, TXT_FOUND, "1", 60);
 }
 END_TEST
 

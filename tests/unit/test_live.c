@@ -13,7 +13,9 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -932,11 +934,28 @@ END_TEST
 /* ---- no room ---- */
 
 /* A file system of our own, in a mount namespace of our own. */
-static bool small_tmpfs(void)
+static void open_dir_anew(void)
 {
-    return geteuid() == 0 && unshare(CLONE_NEWNS) == 0 &&
-           mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
-           mount("none", dir, "tmpfs", 0, "size=2M,mode=0700") == 0;
+    close(dir_fd);
+    dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+static bool enter_small_tmpfs(void)
+{
+    close_table();
+    if (geteuid() != 0 || unshare(CLONE_NEWNS) != 0 ||
+        mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", dir, "tmpfs", 0, "size=2M,mode=0700") != 0)
+        return false;
+    open_dir_anew();
+    return true;
+}
+
+static void leave_small_tmpfs(void)
+{
+    close_table();
+    umount2(dir, MNT_DETACH);
+    open_dir_anew();
 }
 
 static void fill_file_system(void)
@@ -955,11 +974,8 @@ START_TEST(a_full_file_system_is_told)
 {
     bool told = false;
 
-    close_table();
-    if (!small_tmpfs())
+    if (!enter_small_tmpfs())
         return; /* not root: tests/integration/cache_survives.t has it, too */
-    close(dir_fd);
-    dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     open_file(80 * 1024);
     for (unsigned i = 0; i < 2000; i++) {
         ck_assert(live_begin(t, 100));
@@ -981,7 +997,56 @@ START_TEST(a_full_file_system_is_told)
     unlinkat(dir_fd, "aside", 0);
     put("b", "2");
     ck_assert(has("b", "2"));
-    umount2(dir, MNT_DETACH);
+    leave_small_tmpfs();
+}
+END_TEST
+
+/* Whoever read the holes would fill the file system, and be killed then. */
+START_TEST(a_length_that_is_only_claimed_is_not_read)
+{
+    unsigned char *bytes, sum = 0;
+    struct statvfs fs;
+    struct live_head head;
+    size_t len;
+
+    if (!enter_small_tmpfs())
+        return; /* as above */
+    open_file(64 * MIB);
+    put("key1", "value1");
+    bytes = read_all(&len);
+    memcpy(&head, bytes, sizeof(head));
+    head.n = 1000;
+    memcpy(bytes, &head, sizeof(head));
+    damage_repair(bytes, len);
+    write_all(bytes, len);
+    free(bytes);
+    ck_assert_int_eq(ftruncate(t->fd, (off_t)(head.n + 1) * LIVE_PAGE), 0);
+    ck_assert(lacks("key1"));
+    live_walk(v, see_any, &sum);
+    ck_assert_int_eq(fstatvfs(dir_fd, &fs), 0);
+    ck_assert_uint_gt(fs.f_bfree, fs.f_blocks / 2);
+    put("key1", "value1");
+    ck_assert(has("key1", "value1"));
+    leave_small_tmpfs();
+}
+END_TEST
+
+/* As in a shell with `ulimit -f'. */
+START_TEST(what_cannot_be_written_is_told)
+{
+    struct rlimit limit = {4096, RLIM_INFINITY};
+
+    put("a", "1");
+    signal(SIGXFSZ, SIG_IGN);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    ck_assert(live_begin(t, 100));
+    live_del(t, "a", 1);
+    ck_assert(!live_end(t));
+    ck_assert(has("a", "1"));
+    limit.rlim_cur = RLIM_INFINITY;
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    put("a", "2");
+    ck_assert(has("a", "2"));
 }
 END_TEST
 
@@ -1029,6 +1094,8 @@ static Suite *suite(void)
     tcase_add_test(file, a_damaged_file_gives_misses_at_worst);
     tcase_add_test(file, a_hostile_owner_crashes_nobody);
     tcase_add_test(file, a_full_file_system_is_told);
+    tcase_add_test(file, a_length_that_is_only_claimed_is_not_read);
+    tcase_add_test(file, what_cannot_be_written_is_told);
     tcase_set_timeout(threads, 600);
     tcase_add_test(threads, a_reader_sees_whole_values_while_a_thread_writes);
     suite_add_tcase(s, threads);

@@ -121,6 +121,8 @@ static void tear_down(void)
     unlink(lock);
     snprintf(lock, sizeof(lock), "%s.cookie", table);
     unlink(lock);
+    snprintf(lock, sizeof(lock), "%s.state", table);
+    unlink(lock);
     rmdir(dir);
 }
 

@@ -197,13 +197,52 @@ START_TEST(test_guards_in_main_cf)
     MAIN_CF("smtp_sasl_password_maps", "hash:/x");
     ck_assert(guard_reason(&pf, &by_domain, text, sizeof(text)));
     ck_assert_str_eq(text, "smtp_sasl_password_maps = hash:/x");
-    MAIN_CF("smtp_requiretls_policy", "enforce");
+    MAIN_CF("smtp_tls_servername", "nexthop");
     ck_assert(guard_reason(&pf, &by_domain, text, sizeof(text)));
-    ck_assert_str_eq(text, "smtp_requiretls_policy = enforce");
+    ck_assert_str_eq(text, "smtp_tls_servername = nexthop");
+    MAIN_CF("smtp_requiretls_policy", "cdb:/x, enforce");
+    ck_assert(guard_reason(&pf, &by_domain, text, sizeof(text)));
+    ck_assert_str_eq(text, "smtp_requiretls_policy = cdb:/x, enforce");
     MAIN_CF("config_directory", "/nonexistent");
     ck_assert(guard_reason(&pf, &by_domain, text, sizeof(text)));
     ck_assert_str_eq(text, "cannot read /nonexistent/master.cf: "
                            "No such file or directory");
+}
+END_TEST
+
+START_TEST(test_guards_of_requiretls)
+{
+    static const char own[] = "${domain_to_ascii{$mydomain}} "
+                              ".${domain_to_ascii{$mydomain}}";
+    static const struct {
+        const char *version, *name, *value, *own_domains;
+    } rows[] = {
+        {"3.11.0", "x", "", own},
+        {"3.10.13", "x", "", ""},
+        {"3.11.0", "requiretls_enable", "yes", own},
+        {"3.11.0", "requiretls_enable", "no", ""},
+        {"3.11.0", "smtp_requiretls_policy", "opportunistic", ""},
+        {"3.11.0", "smtp_requiretls_policy", "", ""},
+    };
+    char dir[64], text[200];
+
+    make_master_cf(dir, "smtp unix - - n - - smtp\n");
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const char *config[] = {"config_directory",
+                                dir,
+                                "mail_version",
+                                rows[i].version,
+                                "transport_maps",
+                                "mxhop:/etc/mxhop/mxhop.cf",
+                                rows[i].name,
+                                rows[i].value,
+                                NULL};
+
+        params = config;
+        ck_assert(!guard_reason(&pf, &by_domain, text, sizeof(text)));
+        ck_assert_str_eq(by_domain.own_domains, rows[i].own_domains);
+    }
+    remove_master_cf(dir);
 }
 END_TEST
 
@@ -607,6 +646,7 @@ int main(void)
     tcase_add_test(tcase, test_parent_style);
     tcase_add_test(tcase, test_guards_in_master_cf);
     tcase_add_test(tcase, test_guards_in_main_cf);
+    tcase_add_test(tcase, test_guards_of_requiretls);
     tcase_add_test(tcase, test_guards_with_classes);
     tcase_add_test(tcase, test_guards_without_classes);
     tcase_add_test(tcase, test_classes_of_main_cf);

@@ -912,10 +912,10 @@ static void use_policies(void)
     ck_assert_int_eq(tls_place(mx, &err), MXHOP_OK);
     invent_policies();
     for (unsigned i = 0; i < DOMAINS; i++) {
-        struct sts_record sts = {
-            .state = (enum sts_txt)below(4), .id = "1", .ttl_s = 3600};
+        struct domain_txt sts = {
+            .state = (enum txt_state)below(4), .id = "1", .ttl_s = 3600};
 
-        for (int t = 0; t < TLS_TXTS; t++, sts.state = (enum sts_txt)below(4))
+        for (int t = 0; t < TLS_TXTS; t++, sts.state = (enum txt_state)below(4))
             cache_put_txt(mx->store.cache, domains[i], (enum tls_txt)t,
                           clock_boot_ms(), &sts);
     }

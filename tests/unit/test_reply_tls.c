@@ -33,7 +33,7 @@ static uint8_t *exact(size_t len)
     return copy;
 }
 
-static enum records_status read_sts(size_t len, struct sts_record *sts)
+static enum records_status read_sts(size_t len, struct domain_txt *sts)
 {
     uint8_t *copy = exact(len);
     enum records_status status = RECORDS_BAD;
@@ -87,7 +87,7 @@ static void rr_tlsa(unsigned usage, unsigned selector, unsigned matching,
 
 START_TEST(sts)
 {
-    struct sts_record r = {.ttl_s = 400}, before = r;
+    struct domain_txt r = {.ttl_s = 400}, before = r;
 
     ask("_mta-sts.example.com", WIRE_TYPE_TXT, NO_AD);
     rr_cname(&m, "_mta-sts.example.com", 500, "sts.provider");
@@ -98,7 +98,7 @@ START_TEST(sts)
         ck_assert_int_eq(read_sts(len, &r), RECORDS_BAD);
     ck_assert_mem_eq(&r, &before, sizeof(r));
     ck_assert_int_eq(read_sts(m.len, &r), RECORDS_SOME);
-    ck_assert_int_eq(r.state, STS_TXT_ID);
+    ck_assert_int_eq(r.state, TXT_FOUND);
     ck_assert_str_eq(r.id, "1");
     ck_assert_uint_eq(r.ttl_s, 200);
     ck_assert_str_eq(last, "sts.provider");
@@ -108,22 +108,22 @@ END_TEST
 START_TEST(sts_none)
 {
     static const unsigned flags[] = {0x8180, 0x8183};
-    struct sts_record r;
+    struct domain_txt r;
 
     for (int i = 0; i < 2; i++) {
-        r = (struct sts_record){.ttl_s = UINT32_MAX};
+        r = (struct domain_txt){.ttl_s = UINT32_MAX};
         ask("_mta-sts.example.com", WIRE_TYPE_TXT, flags[i]);
         rr_soa(&m, "com", 200, 100);
         ck_assert_int_eq(read_sts(m.len, &r),
                          i == 0 ? RECORDS_NODATA : RECORDS_NXDOMAIN);
-        ck_assert_int_eq(r.state, STS_TXT_NONE);
+        ck_assert_int_eq(r.state, TXT_NONE);
         ck_assert_uint_eq(r.ttl_s, 100);
     }
-    r = (struct sts_record){.ttl_s = UINT32_MAX};
+    r = (struct domain_txt){.ttl_s = UINT32_MAX};
     ask("_mta-sts.example.com", WIRE_TYPE_TXT, NO_AD);
     rr_cname(&m, "_mta-sts.example.com", 50, "sts.provider");
     ck_assert_int_eq(read_sts(m.len, &r), RECORDS_PARTIAL);
-    ck_assert_int_eq(r.state, STS_TXT_UNKNOWN);
+    ck_assert_int_eq(r.state, TXT_UNKNOWN);
     ck_assert_uint_eq(r.ttl_s, 50);
     ck_assert_str_eq(last, "sts.provider");
 
@@ -131,7 +131,7 @@ START_TEST(sts_none)
     rr_txt("_mta-sts.example.com", 60, STS, 255);
     rr_txt("_mta-sts.example.com", 60, STS, 255);
     ck_assert_int_eq(read_sts(m.len, &r), RECORDS_SOME);
-    ck_assert_int_eq(r.state, STS_TXT_NONE);
+    ck_assert_int_eq(r.state, TXT_NONE);
 }
 END_TEST
 
@@ -143,7 +143,7 @@ START_TEST(sts_strings)
 
     for (size_t p = 0; p < 4; p++)
         for (size_t len = 254; len < sizeof(text); len++) {
-            struct sts_record r = {.ttl_s = 60};
+            struct domain_txt r = {.ttl_s = 60};
 
             if (len > 260 && (len < WIRE_TXT_MAX - 2 || p == 0))
                 continue;
@@ -154,7 +154,7 @@ START_TEST(sts_strings)
             rr_txt("_mta-sts.example.com", 60, text, pieces[p]);
             ck_assert_int_eq(read_sts(m.len, &r), RECORDS_SOME);
             ck_assert_int_eq(r.state,
-                             len <= WIRE_TXT_MAX ? STS_TXT_ID : STS_TXT_NONE);
+                             len <= WIRE_TXT_MAX ? TXT_FOUND : TXT_NONE);
         }
 }
 END_TEST
@@ -249,7 +249,7 @@ END_TEST
 START_TEST(cut_data)
 {
     static const uint8_t octets[] = {3, 'a', 'b'};
-    struct sts_record r = {.ttl_s = 60};
+    struct domain_txt r = {.ttl_s = 60};
     struct tlsa t = {.ttl_s = 60};
     bool secure = true;
 
@@ -278,7 +278,7 @@ END_TEST
 
 START_TEST(wrong_type_asked)
 {
-    struct sts_record r = {0};
+    struct domain_txt r = {0};
     struct tlsa t = {0};
     bool secure = true;
 
@@ -288,7 +288,7 @@ START_TEST(wrong_type_asked)
     ask("_mta-sts.example.com", WIRE_TYPE_TXT, NO_AD);
     rr_txt("_mta-sts.example.com", 60, STS, 255);
     ck_assert_int_eq(read_tlsa(m.len, &t, &secure), RECORDS_BAD);
-    ck_assert_int_eq(r.state, STS_TXT_UNKNOWN);
+    ck_assert_int_eq(r.state, TXT_UNKNOWN);
     ck_assert_int_eq(t.state, TLSA_UNKNOWN);
     ck_assert(secure);
 }

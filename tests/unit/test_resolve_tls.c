@@ -114,7 +114,7 @@ static const struct minidns_row rows[] = {
 
 /* ---- the owner, and what it was told ---- */
 
-static void add_sts(struct buf *b, const struct sts_record *r)
+static void add_sts(struct buf *b, const struct domain_txt *r)
 {
     static const char *const names[] = {"?", "none", "id=", "failed"};
 
@@ -165,7 +165,7 @@ static void mx_learned(void *ctx, const char *domain, const struct mxset *set)
 }
 
 static void txt_learned(void *ctx, const char *domain, enum tls_txt which,
-                        const struct sts_record *txt)
+                        const struct domain_txt *txt)
 {
     (void)ctx;
     buf_printf(&fx.told, "{%s%s ", which == TLS_TXT_RPT ? "rpt " : "", domain);
@@ -179,7 +179,7 @@ static void resolved(void *ctx, const char *name, struct mxset *set)
     (void)name;
     buf_printf(&fx.result, "%d ", set->outcome);
     add_sts(&fx.result, &set->sts);
-    if (set->rpt.state != STS_TXT_UNKNOWN) {
+    if (set->rpt.state != TXT_UNKNOWN) {
         buf_puts(&fx.result, " rpt ");
         add_sts(&fx.result, &set->rpt);
     }
@@ -300,7 +300,7 @@ START_TEST(text_known)
     ck_assert_uint_eq(minidns_count(&fx.dns, "_mta-sts.sts.example 16"), 1);
 
     forget(); /* it has ended */
-    known.sts = (struct sts_record){.state = STS_TXT_ID, .id = "6"};
+    known.sts = (struct domain_txt){.state = TXT_FOUND, .id = "6"};
     start("sts.example", &known, DEADLINE_MS);
     run_tasks();
     ck_assert_str_eq(fx.result.data, "0 id=7 ttl=90" PLAIN);
@@ -368,7 +368,7 @@ END_TEST
 START_TEST(texts_are_known_one_by_one)
 {
     struct mxset known = {
-        .rpt = {.state = STS_TXT_ID, .id = "TLSRPTv1", .ttl_s = 9}};
+        .rpt = {.state = TXT_FOUND, .id = "TLSRPTv1", .ttl_s = 9}};
 
     close_resolver();
     open_resolver(TLS_WANT_STS | TLS_WANT_RPT, true);

@@ -52,7 +52,7 @@ static const struct {
 
 START_TEST(judged)
 {
-    struct sts_record r = {.state = STS_TXT_NONE, .ttl_s = 77};
+    struct domain_txt r = {.state = TXT_NONE, .ttl_s = 77};
     unsigned n = 0;
 
     for (int i = 0; i < 3 && cases[_i].texts[i] != NULL; i++) {
@@ -63,7 +63,7 @@ START_TEST(judged)
         sts_txt_judge(&r, &n, exact, len);
         free(exact);
     }
-    ck_assert_int_eq(r.state, cases[_i].id != NULL ? STS_TXT_ID : STS_TXT_NONE);
+    ck_assert_int_eq(r.state, cases[_i].id != NULL ? TXT_FOUND : TXT_NONE);
     ck_assert_str_eq(r.id, cases[_i].id != NULL ? cases[_i].id : "");
     ck_assert_uint_eq(r.ttl_s, 77);
 }
@@ -73,14 +73,14 @@ END_TEST
 START_TEST(nul_inside)
 {
     static const char text[] = "v=STSv1; id=a\0b";
-    struct sts_record r = {.state = STS_TXT_NONE};
+    struct domain_txt r = {.state = TXT_NONE};
     unsigned n = 0;
 
     sts_txt_judge(&r, &n, text, sizeof(text) - 1);
-    ck_assert_int_eq(r.state, STS_TXT_NONE);
+    ck_assert_int_eq(r.state, TXT_NONE);
     n = 0;
     sts_txt_judge(&r, &n, "v=STSv1; a\0=1; id=1", 19);
-    ck_assert_int_eq(r.state, STS_TXT_NONE);
+    ck_assert_int_eq(r.state, TXT_NONE);
 }
 END_TEST
 
@@ -89,19 +89,19 @@ START_TEST(reports)
 {
     static const struct {
         const char *text;
-        enum sts_txt state;
+        enum txt_state state;
     } rows[] = {
-        {"v=TLSRPTv1;rua=mailto:a@b.test", STS_TXT_ID},
-        {"v=TLSRPTv1 ; nonsense", STS_TXT_ID},
-        {"V=tlsrptv1", STS_TXT_ID},
-        {"v=TLSRPTv", STS_TXT_NONE},
-        {" v=TLSRPTv1", STS_TXT_NONE},
-        {"v=STSv1; id=1", STS_TXT_NONE},
-        {"", STS_TXT_NONE},
+        {"v=TLSRPTv1;rua=mailto:a@b.test", TXT_FOUND},
+        {"v=TLSRPTv1 ; nonsense", TXT_FOUND},
+        {"V=tlsrptv1", TXT_FOUND},
+        {"v=TLSRPTv", TXT_NONE},
+        {" v=TLSRPTv1", TXT_NONE},
+        {"v=STSv1; id=1", TXT_NONE},
+        {"", TXT_NONE},
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct sts_record r = {.state = STS_TXT_NONE, .ttl_s = 77};
+        struct domain_txt r = {.state = TXT_NONE, .ttl_s = 77};
         size_t len = strlen(rows[i].text);
         char *exact = malloc(len > 0 ? len : 1);
 
@@ -110,7 +110,7 @@ START_TEST(reports)
         rpt_txt_judge(&r, "something else", 14);
         free(exact);
         ck_assert_int_eq(r.state, rows[i].state);
-        ck_assert_str_eq(r.id, r.state == STS_TXT_ID ? "TLSRPTv1" : "");
+        ck_assert_str_eq(r.id, r.state == TXT_FOUND ? "TLSRPTv1" : "");
         ck_assert_uint_eq(r.ttl_s, 77);
     }
 }

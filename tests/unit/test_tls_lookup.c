@@ -171,10 +171,10 @@ static void know_host(const char *host, bool secure, enum tlsa_state tlsa)
 
 /* hosts: a list, `a.x.test b.x.test'. */
 static void know_domain(const char *domain, const char *hosts, bool secure,
-                        enum sts_txt txt, const char *id)
+                        enum txt_state txt, const char *id)
 {
     struct mxset set = {.outcome = MX_HOSTS, .secure = secure, .ttl_s = 3600};
-    struct sts_record sts = {.state = txt, .ttl_s = 3600};
+    struct domain_txt sts = {.state = txt, .ttl_s = 3600};
     char copy[256], *save = NULL;
     uint16_t preference = 10;
 
@@ -182,10 +182,10 @@ static void know_domain(const char *domain, const char *hosts, bool secure,
     for (char *w = strtok_r(copy, " ", &save); w != NULL;
          w = strtok_r(NULL, " ", &save), preference += 10)
         ck_assert(mxset_add(&set, w, preference));
-    snprintf(sts.id, sizeof(sts.id), "%s", txt == STS_TXT_ID ? id : "");
+    snprintf(sts.id, sizeof(sts.id), "%s", txt == TXT_FOUND ? id : "");
     set.sts = sts;
     cache_put_domain(mx->store.cache, domain, clock_boot_ms(), &set);
-    if (txt != STS_TXT_UNKNOWN)
+    if (txt != TXT_UNKNOWN)
         cache_put_txt(mx->store.cache, domain, TLS_TXT_STS, clock_boot_ms(),
                       &sts);
     ck_assert(cache_flush(mx->store.cache, 100));
@@ -195,7 +195,7 @@ static void know_domain(const char *domain, const char *hosts, bool secure,
 static void know_nothing(const char *domain)
 {
     struct mxset set = {.outcome = MX_NULL, .secure = true, .ttl_s = 3600};
-    struct sts_record sts = {.state = STS_TXT_NONE, .ttl_s = 3600};
+    struct domain_txt sts = {.state = TXT_NONE, .ttl_s = 3600};
 
     set.sts = sts;
     cache_put_domain(mx->store.cache, domain, clock_boot_ms(), &set);
@@ -262,36 +262,36 @@ static bool is_kept(const char *domain)
 static const struct {
     const char *stored; /* "none": no store, NULL: nothing, "failed", or mode */
     int64_t left_s;
-    enum sts_txt txt;
+    enum txt_state txt;
     const char *id; /* of the TXT record; that of the policy is 1 */
     const char *pattern;
     const char *want; /* LIST: without class */
     bool asks;        /* the service is told */
 } states[] = {
-    {NULL, 0, STS_TXT_NONE, "", "", LIST, false},
-    {NULL, 0, STS_TXT_FAILED, "", "", LIST, false},
-    {NULL, 0, STS_TXT_ID, "1", "", PASS, true},
-    {NULL, 0, STS_TXT_UNKNOWN, "", "", PASS, false},
-    {"enforce", 500, STS_TXT_ID, "1", "*.x.test", CLASS, false},
-    {"enforce", 500, STS_TXT_ID, "2", "*.x.test", CLASS, true},
-    {"enforce", 500, STS_TXT_NONE, "", "*.x.test", CLASS, false},
-    {"enforce", 500, STS_TXT_FAILED, "", "*.x.test", CLASS, false},
-    {"enforce", 500, STS_TXT_UNKNOWN, "", "*.x.test", CLASS, false},
-    {"enforce", 500, STS_TXT_ID, "1", "other.test", WAITS, true},
-    {"enforce", 200, STS_TXT_ID, "1", "*.x.test", CLASS, true},
-    {"enforce", 200, STS_TXT_NONE, "", "*.x.test", CLASS, false},
-    {"enforce", -1, STS_TXT_ID, "1", "other.test", LIST, true},
-    {"enforce", -2, STS_TXT_ID, "1", "other.test", PASS, true},
-    {"enforce", -2, STS_TXT_UNKNOWN, "", "other.test", PASS, false},
-    {"enforce", -2, STS_TXT_FAILED, "", "other.test", LIST, false},
-    {"enforce", -2, STS_TXT_NONE, "", "other.test", LIST, false},
-    {"testing", 500, STS_TXT_ID, "1", "other.test", LIST, false},
-    {"none", 500, STS_TXT_ID, "1", "other.test", LIST, false},
-    {"failed", 0, STS_TXT_ID, "1", "", LIST, true},
-    {"no store", 0, STS_TXT_NONE, "", "", LIST, false},
-    {"no store", 0, STS_TXT_ID, "1", "", PASS, true},
-    {"no store", 0, STS_TXT_FAILED, "", "", PASS, false},
-    {"no store", 0, STS_TXT_UNKNOWN, "", "", PASS, false},
+    {NULL, 0, TXT_NONE, "", "", LIST, false},
+    {NULL, 0, TXT_FAILED, "", "", LIST, false},
+    {NULL, 0, TXT_FOUND, "1", "", PASS, true},
+    {NULL, 0, TXT_UNKNOWN, "", "", PASS, false},
+    {"enforce", 500, TXT_FOUND, "1", "*.x.test", CLASS, false},
+    {"enforce", 500, TXT_FOUND, "2", "*.x.test", CLASS, true},
+    {"enforce", 500, TXT_NONE, "", "*.x.test", CLASS, false},
+    {"enforce", 500, TXT_FAILED, "", "*.x.test", CLASS, false},
+    {"enforce", 500, TXT_UNKNOWN, "", "*.x.test", CLASS, false},
+    {"enforce", 500, TXT_FOUND, "1", "other.test", WAITS, true},
+    {"enforce", 200, TXT_FOUND, "1", "*.x.test", CLASS, true},
+    {"enforce", 200, TXT_NONE, "", "*.x.test", CLASS, false},
+    {"enforce", -1, TXT_FOUND, "1", "other.test", LIST, true},
+    {"enforce", -2, TXT_FOUND, "1", "other.test", PASS, true},
+    {"enforce", -2, TXT_UNKNOWN, "", "other.test", PASS, false},
+    {"enforce", -2, TXT_FAILED, "", "other.test", LIST, false},
+    {"enforce", -2, TXT_NONE, "", "other.test", LIST, false},
+    {"testing", 500, TXT_FOUND, "1", "other.test", LIST, false},
+    {"none", 500, TXT_FOUND, "1", "other.test", LIST, false},
+    {"failed", 0, TXT_FOUND, "1", "", LIST, true},
+    {"no store", 0, TXT_NONE, "", "", LIST, false},
+    {"no store", 0, TXT_FOUND, "1", "", PASS, true},
+    {"no store", 0, TXT_FAILED, "", "", PASS, false},
+    {"no store", 0, TXT_UNKNOWN, "", "", PASS, false},
 };
 
 static void store_of(size_t i)
@@ -356,7 +356,7 @@ START_TEST(what_was_not_told_is_told_by_the_next_lookup)
     store_of(0);
     open_as("enforce", STS | DANE, MXHOP_WORKER);
     know_host("a.x.test", false, TLSA_UNKNOWN);
-    know_domain("d.test", "a.x.test", false, STS_TXT_ID, "1");
+    know_domain("d.test", "a.x.test", false, TXT_FOUND, "1");
     ck_assert_str_eq(text_of("d.test"), ""); /* nobody listens */
     ck_assert_ptr_nonnull(strstr(last_log, "mxhop-tls does not listen"));
     last_log[0] = '\0';
@@ -438,7 +438,7 @@ START_TEST(exempt_domains_are_as_without)
     store_end();
     open_with("enforce", STS);
     know_host("a.x.test", false, TLSA_UNKNOWN);
-    know_domain("exempt.test", "a.x.test", false, STS_TXT_ID, "1");
+    know_domain("exempt.test", "a.x.test", false, TXT_FOUND, "1");
     ck_assert_str_eq(text_of("exempt.test"), ":[a.x.test]");
     mxhop_close(&mx);
 }
@@ -446,11 +446,11 @@ END_TEST
 
 /* ---- reports of TLS ---- */
 
-static void know_reports(const char *domain, enum sts_txt txt)
+static void know_reports(const char *domain, enum txt_state txt)
 {
-    struct sts_record rpt = {.state = txt, .ttl_s = 50};
+    struct domain_txt rpt = {.state = txt, .ttl_s = 50};
 
-    strcpy(rpt.id, txt == STS_TXT_ID ? "TLSRPTv1" : "");
+    strcpy(rpt.id, txt == TXT_FOUND ? "TLSRPTv1" : "");
     cache_put_txt(mx->store.cache, domain, TLS_TXT_RPT, clock_boot_ms(), &rpt);
     ck_assert(cache_flush(mx->store.cache, 100));
 }
@@ -462,20 +462,20 @@ START_TEST(reports_are_by_domain)
     visible_if = _i == 1 ? MXHOP_VISIBLE_REPORTED : 0;
     open_with("off", 0);
     know_host("a.x.test", false, TLSA_UNKNOWN);
-    know_domain("d.test", "a.x.test", false, STS_TXT_UNKNOWN, "");
+    know_domain("d.test", "a.x.test", false, TXT_UNKNOWN, "");
     /* not known yet */
     ck_assert_str_eq(text_of("d.test"), _i == 1 ? "" : ":[a.x.test]");
     ck_assert_int_eq(is_kept("d.test"), _i == 0);
-    know_reports("d.test", STS_TXT_FAILED);
+    know_reports("d.test", TXT_FAILED);
     ck_assert_str_eq(text_of("d.test"), ":[a.x.test]");
-    know_reports("d.test", STS_TXT_ID);
+    know_reports("d.test", TXT_FOUND);
     ck_assert_str_eq(text_of("d.test"), _i == 1 ? "" : ":[a.x.test]");
     ck_assert(is_kept("d.test"));
-    know_reports("d.test", STS_TXT_NONE);
+    know_reports("d.test", TXT_NONE);
     ck_assert_str_eq(text_of("d.test"), ":[a.x.test]");
     ck_assert(is_kept("d.test"));
     know_nothing("null.test"); /* null MX: there is nothing to report */
-    know_reports("null.test", STS_TXT_ID);
+    know_reports("null.test", TXT_FOUND);
     ck_assert_ptr_nonnull(strstr(text_of("null.test"), "5.1.10"));
     mxhop_close(&mx);
     visible_if = 0;
@@ -494,8 +494,8 @@ START_TEST(reports_that_nobody_looks_at)
     open_with("off", 0);
     ck_assert_uint_eq(mx->tls_wanted, 0);
     know_host("a.x.test", false, TLSA_UNKNOWN);
-    know_domain("d.test", "a.x.test", false, STS_TXT_UNKNOWN, "");
-    know_reports("d.test", STS_TXT_ID);
+    know_domain("d.test", "a.x.test", false, TXT_UNKNOWN, "");
+    know_reports("d.test", TXT_FOUND);
     ck_assert_str_eq(text_of("d.test"), _i < 2 ? ":[a.x.test]" : "");
     mxhop_close(&mx);
     visible_if = 0;
@@ -514,8 +514,8 @@ START_TEST(answers_are_kept_until_the_policy_is_another)
     store_end();
     open_with("enforce", STS);
     know_host("a.x.test", false, TLSA_UNKNOWN);
-    know_domain("d.test", "a.x.test", false, STS_TXT_ID, "1");
-    know_domain("plain.test", "a.x.test", false, STS_TXT_NONE, "");
+    know_domain("d.test", "a.x.test", false, TXT_FOUND, "1");
+    know_domain("plain.test", "a.x.test", false, TXT_NONE, "");
     ck_assert_str_eq(text_of("d.test"), ":[a.x.test]:025");
     ck_assert_str_eq(text_of("plain.test"), ":[a.x.test]");
     ck_assert(cache_flush(mx->store.cache, 100));
@@ -565,7 +565,7 @@ START_TEST(short_policies_are_renewed_by_lookups)
     fd = want_bind(store);
     open_with("enforce", STS);
     know_host("a.x.test", false, TLSA_UNKNOWN);
-    know_domain("d.test", "a.x.test", false, STS_TXT_ID, "1");
+    know_domain("d.test", "a.x.test", false, TXT_FOUND, "1");
     for (int i = 0; i < 3; i++) {
         ck_assert_str_eq(text_of("d.test"), ":[a.x.test]:025");
         ck_assert(cache_flush(mx->store.cache, 100));
@@ -588,7 +588,7 @@ START_TEST(what_is_not_known_yet_is_not_kept)
     store_end();
     open_with("enforce", STS);
     know_host("a.x.test", false, TLSA_UNKNOWN);
-    know_domain("d.test", "a.x.test", false, STS_TXT_ID, "1");
+    know_domain("d.test", "a.x.test", false, TXT_FOUND, "1");
     ck_assert_str_eq(text_of("d.test"), "");
     ck_assert(cache_flush(mx->store.cache, 100));
     ck_assert(!is_kept("d.test"));
@@ -605,7 +605,7 @@ START_TEST(a_clock_set_back_ends_a_policy)
     store_end();
     open_with("enforce", STS);
     know_host("a.x.test", false, TLSA_UNKNOWN);
-    know_domain("d.test", "a.x.test", false, STS_TXT_NONE, "");
+    know_domain("d.test", "a.x.test", false, TXT_NONE, "");
     ck_assert_str_eq(text_of("d.test"), ":[a.x.test]:025");
     now_s -= 86400;
     ck_assert_str_eq(text_of("d.test"), ":[a.x.test]");
@@ -620,8 +620,8 @@ START_TEST(a_domain_to_be_seen_passes)
     store_end();
     open_with("enforce", STS);
     know_host("a.x.test", false, TLSA_UNKNOWN);
-    know_domain("d.test", "a.x.test", false, STS_TXT_NONE, "");
-    know_domain("e.test", "a.x.test", false, STS_TXT_NONE, "");
+    know_domain("d.test", "a.x.test", false, TXT_NONE, "");
+    know_domain("e.test", "a.x.test", false, TXT_NONE, "");
     ck_assert_str_eq(text_of("d.test"), ":[a.x.test]");
     visible = "d.test"; /* the table has changed */
     ck_assert_str_eq(text_of("d.test"), "");
@@ -646,7 +646,7 @@ START_TEST(allocations_fail)
     store_end();
     open_with("enforce", STS);
     know_host("a.x.test", false, TLSA_UNKNOWN);
-    know_domain("d.test", "a.x.test", false, STS_TXT_ID, "1");
+    know_domain("d.test", "a.x.test", false, TXT_FOUND, "1");
     for (unsigned n = 1; hit; n++) {
         store_close(&mx->tls.store); /* it is opened anew, and read */
         mx->tls.placed.looked_ms = mx->tls.placed.tried_ms = 0;
@@ -758,7 +758,7 @@ START_TEST(any_history)
     for (int i = 0; i < DOMAINS; i++) {
         truth[i].txt = below(2) == 0;
         know_domain(domains[i], "a.x.test b.x.test", i % 2 == 1,
-                    truth[i].txt ? STS_TXT_ID : STS_TXT_NONE, "1");
+                    truth[i].txt ? TXT_FOUND : TXT_NONE, "1");
     }
     for (int step = 0; step < 300; step++) {
         if (below(10) == 0)
@@ -786,54 +786,52 @@ END_TEST
    self.x.test is this machine. */
 static const struct {
     const char *stored, *pattern; /* as in states */
-    enum sts_txt txt;
+    enum txt_state txt;
     const char *hosts;
     bool secure;
     const char *want; /* NULL: not found */
 } domains_as[] = {
-    {NULL, "", STS_TXT_NONE, "t.x.test", true, "dane"},
-    {NULL, "", STS_TXT_FAILED, "t.x.test", true, "dane"},
-    {NULL, "", STS_TXT_NONE, "t.x.test v.x.test", true, "dane"},
-    {NULL, "", STS_TXT_NONE, "w.x.test", true, "dane"},
-    {NULL, "", STS_TXT_NONE, "t.x.test w.x.test", true, "dane"},
-    {NULL, "", STS_TXT_NONE, "w.x.test n.x.test", true, NULL},
-    {"enforce", "*.x.test", STS_TXT_ID, "w.x.test", true, "dane-only"},
-    {NULL, "", STS_TXT_NONE, "t.x.test self.x.test n.x.test", true, "dane"},
-    {NULL, "", STS_TXT_NONE, "self.x.test t.x.test", true, NULL},
-    {NULL, "", STS_TXT_NONE, "t.x.test", false, NULL},
-    {NULL, "", STS_TXT_NONE, "t.x.test n.x.test", true, NULL},
-    {NULL, "", STS_TXT_NONE, "t.x.test u.x.test", true, NULL},
-    {NULL, "", STS_TXT_NONE, "t.x.test f.x.test", true, NULL},
-    {NULL, "", STS_TXT_NONE, "f.x.test t.x.test", true, NULL},
-    {NULL, "", STS_TXT_NONE, "t.x.test q.x.test", true, NULL},
-    {NULL, "", STS_TXT_NONE, NO_HOSTS, true, NULL},
-    {"enforce", "*.x.test", STS_TXT_ID, "t.x.test", true, "dane-only"},
-    {"enforce", "*.x.test", STS_TXT_NONE, "t.x.test", true, "dane-only"},
-    {"enforce", "y.test", STS_TXT_ID, "t.x.test", true, "dane-only"},
-    {"enforce", "*.x.test", STS_TXT_ID, "t.x.test f.x.test", true, "dane-only"},
-    {"enforce", "*.x.test", STS_TXT_ID, "f.x.test", true, "dane-only"},
-    {"enforce", "*.x.test", STS_TXT_ID, "f.x.test n.x.test", true,
+    {NULL, "", TXT_NONE, "t.x.test", true, "dane"},
+    {NULL, "", TXT_FAILED, "t.x.test", true, "dane"},
+    {NULL, "", TXT_NONE, "t.x.test v.x.test", true, "dane"},
+    {NULL, "", TXT_NONE, "w.x.test", true, "dane"},
+    {NULL, "", TXT_NONE, "t.x.test w.x.test", true, "dane"},
+    {NULL, "", TXT_NONE, "w.x.test n.x.test", true, NULL},
+    {"enforce", "*.x.test", TXT_FOUND, "w.x.test", true, "dane-only"},
+    {NULL, "", TXT_NONE, "t.x.test self.x.test n.x.test", true, "dane"},
+    {NULL, "", TXT_NONE, "self.x.test t.x.test", true, NULL},
+    {NULL, "", TXT_NONE, "t.x.test", false, NULL},
+    {NULL, "", TXT_NONE, "t.x.test n.x.test", true, NULL},
+    {NULL, "", TXT_NONE, "t.x.test u.x.test", true, NULL},
+    {NULL, "", TXT_NONE, "t.x.test f.x.test", true, NULL},
+    {NULL, "", TXT_NONE, "f.x.test t.x.test", true, NULL},
+    {NULL, "", TXT_NONE, "t.x.test q.x.test", true, NULL},
+    {NULL, "", TXT_NONE, NO_HOSTS, true, NULL},
+    {"enforce", "*.x.test", TXT_FOUND, "t.x.test", true, "dane-only"},
+    {"enforce", "*.x.test", TXT_NONE, "t.x.test", true, "dane-only"},
+    {"enforce", "y.test", TXT_FOUND, "t.x.test", true, "dane-only"},
+    {"enforce", "*.x.test", TXT_FOUND, "t.x.test f.x.test", true, "dane-only"},
+    {"enforce", "*.x.test", TXT_FOUND, "f.x.test", true, "dane-only"},
+    {"enforce", "*.x.test", TXT_FOUND, "f.x.test n.x.test", true,
      SECURE ".x.test" BY_NAME},
-    {"enforce", "*.x.test", STS_TXT_ID, "t.x.test n.x.test", true,
+    {"enforce", "*.x.test", TXT_FOUND, "t.x.test n.x.test", true,
      SECURE ".x.test" BY_NAME},
-    {"enforce", "*.x.test", STS_TXT_ID, "t.x.test u.x.test", true,
+    {"enforce", "*.x.test", TXT_FOUND, "t.x.test u.x.test", true,
      SECURE ".x.test" BY_NAME},
-    {"enforce", "t.x.test", STS_TXT_ID, "t.x.test", false,
+    {"enforce", "t.x.test", TXT_FOUND, "t.x.test", false,
      SECURE "t.x.test" BY_NAME},
-    {"enforce", "y.test", STS_TXT_ID, "n.x.test", true,
-     SECURE "y.test" BY_NAME},
-    {"enforce", "y.test", STS_TXT_FAILED, NO_HOSTS, false,
-     SECURE "y.test" BY_NAME},
-    {"testing", "y.test", STS_TXT_ID, "n.x.test", true, NULL},
-    {"testing", "y.test", STS_TXT_ID, "t.x.test", true, "dane"},
-    {"none", "y.test", STS_TXT_ID, "n.x.test", true, NULL},
-    {"over", "y.test", STS_TXT_ID, "n.x.test", true, NULL},
-    {"failed", "", STS_TXT_ID, "n.x.test", true, NULL},
-    {NULL, "", STS_TXT_ID, "n.x.test", true, UNKNOWN},
-    {NULL, "", STS_TXT_UNKNOWN, "n.x.test", true, UNKNOWN},
-    {"no store", "", STS_TXT_ID, "n.x.test", true, UNKNOWN},
-    {"no store", "", STS_TXT_FAILED, "n.x.test", true, UNKNOWN},
-    {"no store", "", STS_TXT_NONE, "n.x.test", true, NULL},
+    {"enforce", "y.test", TXT_FOUND, "n.x.test", true, SECURE "y.test" BY_NAME},
+    {"enforce", "y.test", TXT_FAILED, NO_HOSTS, false, SECURE "y.test" BY_NAME},
+    {"testing", "y.test", TXT_FOUND, "n.x.test", true, NULL},
+    {"testing", "y.test", TXT_FOUND, "t.x.test", true, "dane"},
+    {"none", "y.test", TXT_FOUND, "n.x.test", true, NULL},
+    {"over", "y.test", TXT_FOUND, "n.x.test", true, NULL},
+    {"failed", "", TXT_FOUND, "n.x.test", true, NULL},
+    {NULL, "", TXT_FOUND, "n.x.test", true, UNKNOWN},
+    {NULL, "", TXT_UNKNOWN, "n.x.test", true, UNKNOWN},
+    {"no store", "", TXT_FOUND, "n.x.test", true, UNKNOWN},
+    {"no store", "", TXT_FAILED, "n.x.test", true, UNKNOWN},
+    {"no store", "", TXT_NONE, "n.x.test", true, NULL},
 };
 
 static void know_hosts(void)
@@ -902,7 +900,7 @@ START_TEST(domain)
         if (domains_as[_i].hosts[0] != '\0')
             know_domain("d.test", domains_as[_i].hosts, domains_as[_i].secure,
                         domains_as[_i].txt, "1");
-        else if (domains_as[_i].txt == STS_TXT_NONE)
+        else if (domains_as[_i].txt == TXT_NONE)
             know_nothing("d.test");
         for (int again = 0; again < 2; again++)
             ck_policy(policy_of("D.test.", 0), unknown && !defer ? NULL : want);
@@ -924,8 +922,8 @@ START_TEST(classes_of_domains)
 
         open_as("enforce", (sts ? STS : 0) | (dane ? DANE : 0), MXHOP_POLICIES);
         know_hosts();
-        know_domain("d.test", "t.x.test", true, STS_TXT_ID, "1");
-        know_domain("plain.test", "t.x.test", true, STS_TXT_NONE, "");
+        know_domain("d.test", "t.x.test", true, TXT_FOUND, "1");
+        know_domain("plain.test", "t.x.test", true, TXT_NONE, "");
         ck_policy(policy_of("d.test", 0), dane  ? "dane-only"
                                           : sts ? SECURE ".x.test" BY_NAME
                                                 : NULL);
@@ -966,7 +964,7 @@ START_TEST(words_of_domains)
     buf_free(&entry);
     open_as("enforce", STS, MXHOP_POLICIES);
     know_hosts();
-    know_domain("d.test", "n.x.test", false, STS_TXT_ID, "1");
+    know_domain("d.test", "n.x.test", false, TXT_FOUND, "1");
     ck_policy(policy_of("d.test", 0), SECURE "mx.y.test:.x.test" BY_NAME);
     ck_policy(policy_of("d.test", MXHOP_TLS_STS_WORDS),
               SECURE "mx.y.test:.x.test" BY_NAME
@@ -979,10 +977,10 @@ START_TEST(words_of_domains)
     more = "on_sts_mismatch = pass\n";
     open_as("enforce", STS, MXHOP_POLICIES);
     know_hosts();
-    know_domain("d.test", "n.x.test", false, STS_TXT_ID, "1");
+    know_domain("d.test", "n.x.test", false, TXT_FOUND, "1");
     ck_policy(policy_of("d.test", 0), SECURE "mx.y.test:.x.test" BY_NAME);
     know_host("n.z.test", false, TLSA_UNKNOWN);
-    know_domain("d.test", "n.z.test", false, STS_TXT_ID, "1");
+    know_domain("d.test", "n.z.test", false, TXT_FOUND, "1");
     ck_policy(policy_of("d.test", 0), NULL);
     mxhop_close(&mx);
     more = "";
@@ -1001,8 +999,8 @@ START_TEST(no_domain_without_enforce)
                          : "enforce",
                 STS | DANE, MXHOP_POLICIES);
         know_hosts();
-        know_domain("exempt.test", "n.x.test", true, STS_TXT_ID, "1");
-        know_domain("plain.test", "t.x.test", true, STS_TXT_NONE, "");
+        know_domain("exempt.test", "n.x.test", true, TXT_FOUND, "1");
+        know_domain("plain.test", "t.x.test", true, TXT_NONE, "");
         ck_policy(policy_of("exempt.test", 0), NULL);
         ck_policy(policy_of("plain.test", 0), i == 2 ? "dane" : NULL);
         ck_assert_int_eq(mxhop_keeps_policies(mx), i == 2);
@@ -1025,7 +1023,7 @@ START_TEST(allocations_of_domains_fail)
     more = "on_sts_unknown = defer\n";
     open_as("enforce", STS, MXHOP_POLICIES);
     know_hosts();
-    know_domain("d.test", "n.x.test", false, STS_TXT_ID, "1");
+    know_domain("d.test", "n.x.test", false, TXT_FOUND, "1");
     for (unsigned n = 1; !whole; n++) {
         enum mxhop_status status;
 
@@ -1051,7 +1049,7 @@ static void open_waiting(void)
 {
     open_as("enforce", STS, MXHOP_POLICIES);
     know_hosts();
-    know_domain("d.test", "n.x.test", false, STS_TXT_ID, "1");
+    know_domain("d.test", "n.x.test", false, TXT_FOUND, "1");
     mx->store.dir = dir; /* as if the cache were there */
     mx->store.place.dir_fd = open(dir, O_PATH | O_DIRECTORY);
 }

@@ -267,6 +267,42 @@ START_TEST(unsigned_domains_pass_where_the_mta_wants_to_see_them)
 }
 END_TEST
 
+START_TEST(own_domain_and_own_host_belong_together)
+{
+    static const struct {
+        const char *domain, *hosts;
+        bool listed;
+    } rows[] = {
+        {"d.test", "10 a.x.test=192.0.2.1", true},
+        {"own.test", "10 a.x.test=192.0.2.1", false},
+        {"d.own.test", "10 a.x.test=192.0.2.1", false},
+        {"d.test", "10 a.own.test=192.0.2.1", false},
+        {"d.test", "10 own.test=192.0.2.1", false},
+        {"d.test", "10 a.x.test=192.0.2.1,20 a.own.test=192.0.2.2", false},
+        {"d.own.test", "10 a.x.test=192.0.2.1,20 a.own.test=192.0.2.2", false},
+        {"d.own.test", "10 A.Own.test=192.0.2.1", true},
+        {"d.test", "10 a.disown.test=192.0.2.1", true},
+        {"d.test", "10 a.x.test=192.0.2.1,20 a.own.test=none", true},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct rules r = fixture_rules();
+        struct mxset set = fixture_set(rows[i].hosts);
+        struct decide_input in = {.rules = &r,
+                                  .domain = rows[i].domain,
+                                  .set = &set,
+                                  .own_domains = "Own.test .Own.test"};
+        struct decision d;
+
+        ck_assert(decide(&in, &d));
+        ck_assert_msg((d.disposition == MXHOP_ROUTE) == rows[i].listed,
+                      "%s, %s", rows[i].domain, rows[i].hosts);
+        decision_free(&d);
+        mxset_free(&set);
+    }
+}
+END_TEST
+
 /* ---- any world ---- */
 
 static uint64_t state;
@@ -522,6 +558,7 @@ int main(void)
     tcase_add_loop_test(tc, trust_anchors_pass_unless_listed, 0, 2);
     tcase_add_loop_test(
         tc, unsigned_domains_pass_where_the_mta_wants_to_see_them, 0, 2);
+    tcase_add_test(tc, own_domain_and_own_host_belong_together);
     tcase_add_test(tc, any_world);
     tcase_set_timeout(tc, 120);
     suite_add_tcase(s, tc);
