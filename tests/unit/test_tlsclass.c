@@ -272,7 +272,7 @@ START_TEST(own_domain_and_own_host_belong_together)
     static const struct {
         const char *domain, *hosts;
         bool listed;
-    } rows[] = {
+    } owns[] = {
         {"d.test", "10 a.x.test=192.0.2.1", true},
         {"own.test", "10 a.x.test=192.0.2.1", false},
         {"d.own.test", "10 a.x.test=192.0.2.1", false},
@@ -285,18 +285,18 @@ START_TEST(own_domain_and_own_host_belong_together)
         {"d.test", "10 a.x.test=192.0.2.1,20 a.own.test=none", true},
     };
 
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < sizeof(owns) / sizeof(owns[0]); i++) {
         struct rules r = fixture_rules();
-        struct mxset set = fixture_set(rows[i].hosts);
+        struct mxset set = fixture_set(owns[i].hosts);
         struct decide_input in = {.rules = &r,
-                                  .domain = rows[i].domain,
+                                  .domain = owns[i].domain,
                                   .set = &set,
                                   .own_domains = "Own.test .Own.test"};
         struct decision d;
 
         ck_assert(decide(&in, &d));
-        ck_assert_msg((d.disposition == MXHOP_ROUTE) == rows[i].listed,
-                      "%s, %s", rows[i].domain, rows[i].hosts);
+        ck_assert_msg((d.disposition == MXHOP_ROUTE) == owns[i].listed,
+                      "%s, %s", owns[i].domain, owns[i].hosts);
         decision_free(&d);
         mxset_free(&set);
     }
