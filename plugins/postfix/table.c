@@ -143,6 +143,7 @@ struct dict_mxhop *table_make(const char *type, const char *name,
     dict->flags = dict_flags | DICT_FLAG_FIXED;
     dict->close = table_close;
     d->own.daemon = host_is_daemon();
+    d->own.asked = time(NULL); /* at once would be a storm of restarts */
     d->own.link_fd = open(name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (d->own.link_fd >= 0 && fstat(d->own.link_fd, &d->own.link_seen) != 0)
         d->own.link_seen = (struct stat){0};

@@ -251,6 +251,30 @@ case_changed_under_postfix() {
 	good_config
 }
 
+# Nothing in the file is wrong, but what else a table needs is missing.
+case_resolv_conf_that_cannot_be_read() {
+	stop_postfix
+	mv /etc/resolv.conf "$SCRATCH/resolv.conf"
+	python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("/etc/resolv.conf")'
+	start_postfix
+	mark
+	send_mail alice@mta.mxhop.test resolv@own.test
+	wait_for_log "error: $M: /etc/resolv.conf cannot be read.*mail to other systems waits"
+	wait_for_log 'to=<resolv@own.test>.*status=deferred \(.*not usable'
+	assert_status 0 smtp_try someone@over.test bob@mta.mxhop.test
+	refute_log 'has changed -- restarting'
+	rm /etc/resolv.conf
+	mv "$SCRATCH/resolv.conf" /etc/resolv.conf
+	eventually 30 rejected_anew || fail "still queued: $(queued)"
+}
+
+# qmgr(8) remembers its last answer: another address makes it ask again.
+rejected_anew() {
+	local user=anew$RANDOM
+	send_mail alice@mta.mxhop.test "$user@own.test"
+	eventually 2 log_has "$MAIL_LOG" "to=<$user@own.test>.*status=bounced"
+}
+
 # Where nothing asks for overrides, none is broken: Postfix does as without us.
 # What counts as nothing is in test_conf.
 case_broken_without_overrides() {
