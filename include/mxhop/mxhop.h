@@ -323,9 +323,10 @@ mxhop_explain(struct mxhop *mx, const char *key, unsigned flags,
 /*
  * Whether a long-lived host should reopen the handle: the configuration file
  * has changed, also where its modification time does not tell, or where its
- * name was a symbolic link, that was. Also in a jail. Costs two system calls;
- * every few seconds is enough. Another override table is noticed by the handle
- * itself, within a second.
+ * name was a symbolic link, that was, or a link now leads to another directory
+ * of the override table or the TLS store. Also in a jail. Costs a few system
+ * calls; every few seconds is enough. Another override table is noticed by the
+ * handle itself, within a second.
  */
 MXHOP_API int mxhop_outdated(const struct mxhop *mx);
 

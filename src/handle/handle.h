@@ -21,8 +21,10 @@
 
 /* A file that others replace, and whoever uses it has open (placed.c). */
 struct placed {
-    int above_fd;     /* of a directory above the file's, O_PATH; or -1 */
-    char *name;       /* the file's path from there */
+    int above_fd; /* of a directory above the file's, O_PATH; or -1 */
+    char *name;   /* the file's path from there */
+    int link_fd;  /* the link in the place of the file's directory; or -1 */
+    struct stat link_seen;
     struct stat seen; /* the file in use, or that cannot be; or zero */
     uint64_t looked_ms, tried_ms;
 };
@@ -266,6 +268,9 @@ void placed_leave(struct placed *p);
    then what was seen. */
 bool placed_look(struct placed *p, const struct fixed *in_use, uint64_t now_ms);
 bool placed_is_same(const struct stat *a, const struct stat *b);
+/* Whether its name leads elsewhere by now, to where a jail has no way: only who
+   opens it anew gets there. */
+bool placed_is_led_away(const struct placed *p);
 
 /* ---- table.c: the override table ---- */
 

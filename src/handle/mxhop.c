@@ -294,8 +294,9 @@ enum mxhop_status probe_open(struct mxhop **mx_r, struct conf *conf,
     *mx_r = NULL;
     if (mx == NULL)
         return err_nomem(err);
-    mx->config.fd = mx->config.link_fd = mx->overrides.placed.above_fd = -1;
-    mx->tls.placed.above_fd = mx->tls.want_fd = -1;
+    mx->config.fd = mx->config.link_fd = mx->tls.want_fd = -1;
+    mx->overrides.placed.above_fd = mx->overrides.placed.link_fd = -1;
+    mx->tls.placed.above_fd = mx->tls.placed.link_fd = -1;
     mx->store.place.up_fd = mx->store.place.dir_fd = -1;
     mx->log = (struct log){forward_log, mx};
     machine_name(&whole, name);
@@ -374,7 +375,9 @@ static bool is_as_seen(int fd, const struct stat *seen)
 int mxhop_outdated(const struct mxhop *mx)
 {
     return !is_as_seen(mx->config.fd, &mx->config.seen) ||
-           !is_as_seen(mx->config.link_fd, &mx->config.link_seen);
+           !is_as_seen(mx->config.link_fd, &mx->config.link_seen) ||
+           placed_is_led_away(&mx->overrides.placed) ||
+           placed_is_led_away(&mx->tls.placed);
 }
 
 /* ---- rendering ---- */

@@ -31,7 +31,8 @@
     100 /* before one that has just changed is tried again */
 
 /* The directory above the file's is opened, or the nearest above that which
-   there is. Links on the way to it are followed now: a jail would hide them. */
+   there is. Links on the way to it are followed now: a jail would hide them.
+   One in the place of the file's directory is watched, as it may be turned. */
 enum mxhop_status placed_find(struct placed *p, const char *param,
                               const char *file, struct mxhop_error *err)
 {
@@ -41,6 +42,8 @@ enum mxhop_status placed_find(struct placed *p, const char *param,
 
     if (!ovtable_dir(dir, file))
         return err_set(err, MXHOP_ERR_CONFIG, "%s: %s: too long", param, file);
+    if (lstat(dir, &p->link_seen) == 0 && S_ISLNK(p->link_seen.st_mode))
+        p->link_fd = open(dir, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     snprintf(path, sizeof(path), "%s/%s",
              realpath(dir, real) != NULL ? real : dir, base);
     end = path + strlen(path) - strlen(base) - 1;
@@ -63,6 +66,28 @@ void placed_leave(struct placed *p)
     free(p->name);
     if (p->above_fd >= 0)
         close(p->above_fd);
+    if (p->link_fd >= 0)
+        close(p->link_fd);
+}
+
+bool placed_is_led_away(const struct placed *p)
+{
+    char way[PATH_MAX];
+    struct stat st;
+
+    if (p->link_fd >= 0 && fstat(p->link_fd, &st) == 0 &&
+        !placed_is_same(&st, &p->link_seen))
+        return true;
+    if (p->name == NULL)
+        return false;
+    for (const char *end = p->name; (end = strchr(end, '/')) != NULL; end++) {
+        snprintf(way, sizeof(way), "%.*s", (int)(end - p->name), p->name);
+        if (fstatat(p->above_fd, way, &st, AT_SYMLINK_NOFOLLOW) != 0)
+            return false;
+        if (S_ISLNK(st.st_mode))
+            return true;
+    }
+    return false;
 }
 
 bool placed_is_same(const struct stat *a, const struct stat *b)

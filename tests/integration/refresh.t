@@ -689,6 +689,55 @@ case_configuration_link_is_turned() {
 	good_table
 }
 
+# A daemon in its jail cannot follow such a link, and starts afresh.
+case_directory_link_is_turned() {
+	local d=/var/lib/mxhop/links i
+	start_sink 192.0.2.17
+	stop_postfix
+	install -d -m 0755 $d $d/one $d/two
+	for i in one two; do
+		configure "override_table = $d/$i/t"
+		another_set
+	done
+	four_entries >"$LDIF"
+	configure "override_table = $d/one/t"
+	mxhop refresh --force
+	ln -s $d/one $d/link
+	configure "override_table = $d/link/t"
+	start_postfix
+	mark
+	eventually 4 sent_to 192.0.2.10 || fail 'not by the link'
+	ln -sfn $d/two $d/link
+	eventually 30 sent_to 192.0.2.17 || fail 'still by the old link'
+	# Moved away, and a link in its place.
+	stop_postfix
+	rm $d/link
+	mv $d/two $d/link
+	start_postfix
+	mark
+	eventually 4 sent_to 192.0.2.17 || fail 'not by the directory'
+	mv $d/link $d/two
+	ln -s $d/two $d/link
+	good_table
+	eventually 30 sent_to 192.0.2.10 || fail 'not by the link to where it was moved'
+	# A disk that is not there yet.
+	stop_postfix
+	mv $d/two $d/three
+	start_postfix
+	mark
+	assert_only_outbound_is_deferred nodisk
+	mv $d/three $d/two
+	eventually 60 flushed || fail "still queued: $(queued)"
+	wait_for_log 'to=<nodisk@over.test>, relay=192.0.2.10.*status=sent'
+	[[ $(maillog | grep -c 'has changed -- restarting') -lt 10 ]] || fail 'a storm of restarts'
+	refute_log 'reload --|killed by signal|fatal:|panic:'
+	stop_postfix
+	rm -r $d
+	configure
+	good_table
+	start_postfix
+}
+
 case_copied_over_during_lookups() {
 	local i
 	good_table
