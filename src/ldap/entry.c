@@ -369,7 +369,7 @@ static size_t entry_line(const struct raw_entry *raw, const char *why)
     for (size_t i = 0; i < raw->n_values; i++) {
         size_t n = strlen(raw->values[i].attribute);
 
-        if (why[n] == ':' && strncasecmp(raw->values[i].attribute, why, n) == 0)
+        if (strncasecmp(raw->values[i].attribute, why, n) == 0 && why[n] == ':')
             return raw->values[i].line;
     }
     return raw->line;

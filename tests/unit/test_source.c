@@ -235,6 +235,24 @@ START_TEST(hint_and_line)
 }
 END_TEST
 
+/* No text about a mistake is as long. */
+START_TEST(attribute_with_a_long_name)
+{
+    const size_t n = (size_t)32 << 20;
+    char *text = malloc(n + 256);
+    struct mxhop_error err = {0};
+    struct parsed p;
+    char *end = stpcpy(text, HEAD);
+
+    memset(end, 'a', n);
+    strcpy(end + n, ": 1\nmxhopKey: a.example\n");
+    ck_assert_int_eq(read_text(text, &p, &err), MXHOP_OK);
+    ck_assert_uint_eq(p.invalid, 1);
+    ck_assert_uint_eq(p.line, 1);
+    free(text);
+}
+END_TEST
+
 /* ---- LDIF ---- */
 
 /* What some editors write, and what a program that folds lines may write. */
@@ -698,6 +716,7 @@ int main(void)
     tcase_add_loop_test(entry, class_is_missing, 0, 3);
     tcase_add_loop_test(entry, hint_and_line, 0,
                         sizeof(hints) / sizeof(hints[0]));
+    tcase_add_test(entry, attribute_with_a_long_name);
     tcase_add_loop_test(entry, generalized_time, 0,
                         sizeof(times) / sizeof(times[0]));
     tcase_add_loop_test(ldif, refused_file, 0,
