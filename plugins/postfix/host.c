@@ -346,6 +346,8 @@ static char *host_own_addresses(void)
     if (out == NULL)
         return NULL;
     host_put_addresses(out, own_inet_addr_list());
+    if (strcasecmp(host_value("inet_interfaces"), "all") == 0)
+        fputs("127.0.0.0/8 ", out); /* and not 127.0.0.1 alone */
     host_put_addresses(out, proxy_inet_addr_list());
     if (fclose(out) == 0)
         return text;

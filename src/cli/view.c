@@ -148,12 +148,14 @@ static bool view_find_addresses(struct view *v)
         char **word = postconf_words(postconf_param(&v->postfix, params[i]));
 
         for (size_t k = 0; word != NULL && word[k] != NULL; k++) {
-            if (strcasecmp(word[k], "all") == 0)
+            if (strcasecmp(word[k], "all") == 0) {
                 view_put_interfaces(v, false, &out);
-            else if (strcasecmp(word[k], "loopback-only") == 0)
+                buf_puts(&out, i == 0 ? "127.0.0.0/8 " : "");
+            } else if (strcasecmp(word[k], "loopback-only") == 0) {
                 view_put_interfaces(v, true, &out);
-            else
+            } else {
                 view_put_host(v, word[k], &out);
+            }
         }
         free(word);
     }

@@ -57,6 +57,7 @@ void machine_addresses(struct mxhop *mx)
             buf_printf(&all, "%s ", text);
     }
     freeifaddrs(list);
+    buf_puts(&all, "127.0.0.0/8");
     mx->host_addresses = buf_detach(&all);
     if (mx->host_addresses != NULL)
         (void)networks_parse(mx->host_addresses, &mx->rules.own_addresses, &bad,

@@ -2,8 +2,10 @@
  * address - what the addresses of a candidate say about it
  *
  * An address of the form ::ffff:192.0.2.1 is judged as what it is, an IPv4
- * address, or it would slip past own_addresses and bogus_networks. A loopback
- * address that is listed in bogus_networks is nobody's, so not ours: the
+ * address, or it would slip past own_addresses and bogus_networks. 0.0.0.0 and
+ * ::, with which resolvers answer for names that they block, are ours: the
+ * kernel connects to this machine then. They and loopback addresses that are
+ * listed in bogus_networks are nobody's in a domain's MX records: the
  * administrator wants such hosts counted as bogus.
  */
 
@@ -65,6 +67,12 @@ static bool address_is_loopback(const struct address *a)
     return (ntohl(a->v4.s_addr) >> 24) == IN_LOOPBACKNET;
 }
 
+static bool address_is_unspecified(const struct address *a)
+{
+    return a->is_v6 ? IN6_IS_ADDR_UNSPECIFIED(&a->v6)
+                    : a->v4.s_addr == htonl(INADDR_ANY);
+}
+
 static bool address_is_bogus(const struct rules *r, const struct address *a)
 {
     return address_in_networks(&r->bogus, a);
@@ -72,8 +80,16 @@ static bool address_is_bogus(const struct rules *r, const struct address *a)
 
 static bool address_is_own(const struct rules *r, const struct address *a)
 {
-    return address_in_networks(&r->own_addresses, a) &&
-           !(address_is_loopback(a) && address_is_bogus(r, a));
+    return address_in_networks(&r->own_addresses, a) ||
+           address_is_unspecified(a);
+}
+
+static bool address_is_own_of_dns(const struct rules *r,
+                                  const struct address *a)
+{
+    return address_is_own(r, a) &&
+           !((address_is_loopback(a) || address_is_unspecified(a)) &&
+             address_is_bogus(r, a));
 }
 
 static size_t address_family_size(const struct hostaddrs *h, int family)
@@ -127,7 +143,8 @@ bool address_any_own(const struct rules *r, const struct candidate *c)
     unsigned any = FAMILY_BIT(FAMILY_V4) | FAMILY_BIT(FAMILY_V6);
     size_t hits;
 
-    address_count(c, r, any, address_is_own, &hits);
+    address_count(c, r, any, c->is_dns ? address_is_own_of_dns : address_is_own,
+                  &hits);
     return hits > 0;
 }
 

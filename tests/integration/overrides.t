@@ -30,6 +30,9 @@ setup() {
 			bydomain  MX 10 mx.prov
 			mx.prov        A 192.0.2.5
 			mx.exact.prov  A 192.0.2.6
+			lo.blocked     A 127.0.0.53
+			a.blocked      A 0.0.0.0
+			aaaa.blocked   AAAA ::
 		END
 	} | zone test
 	zone mxhop.test <<-'END'
@@ -493,6 +496,41 @@ case_address_hops() {
 	END
 	start_sink '[2001:db8::91]:26'
 	assert_delivered user@addresses.test '2001:db8::91'
+}
+
+# Where Postfix listens at all addresses, each of these leads back to it: it would
+# return the mail (5.4.6). Resolvers say 0.0.0.0 and :: of names that they block.
+case_this_machine_by_any_address() {
+	local key
+	stop_postfix
+	postconf -e 'inet_interfaces = all'
+	cool_main_cf
+	postfix start 2>/dev/null
+	eventually 10 smtp_listening '*' || fail 'smtpd does not listen'
+	overrides <<-'END'
+		plain      Key plain.test; Hop [127.0.0.2]
+		replace    Key replace.test; Hop [127.0.1.1]:25
+		prepend    Key prepend.test; Hop [0.0.0.0]
+		append     Key append.test; Hop [ipv6:::]
+		merge      Key merge.test; Hop [lo.blocked.test]
+		exclude    Key exclude.test; Hop [a.blocked.test]
+		reject     Key reject.test; Hop [aaaa.blocked.test]
+		transport  Key transport.test; Hop [127.0.0.2]:10025
+	END
+	mark
+	for key in plain replace prepend append merge exclude reject; do
+		assert_match "$(mxhop lookup --format postfix $key.test)" '^\./retry:4.3.5 No usable'
+		send_mail alice@mta.mxhop.test "$key@$key.test"
+		wait_for_log "to=<$key@$key.test>.*status=deferred \\(No usable next hop"
+	done
+	refute_log 'status=bounced'
+	# Not a mail host: a content filter.
+	assert_eq "$(postmap -q transport.test "$M")" ':[127.0.0.2]:10025'
+	# And where it listens at its own addresses only, others may be somebody's.
+	stop_postfix
+	start_postfix 'inet_interfaces = 127.0.0.1, 192.0.2.250, [2001:db8::250]'
+	assert_eq "$(postmap -q plain.test "$M")" ':[127.0.0.2]'
+	assert_match "$(postmap -q prepend.test "$M")" '^\./retry:4.3.5 No usable'
 }
 
 # The trace and the JSON name the entry.

@@ -174,6 +174,9 @@ static const struct {
     {"10 me.test=none", "me.test", DROP_SELF},
     {"10 lo.test=127.0.0.1", "lo.test", DROP_SELF},
     {"10 lo6.test=::1", "lo6.test", DROP_SELF},
+    {"10 zero.test=0.0.0.0", "zero.test", DROP_SELF},
+    {"10 zero.test=::ffff:0.0.0.0", "zero.test", DROP_SELF},
+    {"10 zero6.test=::", "zero6.test", DROP_SELF},
     {"10 a.test=192.0.2.1,20 a.test=192.0.2.1,20 b.test", "b.test", DROP_NO},
     {"10 me.test,20 b.test=192.0.2.1", "b.test", DROP_BEHIND_SELF},
     {"10 me.test,10 b.test=192.0.2.1", "b.test", DROP_BEHIND_SELF},
@@ -238,6 +241,19 @@ START_TEST(bogus_loopback_is_nobody)
 }
 END_TEST
 
+/* Mail would come back from it, whoever is kept off such addresses. */
+START_TEST(bogus_loopback_is_self_in_an_override)
+{
+    struct run *r = run_new("", "10 [127.0.0.1],20 [0.0.0.0]");
+
+    fixture_networks(&r->rules.bogus, "127.0.0.0/8 0.0.0.0/8");
+    run_clean(r);
+    ck_assert_int_eq(dropped(r, "127.0.0.1"), DROP_SELF);
+    ck_assert_int_eq(dropped(r, "0.0.0.0"), DROP_SELF);
+    run_free(r);
+}
+END_TEST
+
 /* It may have a good address in the family that is not known now. */
 START_TEST(bogus_in_one_family_and_unknown_in_the_other)
 {
@@ -281,6 +297,8 @@ static const struct {
     {"[me.test]:10025", "me.test", DROP_NO},
     {"[127.0.0.1]", "127.0.0.1", DROP_SELF},
     {"[127.0.0.1]:10025", "127.0.0.1", DROP_NO},
+    {"[0.0.0.0]", "0.0.0.0", DROP_SELF},
+    {"[IPv6:::]", "::", DROP_SELF},
     {"[ex.test]", "ex.test", DROP_NO},
     {"me.test", "me.test", DROP_NAME_NOT_KNOWN},
 };
@@ -436,6 +454,7 @@ int main(void)
     tcase_add_test(tc, families);
     tcase_add_test(tc, self_is_self_though_bogus_or_of_another_family);
     tcase_add_test(tc, bogus_loopback_is_nobody);
+    tcase_add_test(tc, bogus_loopback_is_self_in_an_override);
     tcase_add_test(tc, bogus_in_one_family_and_unknown_in_the_other);
     tcase_add_test(tc, excluded_self_has_nobody_behind);
     LOOP(override_hops, hops);
