@@ -121,6 +121,7 @@ static const char *hop_parse_bare(const char *s, size_t n, struct hopspec *hop)
     host[n] = '\0';
     hop->kind = HOP_MX;
     if (strncasecmp(host, "ipv6:", 5) == 0 ||
+        strncasecmp(host, "ipv6.:", 6) == 0 || /* the same without the dot */
         hop_parse_address(AF_INET6, host, hop->host))
         return bare_address;
     colon = strchr(host, ':');
