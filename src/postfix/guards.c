@@ -196,6 +196,13 @@ static bool guards_is_not_smtp(struct search *s, const char *value)
     return strcmp(value, "smtp") != 0 && strcmp(value, "smtp:") != 0;
 }
 
+/* Then the domain's own address counts, whatever its MX records say. */
+static bool guards_is_disabled(struct search *s, const char *value)
+{
+    (void)s;
+    return strcasecmp(value, "disabled") == 0;
+}
+
 static bool guards_is_ours(const char *table, const char *name)
 {
     static const char prefix[] = TABLE_TYPE ":";
@@ -238,6 +245,9 @@ static const struct guard guards[] = {
     {"smtp_tlsrpt_enable", guards_note_reports, "", NULL},
     {"smtp_requiretls_policy", guards_has_a_table, "", NULL},
     {"smtp_sasl_password_maps", guards_is_set, "", NULL},
+    /* Services for content filters have them, too, and need no list. */
+    {"smtp_dns_support_level", guards_is_disabled, NULL, NULL},
+    {"disable_dns_lookups", guards_is_yes, NULL, NULL},
     {"relayhost", guards_is_set, REWRITE, NULL},
     {"sender_dependent_relayhost_maps", guards_is_set, REWRITE, NULL},
     {"sender_dependent_default_transport_maps", guards_is_set, REWRITE, NULL},

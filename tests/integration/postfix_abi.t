@@ -258,6 +258,7 @@ case_guards_in_main_cf() {
 		sender_dependent_default_transport_maps=hash:/x \
 		smtp_sasl_password_maps=hash:/x smtp_requiretls_policy=hash:/x,enforce \
 		smtp_tls_servername=nexthop \
+		smtp_dns_support_level=disabled disable_dns_lookups=yes \
 		'default_transport=smtp:[192.0.2.9]' default_transport=uucp \
 		"transport_maps=hash:/x,$M" "transport_maps=$M proxy:hash:/x" \
 		parent_domain_matches_subdomains=transport_maps; do
@@ -275,6 +276,7 @@ case_no_guard_without_need() {
 	local setting
 	for setting in smtp_tls_security_level={may,encrypt,verify,fingerprint} smtp_enforce_tls=no \
 		smtp_requiretls_policy={,enforce} smtp_tls_servername={,hostname,NextHop,mx.example.test} \
+		smtp_dns_support_level={enabled,dnssec} disable_dns_lookups=no \
 		smtp_tls_policy_maps= smtp_sasl_password_maps= relayhost= default_transport=smtp \
 		"transport_maps=proxy:$M"; do
 		fresh
@@ -300,6 +302,8 @@ case_guards_in_master_cf() {
 	add_service $'smtp -o smtp_tls_policy_maps=$relayhost\n -o relayhost=[192.0.2.9]'
 	assert_routed example.test
 	add_service $'smtp\n#-o smtp_enforce_tls=yes'
+	assert_routed example.test
+	add_service 'smtp -o disable_dns_lookups=yes' # a content filter's
 	assert_routed example.test
 	fresh
 }
