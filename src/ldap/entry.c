@@ -315,21 +315,28 @@ static enum entry_verdict entry_take_value(const struct raw_value *v,
     return why == NULL ? ENTRY_OK : entry_complain(v, why, line_r, err);
 }
 
-/* Whether the override table can hold it, and what a refresh may note with it.
- */
-static bool entry_fits(const struct override *o, const char *dn)
+/* What one entry may not be, or nobody's changes would get into the table, or a
+   lookup would take seconds. NULL, or what is wrong. */
+static const char *entry_is_too_large(const struct override *o, const char *dn)
 {
+    static const char *const too_many[] = {
+        "mxhopKey: the entry has more than 65536 values",
+        "mxhopExchange: the entry has more than 65536 values",
+        "mxhopExclude: the entry has more than 65536 values"};
     const struct strlist *lists[] = {&o->keys, &o->exchanges, &o->excludes};
-    size_t octets = strlen(dn) + 2048, most = o->n_hops;
+    size_t octets = strlen(dn);
 
+    if (o->n_hops > OVTABLE_HOPS_MAX)
+        return "mxhopHop: the entry has more than 1000 hops";
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
-        most = lists[i]->n > most ? lists[i]->n : most;
+        if (lists[i]->n > OVTABLE_VALUES_MAX)
+            return too_many[i];
         for (size_t k = 0; k < lists[i]->n; k++)
-            octets += 4 + strlen(lists[i]->v[k]);
+            octets += sizeof(uint32_t) + strlen(lists[i]->v[k]);
     }
-    for (size_t i = 0; i < o->n_hops; i++)
-        octets += 10 + strlen(o->hops[i].host);
-    return most <= OVTABLE_VALUES_MAX && octets <= OVTABLE_ENTRY_MAX;
+    return octets > OVTABLE_ENTRY_MAX
+               ? "mxhopKey: the entry is larger than 3 MiB; make it several"
+               : NULL;
 }
 
 /* What the attributes must be together. NULL, or what is wrong. */
@@ -356,10 +363,9 @@ static const char *entry_judge(const struct override *o, const char *dn)
     if (o->not_before_s != 0 && o->not_after_s != 0 &&
         o->not_before_s > o->not_after_s)
         return "mxhopNotAfter: the window ends before it begins";
-    if (*dn == '\0' || !entry_fits(o, dn))
-        return "the entry has no name, or more than 65536 values of one "
-               "attribute, or more than 4 MiB";
-    return NULL;
+    if (*dn == '\0')
+        return "the entry has no name";
+    return entry_is_too_large(o, dn);
 }
 
 /* The line of the attribute that a text of entry_judge() begins with; else of

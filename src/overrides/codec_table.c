@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-_Static_assert(OVTABLE_ENTRY_MAX == FIXED_VALUE_MAX, "as large as a record");
+_Static_assert(OVTABLE_ENTRY_MAX + (1 << 20) <= FIXED_VALUE_MAX,
+               "with its hops, and what a refresh notes, it is a record");
 
 #define OVERRIDE_VERSION 1
 #define OVERRIDE_MARKED  2 /* marks, and then the same */
@@ -91,7 +92,7 @@ static void dec_hops(struct dec *d, struct override *o)
 {
     uint32_t n = dec_u32(d);
 
-    if (n > dec_left(d) / HOP_SIZE_MIN || n > OVTABLE_VALUES_MAX)
+    if (n > dec_left(d) / HOP_SIZE_MIN || n > OVTABLE_HOPS_MAX)
         dec_bad(d);
     for (uint32_t i = 0; i < n && d->status == CODEC_OK; i++) {
         struct hopspec hop;

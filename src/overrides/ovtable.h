@@ -20,8 +20,9 @@
 #define OVTABLE_COOKIE_MAX 4096
 /* What a lookup may have to read is bounded by these. */
 #define OVTABLE_LIST_MAX   4096       /* entries under one key */
-#define OVTABLE_VALUES_MAX 65536      /* of one attribute of an entry */
-#define OVTABLE_ENTRY_MAX  (4u << 20) /* octets */
+#define OVTABLE_HOPS_MAX   1000       /* of an entry */
+#define OVTABLE_VALUES_MAX 65536      /* of another attribute of it */
+#define OVTABLE_ENTRY_MAX  (3u << 20) /* octets of it, but for its hops */
 
 struct ovtable; /* open for reading, by one thread at a time */
 

@@ -235,6 +235,48 @@ START_TEST(hint_and_line)
 }
 END_TEST
 
+/* One that would be in the way of all others. */
+static const struct {
+    const char *attribute, *value, *wrong;
+    size_t most;
+} large[] = {
+    {"mxhopHop", "[h.example]", "mxhopHop: the entry has more than", 1000},
+    {"mxhopKey", "k.example", "mxhopKey: the entry has more than", 65535},
+    {"mxhopExchange", "k.example", "mxhopExchange: the entry has more", 65536},
+    {"mxhopExclude", "k.example", "mxhopExclude: the entry has more", 65536},
+    {"mxhopKey",
+     "an-example-of-a-name-that-is-somewhat-longer.than-most-of-the-others-are."
+     "and-makes-entries.large.example",
+     "mxhopKey: the entry is larger", 25000},
+};
+
+START_TEST(too_large_an_entry)
+{
+    struct raw_value few[] = {{"objectClass", "mxhopOverride", 13, 0, NULL},
+                              {"mxhopKey", "a.example", 9, 0, NULL},
+                              {"mxhopMode", "merge", 5, 0, NULL},
+                              {"mxhopTransport", "x", 1, 0, NULL}};
+    struct raw_value *v = calloc(100000, sizeof(*v));
+    struct raw_entry raw = {"cn=a", 1, v, 0};
+    struct mxhop_error err;
+    struct override o;
+    size_t line;
+
+    for (size_t i = 0; i < 100000; i++)
+        v[i] = i < 4 ? few[i]
+                     : (struct raw_value){large[_i].attribute, large[_i].value,
+                                          strlen(large[_i].value), 0, NULL};
+    raw.n_values = 4 + large[_i].most;
+    ck_assert_int_eq(entry_parse(&raw, &o, &line, &err), ENTRY_OK);
+    override_free(&o);
+    raw.n_values += large[_i].most / 2;
+    ck_assert_int_eq(entry_parse(&raw, &o, &line, &err), ENTRY_INVALID);
+    ck_assert_msg(strstr(err.text, large[_i].wrong) == err.text, "%s",
+                  err.text);
+    free(v);
+}
+END_TEST
+
 /* No text about a mistake is as long. */
 START_TEST(attribute_with_a_long_name)
 {
@@ -697,8 +739,8 @@ START_TEST(too_large_an_entry_is_alone)
     ck_assert_int_eq(compile(text.data, false, &r, &err), MXHOP_OK);
     ck_assert_uint_eq(r.change.after, 1);
     ck_assert_uint_eq(r.skipped, 1);
-    ck_assert_msg(strstr(said, "cn=b,dc=example the entry has ") != NULL, "%s",
-                  said);
+    ck_assert_msg(strstr(said, "cn=b,dc=example mxhopKey: the entry ") != NULL,
+                  "%s", said);
     buf_free(&text);
 }
 END_TEST
@@ -717,6 +759,8 @@ int main(void)
     tcase_add_loop_test(entry, hint_and_line, 0,
                         sizeof(hints) / sizeof(hints[0]));
     tcase_add_test(entry, attribute_with_a_long_name);
+    tcase_add_loop_test(entry, too_large_an_entry, 0,
+                        sizeof(large) / sizeof(large[0]));
     tcase_add_loop_test(entry, generalized_time, 0,
                         sizeof(times) / sizeof(times[0]));
     tcase_add_loop_test(ldif, refused_file, 0,
