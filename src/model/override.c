@@ -28,13 +28,15 @@ static const struct {
 
 bool strlist_add(struct strlist *l, const char *s)
 {
-    char **v = realloc(l->v, (l->n + 1) * sizeof(*v));
+    if ((l->n & (l->n - 1)) == 0) { /* room for a power of two */
+        char **v = realloc(l->v, (l->n > 0 ? 2 * l->n : 1) * sizeof(*v));
 
-    if (v == NULL)
-        return false;
-    l->v = v;
-    v[l->n] = strdup(s);
-    if (v[l->n] == NULL)
+        if (v == NULL)
+            return false;
+        l->v = v;
+    }
+    l->v[l->n] = strdup(s);
+    if (l->v[l->n] == NULL)
         return false;
     l->n++;
     return true;
