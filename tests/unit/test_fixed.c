@@ -438,7 +438,7 @@ START_TEST(no_walk_reads_a_piece_again_and_again)
     enum { N = 20, LONG = 400000 };
     static const unsigned char value[LONG];
     struct fixed_record r[N];
-    char keys[N][8];
+    char keys[N][12];
     struct fixed_set set = {.records = r, .n = N};
     unsigned char id[FIXED_ID_LEN], *pieces = NULL, sum;
     struct fixed *t;
