@@ -19,7 +19,6 @@
 #include <string.h>
 
 #define INDENT     EXPLAIN_INDENT
-#define WIDTH      80
 
 #define OTHERS_MAX 20 /* entries that do not apply, in text */
 #define V4_SHOWN   4  /* addresses of a host */
@@ -31,28 +30,6 @@ static void step(struct buf *out, int number, const char *title)
 }
 
 /* Text broken at spaces, continued under the text of the step. */
-static void wrapped(struct buf *out, const char *text)
-{
-    size_t column = sizeof(INDENT) - 1;
-
-    while (*text != '\0') {
-        size_t word = strcspn(text, " ");
-
-        if (column + 1 + word > WIDTH && column > sizeof(INDENT) - 1) {
-            buf_puts(out, "\n" INDENT);
-            column = sizeof(INDENT) - 1;
-        } else if (column > sizeof(INDENT) - 1) {
-            buf_putc(out, ' ');
-            column++;
-        }
-        buf_add(out, text, word);
-        column += word;
-        text += word;
-        text += strspn(text, " ");
-    }
-    buf_putc(out, '\n');
-}
-
 void explain_sentence(struct buf *out, const char *fmt, ...)
 {
     struct buf text = {0};
@@ -64,7 +41,9 @@ void explain_sentence(struct buf *out, const char *fmt, ...)
     if (text.failed)
         out->failed = true;
     else
-        wrapped(out, text.data != NULL ? text.data : "");
+        buf_puts_wrapped(out, text.data != NULL ? text.data : "",
+                         sizeof(INDENT) - 1, sizeof(INDENT) - 1);
+    buf_putc(out, '\n');
     buf_free(&text);
 }
 

@@ -12,16 +12,6 @@
 
 #include <arpa/inet.h>
 
-static void explain_json_text(const char *name, const char *text,
-                              struct buf *out)
-{
-    buf_printf(out, ",\"%s\":", name);
-    if (text != NULL)
-        json_escape(text, out);
-    else
-        buf_puts(out, "null");
-}
-
 static void explain_json_addresses(const struct hostaddrs *a, unsigned families,
                                    struct buf *out)
 {
@@ -31,19 +21,18 @@ static void explain_json_addresses(const struct hostaddrs *a, unsigned families,
         [ADDR_NONE] = "none",
         [ADDR_FAILED] = "failed",
     };
-    const char *sep = "";
     char text[INET6_ADDRSTRLEN];
 
     buf_printf(out, ",\"address_state\":\"%s\",\"addresses\":[",
                words[a != NULL ? hostaddrs_state(a, families) : ADDR_UNKNOWN]);
     if (a != NULL && (families & FAMILY_BIT(FAMILY_V4)) != 0)
-        for (unsigned i = 0; i < a->n[FAMILY_V4]; i++, sep = ",")
-            buf_printf(out, "%s\"%s\"", sep,
-                       inet_ntop(AF_INET, &a->v4[i], text, sizeof(text)));
+        for (unsigned i = 0; i < a->n[FAMILY_V4]; i++)
+            json_add(NULL, inet_ntop(AF_INET, &a->v4[i], text, sizeof(text)),
+                     out);
     if (a != NULL && (families & FAMILY_BIT(FAMILY_V6)) != 0)
-        for (unsigned i = 0; i < a->n[FAMILY_V6]; i++, sep = ",")
-            buf_printf(out, "%s\"%s\"", sep,
-                       inet_ntop(AF_INET6, &a->v6[i], text, sizeof(text)));
+        for (unsigned i = 0; i < a->n[FAMILY_V6]; i++)
+            json_add(NULL, inet_ntop(AF_INET6, &a->v6[i], text, sizeof(text)),
+                     out);
     buf_putc(out, ']');
 }
 
@@ -55,7 +44,7 @@ static void explain_json_host_addresses(const struct candidate *c,
         return;
     }
     buf_puts(out, ",\"address_state\":\"known\",\"addresses\":[");
-    json_escape(c->host, out);
+    json_add(NULL, c->host, out);
     buf_putc(out, ']');
 }
 
@@ -69,20 +58,20 @@ static void explain_json_entries(const struct lookup *l,
     for (size_t i = 0; i < e->n; i++) {
         const struct explained_entry *x = &e->v[i];
 
-        buf_puts(out, i > 0 ? ",{\"dn\":" : "{\"dn\":");
-        json_escape(x->dn, out);
-        explain_json_text(x->by_exchange ? "exchange" : "key", x->under, out);
-        explain_json_text("mode", override_mode_name(x->mode), out);
-        explain_json_text("state", entry_state_words[x->state], out);
-        explain_json_text(
-            "not_before",
-            x->not_before_s != 0 ? clock_text(x->not_before_s, time) : NULL,
-            out);
-        explain_json_text(
-            "not_after",
-            x->not_after_s != 0 ? clock_text(x->not_after_s, time) : NULL, out);
-        explain_json_text(
-            "beaten_by", x->state == ENTRY_BEATEN ? l->override.dn : NULL, out);
+        buf_puts(out, i > 0 ? ",{" : "{");
+        json_add("dn", x->dn, out);
+        json_add(x->by_exchange ? "exchange" : "key", x->under, out);
+        json_add("mode", override_mode_name(x->mode), out);
+        json_add("state", entry_state_words[x->state], out);
+        json_add("not_before",
+                 x->not_before_s != 0 ? clock_text(x->not_before_s, time)
+                                      : NULL,
+                 out);
+        json_add("not_after",
+                 x->not_after_s != 0 ? clock_text(x->not_after_s, time) : NULL,
+                 out);
+        json_add("beaten_by", x->state == ENTRY_BEATEN ? l->override.dn : NULL,
+                 out);
         buf_putc(out, '}');
     }
     buf_putc(out, ']');
@@ -104,16 +93,15 @@ static void explain_json_dns(const struct lookup *l, struct buf *out)
     buf_printf(out, ",\"dns\":{\"outcome\":\"%s\",\"implicit\":%s",
                l->cold ? "cold" : outcomes[l->set.outcome],
                l->set.implicit ? "true" : "false");
-    explain_json_text("failure", l->cold ? NULL : l->set.failure, out);
+    json_add("failure", l->cold ? NULL : l->set.failure, out);
     buf_puts(out, ",\"mx\":[");
     for (size_t i = 0; !l->cold && i < l->set.n_mx; i++) {
-        buf_puts(out, i > 0 ? ",{\"host\":" : "{\"host\":");
-        json_escape(l->set.mx[i].host, out);
+        buf_puts(out, i > 0 ? ",{" : "{");
+        json_add("host", l->set.mx[i].host, out);
         buf_printf(out, ",\"preference\":%u", l->set.mx[i].preference);
         explain_json_addresses(&l->set.mx[i].addrs, l->mx->rules.families, out);
         if (explain_has_tls(l))
-            explain_json_text("tlsa",
-                              explain_tlsa_word(&l->set.mx[i].addrs.tlsa), out);
+            json_add("tlsa", explain_tlsa_word(&l->set.mx[i].addrs.tlsa), out);
         buf_putc(out, '}');
     }
     buf_puts(out, "]}");
@@ -125,19 +113,19 @@ static void explain_json_hosts(const struct lookup *l, struct buf *out)
     for (size_t i = 0; i < l->decision.n; i++) {
         const struct candidate *c = &l->decision.c[i];
 
-        buf_puts(out, i > 0 ? ",{\"host\":" : "{\"host\":");
-        json_escape(c->host, out);
+        buf_puts(out, i > 0 ? ",{" : "{");
+        json_add("host", c->host, out);
         if (c->port != 0)
             buf_printf(out, ",\"port\":%u", c->port);
         else
             buf_puts(out, ",\"port\":null");
         buf_printf(out, ",\"preference\":%u", c->preference);
-        explain_json_text("source", c->source, out);
-        explain_json_text("via", c->via, out);
-        explain_json_text("dropped",
-                          c->drop != DROP_NO ? drop_text(c->drop) : NULL, out);
+        json_add("source", c->source, out);
+        json_add("via", c->via, out);
+        json_add("dropped", c->drop != DROP_NO ? drop_text(c->drop) : NULL,
+                 out);
         if (explain_has_tls(l))
-            explain_json_text("tls", render_tls_class(c->tls_class), out);
+            json_add("tls", render_tls_class(c->tls_class), out);
         explain_json_host_addresses(c, l->mx->rules.families, out);
         buf_putc(out, '}');
     }
@@ -153,7 +141,7 @@ explain_json_rendered(const char *name,
     bool some = render(route, &text);
 
     out->failed = out->failed || text.failed;
-    explain_json_text(name, some ? text.data : NULL, out);
+    json_add(name, some ? text.data : NULL, out);
     buf_free(&text);
 }
 
@@ -171,20 +159,17 @@ void explain_json(const struct lookup *l, const struct mxhop_route *route,
     if (out->failed)
         return;
     out->data[--out->len] = '\0'; /* its brace */
-    explain_json_text("time", clock_text(l->now_s, time), out);
-    explain_json_text("local", locals[l->local], out);
-    explain_json_text("matched", l->matched, out);
-    explain_json_text(
-        "table", l->table == TABLE_OK ? ovtable_id_text(l->info.id, id) : NULL,
-        out);
-    explain_json_text("table_error",
-                      l->table == TABLE_BAD ? l->table_err.text : NULL, out);
+    json_add("time", clock_text(l->now_s, time), out);
+    json_add("local", locals[l->local], out);
+    json_add("matched", l->matched, out);
+    json_add("table",
+             l->table == TABLE_OK ? ovtable_id_text(l->info.id, id) : NULL,
+             out);
+    json_add("table_error", l->table == TABLE_BAD ? l->table_err.text : NULL,
+             out);
     buf_puts(out, ",\"also\":[");
-    for (size_t i = 0; i < l->n_also; i++) {
-        if (i > 0)
-            buf_putc(out, ',');
-        json_escape(l->also[i].dn, out);
-    }
+    for (size_t i = 0; i < l->n_also; i++)
+        json_add(NULL, l->also[i].dn, out);
     buf_putc(out, ']');
     explain_json_entries(l, entries, out);
     explain_json_dns(l, out);

@@ -178,20 +178,15 @@ static void explain_tls_json_policy(const struct lookup *l, struct buf *out)
 {
     const struct sts_policy *p = &l->tls.entry.policy;
 
-    buf_puts(out, ",\"policy\":{\"id\":");
-    json_escape(p->id, out);
+    buf_puts(out, ",\"policy\":{");
+    json_add("id", p->id, out);
     buf_printf(out,
-               ",\"mode\":\"%s\",\"age\":%lld,\"left\":%lld,\"in_force\":%s"
-               ",\"mx\":[",
+               ",\"mode\":\"%s\",\"age\":%lld,\"left\":%lld,\"in_force\":%s",
                sts_mode_word(p->mode), (long long)(l->now_s - p->fetched_s),
                (long long)(p->expires_s - l->now_s),
                sts_in_force(p, l->now_s) ? "true" : "false");
-    for (size_t i = 0; i < p->n_mx; i++) {
-        if (i > 0)
-            buf_putc(out, ',');
-        json_escape(p->mx[i], out);
-    }
-    buf_puts(out, "]}");
+    json_add_list("mx", p->mx, p->n_mx, out);
+    buf_putc(out, '}');
 }
 
 void explain_tls_json(const struct lookup *l, struct buf *out)
@@ -213,27 +208,20 @@ void explain_tls_json(const struct lookup *l, struct buf *out)
                (l->mx->host.tls_classes & CLASS_BIT(MXHOP_TLS_DANE)) != 0
                    ? ",\"dane\""
                    : "");
-    buf_puts(out, ",\"visible\":");
-    if (l->tls.visible != NULL)
-        json_escape(l->tls.visible, out);
-    else
-        buf_puts(out, "null");
-    buf_printf(out, ",\"txt\":\"%s\",\"id\":",
-               txt_words[l->asked_dns && !l->cold ? txt->state : TXT_UNKNOWN]);
-    if (txt->state == TXT_FOUND)
-        json_escape(txt->id, out);
-    else
-        buf_puts(out, "null");
+    json_add("visible", l->tls.visible, out);
+    json_add("txt",
+             txt_words[l->asked_dns && !l->cold ? txt->state : TXT_UNKNOWN],
+             out);
+    json_add("id", txt->state == TXT_FOUND ? txt->id : NULL, out);
     if (explain_has_reports(l))
-        buf_printf(out, ",\"reports\":\"%s\"",
-                   txt_words[l->asked_dns && !l->cold ? l->set.rpt.state
-                                                      : TXT_UNKNOWN]);
-    buf_printf(out, ",\"store\":\"%s\"", stores[l->tls.stored]);
+        json_add("reports",
+                 txt_words[l->asked_dns && !l->cold ? l->set.rpt.state
+                                                    : TXT_UNKNOWN],
+                 out);
+    json_add("store", stores[l->tls.stored], out);
     if (l->tls.entry.has_policy)
         explain_tls_json_policy(l, out);
-    if (l->tls.entry.error[0] != '\0') {
-        buf_puts(out, ",\"error\":");
-        json_escape(l->tls.entry.error, out);
-    }
+    if (l->tls.entry.error[0] != '\0')
+        json_add("error", l->tls.entry.error, out);
     buf_putc(out, '}');
 }
