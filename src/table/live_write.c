@@ -150,8 +150,10 @@ static void page_store(struct live *t, struct live_page *p)
     b.check = live_bucket_check(&b, t->head.seed, p->i);
     memcpy(p->bytes, &b, sizeof(b));
     if (pwrite(t->fd, p->bytes, LIVE_PAGE, ((off_t)p->i + 1) * LIVE_PAGE) !=
-        LIVE_PAGE)
+        LIVE_PAGE) {
         t->failed = true;
+        p->loaded = false; /* the map has it otherwise */
+    }
     t->head.used += b.used;
     t->head.used -= t->head.used > p->was_used ? p->was_used : t->head.used;
     p->was_used = b.used;
