@@ -88,7 +88,8 @@ static void put_hosts(struct cache *cache, unsigned long sets)
         addrs.v4[0].s_addr = htonl((192u << 24) | (uint32_t)(s & 0xffffff));
         addrs.state[FAMILY_V6] = s % 2 == 0 ? ADDR_SOME : ADDR_NONE;
         addrs.n[FAMILY_V6] = s % 2 == 0;
-        memcpy(&addrs.v6[0], &s, sizeof(s));
+        addrs.v6[0].s6_addr[0] = 0xfd; /* :: would be ourselves */
+        memcpy(&addrs.v6[0].s6_addr[8], &s, sizeof(s));
         snprintf(host, sizeof(host), "m%lu.bench.test", s);
         cache_put_host(cache, host, clock_boot_ms(), &addrs);
         if (ends_batch(s, sets))
