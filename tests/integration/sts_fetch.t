@@ -690,7 +690,7 @@ case_the_clock_jumps_back_and_forth() {
 	tls fetch good.test
 	before=$(field good.test expires)
 	echo -365d >"$shift"
-	eventually 10 log_has "$SCRATCH/tls.log" 'the clock was set by -3153[56][09][09][0-9] s' ||
+	eventually 10 log_has "$SCRATCH/tls.log" 'the clock was set by -(31535999|3153600[01]) s' ||
 		fail "$(tail -n 3 "$SCRATCH/tls.log")"
 	eventually 10 has good.test ': ended' || fail "$(tls get good.test)"
 	assert_match "$(faketime -f -365d mxhop tls get good.test)" ': in force'
