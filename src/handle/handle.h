@@ -19,13 +19,18 @@
 #include "policy/store.h"
 #include "util/log.h"
 
+/* What is open to notice that it changes, or is removed (placed.c). */
+struct watched {
+    int fd; /* -1: nothing */
+    struct stat seen;
+};
+
 /* A file that others replace, and whoever uses it has open (placed.c). */
 struct placed {
-    int above_fd; /* of a directory above the file's, O_PATH; or -1 */
-    char *name;   /* the file's path from there */
-    int link_fd;  /* the link in the place of the file's directory; or -1 */
-    struct stat link_seen;
-    struct stat seen; /* the file in use, or that cannot be; or zero */
+    int above_fd;        /* of a directory above the file's, O_PATH; or -1 */
+    char *name;          /* the file's path from there */
+    struct stat seen;    /* the file in use, or that cannot be; or zero */
+    struct watched link; /* in the place of the file's directory */
     uint64_t looked_ms, tried_ms;
 };
 
@@ -45,10 +50,9 @@ struct mxhop {
     uint32_t budget_ms;
     unsigned tls_wanted; /* TLS_WANT_...: to be known beside MX set and hosts */
 
-    struct { /* mxhop.c: the configuration's file, to notice a change */
-        int fd;
-        int link_fd;                 /* the symbolic link in its place, or -1 */
-        struct stat seen, link_seen; /* when it was read */
+    struct { /* mxhop.c: the configuration, as it was read */
+        struct watched file;
+        struct watched link; /* the symbolic link in its place */
     } config;
 
     struct probe_as as; /* lookup.c; zero but in the command */
@@ -268,6 +272,12 @@ void placed_leave(struct placed *p);
    then what was seen. */
 bool placed_look(struct placed *p, const struct fixed *in_use, uint64_t now_ms);
 bool placed_is_same(const struct stat *a, const struct stat *b);
+/* A link is watched itself: what it leads to may be out of a jail's reach. To
+   be called before it is followed, or one that is turned meanwhile goes unseen.
+   Nothing is watched where there is no link. */
+void watched_link(struct watched *w, const char *path);
+void watched_leave(struct watched *w);
+bool watched_has_changed(const struct watched *w);
 /* Whether its name leads elsewhere by now, to where a jail has no way: only who
    opens it anew gets there. */
 bool placed_is_led_away(const struct placed *p);

@@ -19,7 +19,6 @@
 #include "util/hash.h"
 #include "util/str.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -217,16 +216,6 @@ enum mxhop_status handle_resolver(struct mxhop *mx, struct mxhop_error *err)
     return status;
 }
 
-/* A link is watched itself: what it leads to may be out of a jail's reach. To
-   be called before it is followed, or one that is turned meanwhile goes unseen.
- */
-static void watch_link(struct mxhop *mx, const char *config)
-{
-    if (lstat(config, &mx->config.link_seen) == 0 &&
-        S_ISLNK(mx->config.link_seen.st_mode))
-        mx->config.link_fd = open(config, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-}
-
 /* conf: what was read already, and is ours now; NULL: read it. */
 static enum mxhop_status open_parts(struct mxhop *mx, struct conf *conf,
                                     const char *config,
@@ -239,10 +228,10 @@ static enum mxhop_status open_parts(struct mxhop *mx, struct conf *conf,
         mx->conf = *conf;
         *conf = (struct conf){0};
     }
-    watch_link(mx, config);
+    watched_link(&mx->config.link, config);
     if (status == MXHOP_OK && conf == NULL)
-        status =
-            conf_load(&mx->conf, config, &mx->config.fd, &mx->config.seen, err);
+        status = conf_load(&mx->conf, config, &mx->config.file.fd,
+                           &mx->config.file.seen, err);
     if (status == MXHOP_OK)
         status = make_rules(mx, host, err);
     if (status == MXHOP_OK)
@@ -294,9 +283,9 @@ enum mxhop_status probe_open(struct mxhop **mx_r, struct conf *conf,
     *mx_r = NULL;
     if (mx == NULL)
         return err_nomem(err);
-    mx->config.fd = mx->config.link_fd = mx->tls.want_fd = -1;
-    mx->overrides.placed.above_fd = mx->overrides.placed.link_fd = -1;
-    mx->tls.placed.above_fd = mx->tls.placed.link_fd = -1;
+    mx->config.file.fd = mx->config.link.fd = mx->tls.want_fd = -1;
+    mx->overrides.placed.above_fd = mx->overrides.placed.link.fd = -1;
+    mx->tls.placed.above_fd = mx->tls.placed.link.fd = -1;
     mx->store.place.up_fd = mx->store.place.dir_fd = -1;
     mx->log = (struct log){forward_log, mx};
     machine_name(&whole, name);
@@ -341,10 +330,8 @@ void mxhop_close(struct mxhop **mx)
     free(m->host_own_domains);
     free(m->host_addresses);
     buf_free(&m->text.last);
-    if (m->config.fd >= 0)
-        close(m->config.fd);
-    if (m->config.link_fd >= 0)
-        close(m->config.link_fd);
+    watched_leave(&m->config.file);
+    watched_leave(&m->config.link);
     free(m);
 }
 
@@ -363,19 +350,10 @@ int mxhop_may_keep_policies(const char *config)
     return conf_may_keep_policies(config);
 }
 
-static bool is_as_seen(int fd, const struct stat *seen)
-{
-    struct stat st;
-
-    return fd < 0 || fstat(fd, &st) != 0 ||
-           (st.st_ctim.tv_sec == seen->st_ctim.tv_sec &&
-            st.st_ctim.tv_nsec == seen->st_ctim.tv_nsec);
-}
-
 int mxhop_outdated(const struct mxhop *mx)
 {
-    return !is_as_seen(mx->config.fd, &mx->config.seen) ||
-           !is_as_seen(mx->config.link_fd, &mx->config.link_seen) ||
+    return watched_has_changed(&mx->config.file) ||
+           watched_has_changed(&mx->config.link) ||
            placed_is_led_away(&mx->overrides.placed) ||
            placed_is_led_away(&mx->tls.placed);
 }

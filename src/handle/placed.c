@@ -30,6 +30,27 @@
 #define PLACED_RETRY_MS \
     100 /* before one that has just changed is tried again */
 
+void watched_link(struct watched *w, const char *path)
+{
+    if (lstat(path, &w->seen) == 0 && S_ISLNK(w->seen.st_mode))
+        w->fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+}
+
+void watched_leave(struct watched *w)
+{
+    if (w->fd >= 0)
+        close(w->fd);
+}
+
+bool watched_has_changed(const struct watched *w)
+{
+    struct stat st;
+
+    return w->fd >= 0 && fstat(w->fd, &st) == 0 &&
+           (st.st_ctim.tv_sec != w->seen.st_ctim.tv_sec ||
+            st.st_ctim.tv_nsec != w->seen.st_ctim.tv_nsec);
+}
+
 /* The directory above the file's is opened, or the nearest above that which
    there is. Links on the way to it are followed now: a jail would hide them.
    One in the place of the file's directory is watched, as it may be turned. */
@@ -42,8 +63,7 @@ enum mxhop_status placed_find(struct placed *p, const char *param,
 
     if (!ovtable_dir(dir, file))
         return err_set(err, MXHOP_ERR_CONFIG, "%s: %s: too long", param, file);
-    if (lstat(dir, &p->link_seen) == 0 && S_ISLNK(p->link_seen.st_mode))
-        p->link_fd = open(dir, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    watched_link(&p->link, dir);
     snprintf(path, sizeof(path), "%s/%s",
              realpath(dir, real) != NULL ? real : dir, base);
     end = path + strlen(path) - strlen(base) - 1;
@@ -66,8 +86,7 @@ void placed_leave(struct placed *p)
     free(p->name);
     if (p->above_fd >= 0)
         close(p->above_fd);
-    if (p->link_fd >= 0)
-        close(p->link_fd);
+    watched_leave(&p->link);
 }
 
 bool placed_is_led_away(const struct placed *p)
@@ -75,8 +94,7 @@ bool placed_is_led_away(const struct placed *p)
     char way[PATH_MAX];
     struct stat st;
 
-    if (p->link_fd >= 0 && fstat(p->link_fd, &st) == 0 &&
-        !placed_is_same(&st, &p->link_seen))
+    if (watched_has_changed(&p->link))
         return true;
     if (p->name == NULL)
         return false;
